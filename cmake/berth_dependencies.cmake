@@ -1,0 +1,16 @@
+# Every library that is not ours, as an imported target. All are Debian packages (tools/install_dependencies).
+find_package(Threads REQUIRED)
+find_package(fmt REQUIRED)
+find_package(spdlog REQUIRED)
+find_package(GTest REQUIRED)
+find_package(OpenSSL REQUIRED)
+find_package(SQLite3 REQUIRED)
+find_package(ZLIB REQUIRED)
+find_package(CURL REQUIRED)
+find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(PkgConfig REQUIRED)
+foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive ldns)
+  string(REGEX REPLACE "^lib" "" short ${module})
+  pkg_check_modules(${short} REQUIRED IMPORTED_TARGET ${module})
+endforeach()
+# Use: PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive PkgConfig::ldns

@@ -1,0 +1,31 @@
+# berth_library(name SOURCES … [TESTS …] [USES other berth libraries …] [EXTERNAL imported targets …]
+#               [TEST_EXTERNAL …])
+# makes the static library berth_<name> and, when it has tests, the program berth_<name>_test.
+# berth_program(name SOURCES … USES … [EXTERNAL …] [STATIC]) makes bin/<name>.
+# USES is checked against the layer table by tools/check_layers.
+
+function(berth_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;TESTS;USES;EXTERNAL;TEST_EXTERNAL;TEST_USES" ${ARGN})
+  add_library(berth_${name} STATIC ${ARG_SOURCES})
+  target_include_directories(berth_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src ${CMAKE_BINARY_DIR}/generated)
+  list(TRANSFORM ARG_USES PREPEND berth_ OUTPUT_VARIABLE uses)
+  target_link_libraries(berth_${name} PUBLIC ${uses} ${ARG_EXTERNAL})
+  if(ARG_TESTS AND NOT BERTH_FUZZ)
+    list(TRANSFORM ARG_TEST_USES PREPEND berth_ OUTPUT_VARIABLE test_uses)
+    add_executable(berth_${name}_test ${ARG_TESTS})
+    target_link_libraries(berth_${name}_test PRIVATE berth_${name} ${test_uses} ${ARG_TEST_EXTERNAL}
+                                                     GTest::gmock GTest::gtest_main)
+    add_test(NAME ${name} COMMAND berth_${name}_test)
+  endif()
+endfunction()
+
+function(berth_program name)
+  cmake_parse_arguments(ARG "STATIC" "" "SOURCES;USES;EXTERNAL" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  list(TRANSFORM ARG_USES PREPEND berth_ OUTPUT_VARIABLE uses)
+  target_link_libraries(${name} PRIVATE ${uses} ${ARG_EXTERNAL})
+  # A sanitizer's run-time library cannot be linked into a static program.
+  if(ARG_STATIC AND NOT BERTH_SANITIZE)
+    target_link_options(${name} PRIVATE -static-pie)
+  endif()
+endfunction()
