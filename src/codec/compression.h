@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// Streaming compression: layers are gzip or zstd, archives for ADD may also be bzip2 or xz.
+// Lives in the library berth_codec_compression, which is not linked into the static programs.
+#pragma once
+
+#include "codec/stream.h"
+
+#include <memory>
+#include <string_view>
+
+namespace berth::compression {
+
+enum class Format : std::uint8_t { None, Gzip, Zstd, Bzip2, Xz };
+
+std::string_view to_string(Format format);
+
+// How many leading bytes detect() needs to be sure.
+inline constexpr std::size_t detect_bytes = 6;
+
+// By magic number; None when no format matches.
+Format detect(std::string_view first_bytes);
+
+// The uncompressed bytes of a source, whatever its format. All members of a multi-member gzip or
+// zstd file; a stream that ends early or is damaged is DataLoss.
+class Decompressor final : public ByteSource {
+  public:
+    // Reads the first bytes of source to find the format. source must outlive the object.
+    static Result<std::unique_ptr<Decompressor>> create(ByteSource& source);
+    ~Decompressor() override;
+
+    Format format() const;
+    Result<std::size_t> read(std::span<char> buffer) override;
+
+    struct Codec;
+
+  private:
+    explicit Decompressor(std::unique_ptr<Codec> codec, Format format);
+
+    std::unique_ptr<Codec> codec_;
+    Format format_;
+};
+
+// Compresses into a sink. The same bytes always give the same output: no time stamps, no names.
+class Compressor final : public ByteSink {
+  public:
+    enum class Level : std::uint8_t { Fast, Default };
+
+    // None, Gzip or Zstd; NotImplemented for the others. sink must outlive the object.
+    static Result<std::unique_ptr<Compressor>>
+    create(ByteSink& sink, Format format, Level level = Level::Fast);
+    ~Compressor() override;
+
+    Result<void> write(std::string_view bytes) override;
+    // Writes the trailer; nothing may be written after it. Without it the output is incomplete.
+    Result<void> finish();
+
+    struct Codec;
+
+  private:
+    explicit Compressor(std::unique_ptr<Codec> codec);
+
+    std::unique_ptr<Codec> codec_;
+};
+
+} // namespace berth::compression

@@ -1,0 +1,326 @@
+// SPDX-License-Identifier: Apache-2.0
+// The machinery behind json::decode and json::encode. Each type has one table of three function
+// pointers; a struct only lists its members' addresses and tables, and the loops over them are
+// ordinary functions in json_table.cpp. So a new struct costs the compiler next to nothing.
+#pragma once
+
+#include "codec/json.h"
+
+#include <span>
+
+namespace berth::json::detail {
+
+// Where in the document we are; a chain on the stack, written out only for an error.
+struct Path {
+    const Path* parent = nullptr;
+    std::string_view name;
+    std::size_t index = 0;
+    bool is_index = false;
+};
+
+Error type_error(const Path& path, std::string_view expected, const Value& found);
+Error at_path(const Path& path, Error error);
+
+struct Operations {
+    // Null leaves the target unchanged.
+    Result<void> (*decode)(const Value& value, void* target, const Path& path);
+    Value (*encode)(const void* object);
+    bool (*is_empty)(const void* object);
+};
+
+struct BoundField {
+    std::string_view name;
+    Presence presence;
+    const Operations* operations;
+    void* address;
+};
+
+Result<void>
+decode_fields(const Value& value, std::span<const BoundField> fields, const Path& path);
+Value encode_fields(std::span<const BoundField> fields);
+
+// Go's omitempty never omits a struct.
+inline bool never_empty(const void*) {
+    return false;
+}
+
+template <class T>
+struct Select;
+
+template <class T>
+inline constexpr Operations operations = Select<T>::operations;
+
+// ---- scalars: one definition each in json_table.cpp ----
+
+Result<void> decode_signed(const Value&, std::int64_t& target, const Path&);
+Result<void> decode_unsigned(const Value&, std::uint64_t& target, const Path&);
+Error range_error(const Path& path);
+
+template <class T>
+Result<void> decode_integer(const Value& value, void* target, const Path& path) {
+    using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+    if (value.is_null()) {
+        return ok();
+    }
+    Wide wide{};
+    if constexpr (std::is_signed_v<T>) {
+        TRY(decode_signed(value, wide, path));
+    } else {
+        TRY(decode_unsigned(value, wide, path));
+    }
+    if (!std::in_range<T>(wide)) {
+        return range_error(path);
+    }
+    *static_cast<T*>(target) = static_cast<T>(wide);
+    return ok();
+}
+
+template <class T>
+Value encode_integer(const void* object) {
+    using Wide = std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>;
+    return Value(static_cast<Wide>(*static_cast<const T*>(object)));
+}
+
+// ---- generic shapes ----
+
+template <class T>
+concept HasCodec = requires(const Value& value) {
+    Codec<T>::decode(value);
+};
+
+template <class T>
+concept HasTable = requires {
+    Fields<T>::table;
+};
+
+template <class T>
+auto bind_fields(T& object) {
+    return std::apply(
+        [&object](const auto&... fields) {
+            return std::array<BoundField, sizeof...(fields)>{BoundField{
+                fields.name,
+                fields.presence,
+                &operations<std::remove_reference_t<decltype(object.*(fields.member))>>,
+                &(object.*(fields.member))}...};
+        },
+        Fields<T>::table);
+}
+
+template <class T>
+struct TableOperations {
+    static Result<void> decode(const Value& value, void* target, const Path& path) {
+        return decode_fields(value, bind_fields(*static_cast<T*>(target)), path);
+    }
+
+    static Value encode(const void* object) {
+        // The bound addresses are only read; one table serves both directions.
+        return encode_fields(bind_fields(*static_cast<T*>(const_cast<void*>(object))));
+    }
+};
+
+template <class T>
+struct CodecOperations {
+    static Result<void> decode(const Value& value, void* target, const Path& path) {
+        if (value.is_null()) {
+            return ok();
+        }
+        auto decoded = Codec<T>::decode(value);
+        if (!decoded.ok()) {
+            return at_path(path, std::move(decoded).error());
+        }
+        *static_cast<T*>(target) = std::move(decoded).value();
+        return ok();
+    }
+
+    static Value encode(const void* object) {
+        return Codec<T>::encode(*static_cast<const T*>(object));
+    }
+
+    static bool is_empty(const void* object) {
+        return Codec<T>::is_empty(*static_cast<const T*>(object));
+    }
+};
+
+template <class T>
+struct OptionalOperations {
+    using Element = typename T::value_type;
+
+    static Result<void> decode(const Value& value, void* target, const Path& path) {
+        auto& optional = *static_cast<T*>(target);
+        if (value.is_null()) {
+            optional.reset();
+            return ok();
+        }
+        return operations<Element>.decode(value, &optional.emplace(), path);
+    }
+
+    static Value encode(const void* object) {
+        const auto& optional = *static_cast<const T*>(object);
+        return optional ? operations<Element>.encode(&*optional) : Value(nullptr);
+    }
+
+    static bool is_empty(const void* object) { return !static_cast<const T*>(object)->has_value(); }
+};
+
+// An array's elements are replaced, never merged.
+template <class T>
+struct VectorOperations {
+    using Element = typename T::value_type;
+
+    static Result<void> decode(const Value& value, void* target, const Path& path) {
+        if (value.is_null()) {
+            return ok();
+        }
+        if (!value.is_array()) {
+            return type_error(path, "an array", value);
+        }
+        const Array& array = value.get_array();
+        auto& vector = *static_cast<T*>(target);
+        vector.clear();
+        vector.reserve(array.size());
+        for (std::size_t i = 0; i < array.size(); ++i) {
+            Element element{};
+            TRY(operations<Element>.decode(
+                array[i],
+                &element,
+                Path{.parent = &path, .name = {}, .index = i, .is_index = true}));
+            vector.push_back(std::move(element));
+        }
+        return ok();
+    }
+
+    static Value encode(const void* object) {
+        const auto& vector = *static_cast<const T*>(object);
+        Array array;
+        array.reserve(vector.size());
+        for (const Element& element : vector) {
+            array.push_back(operations<Element>.encode(&element));
+        }
+        return array;
+    }
+
+    static bool is_empty(const void* object) { return static_cast<const T*>(object)->empty(); }
+};
+
+template <class T>
+struct MapOperations {
+    using Element = typename T::mapped_type;
+
+    static Result<void> decode(const Value& value, void* target, const Path& path) {
+        if (value.is_null()) {
+            return ok();
+        }
+        if (!value.is_object()) {
+            return type_error(path, "an object", value);
+        }
+        auto& map = *static_cast<T*>(target);
+        map.clear();
+        for (const auto& member : value.get_object()) {
+            const std::string_view key(member.key().data(), member.key().size());
+            TRY(operations<Element>.decode(
+                member.value(), &map[std::string(key)], Path{.parent = &path, .name = key}));
+        }
+        return ok();
+    }
+
+    static Value encode(const void* object) {
+        Object result;
+        for (const auto& [key, element] : *static_cast<const T*>(object)) {
+            result.emplace(key, operations<Element>.encode(&element));
+        }
+        return result;
+    }
+
+    static bool is_empty(const void* object) { return static_cast<const T*>(object)->empty(); }
+};
+
+// ---- which operations a type has ----
+
+template <class T>
+requires HasTable<T>
+
+struct Select<T> {
+    static constexpr Operations operations{
+        TableOperations<T>::decode, TableOperations<T>::encode, never_empty};
+};
+
+template <class T>
+requires HasCodec<T>
+
+struct Select<T> {
+    static constexpr Operations operations{
+        CodecOperations<T>::decode, CodecOperations<T>::encode, CodecOperations<T>::is_empty};
+};
+
+template <std::integral T>
+struct Select<T> {
+    static bool is_zero(const void* object) { return *static_cast<const T*>(object) == 0; }
+
+    static constexpr Operations operations{decode_integer<T>, encode_integer<T>, is_zero};
+};
+
+Result<void> decode_bool(const Value&, void*, const Path&);
+Value encode_bool(const void*);
+bool is_false(const void*);
+Result<void> decode_double(const Value&, void*, const Path&);
+Value encode_double(const void*);
+bool is_zero_double(const void*);
+Result<void> decode_string(const Value&, void*, const Path&);
+Value encode_string(const void*);
+bool is_empty_string(const void*);
+Result<void> decode_timestamp(const Value&, void*, const Path&);
+Value encode_timestamp(const void*);
+bool is_zero_timestamp(const void*);
+Result<void> decode_value(const Value&, void*, const Path&);
+Value encode_value(const void*);
+bool is_null_value(const void*);
+
+template <>
+struct Select<bool> {
+    static constexpr Operations operations{decode_bool, encode_bool, is_false};
+};
+
+template <>
+struct Select<double> {
+    static constexpr Operations operations{decode_double, encode_double, is_zero_double};
+};
+
+template <>
+struct Select<std::string> {
+    static constexpr Operations operations{decode_string, encode_string, is_empty_string};
+};
+
+template <>
+struct Select<Timestamp> {
+    static constexpr Operations operations{decode_timestamp, encode_timestamp, is_zero_timestamp};
+};
+
+template <>
+struct Select<Value> {
+    static constexpr Operations operations{decode_value, encode_value, is_null_value};
+};
+
+template <class T>
+struct Select<std::optional<T>> {
+    static constexpr Operations operations{
+        OptionalOperations<std::optional<T>>::decode,
+        OptionalOperations<std::optional<T>>::encode,
+        OptionalOperations<std::optional<T>>::is_empty};
+};
+
+template <class T>
+struct Select<std::vector<T>> {
+    static constexpr Operations operations{
+        VectorOperations<std::vector<T>>::decode,
+        VectorOperations<std::vector<T>>::encode,
+        VectorOperations<std::vector<T>>::is_empty};
+};
+
+template <class T, class Compare>
+struct Select<std::map<std::string, T, Compare>> {
+    using Map = std::map<std::string, T, Compare>;
+    static constexpr Operations operations{
+        MapOperations<Map>::decode, MapOperations<Map>::encode, MapOperations<Map>::is_empty};
+};
+
+} // namespace berth::json::detail
