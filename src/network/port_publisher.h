@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+// Published ports: which host port leads to which container port. The host port is reserved by a
+// really bound socket, so that every other program on the machine sees it taken; traffic is sent on
+// by the firewall (firewall.h), never through this process.
+#pragma once
+
+#include "base/result.h"
+#include "base/synchronized.h"
+#include "base/unique_fd.h"
+#include "kernel/netlink_address.h"
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <tuple>
+#include <vector>
+
+namespace berth::network {
+
+// Values are the IP protocol numbers.
+enum class Protocol : std::uint8_t { Tcp = 6, Udp = 17 };
+
+std::string_view to_string(Protocol protocol);          // "tcp"
+Result<Protocol> parse_protocol(std::string_view name); // NotImplemented for sctp
+
+// One container port that is asked for. host_port 0 picks a free one of the host's ephemeral range
+// (32768-60999); host_port_end > host_port picks the first free of the range.
+struct PortRequest {
+    Protocol protocol = Protocol::Tcp;
+    std::uint16_t container_port = 0;
+    kernel::IpAddress host_ip; // 0.0.0.0: every address of the host
+    std::uint16_t host_port = 0;
+    std::uint16_t host_port_end = 0;
+};
+
+// One host port that leads to a container.
+struct BoundPort {
+    Protocol protocol = Protocol::Tcp;
+    std::uint16_t container_port = 0;
+    kernel::IpAddress host_ip;
+    std::uint16_t host_port = 0;
+
+    bool operator==(const BoundPort&) const = default;
+};
+
+// Sockets that hold host ports. Thread-safe.
+class PortReservations {
+  public:
+    // All or nothing. Conflict in Docker's words when a port is taken: "Bind for 0.0.0.0:8080
+    // failed: port is already allocated" (by another container), "failed to bind host port for
+    // 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use" (by another program).
+    Result<std::vector<BoundPort>>
+    reserve(const std::vector<PortRequest>& requests, const kernel::IpAddress& container_ip);
+    void release(const std::vector<BoundPort>& ports);
+
+  private:
+    using Key = std::tuple<Protocol, kernel::IpAddress, std::uint16_t>;
+
+    struct State {
+        std::map<Key, UniqueFd> sockets;
+        std::uint16_t last_ephemeral = 0;
+    };
+
+    Result<BoundPort>
+    reserve_one(State& state, const PortRequest& request, const kernel::IpAddress& container_ip);
+
+    Synchronized<State> state_;
+};
+
+} // namespace berth::network

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container's /etc/resolv.conf from the host's and the container's own DNS options, by Docker's
+// rules: a resolver on the host's loopback cannot be reached from a container and is left out.
+#pragma once
+
+#include "base/result.h"
+#include "kernel/netlink_address.h"
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace berth::network {
+
+struct ResolvConf {
+    std::vector<std::string> nameservers;
+    std::vector<std::string> search;
+    std::vector<std::string> options;
+};
+
+// Unknown lines, comments and malformed addresses are left out.
+ResolvConf parse_resolv_conf(std::string_view text);
+std::string format_resolv_conf(const ResolvConf& conf);
+
+// The text of the host's file that containers should start from: etc_path, unless its only
+// resolver is systemd-resolved's stub (127.0.0.53), then resolved_path. An absent file is empty.
+Result<std::string> read_host_resolv_conf(
+    const std::string& etc_path = "/etc/resolv.conf",
+    const std::string& resolved_path = "/run/systemd/resolve/resolv.conf");
+
+// What the user asked for (--dns, --dns-search, --dns-option); each non-empty list replaces the
+// host's. A search list of "." alone means none.
+struct DnsOptions {
+    std::vector<std::string> nameservers;
+    std::vector<std::string> search;
+    std::vector<std::string> options;
+};
+
+// The container's file. Loopback resolvers of the host go; where none is left, the public
+// resolvers that Docker falls back to (8.8.8.8, 8.8.4.4).
+std::string container_resolv_conf(std::string_view host_text, const DnsOptions& options);
+
+} // namespace berth::network
