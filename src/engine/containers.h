@@ -1,0 +1,211 @@
+// SPDX-License-Identifier: Apache-2.0
+// Containers: the service that the API and CRI call. `container` arguments are an id, a unique id
+// prefix or a name (with or without slash). All methods are thread-safe; they block the calling
+// thread, except where a callback is named.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "engine/container.h"
+#include "engine/filters.h"
+#include "engine/subscription.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace berth::engine {
+
+struct CreateRequest {
+    std::string name; // empty: a generated one
+    std::string platform;
+    ContainerConfig config;
+    HostConfig host_config;
+    NetworkingConfig networking_config;
+};
+
+struct CreateResult {
+    std::string id;
+    std::vector<std::string> warnings;
+};
+
+struct AttachOptions {
+    bool logs = false;   // what was written so far, first
+    bool stream = false; // what comes
+    bool standard_input = false;
+    bool standard_output = false;
+    bool standard_error = false;
+    std::string detach_keys;
+};
+
+// The client's connection, taken over from HTTP after the answer 101 or 200 was written.
+struct AttachStream {
+    UniqueFd connection;
+    std::string leftover; // bytes the client sent behind its request
+};
+
+enum class LogStream : std::uint8_t { Output = 1, Error = 2 };
+
+struct LogRecord {
+    Timestamp time;
+    LogStream stream;
+    std::string bytes; // one line with its newline, or a part of a long line
+};
+
+struct LogOptions {
+    bool standard_output = false;
+    bool standard_error = false;
+    bool follow = false;
+    std::optional<Timestamp> since;
+    std::optional<Timestamp> until;
+    std::optional<std::int64_t> tail; // absent: all
+};
+
+// Where the records of logs() go. record() returns false when the reader is gone. end() is called
+// once, after the last record, from whichever thread delivered it.
+struct LogSink {
+    std::function<bool(const LogRecord&)> record;
+    std::function<void()> end;
+};
+
+enum class WaitCondition : std::uint8_t { NotRunning, NextExit, Removed };
+
+struct ExitResult {
+    std::int64_t exit_code = 0;
+    std::string error;
+};
+
+using ExitCallback = std::function<void(const ExitResult&)>;
+
+struct ListOptions {
+    bool all = false;
+    std::int64_t limit = 0;
+    bool size = false;
+    Filters filters;
+};
+
+struct RemoveOptions {
+    bool force = false;
+    bool volumes = false;
+    bool link = false;
+};
+
+struct TopResult {
+    std::vector<std::string> titles;
+    std::vector<std::vector<std::string>> processes;
+};
+
+struct ContainerStats {
+    std::string id;
+    std::string name;
+    bool running = false;
+    Timestamp read;
+    std::uint64_t cpu_total = 0; // nanoseconds
+    std::uint64_t cpu_kernel = 0;
+    std::uint64_t cpu_user = 0;
+    std::uint64_t system_cpu = 0;
+    std::uint64_t throttled_periods = 0;
+    std::uint64_t periods = 0;
+    std::uint64_t throttled_time = 0;
+    std::uint32_t online_cpus = 0;
+    std::uint64_t memory_usage = 0;
+    std::uint64_t memory_limit = 0;
+    std::map<std::string, std::uint64_t> memory_stats;
+    std::uint64_t pids_current = 0;
+    std::uint64_t pids_limit = 0;
+
+    struct Network {
+        std::uint64_t rx_bytes = 0, rx_packets = 0, rx_errors = 0, rx_dropped = 0;
+        std::uint64_t tx_bytes = 0, tx_packets = 0, tx_errors = 0, tx_dropped = 0;
+    };
+
+    std::map<std::string, Network> networks;
+};
+
+struct PruneReport {
+    std::vector<std::string> deleted;
+    std::int64_t space_reclaimed = 0;
+};
+
+// Only what is set changes; NotImplemented for resources the running container cannot change.
+struct UpdateRequest {
+    HostConfig resources;
+    std::optional<RestartPolicy> restart_policy;
+};
+
+class ContainerSupervisor;
+
+class Containers {
+  public:
+    explicit Containers(ContainerSupervisor& supervisor)
+        : supervisor_(supervisor) {}
+
+    Result<CreateResult> create(CreateRequest request);
+
+    // NotModified when it runs already.
+    Result<void> start(const std::string& container);
+
+    // Timeout in seconds, -1 for ever; absent: the container's or 10. NotModified when stopped.
+    Result<void> stop(
+        const std::string& container,
+        std::optional<std::int64_t> timeout,
+        const std::string& signal = {});
+    Result<void> restart(
+        const std::string& container,
+        std::optional<std::int64_t> timeout,
+        const std::string& signal = {});
+    Result<void> kill(const std::string& container, const std::string& signal);
+    Result<void> pause(const std::string& container);
+    Result<void> unpause(const std::string& container);
+    Result<void> rename(const std::string& container, const std::string& new_name);
+    Result<void> remove(const std::string& container, const RemoveOptions& options);
+    Result<void> resize(const std::string& container, std::uint32_t height, std::uint32_t width);
+    Result<void> update(const std::string& container, const UpdateRequest& request);
+
+    // Calls back once with the exit; at once, from this thread, where the condition holds already
+    // (NotRunning: never started or ended). Otherwise from an engine thread; must not block. The
+    // Subscription must be kept for as long as the answer is wanted.
+    Result<Subscription>
+    on_exit(const std::string& container, WaitCondition condition, ExitCallback callback);
+
+    // on_exit() for those who may block; Cancelled when stop is requested.
+    Result<ExitResult>
+    wait(std::stop_token stop, const std::string& container, WaitCondition condition);
+
+    // Before the connection is taken over: can attach work? Returns the container's tty flag, which
+    // decides the answer's content type.
+    Result<bool> check_attach(const std::string& container, const AttachOptions& options) const;
+
+    // A stream that comes before start() is parked and handed over at start, so that no byte is
+    // lost. Once handed over, the monitor serves it and the engine may die.
+    Result<void>
+    attach(const std::string& container, const AttachOptions& options, AttachStream stream);
+
+    // The existing records are delivered from the calling thread, followed ones from the engine's
+    // loop. Keep the Subscription as long as records are wanted (not needed without follow).
+    Result<Subscription>
+    logs(const std::string& container, const LogOptions& options, LogSink sink);
+
+    Result<ContainerInspect> inspect(const std::string& container, bool size = false) const;
+    Result<std::vector<ContainerSummary>> list(const ListOptions& options) const;
+
+    // The full id of an id prefix or name; "No such container: x".
+    Result<std::string> resolve(const std::string& container) const;
+
+    // ps arguments: "" or "-ef" gives the ef columns, "aux" the aux columns; others NotImplemented.
+    Result<TopResult> top(const std::string& container, const std::string& ps_arguments) const;
+    Result<ContainerStats> stats(const std::string& container) const;
+    Result<PruneReport> prune(const Filters& filters);
+
+    // Containers (ids) made from the image with this id (sha256:…), running ones only or all.
+    std::vector<std::string> using_image(const std::string& image_id, bool running_only) const;
+
+  private:
+    ContainerSupervisor& supervisor_;
+};
+
+} // namespace berth::engine

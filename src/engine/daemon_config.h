@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// berthd's settings: dockerd's flags and daemon.json keys. Parsing only; nothing is touched.
+#pragma once
+
+#include "base/result.h"
+#include "engine/container_config.h"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace berth::engine {
+
+struct DaemonConfig {
+    std::string data_root = "/var/lib/berth";
+    std::string exec_root = "/run/berth";
+    std::vector<std::string> hosts; // unix://, tcp://, fd://
+    std::string pidfile;            // default: <exec root>/berthd.pid
+    std::string config_file = "/etc/berth/daemon.json";
+    std::string log_level = "info";
+    bool debug = false;
+    std::string storage_driver; // "", overlay2, overlayfs, vfs
+    std::vector<std::string> insecure_registries;
+    std::vector<std::string> registry_mirrors;
+    std::string bridge; // "": berth0 (docker0 when started as dockerd); "none": no bridge
+    std::string bip;
+    std::string fixed_cidr;
+    std::string default_gateway;
+    std::int64_t mtu = 0; // 0: the default route's
+    std::vector<std::string> dns;
+    std::vector<std::string> dns_options;
+    std::vector<std::string> dns_search;
+    std::string ip = "0.0.0.0"; // default address of published ports
+    bool iptables = true;
+    bool ip_masquerade = true;
+    bool ip_forward = true;
+    bool icc = true;
+    bool live_restore = false;
+    std::string default_runtime;
+    std::map<std::string, std::string> runtimes; // name -> path
+    std::string cgroup_parent;
+    std::vector<std::string> exec_options; // native.cgroupdriver=cgroupfs
+    std::string group;                     // default: docker, berth falls back to root
+    std::vector<std::string> labels;
+    std::int64_t max_concurrent_downloads = 3;
+    std::int64_t max_concurrent_uploads = 5;
+    std::int64_t max_download_attempts = 5;
+    std::int64_t shutdown_timeout = 15;
+    std::map<std::string, Ulimit> default_ulimits;
+    std::int64_t default_shm_size = 64LL << 20;
+    std::string default_ipc_mode = "private";
+    std::string default_cgroupns_mode;
+    std::string log_driver;
+    StringMap log_options;
+    bool init = false;
+    std::string init_path;
+    bool no_new_privileges = false;
+    std::string seccomp_profile;
+    bool experimental = false;
+    bool validate = false;
+    // Accepted, and said in the log to have no effect: "containerd", "userland-proxy", …
+    std::vector<std::string> ignored;
+};
+
+enum class DaemonAction : std::uint8_t { Run, ShowHelp, ShowVersion, Validate };
+
+struct ParsedDaemonFlags {
+    DaemonAction action = DaemonAction::Run;
+    DaemonConfig config;
+};
+
+// Arguments without the program's name. Reads the configuration file (a missing one is fine unless
+// --config-file was given). `program` is berthd or dockerd: it picks the default paths and the
+// words of the errors. Errors are InvalidArgument, ready to print.
+Result<ParsedDaemonFlags>
+parse_daemon_flags(const std::string& program, std::span<const std::string> arguments);
+
+std::string daemon_help(const std::string& program);
+
+// "64m", "1g", "65536": Docker's sizes (units of 1024).
+Result<std::int64_t> parse_memory_size(std::string_view text);
+
+// "nofile=1024:2048"
+Result<Ulimit> parse_ulimit(std::string_view text);
+
+} // namespace berth::engine
