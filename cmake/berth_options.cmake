@@ -12,7 +12,7 @@ option(BERTH_BENCHMARKS "Build the micro benchmarks" OFF)
 set(BERTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, empty for none")
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
-                    -Wold-style-cast -Wswitch-enum -fvisibility=hidden -fno-omit-frame-pointer)
+                    -Wold-style-cast -Wswitch-enum -Wno-missing-field-initializers -fvisibility=hidden -fno-omit-frame-pointer)
 if(BERTH_WERROR)
   add_compile_options(-Werror)
 endif()
