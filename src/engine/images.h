@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images: the service behind docker images, pull, push, tag, rmi, save, load and import, over the
+// stores and the registry client. `image` arguments are a reference, an id or an id prefix. All
+// methods are thread-safe and block the calling thread; the long ones take a stop token first.
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "codec/json.h"
+#include "codec/stream.h"
+#include "engine/container_config.h"
+#include "engine/filters.h"
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace berth::store {
+class BlobStore;
+class ImageStore;
+class LayerStore;
+} // namespace berth::store
+
+namespace berth::engine {
+
+class Events;
+
+// What a container needs from its image.
+struct ImageForContainer {
+    std::string id; // sha256:…
+    std::string chain_id;
+    std::string architecture; // Go's name: amd64
+    std::string os;
+    ContainerConfig config; // the image's defaults
+};
+
+struct ImageSummary {
+    std::string id;
+    std::string parent_id;
+    std::vector<std::string> repo_tags;
+    std::vector<std::string> repo_digests;
+    Timestamp created;
+    std::int64_t size = 0;
+    std::int64_t containers = -1; // -1: not counted
+    StringMap labels;
+};
+
+struct ImageInspect {
+    std::string id;
+    std::vector<std::string> repo_tags;
+    std::vector<std::string> repo_digests;
+    std::string parent;
+    std::string comment;
+    Timestamp created;
+    std::string author;
+    std::string architecture;
+    std::string variant;
+    std::string os;
+    std::string os_version;
+    std::int64_t size = 0;
+    json::Value config; // the image configuration's "config" as it is stored; null when absent
+    std::string driver;
+    std::vector<std::string> layers; // diff ids
+    Timestamp last_tag_time;
+};
+
+struct ImageHistoryEntry {
+    std::string id; // "<missing>" for all but the top of an image
+    Timestamp created;
+    std::string created_by;
+    std::vector<std::string> tags;
+    std::int64_t size = 0;
+    std::string comment;
+};
+
+struct ImageListOptions {
+    bool all = false;    // intermediate images too
+    Filters filters;     // before, dangling, label, reference, since, until
+    bool shared = false; // kept for the API; the shared size is not computed
+};
+
+// One line of docker rmi: exactly one of them is set.
+struct ImageRemoval {
+    std::string untagged;
+    std::string deleted;
+};
+
+struct ImageRemoveOptions {
+    bool force = false;
+    bool no_prune = false;
+};
+
+struct ImagePruneReport {
+    std::vector<ImageRemoval> deleted;
+    std::int64_t space_reclaimed = 0;
+};
+
+struct RegistryCredentials {
+    std::string username;
+    std::string password;
+    std::string server_address;
+    std::string identity_token;
+    std::string registry_token;
+};
+
+// One message of a progress stream: a line of output (stream), or the state of the thing `id`.
+struct ImageProgress {
+    std::string id;
+    std::string status;
+    std::string stream;
+    std::int64_t current = 0;
+    std::int64_t total = 0;
+    bool has_progress = false;
+    json::Value aux; // null: none
+};
+
+using ImageProgressCallback = std::function<void(const ImageProgress&)>;
+
+struct ImageImport {
+    std::string repository; // may be empty: an image without a name
+    std::string tag;
+    std::string message;
+    std::string platform;
+    std::vector<std::string> changes; // Dockerfile instructions
+};
+
+struct ImagesOptions {
+    store::ImageStore* images = nullptr;
+    store::BlobStore* blobs = nullptr;
+    store::LayerStore* layers = nullptr;
+    Events* events = nullptr;
+    std::string storage_driver; // the name that an inspect prints
+    // The static program that becomes the built-in image berth/hello; "" switches that off.
+    std::string hello_binary;
+    std::vector<std::string> insecure_registries;
+    std::vector<std::string> registry_mirrors;
+    std::int64_t max_concurrent_downloads = 3;
+    std::int64_t max_concurrent_uploads = 5;
+    std::int64_t max_download_attempts = 5;
+};
+
+class Images {
+  public:
+    explicit Images(ImagesOptions options);
+    ~Images();
+
+    // Containers (ids) made from an image id; REQUIRES: set before the first remove or prune.
+    using Users = std::function<std::vector<std::string>(const std::string& id, bool running_only)>;
+    void set_users(Users users);
+
+    // NotFound "No such image: x:latest". berth/hello is made when it is asked for and absent.
+    Result<ImageForContainer> for_container(const std::string& image, const std::string& platform);
+
+    Result<std::vector<ImageSummary>> list(const ImageListOptions& options) const;
+    Result<ImageInspect> inspect(const std::string& image) const;
+    Result<std::vector<ImageHistoryEntry>> history(const std::string& image) const;
+    Result<void>
+    tag(const std::string& image, const std::string& repository, const std::string& tag);
+
+    // Docker's rules: a reference is untagged, the last one deletes the image; an id with several
+    // references needs force; containers that use the image make a Conflict.
+    Result<std::vector<ImageRemoval>>
+    remove(const std::string& image, const ImageRemoveOptions& options);
+
+    // Dangling ones, with filter dangling=false all that no container uses. Filters: dangling,
+    // label, label!, until.
+    Result<ImagePruneReport> prune(std::stop_token stop, const Filters& filters);
+
+    // `tag` may be a tag or a digest; NotImplemented for all tags at once.
+    Result<void> pull(
+        std::stop_token stop,
+        const std::string& image,
+        const std::string& tag,
+        const std::string& platform,
+        const RegistryCredentials& credentials,
+        const ImageProgressCallback& progress);
+    Result<void> push(
+        std::stop_token stop,
+        const std::string& image,
+        const std::string& tag,
+        const RegistryCredentials& credentials,
+        const ImageProgressCallback& progress);
+
+    // A tar with the images, as docker save writes it.
+    Result<void>
+    save(std::stop_token stop, const std::vector<std::string>& images, ByteSink& sink) const;
+    Result<void>
+    load(std::stop_token stop, ByteSource& archive, const ImageProgressCallback& progress);
+
+    // A root file system's tar becomes an image; returns its id.
+    Result<std::string>
+    import(std::stop_token stop, const ImageImport& request, ByteSource& archive);
+
+    // Whether the registry takes the credentials; Unauthorized when it does not.
+    Result<std::string>
+    check_credentials(std::stop_token stop, const RegistryCredentials& credentials);
+
+    std::int64_t count() const;
+
+    // Bytes of all layers, each counted once (docker system df).
+    std::int64_t layers_size() const;
+
+  private:
+    struct Parts;
+    std::unique_ptr<Parts> parts_;
+};
+
+} // namespace berth::engine
