@@ -53,7 +53,8 @@ enum class LogStream : std::uint8_t { Output = 1, Error = 2 };
 struct LogRecord {
     Timestamp time;
     LogStream stream;
-    std::string bytes; // one line with its newline, or a part of a long line
+    std::string bytes;
+    bool continues_line = false; // goes on with a line that began in an earlier record
 };
 
 struct LogOptions {
@@ -63,6 +64,7 @@ struct LogOptions {
     std::optional<Timestamp> since;
     std::optional<Timestamp> until;
     std::optional<std::int64_t> tail; // absent: all
+    bool split_lines = false;         // a record is one line or a piece of one (for timestamps)
 };
 
 // Where the records of logs() go. record() returns false when the reader is gone. end() is called

@@ -1,0 +1,405 @@
+// SPDX-License-Identifier: Apache-2.0
+// dockerd's options by name, and what each does to the configuration.
+#include "engine/daemon_options.h"
+
+#include "base/strings.h"
+
+#include <algorithm>
+#include <type_traits>
+
+namespace berth::engine {
+namespace {
+
+template <auto Member>
+Result<void> set(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    auto& target = config.*Member;
+    using Target = std::remove_cvref_t<decltype(target)>;
+    if constexpr (std::is_same_v<Target, bool>) {
+        target = TRY(parse_go_bool(value));
+    } else if constexpr (std::is_same_v<Target, std::int64_t>) {
+        auto number = parse_number<std::int64_t>(value);
+        if (!number.ok()) {
+            return invalid_argument(
+                "strconv.ParseInt: parsing \"" + std::string(value) + "\": invalid syntax");
+        }
+        target = *number;
+    } else if constexpr (std::is_same_v<Target, std::vector<std::string>>) {
+        target.emplace_back(value);
+    } else {
+        target = value;
+    }
+    return ok();
+}
+
+// Configures a helper program or a feature that Berth has built in or does without.
+Result<void> ignore(DaemonConfig& config, const DaemonOption& option, std::string_view) {
+    config.ignored.emplace_back(option.flag);
+    return ok();
+}
+
+// Asks for something that Berth cannot do yet: only the value that means "off" is fine.
+Result<void> refuse(DaemonConfig&, const DaemonOption& option, std::string_view value) {
+    if (value.empty() ||
+        (option.shape == OptionShape::Switch && !parse_go_bool(value).value_or(true))) {
+        return ok();
+    }
+    return not_implemented("--" + std::string(option.flag) + " is not implemented by this engine");
+}
+
+Result<void>
+set_default_shm_size(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    config.default_shm_size = TRY(parse_memory_size(value));
+    return ok();
+}
+
+Result<void> add_default_ulimit(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    Ulimit limit = TRY(parse_ulimit(value));
+    std::string name = limit.name;
+    config.default_ulimits.insert_or_assign(std::move(name), std::move(limit));
+    return ok();
+}
+
+Result<void> add_log_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    auto parts = cut(value, "=");
+    if (!parts) {
+        config.log_options.insert_or_assign(std::string(value), std::string());
+        return ok();
+    }
+    config.log_options.insert_or_assign(std::string(parts->before), std::string(parts->after));
+    return ok();
+}
+
+Result<void> add_runtime(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    auto parts = cut(value, "=");
+    if (!parts || trim(parts->before).empty() || trim(parts->after).empty()) {
+        return invalid_argument("invalid runtime argument: " + std::string(value));
+    }
+    const std::string name = to_lower(trim(parts->before));
+    if (name == "runc" || name == "berth") {
+        return invalid_argument("runtime name '" + name + "' is reserved");
+    }
+    if (!config.runtimes.emplace(name, trim(parts->after)).second) {
+        return invalid_argument("runtime '" + name + "' was already defined");
+    }
+    return ok();
+}
+
+Result<void> add_exec_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    auto parts = cut(value, "=");
+    if (!parts || parts->before != "native.cgroupdriver") {
+        return invalid_argument("Unknown option: \"" + std::string(value) + "\"");
+    }
+    if (parts->after == "systemd") {
+        return not_implemented("native.cgroupdriver=systemd is not implemented: use cgroupfs");
+    }
+    if (parts->after != "cgroupfs") {
+        return invalid_argument("invalid cgroup driver: " + std::string(parts->after));
+    }
+    config.exec_options.emplace_back(value);
+    return ok();
+}
+
+using enum OptionShape;
+
+constexpr DaemonOption table[] = {
+    {"add-runtime",
+     0,
+     "runtimes",
+     Pairs,
+     "Register an additional OCI compatible runtime",
+     add_runtime},
+    {"allow-nondistributable-artifacts",
+     0,
+     "allow-nondistributable-artifacts",
+     List,
+     "Accepted, without effect",
+     ignore},
+    {"authorization-plugin",
+     0,
+     "authorization-plugins",
+     List,
+     "Authorization plugins to load",
+     refuse},
+    {"bip", 0, "bip", Text, "Address and prefix of the default bridge", set<&DaemonConfig::bip>},
+    {"bridge",
+     'b',
+     "bridge",
+     Text,
+     "Attach containers to a network bridge, or \"none\"",
+     set<&DaemonConfig::bridge>},
+    {"cgroup-parent",
+     0,
+     "cgroup-parent",
+     Text,
+     "Set parent cgroup for all containers",
+     set<&DaemonConfig::cgroup_parent>},
+    {"config-file", 0, "", Text, "Daemon configuration file", set<&DaemonConfig::config_file>},
+    {"containerd", 0, "containerd", Text, "Accepted, without effect", ignore},
+    {"containerd-namespace", 0, "containerd-namespace", Text, "Accepted, without effect", ignore},
+    {"containerd-plugins-namespace",
+     0,
+     "containerd-plugin-namespace",
+     Text,
+     "Accepted, without effect",
+     ignore},
+    {"cri-containerd", 0, "cri-containerd", Switch, "Accepted, without effect", ignore},
+    {"data-root",
+     0,
+     "data-root",
+     Text,
+     "Root directory of persistent state",
+     set<&DaemonConfig::data_root>},
+    {"debug", 'D', "debug", Switch, "Enable debug mode", set<&DaemonConfig::debug>},
+    {"default-address-pool", 0, "default-address-pools", List, "Accepted, without effect", ignore},
+    {"default-cgroupns-mode",
+     0,
+     "default-cgroupns-mode",
+     Text,
+     "Default mode for containers cgroup namespace",
+     set<&DaemonConfig::default_cgroupns_mode>},
+    {"default-gateway",
+     0,
+     "default-gateway",
+     Text,
+     "Default gateway of the default bridge network",
+     set<&DaemonConfig::default_gateway>},
+    {"default-gateway-v6",
+     0,
+     "default-gateway-v6",
+     Text,
+     "IPv6 gateway of the default bridge network",
+     refuse},
+    {"default-ipc-mode",
+     0,
+     "default-ipc-mode",
+     Text,
+     "Default mode for containers ipc",
+     set<&DaemonConfig::default_ipc_mode>},
+    {"default-network-opt", 0, "default-network-opts", Pairs, "Default network options", refuse},
+    {"default-runtime",
+     0,
+     "default-runtime",
+     Text,
+     "Default OCI runtime for containers",
+     set<&DaemonConfig::default_runtime>},
+    {"default-shm-size",
+     0,
+     "default-shm-size",
+     Text,
+     "Default shm size for containers",
+     set_default_shm_size},
+    {"default-ulimit",
+     0,
+     "default-ulimits",
+     Pairs,
+     "Default ulimits for containers",
+     add_default_ulimit},
+    {"dns", 0, "dns", List, "DNS server to use", set<&DaemonConfig::dns>},
+    {"dns-opt", 0, "dns-opts", List, "DNS options to use", set<&DaemonConfig::dns_options>},
+    {"dns-search",
+     0,
+     "dns-search",
+     List,
+     "DNS search domains to use",
+     set<&DaemonConfig::dns_search>},
+    {"exec-opt", 0, "exec-opts", List, "Runtime execution options", add_exec_option},
+    {"exec-root",
+     0,
+     "exec-root",
+     Text,
+     "Root directory for execution state files",
+     set<&DaemonConfig::exec_root>},
+    {"experimental",
+     0,
+     "experimental",
+     Switch,
+     "Enable experimental features",
+     set<&DaemonConfig::experimental>},
+    {"feature", 0, "features", Pairs, "Accepted, without effect", ignore},
+    {"fixed-cidr",
+     0,
+     "fixed-cidr",
+     Text,
+     "IPv4 subnet of the default bridge's containers",
+     set<&DaemonConfig::fixed_cidr>},
+    {"fixed-cidr-v6",
+     0,
+     "fixed-cidr-v6",
+     Text,
+     "IPv6 subnet of the default bridge's containers",
+     refuse},
+    {"group", 'G', "group", Text, "Group for the unix socket", set<&DaemonConfig::group>},
+    {"host", 'H', "hosts", List, "Daemon socket(s) to connect to", set<&DaemonConfig::hosts>},
+    {"host-gateway-ip", 0, "host-gateway-ip", Text, "Address that host-gateway stands for", refuse},
+    {"http-proxy", 0, "http-proxy", Text, "HTTP proxy URL to use for outgoing traffic", refuse},
+    {"https-proxy", 0, "https-proxy", Text, "HTTPS proxy URL to use for outgoing traffic", refuse},
+    {"icc", 0, "icc", Switch, "Enable inter-container communication", set<&DaemonConfig::icc>},
+    {"init", 0, "init", Switch, "Run an init in the container", set<&DaemonConfig::init>},
+    {"init-path", 0, "init-path", Text, "Accepted, without effect", ignore},
+    {"insecure-registry",
+     0,
+     "insecure-registries",
+     List,
+     "Enable insecure registry communication",
+     set<&DaemonConfig::insecure_registries>},
+    {"ip", 0, "ip", Text, "Host address of published ports", set<&DaemonConfig::ip>},
+    {"ip-forward",
+     0,
+     "ip-forward",
+     Switch,
+     "Enable IP forwarding in the system",
+     set<&DaemonConfig::ip_forward>},
+    {"ip-forward-no-drop", 0, "ip-forward-no-drop", Switch, "Accepted, without effect", ignore},
+    {"ip-masq", 0, "ip-masq", Switch, "Enable IP masquerading", set<&DaemonConfig::ip_masquerade>},
+    {"ip6tables", 0, "ip6tables", Switch, "Accepted, without effect", ignore},
+    {"iptables", 0, "iptables", Switch, "Enable firewall rules", set<&DaemonConfig::iptables>},
+    {"ipv6", 0, "ipv6", Switch, "Enable IPv6 networking", refuse},
+    {"label", 0, "labels", List, "Set key=value labels to the daemon", set<&DaemonConfig::labels>},
+    {"live-restore",
+     0,
+     "live-restore",
+     Switch,
+     "Leave containers running when the daemon stops",
+     set<&DaemonConfig::live_restore>},
+    {"log-driver",
+     0,
+     "log-driver",
+     Text,
+     "Default driver for container logs",
+     set<&DaemonConfig::log_driver>},
+    {"log-format", 0, "log-format", Text, "Accepted, without effect", ignore},
+    {"log-level",
+     'l',
+     "log-level",
+     Text,
+     "debug, info, warn, error or fatal",
+     set<&DaemonConfig::log_level>},
+    {"log-opt", 0, "log-opts", Pairs, "Default log driver options for containers", add_log_option},
+    {"max-concurrent-downloads",
+     0,
+     "max-concurrent-downloads",
+     Number,
+     "Set the max concurrent downloads",
+     set<&DaemonConfig::max_concurrent_downloads>},
+    {"max-concurrent-uploads",
+     0,
+     "max-concurrent-uploads",
+     Number,
+     "Set the max concurrent uploads",
+     set<&DaemonConfig::max_concurrent_uploads>},
+    {"max-download-attempts",
+     0,
+     "max-download-attempts",
+     Number,
+     "Set the max download attempts for each pull",
+     set<&DaemonConfig::max_download_attempts>},
+    {"metrics-addr", 0, "metrics-addr", Text, "Address to serve the metrics on", refuse},
+    {"mtu", 0, "mtu", Number, "Set the MTU of the default bridge network", set<&DaemonConfig::mtu>},
+    {"network-control-plane-mtu",
+     0,
+     "network-control-plane-mtu",
+     Number,
+     "Accepted, without effect",
+     ignore},
+    {"no-new-privileges",
+     0,
+     "no-new-privileges",
+     Switch,
+     "Set no-new-privileges for new containers",
+     set<&DaemonConfig::no_new_privileges>},
+    {"no-proxy", 0, "no-proxy", Text, "Hosts for which the proxy is skipped", refuse},
+    {"node-generic-resource",
+     0,
+     "node-generic-resources",
+     List,
+     "Advertise user-defined resource",
+     refuse},
+    {"oom-score-adjust", 0, "oom-score-adjust", Number, "Accepted, without effect", ignore},
+    {"pidfile",
+     'p',
+     "pidfile",
+     Text,
+     "Path to use for daemon PID file",
+     set<&DaemonConfig::pidfile>},
+    {"raw-logs", 0, "raw-logs", Switch, "Accepted, without effect", ignore},
+    {"registry-mirror",
+     0,
+     "registry-mirrors",
+     List,
+     "Preferred registry mirror",
+     set<&DaemonConfig::registry_mirrors>},
+    {"rootless", 0, "rootless", Switch, "Enable rootless mode", refuse},
+    {"seccomp-profile",
+     0,
+     "seccomp-profile",
+     Text,
+     "Path to seccomp profile, or \"unconfined\"",
+     set<&DaemonConfig::seccomp_profile>},
+    {"selinux-enabled", 0, "selinux-enabled", Switch, "Enable selinux support", refuse},
+    {"shutdown-timeout",
+     0,
+     "shutdown-timeout",
+     Number,
+     "Seconds that containers get to stop",
+     set<&DaemonConfig::shutdown_timeout>},
+    {"storage-driver",
+     's',
+     "storage-driver",
+     Text,
+     "Storage driver to use",
+     set<&DaemonConfig::storage_driver>},
+    {"storage-opt", 0, "storage-opts", List, "Storage driver options", refuse},
+    {"swarm-default-advertise-addr",
+     0,
+     "swarm-default-advertise-addr",
+     Text,
+     "Accepted, without effect",
+     ignore},
+    {"tls", 0, "tls", Switch, "Use TLS", refuse},
+    {"tlscacert", 0, "tlscacert", Text, "Trust certs signed only by this CA", refuse},
+    {"tlscert", 0, "tlscert", Text, "Path to TLS certificate file", refuse},
+    {"tlskey", 0, "tlskey", Text, "Path to TLS key file", refuse},
+    {"tlsverify", 0, "tlsverify", Switch, "Use TLS and verify the remote", refuse},
+    {"userland-proxy", 0, "userland-proxy", Switch, "Accepted, without effect", ignore},
+    {"userland-proxy-path", 0, "userland-proxy-path", Text, "Accepted, without effect", ignore},
+    {"userns-remap", 0, "userns-remap", Text, "User namespaces for containers", refuse},
+};
+
+} // namespace
+
+std::span<const DaemonOption> daemon_options() {
+    return table;
+}
+
+const DaemonOption* find_option_by_flag(std::string_view flag) {
+    const auto* found = std::ranges::find(table, flag, &DaemonOption::flag);
+    return found == std::end(table) ? nullptr : found;
+}
+
+const DaemonOption* find_option_by_shorthand(char shorthand) {
+    const auto* found = std::ranges::find(table, shorthand, &DaemonOption::shorthand);
+    return found == std::end(table) ? nullptr : found;
+}
+
+const DaemonOption* find_option_by_key(std::string_view key) {
+    const auto* found =
+        key.empty() ? std::end(table) : std::ranges::find(table, key, &DaemonOption::key);
+    return found == std::end(table) ? nullptr : found;
+}
+
+Result<bool> parse_go_bool(std::string_view text) {
+    for (std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"}) {
+        if (text == yes) {
+            return true;
+        }
+    }
+    for (std::string_view no : {"0", "f", "F", "FALSE", "false", "False"}) {
+        if (text == no) {
+            return false;
+        }
+    }
+    return invalid_argument(
+        "strconv.ParseBool: parsing \"" + std::string(text) + "\": invalid syntax");
+}
+
+} // namespace berth::engine
