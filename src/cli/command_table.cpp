@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+// The list of commands: docker's short words and their long forms.
+#include "cli/command.h"
+#include "cli/commands/commands.h"
+
+namespace berth::cli {
+
+namespace {
+
+// clang-format off
+constexpr Command table[] = {
+    {"run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image", commands::run},
+    {"exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", commands::exec},
+    {"ps", "[OPTIONS]", "List containers", commands::ps},
+    {"build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", commands::build},
+    {"pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", commands::pull},
+    {"push", "[OPTIONS] NAME[:TAG]", "Upload an image to a registry", commands::push},
+    {"images", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", commands::images},
+    {"version", "[OPTIONS]", "Show the Berth version information", commands::version},
+    {"info", "[OPTIONS]", "Display system-wide information", commands::info},
+    {"registry", "[OPTIONS]", "Start a registry on this machine", commands::registry},
+    {"attach", "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container", commands::attach},
+    {"create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", commands::create},
+    {"events", "[OPTIONS]", "Get real time events from the server", commands::events},
+    {"history", "[OPTIONS] IMAGE", "Show the history of an image", commands::history},
+    {"import", "[OPTIONS] file|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image", commands::import},
+    {"inspect", "[OPTIONS] NAME|ID [NAME|ID...]", "Return low-level information on objects", commands::inspect},
+    {"kill", "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers", commands::kill},
+    {"load", "[OPTIONS]", "Load an image from a tar archive or STDIN", commands::load},
+    {"logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", commands::logs},
+    {"pause", "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers", commands::pause},
+    {"port", "CONTAINER [PRIVATE_PORT[/PROTO]]", "List port mappings or a specific mapping for the container", commands::port},
+    {"rename", "CONTAINER NEW_NAME", "Rename a container", commands::rename},
+    {"restart", "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers", commands::restart},
+    {"rm", "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", commands::rm},
+    {"rmi", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", commands::rmi},
+    {"save", "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)", commands::save},
+    {"start", "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers", commands::start},
+    {"stop", "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers", commands::stop},
+    {"tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", commands::tag},
+    {"top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container", commands::top},
+    {"unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers", commands::unpause},
+    {"wait", "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes", commands::wait},
+
+    {"image bootstrap", "[OPTIONS] NAME[:SUITE]", "Make a base image from the distribution's signed packages", commands::bootstrap, false},
+    {"image build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", commands::build, false},
+    {"image history", "[OPTIONS] IMAGE", "Show the history of an image", commands::history, false},
+    {"image import", "[OPTIONS] file|- [REPOSITORY[:TAG]]", "Import the contents from a tarball to create a filesystem image", commands::import, false},
+    {"image inspect", "[OPTIONS] IMAGE [IMAGE...]", "Display detailed information on one or more images", commands::inspect_image, false},
+    {"image load", "[OPTIONS]", "Load an image from a tar archive or STDIN", commands::load, false},
+    {"image ls", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", commands::images, false},
+    {"image pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", commands::pull, false},
+    {"image push", "[OPTIONS] NAME[:TAG]", "Upload an image to a registry", commands::push, false},
+    {"image rm", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", commands::rmi, false},
+    {"image save", "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)", commands::save, false},
+    {"image tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", commands::tag, false},
+    {"container attach", "[OPTIONS] CONTAINER", "Attach local standard input, output, and error streams to a running container", commands::attach, false},
+    {"container create", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create a new container", commands::create, false},
+    {"container exec", "[OPTIONS] CONTAINER COMMAND [ARG...]", "Execute a command in a running container", commands::exec, false},
+    {"container inspect", "[OPTIONS] CONTAINER [CONTAINER...]", "Display detailed information on one or more containers", commands::inspect_container, false},
+    {"container kill", "[OPTIONS] CONTAINER [CONTAINER...]", "Kill one or more running containers", commands::kill, false},
+    {"container logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", commands::logs, false},
+    {"container ls", "[OPTIONS]", "List containers", commands::ps, false},
+    {"container pause", "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers", commands::pause, false},
+    {"container port", "CONTAINER [PRIVATE_PORT[/PROTO]]", "List port mappings or a specific mapping for the container", commands::port, false},
+    {"container rename", "CONTAINER NEW_NAME", "Rename a container", commands::rename, false},
+    {"container restart", "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers", commands::restart, false},
+    {"container rm", "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", commands::rm, false},
+    {"container run", "[OPTIONS] IMAGE [COMMAND] [ARG...]", "Create and run a new container from an image", commands::run, false},
+    {"container start", "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers", commands::start, false},
+    {"container stop", "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers", commands::stop, false},
+    {"container top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container", commands::top, false},
+    {"container unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers", commands::unpause, false},
+    {"container wait", "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes", commands::wait, false},
+    {"network inspect", "[OPTIONS] NETWORK [NETWORK...]", "Display detailed information on one or more networks", commands::inspect_network, false},
+    {"network ls", "[OPTIONS]", "List networks", commands::network_ls, false},
+    {"volume create", "[OPTIONS] [VOLUME]", "Create a volume", commands::volume_create, false},
+    {"volume inspect", "[OPTIONS] VOLUME [VOLUME...]", "Display detailed information on one or more volumes", commands::inspect_volume, false},
+    {"volume ls", "[OPTIONS]", "List volumes", commands::volume_ls, false},
+    {"volume rm", "[OPTIONS] VOLUME [VOLUME...]", "Remove one or more volumes", commands::volume_rm, false},
+    {"system events", "[OPTIONS]", "Get real time events from the server", commands::events, false},
+    {"system info", "[OPTIONS]", "Display system-wide information", commands::info, false},
+};
+// clang-format on
+
+} // namespace
+
+std::span<const Command> all_commands() {
+    return table;
+}
+
+} // namespace berth::cli

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// The daemon's multiplexed output (frames of stdout and stderr) onto our own two streams.
+#pragma once
+
+#include "base/result.h"
+#include "codec/stream.h"
+
+#include <string>
+#include <string_view>
+
+namespace berth::cli {
+
+enum class Multiplexed : bool { No, Yes };
+
+// Takes the bytes as they come and writes complete pieces at once.
+class OutputWriter {
+  public:
+    explicit OutputWriter(Multiplexed multiplexed)
+        : multiplexed_(multiplexed) {}
+
+    Result<void> write(std::string_view bytes);
+
+  private:
+    Result<void> write_frames(std::string_view bytes);
+
+    Multiplexed multiplexed_;
+    std::string header_;
+    std::size_t frame_left_ = 0;
+    int target_ = 1;
+};
+
+// Everything from source to stdout and stderr, until its end.
+Result<void> copy_output(ByteSource& source, Multiplexed multiplexed);
+
+// "42m", an RFC 3339 time or seconds since the epoch, as the logs and events parameters want it.
+Result<std::string> time_parameter(std::string_view text);
+
+} // namespace berth::cli

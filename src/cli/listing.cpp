@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// Cells of docker's listings.
+#include "cli/listing.h"
+
+#include "base/strings.h"
+#include "base/time.h"
+#include "cli/table.h"
+
+#include <algorithm>
+#include <map>
+#include <tuple>
+
+namespace berth::cli {
+
+namespace {
+
+struct PortEntry {
+    std::string ip;
+    std::string protocol;
+    std::int64_t outside = 0;
+    std::int64_t inside = 0;
+
+    auto key() const { return std::tie(protocol, ip, inside, outside); }
+};
+
+std::string range_text(std::int64_t first, std::int64_t last) {
+    return first == last ? std::to_string(first)
+                         : std::to_string(first) + "-" + std::to_string(last);
+}
+
+} // namespace
+
+std::string text_of(const json::Value& value, std::string_view name) {
+    const json::Value* member = json::find(value, name);
+    if (!member || member->is_null()) {
+        return "";
+    }
+    return member->is_string() ? std::string(member->get_string()) : json::serialize(*member);
+}
+
+std::int64_t number_of(const json::Value& value, std::string_view name) {
+    const json::Value* member = json::find(value, name);
+    if (!member) {
+        return 0;
+    }
+    if (member->is_int64()) {
+        return member->get_int64();
+    }
+    if (member->is_uint64()) {
+        return static_cast<std::int64_t>(member->get_uint64());
+    }
+    return member->is_double() ? static_cast<std::int64_t>(member->get_double()) : 0;
+}
+
+bool flag_of(const json::Value& value, std::string_view name) {
+    const json::Value* member = json::find(value, name);
+    return member && member->is_bool() && member->get_bool();
+}
+
+const json::Array& list_of(const json::Value& value, std::string_view name) {
+    static const json::Array empty;
+    const json::Value* member = json::find(value, name);
+    return member && member->is_array() ? member->get_array() : empty;
+}
+
+std::string ago(std::int64_t created) {
+    return human_duration(Timestamp::now().seconds() - created) + " ago";
+}
+
+std::string published_ports(const json::Value& summary) {
+    std::vector<PortEntry> entries;
+    for (const json::Value& port : list_of(summary, "Ports")) {
+        entries.push_back(
+            {text_of(port, "IP"),
+             text_of(port, "Type"),
+             number_of(port, "PublicPort"),
+             number_of(port, "PrivatePort")});
+    }
+    std::sort(entries.begin(), entries.end(), [](const PortEntry& a, const PortEntry& b) {
+        return a.key() < b.key();
+    });
+    std::vector<std::string> published;
+    std::vector<std::string> exposed;
+    for (std::size_t i = 0; i < entries.size();) {
+        const PortEntry& first = entries[i];
+        std::size_t next = i + 1;
+        auto continues = [&](std::size_t at) {
+            auto step = static_cast<std::int64_t>(at - i);
+            const PortEntry& entry = entries[at];
+            bool outside =
+                first.outside == 0 ? entry.outside == 0 : entry.outside == first.outside + step;
+            return entry.ip == first.ip && entry.protocol == first.protocol &&
+                   entry.inside == first.inside + step && outside;
+        };
+        while (next < entries.size() && continues(next)) {
+            ++next;
+        }
+        auto last = static_cast<std::int64_t>(next - i) - 1;
+        std::string inside = range_text(first.inside, first.inside + last) + "/" + first.protocol;
+        if (first.outside == 0) {
+            exposed.push_back(inside);
+        } else {
+            std::string ip =
+                first.ip.find(':') == std::string::npos ? first.ip : "[" + first.ip + "]";
+            published.push_back(
+                ip + ":" + range_text(first.outside, first.outside + last) + "->" + inside);
+        }
+        i = next;
+    }
+    published.insert(published.end(), exposed.begin(), exposed.end());
+    return join(published, ", ");
+}
+
+std::string joined_labels(const json::Value& object) {
+    std::map<std::string, std::string> sorted;
+    if (object.is_object()) {
+        for (const auto& [key, value] : object.get_object()) {
+            sorted[std::string(key)] =
+                value.is_string() ? std::string(value.get_string()) : json::serialize(value);
+        }
+    }
+    std::vector<std::string> pairs;
+    for (const auto& [key, value] : sorted) {
+        pairs.push_back(key + "=" + value);
+    }
+    return join(pairs, ",");
+}
+
+Result<std::string> filters_parameter(const std::vector<std::string>& filters) {
+    if (filters.empty()) {
+        return std::string();
+    }
+    json::Object object;
+    for (const std::string& filter : filters) {
+        std::optional<Cut> parts = cut(filter, "=");
+        if (!parts) {
+            return invalid_argument(
+                "invalid filter '" + filter + "': bad format of filter (expected name=value)");
+        }
+        json::Value& list = object[to_lower(trim(parts->before))];
+        if (!list.is_array()) {
+            list = json::Array();
+        }
+        list.as_array().emplace_back(trim(parts->after));
+    }
+    return json::serialize(json::Value(object));
+}
+
+} // namespace berth::cli

@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+// Builds the query part of a request target.
+#pragma once
+
+#include <string>
+#include <string_view>
+
+namespace berth::cli {
+
+// Everything but unreserved characters as %XX (RFC 3986, section 2.3).
+std::string percent_encode(std::string_view text);
+
+class Query {
+  public:
+    void add(std::string_view name, std::string_view value);
+
+    void add(std::string_view name, bool value) { add(name, value ? "1" : "0"); }
+
+    // A string literal would rather become a bool than a string_view.
+    void add(std::string_view name, const char* value) { add(name, std::string_view(value)); }
+
+    // "?a=b&c=d", or "" when nothing was added.
+    const std::string& text() const { return text_; }
+
+  private:
+    std::string text_;
+};
+
+} // namespace berth::cli

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+// A command's way to the engine: where it listens, requests with JSON answers, streams and hijacked
+// connections. Used by one thread.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "codec/json.h"
+#include "codec/stream.h"
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace berth::http {
+class Client;
+}
+
+namespace berth::cli {
+
+struct SessionOptions {
+    std::string host;       // "unix:///…", "tcp://…"; empty: $DOCKER_HOST or the default socket
+    std::string config;     // the folder of config.json; empty: $DOCKER_CONFIG or ~/.docker
+    std::string executable; // our own path: the other programs lie beside it
+};
+
+struct RequestOptions {
+    std::string_view method = "GET";
+    std::string target; // without the version: "/containers/json?all=1"
+    std::string content_type;
+    std::string registry_auth; // X-Registry-Auth when not empty
+    ByteSource* body = nullptr;
+};
+
+class Session {
+  public:
+    explicit Session(SessionOptions options);
+    Session(const Session&) = delete;
+    Session& operator=(const Session&) = delete;
+    ~Session();
+
+    // The daemon's {"message": …} becomes the Error; its kind follows the status.
+    Result<json::Value> get(const std::string& target);
+    Result<json::Value> post(const std::string& target, const json::Value& body = nullptr);
+    Result<json::Value> remove(const std::string& target);
+
+    // Sends a request and hands over the answer's body as it comes. The source is valid until the
+    // next request.
+    Result<ByteSource*> stream(const RequestOptions& request);
+
+    // Attach and exec: the raw connection after the daemon's 101; `leftover` was read with the
+    // head.
+    struct Hijacked {
+        UniqueFd fd;
+        std::string leftover;
+        bool multiplexed = true; // false: a terminal's raw bytes
+    };
+
+    Result<Hijacked> hijack(const std::string& target, const json::Value& body = nullptr);
+
+    // The base64 auth header for the registry that `reference` names, from config.json; "" when
+    // there is none.
+    Result<std::string> registry_auth(std::string_view reference) const;
+
+    const SessionOptions& options() const { return options_; }
+
+  private:
+    Result<http::Client*> client();
+    Result<json::Value> exchange(const RequestOptions& request);
+
+    SessionOptions options_;
+    std::unique_ptr<http::Client> client_;
+};
+
+} // namespace berth::cli

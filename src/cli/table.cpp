@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layout and wording of docker's listings.
+#include "cli/table.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+
+namespace berth::cli {
+
+Table::Table(std::vector<std::string> header) {
+    rows_.push_back(std::move(header));
+}
+
+void Table::row(std::vector<std::string> cells) {
+    rows_.push_back(std::move(cells));
+}
+
+std::string Table::text() const {
+    std::vector<std::size_t> widths;
+    for (const std::vector<std::string>& row : rows_) {
+        widths.resize(std::max(widths.size(), row.size()), 0);
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            widths[i] = std::max(widths[i], display_width(row[i]));
+        }
+    }
+    std::string text;
+    for (const std::vector<std::string>& row : rows_) {
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            text += row[i];
+            if (i + 1 < row.size()) {
+                text.append(widths[i] + 3 - display_width(row[i]), ' ');
+            }
+        }
+        text += '\n';
+    }
+    return text;
+}
+
+std::string human_size(std::int64_t bytes) {
+    static constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
+    double size = static_cast<double>(bytes);
+    std::size_t unit = 0;
+    while (size >= 1000.0 && unit + 1 < std::size(units)) {
+        size /= 1000.0;
+        ++unit;
+    }
+    char text[32];
+    // %.3g and not %.4g: `docker images` shows three significant digits.
+    std::snprintf(text, sizeof text, "%.3g%s", size, units[unit]);
+    return text;
+}
+
+std::string human_duration(std::int64_t seconds) {
+    auto count = [](std::int64_t number, const char* unit) {
+        return std::to_string(number) + " " + unit;
+    };
+    std::int64_t minutes = seconds / 60;
+    auto hours = static_cast<std::int64_t>(std::lround(static_cast<double>(seconds) / 3600.0));
+    if (seconds < 1) {
+        return "Less than a second";
+    }
+    if (seconds == 1) {
+        return "1 second";
+    }
+    if (seconds < 60) {
+        return count(seconds, "seconds");
+    }
+    if (minutes == 1) {
+        return "About a minute";
+    }
+    if (minutes < 60) {
+        return count(minutes, "minutes");
+    }
+    if (hours == 1) {
+        return "About an hour";
+    }
+    if (hours < 48) {
+        return count(hours, "hours");
+    }
+    if (hours < 24 * 7 * 2) {
+        return count(hours / 24, "days");
+    }
+    if (hours < 24 * 30 * 2) {
+        return count(hours / 24 / 7, "weeks");
+    }
+    if (hours < 24 * 365 * 2) {
+        return count(hours / 24 / 30, "months");
+    }
+    return count(hours / 24 / 365, "years");
+}
+
+std::size_t display_width(std::string_view text) {
+    return static_cast<std::size_t>(std::count_if(text.begin(), text.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    }));
+}
+
+std::string ellipsis(std::string_view text, std::size_t width) {
+    if (display_width(text) <= width) {
+        return std::string(text);
+    }
+    std::size_t cells = 0;
+    std::size_t end = 0;
+    while (end < text.size()) {
+        if ((static_cast<unsigned char>(text[end]) & 0xC0U) != 0x80U && ++cells == width) {
+            break;
+        }
+        ++end;
+    }
+    return std::string(text.substr(0, end)) + "\u2026";
+}
+
+std::string short_id(std::string_view id) {
+    std::size_t colon = id.find(':');
+    if (colon != std::string_view::npos) {
+        id.remove_prefix(colon + 1);
+    }
+    return std::string(id.substr(0, 12));
+}
+
+} // namespace berth::cli
