@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // What happened, as Docker's events: a bounded ring of the last ones and subscribers. Thread-safe.
-// A subscriber's callback runs on the thread that publishes and must not block.
+// A subscriber's callback runs on the thread that publishes, with the ring locked: it must not
+// block, publish, or end its own subscription.
 #pragma once
 
 #include "base/synchronized.h"
@@ -54,6 +55,8 @@ class Events {
     // history() through the callback, then the live ones, without a gap or a repetition. Until in
     // the past or now: only history. The caller ends the stream at `until` with its own timer.
     Subscription follow(EventQuery query, Callback callback);
+
+    std::size_t listener_count() const;
 
     // InvalidArgument for a filter name that events do not know.
     static Result<void> check(const EventQuery& query);
