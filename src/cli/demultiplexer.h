@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "codec/stream.h"
+#include "io/stream_multiplexer.h"
 
 #include <string>
 #include <string_view>
@@ -12,7 +13,6 @@ namespace berth::cli {
 
 enum class Multiplexed : bool { No, Yes };
 
-// Takes the bytes as they come and writes complete pieces at once.
 class OutputWriter {
   public:
     explicit OutputWriter(Multiplexed multiplexed)
@@ -21,12 +21,8 @@ class OutputWriter {
     Result<void> write(std::string_view bytes);
 
   private:
-    Result<void> write_frames(std::string_view bytes);
-
     Multiplexed multiplexed_;
-    std::string header_;
-    std::size_t frame_left_ = 0;
-    int target_ = 1;
+    io::StreamDemultiplexer demultiplexer_;
 };
 
 // Everything from source to stdout and stderr, until its end.

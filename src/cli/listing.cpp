@@ -126,6 +126,16 @@ std::string joined_labels(const json::Value& object) {
     return join(pairs, ",");
 }
 
+json::Object pairs_of(const std::vector<std::string>& entries) {
+    json::Object pairs;
+    for (const std::string& entry : entries) {
+        std::optional<Cut> parts = cut(entry, "=");
+        pairs[parts ? parts->before : std::string_view(entry)] =
+            parts ? parts->after : std::string_view();
+    }
+    return pairs;
+}
+
 Result<std::string> filters_parameter(const std::vector<std::string>& filters) {
     if (filters.empty()) {
         return std::string();

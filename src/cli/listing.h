@@ -2,6 +2,7 @@
 // Words that several listings share.
 #pragma once
 
+#include "base/result.h"
 #include "codec/json.h"
 
 #include <cstdint>
@@ -26,6 +27,9 @@ std::string published_ports(const json::Value& summary);
 
 // "a=b,c=d" pairs of an object, sorted.
 std::string joined_labels(const json::Value& object);
+
+// "a=b" entries as an object; one without "=" has an empty value.
+json::Object pairs_of(const std::vector<std::string>& entries);
 
 // `--filter a=b` flags as the API's filters parameter; "" when there are none.
 Result<std::string> filters_parameter(const std::vector<std::string>& filters);

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "base/time.h"
+#include "cli/listing.h"
 #include "cli/published_port.h"
 
 #include <cstdlib>
@@ -233,16 +234,6 @@ void set_list(json::Object& object, std::string_view key, const std::vector<std:
     if (!texts.empty()) {
         object[key] = to_array(texts);
     }
-}
-
-json::Object pairs_of(const std::vector<std::string>& entries) {
-    json::Object pairs;
-    for (const std::string& entry : entries) {
-        std::optional<Cut> parts = cut(entry, "=");
-        pairs[parts ? parts->before : std::string_view(entry)] =
-            parts ? parts->after : std::string_view();
-    }
-    return pairs;
 }
 
 Result<json::Object> resources_of(const RunOptions& options) {
