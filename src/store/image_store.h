@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images by the digest of their configuration, and the names that point at them. Manifests and
+// configurations are kept as the bytes they came as, so that an image that was pulled is pushed
+// back bit for bit.
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "oci/descriptor.h"
+#include "oci/digest.h"
+#include "oci/image_config.h"
+#include "oci/manifest.h"
+#include "oci/reference.h"
+#include "store/blob_store.h"
+#include "store/database.h"
+#include "store/layer_store.h"
+#include "store/lease.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace berth::store {
+
+struct Image {
+    oci::Digest id;
+    std::string config_json; // the bytes that hash to id
+    oci::ImageConfig config;
+    oci::Digest chain_id;                     // empty: no layers
+    std::uint64_t size = 0;                   // of all layers
+    std::vector<oci::Reference> names;        // with tags, sorted
+    std::vector<oci::Reference> repo_digests; // name@manifest digest, sorted
+    oci::Digest parent;                       // the image that this one was built on here
+    Timestamp tagged;                         // last time that it got a name; zero: never
+    Timestamp stored;
+};
+
+struct NewImage {
+    std::string config_json;
+    // The manifest that it was pulled with: bytes and media type. Its layer blobs need not be
+    // there.
+    std::string manifest;
+    std::string manifest_type;
+    oci::Digest parent;
+    std::vector<oci::Reference> names; // tagged; names without a tag get latest
+    // What it was pulled as (name@digest): the digest of the manifest or of the index above it.
+    std::vector<oci::Reference> repo_digests;
+};
+
+// A manifest ready to push: every blob it names is in the blob store.
+struct PushableManifest {
+    oci::Descriptor descriptor;
+    std::string bytes;
+    oci::Manifest manifest;
+};
+
+struct DiskUsage {
+    std::uint64_t layers_size = 0; // every layer once
+    std::uint64_t blobs_size = 0;
+    std::vector<std::pair<oci::Digest, std::uint64_t>> unique_size; // image id -> not shared
+};
+
+// Thread-safe.
+class ImageStore {
+  public:
+    // All references must outlive the store.
+    static Result<std::unique_ptr<ImageStore>>
+    open(Database& database, BlobStore& blobs, LayerStore& layers, Leases& leases);
+
+    // For an operation that puts an image together; see lease.h.
+    Lease lease() { return leases_.create(); }
+
+    // All layers of the configuration must be in the layer store: NotFound otherwise. Names move
+    // here from the images that had them. An image that exists gets the new names and manifest.
+    Result<Image> create(const NewImage& image);
+
+    // By "sha256:<64>", 64 digits, a unique prefix of an id, name[:tag] or name@digest.
+    // NotFound: "No such image: ubuntu:latest". A prefix of several: InvalidArgument.
+    Result<Image> get(std::string_view name) const;
+    Result<Image> get(const oci::Digest& id) const;
+    // get() without the words: nullopt when there is none.
+    Result<std::optional<oci::Digest>> find(std::string_view name) const;
+    // Newest first.
+    Result<std::vector<Image>> list() const;
+    Result<std::size_t> count() const;
+
+    // Moves the name here when it points elsewhere.
+    Result<void> tag(const oci::Digest& id, const oci::Reference& name);
+    // A tag or a name@digest. NotFound when there is no such name. The image stays.
+    Result<void> untag(const oci::Reference& name);
+    // A repo digest that the image got by a push.
+    Result<void> add_repo_digest(const oci::Digest& id, const oci::Reference& name);
+    // The image and its names. Layers and blobs go with the next garbage collection.
+    Result<void> remove(const oci::Digest& id);
+    // Images built here on top of this one.
+    Result<std::vector<oci::Digest>> children(const oci::Digest& id) const;
+
+    // The manifest it was pulled with, when all its blobs are still there; else one made from the
+    // configuration and the layers' blobs, compressed now where they are not.
+    Result<PushableManifest> manifest_for_push(Lease& lease, const oci::Digest& id);
+
+    Result<DiskUsage> disk_usage() const;
+
+    Database& database() const { return database_; }
+
+    BlobStore& blobs() const { return blobs_; }
+
+    LayerStore& layers() const { return layers_; }
+
+  private:
+    ImageStore(Database& database, BlobStore& blobs, LayerStore& layers, Leases& leases)
+        : database_(database)
+        , blobs_(blobs)
+        , layers_(layers)
+        , leases_(leases) {}
+
+    Database& database_;
+    BlobStore& blobs_;
+    LayerStore& layers_;
+    Leases& leases_;
+};
+
+} // namespace berth::store

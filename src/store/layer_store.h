@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: Apache-2.0
+// Read-only layers by chain id, and the writable layers of containers and build steps on top of
+// them. A layer is unpacked under a temporary name and renamed into place, so it is there whole or
+// not at all.
+#pragma once
+
+#include "base/result.h"
+#include "base/time.h"
+#include "codec/stream.h"
+#include "oci/digest.h"
+#include "store/blob_store.h"
+#include "store/database.h"
+#include "store/lease.h"
+#include "store/snapshotter.h"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace berth::store {
+
+struct LayerInfo {
+    oci::Digest chain_id;
+    oci::Digest diff_id;
+    oci::Digest parent;     // chain id; empty for a base layer
+    std::uint64_t size = 0; // bytes of its files
+    Timestamp created;
+};
+
+// A layer that is unpacked but not yet published; dropped by the destructor.
+class StagedLayer {
+  public:
+    StagedLayer(StagedLayer&&) noexcept;
+    StagedLayer& operator=(StagedLayer&&) noexcept;
+    ~StagedLayer();
+
+    const oci::Digest& diff_id() const { return diff_id_; }
+
+    std::uint64_t size() const { return size_; }
+
+  private:
+    friend class LayerStore;
+    StagedLayer() = default;
+
+    std::string directory_; // empty: given away
+    oci::Digest diff_id_;
+    std::uint64_t size_ = 0;
+    // Directories that no entry of the tar named; they take after the parent layers' ones.
+    std::vector<std::string> implied_directories_;
+};
+
+struct StageOptions {
+    // Another diff id is DataLoss.
+    std::optional<oci::Digest> expected_diff_id;
+    // Keeps the tar as a gzip blob too: for layers that come without a compressed form and cannot
+    // be made again bit for bit (docker load, import).
+    bool keep_blob = false;
+};
+
+struct PrepareOptions {
+    WriteMode mode = WriteMode::Normal;
+};
+
+// The compressed form of a layer, for a manifest.
+struct LayerBlob {
+    oci::Digest digest;
+    std::uint64_t size = 0;
+    std::string media_type;
+};
+
+// Thread-safe. Writable layers are known by an id that the caller chooses (a container's id); it
+// must be a plain file name.
+class LayerStore {
+  public:
+    struct Options {
+        std::string root; // the data root
+        SnapshotterKind snapshotter = SnapshotterKind::Overlay;
+    };
+
+    // All references must outlive the store. Sweeps what a killed process left.
+    static Result<std::unique_ptr<LayerStore>>
+    open(Options options, Database& database, BlobStore& blobs);
+    ~LayerStore();
+
+    // "overlay2" or "vfs".
+    std::string_view driver_name() const;
+
+    // --- read-only layers ---
+
+    bool contains(const oci::Digest& chain_id) const;
+    // NotFound: "layer sha256:… not found".
+    Result<LayerInfo> get(const oci::Digest& chain_id) const;
+    Result<std::vector<LayerInfo>> list() const;
+    // The layer and its parents, base first.
+    Result<std::vector<LayerInfo>> chain(const oci::Digest& chain_id) const;
+
+    // Unpacks an uncompressed tar. Needs no parent, so all layers of an image can be unpacked at
+    // once; publish() them from the base up. Reads the source to its end, on a thread of its own
+    // while this one unpacks.
+    Result<StagedLayer> stage(Lease& lease, ByteSource& tar, StageOptions options = {});
+    // The layer on top of parent (empty: a base layer). The lease holds it. One that exists already
+    // is returned as it is.
+    Result<LayerInfo> publish(Lease& lease, const oci::Digest& parent, StagedLayer layer);
+    // stage() and publish().
+    Result<LayerInfo>
+    apply(Lease& lease, const oci::Digest& parent, ByteSource& tar, StageOptions options = {});
+
+    // Conflict while another layer, a writable layer or a lease needs it. For the garbage
+    // collector.
+    Result<void> remove(const oci::Digest& chain_id);
+
+    // --- compressed forms ---
+
+    // Remembers that the blob is this layer, compressed (after a pull or push).
+    Result<void> set_blob(const oci::Digest& diff_id, const LayerBlob& blob);
+    // The blobs known for a diff id and present in the blob store, preferred first.
+    Result<std::vector<LayerBlob>> blobs(const oci::Digest& diff_id) const;
+    // blobs(), or the layer compressed now with gzip and kept as a blob.
+    Result<LayerBlob> ensure_blob(Lease& lease, const oci::Digest& chain_id);
+    // The uncompressed tar, bytes that hash to the diff id: from the blob, or from the directory.
+    // DataLoss when neither gives them.
+    Result<void> write_tar(const oci::Digest& chain_id, ByteSink& sink) const;
+
+    // --- writable layers ---
+
+    // On top of parent (empty: starts empty). Conflict when the id exists.
+    Result<void>
+    prepare(const std::string& id, const oci::Digest& parent, PrepareOptions options = {});
+    // The root file system's path. Mounts count: each mount() wants its unmount(). After a restart
+    // of the engine a mount that is there counts as one.
+    Result<std::string> mount(const std::string& id);
+    Result<void> unmount(const std::string& id);
+    // Unmounts whatever the count and deletes; absent is fine.
+    Result<void> remove_writable(const std::string& id);
+    bool has_writable(const std::string& id) const;
+    // Ids, sorted.
+    Result<std::vector<std::string>> list_writable() const;
+    // Chain id of the layer below; empty for none.
+    Result<oci::Digest> parent_of(const std::string& id) const;
+
+    // docker diff.
+    Result<std::vector<Change>> changes(const std::string& id) const;
+    // Bytes written (docker ps --size: SizeRw) and of all below (with it: SizeRootFs).
+    Result<std::uint64_t> usage(const std::string& id) const;
+    // The difference as a tar.
+    Result<void> write_difference(const std::string& id, ByteSink& sink) const;
+    // The difference as a new layer on the same parent. The writable layer stays as it is.
+    Result<LayerInfo> commit(Lease& lease, const std::string& id);
+    // The same without copying a byte: the writable layer becomes the layer and is gone. It must
+    // not be mounted by anybody any more.
+    Result<LayerInfo> commit_and_remove(Lease& lease, const std::string& id);
+    // GraphDriver.Data of docker inspect.
+    Result<std::vector<std::pair<std::string, std::string>>> describe(const std::string& id) const;
+
+    // Syncs what was published since the last call, so that a power cut cannot take it. Unsynced
+    // layers of an earlier boot are dropped by open(). Blocks; call it from the background.
+    Result<void> sync();
+
+  private:
+    struct Parts;
+    explicit LayerStore(std::unique_ptr<Parts> parts);
+
+    std::unique_ptr<Parts> parts_;
+};
+
+} // namespace berth::store
