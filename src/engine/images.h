@@ -20,10 +20,8 @@
 #include <vector>
 
 namespace berth::store {
-class BlobStore;
-class ImageStore;
-class LayerStore;
-} // namespace berth::store
+class Store;
+}
 
 namespace berth::engine {
 
@@ -129,11 +127,8 @@ struct ImageImport {
 };
 
 struct ImagesOptions {
-    store::ImageStore* images = nullptr;
-    store::BlobStore* blobs = nullptr;
-    store::LayerStore* layers = nullptr;
+    store::Store* store = nullptr; // this and events: required, and outlive the service
     Events* events = nullptr;
-    std::string storage_driver; // the name that an inspect prints
     // The static program that becomes the built-in image berth/hello; "" switches that off.
     std::string hello_binary;
     std::vector<std::string> insecure_registries;
