@@ -16,8 +16,8 @@ class Digest {
   public:
     Digest() = default;
 
-    // sha256, sha384 or sha512, as the distribution specification names them. "invalid digest
-    // format" for anything else.
+    // sha256, sha384 or sha512; InvalidArgument in go-digest's words ("invalid checksum digest
+    // format") for anything else.
     static Result<Digest> parse(std::string_view text);
     // 64 hexadecimal digits of a SHA-256.
     static Result<Digest> from_sha256_hex(std::string_view hex);
