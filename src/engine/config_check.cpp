@@ -1,0 +1,308 @@
+// SPDX-License-Identifier: Apache-2.0
+// The checks of moby's daemon/container.go, daemon_unix.go and runconfig/hostconfig_unix.go, with
+// their words.
+#include "engine/config_check.h"
+
+#include "base/strings.h"
+#include "engine/resource_check.h"
+#include "engine/signals.h"
+
+#include <algorithm>
+
+namespace berth::engine {
+namespace {
+
+Error unsupported(std::string_view field) {
+    return not_implemented(std::string(field) + " is not implemented by this engine");
+}
+
+Result<void> check_health(const HealthConfig& health) {
+    constexpr std::int64_t millisecond = 1'000'000;
+    const std::pair<std::string_view, std::int64_t> times[] = {
+        {"Interval", health.interval},
+        {"Timeout", health.timeout},
+        {"StartPeriod", health.start_period},
+        {"StartInterval", health.start_interval}};
+    for (const auto& [name, value] : times) {
+        if (value != 0 && value < millisecond) {
+            return invalid_argument(std::string(name) + " in Healthcheck cannot be less than 1ms");
+        }
+    }
+    if (health.retries < 0) {
+        return invalid_argument("Retries in Healthcheck cannot be negative");
+    }
+    if (!health.test.empty() && health.test[0] != "NONE" && health.test[0] != "CMD" &&
+        health.test[0] != "CMD-SHELL") {
+        return invalid_argument(
+            "Unknown healthcheck type '" + health.test[0] + "' (expected 'CMD')");
+    }
+    return ok();
+}
+
+Result<void> check_config(const ContainerConfig& config) {
+    if (!config.working_dir.empty() && !config.working_dir.starts_with('/')) {
+        return invalid_argument(
+            "the working directory '" + config.working_dir +
+            "' is invalid, it needs to be an absolute path");
+    }
+    if (config.hostname.size() > 64) {
+        return invalid_argument("invalid hostname format: " + config.hostname);
+    }
+    if (!config.stop_signal.empty()) {
+        TRY(parse_signal(config.stop_signal));
+    }
+    for (const std::string& entry : config.env) {
+        if (entry.empty() || entry.starts_with('=')) {
+            return invalid_argument("invalid environment variable: " + entry);
+        }
+    }
+    for (const auto& [path, nothing] : config.volumes) {
+        if (!path.starts_with('/')) {
+            return invalid_argument(
+                "invalid volume specification: '" + path + "' mount path must be absolute");
+        }
+    }
+    if (config.healthcheck) {
+        TRY(check_health(*config.healthcheck));
+    }
+    return ok();
+}
+
+// What would weaken or strengthen the container in a way that is not built yet.
+Result<void> refuse_unsupported(const HostConfig& host) {
+    const std::pair<std::string_view, bool> asked[] = {
+        {"HostConfig.Links", !host.links.empty()},
+        {"HostConfig.StorageOpt", !host.storage_opt.empty()},
+        {"HostConfig.Cgroup", !host.cgroup.empty()},
+        {"HostConfig.DeviceRequests", !host.device_requests.empty()},
+        {"HostConfig.CpuRealtimePeriod", host.cpu_realtime_period != 0},
+        {"HostConfig.CpuRealtimeRuntime", host.cpu_realtime_runtime != 0},
+        {"HostConfig.BlkioWeightDevice", !host.blkio_weight_device.empty()},
+        {"HostConfig.BlkioDeviceReadBps", !host.blkio_device_read_bps.empty()},
+        {"HostConfig.BlkioDeviceWriteBps", !host.blkio_device_write_bps.empty()},
+        {"HostConfig.BlkioDeviceReadIOps", !host.blkio_device_read_iops.empty()},
+        {"HostConfig.BlkioDeviceWriteIOps", !host.blkio_device_write_iops.empty()},
+        {"HostConfig.UsernsMode", !host.userns_mode.empty() && host.userns_mode != "host"},
+        {"HostConfig.VolumeDriver", !host.volume_driver.empty() && host.volume_driver != "local"},
+        {"HostConfig.Isolation", !host.isolation.empty() && host.isolation != "default"}};
+    for (const auto& [field, is_asked] : asked) {
+        if (is_asked) {
+            return unsupported(field);
+        }
+    }
+    return ok();
+}
+
+// moby's runconfig/hostconfig_unix.go, validateNetMode
+Result<void> check_network_conflicts(const ContainerConfig& config, const HostConfig& host) {
+    const bool is_container = !container_of_mode(host.network_mode).empty();
+    if (host.network_mode.starts_with("container:") && !is_container) {
+        return invalid_argument("invalid container format container:<name|id>");
+    }
+    if (host.uts_mode == "host" && !config.hostname.empty()) {
+        return invalid_argument("conflicting options: hostname and the UTS mode");
+    }
+    if (!is_container) {
+        return ok();
+    }
+    const std::pair<std::string_view, bool> conflicts[] = {
+        {"hostname", !config.hostname.empty()},
+        {"dns", !host.dns.empty()},
+        {"custom host-to-IP mapping", !host.extra_hosts.empty()},
+        {"mac-address", !config.mac_address.empty()}};
+    for (const auto& [what, is_set] : conflicts) {
+        if (is_set) {
+            return invalid_argument(
+                "conflicting options: " + std::string(what) + " and the network mode");
+        }
+    }
+    if (!host.port_bindings.empty() || host.publish_all_ports) {
+        return invalid_argument(
+            "conflicting options: port publishing and the container type network mode");
+    }
+    if (!config.exposed_ports.empty()) {
+        return invalid_argument(
+            "conflicting options: port exposing and the container type network mode");
+    }
+    return ok();
+}
+
+Result<void> check_modes(const HostConfig& host) {
+    if (!host.uts_mode.empty() && host.uts_mode != "host") {
+        return invalid_argument("invalid UTS mode: " + host.uts_mode);
+    }
+    const auto is_any = [](const std::string& mode, std::initializer_list<std::string_view> names) {
+        return std::ranges::find(names, mode) != names.end() || !container_of_mode(mode).empty();
+    };
+    if (!is_any(host.ipc_mode, {"", "none", "private", "shareable", "host"})) {
+        return invalid_argument("invalid IPC mode: " + host.ipc_mode);
+    }
+    if (!is_any(host.pid_mode, {"", "host"})) {
+        return invalid_argument("invalid PID mode: " + host.pid_mode);
+    }
+    if (host.cgroupns_mode != "" && host.cgroupns_mode != "private" &&
+        host.cgroupns_mode != "host") {
+        return invalid_argument("invalid cgroup namespace mode: " + host.cgroupns_mode);
+    }
+    return ok();
+}
+
+Result<void> check_log_config(LogConfig& log, const DaemonConfig& daemon) {
+    if (log.type.empty()) {
+        log.type = daemon.log_driver.empty() ? "json-file" : daemon.log_driver;
+        log.config.insert(daemon.log_options.begin(), daemon.log_options.end());
+    }
+    static constexpr std::string_view elsewhere[] = {
+        "awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"};
+    if (std::ranges::find(elsewhere, log.type) != std::end(elsewhere)) {
+        return unsupported("the log driver '" + log.type + "'");
+    }
+    if (log.type != "json-file" && log.type != "local" && log.type != "none") {
+        return invalid_argument("logger: no log driver named '" + log.type + "' is registered");
+    }
+    static constexpr std::string_view known[] = {
+        "compress",
+        "env",
+        "env-regex",
+        "labels",
+        "labels-regex",
+        "max-buffer-size",
+        "max-file",
+        "max-size",
+        "mode",
+        "tag"};
+    for (const auto& [name, value] : log.config) {
+        if (log.type == "none" || std::ranges::find(known, name) == std::end(known)) {
+            return invalid_argument(
+                "unknown log opt '" + name + "' for " + log.type + " log driver");
+        }
+        if (name == "max-size" && value != "-1") {
+            TRY(parse_memory_size(value));
+        }
+        if (name == "max-file" && parse_number<std::uint32_t>(value).value_or(0) < 1) {
+            return invalid_argument("max-file cannot be less than 1");
+        }
+    }
+    return ok();
+}
+
+void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& daemon) {
+    if (host.network_mode.empty() || host.network_mode == "default") {
+        const bool is_off = config.network_disabled || daemon.bridge == "none";
+        host.network_mode = is_off ? "none" : "bridge";
+    }
+    if (host.restart_policy.name.empty()) {
+        host.restart_policy.name = "no";
+    }
+    if (host.ipc_mode.empty()) {
+        host.ipc_mode = daemon.default_ipc_mode;
+    }
+    if (host.shm_size == 0) {
+        host.shm_size = daemon.default_shm_size;
+    }
+    if (host.runtime.empty()) {
+        host.runtime = daemon.default_runtime.empty() ? "runc" : daemon.default_runtime;
+    }
+    if (host.pids_limit && *host.pids_limit <= 0) {
+        host.pids_limit.reset();
+    }
+    if (host.memory > 0 && host.memory_swap == 0) {
+        host.memory_swap = host.memory * 2;
+    }
+}
+
+} // namespace
+
+std::string container_of_mode(const std::string& mode) {
+    return mode.starts_with("container:") ? mode.substr(10) : std::string();
+}
+
+bool is_host_mode(const std::string& mode) {
+    return mode == "host";
+}
+
+Result<void> check_restart_policy(const RestartPolicy& policy, bool auto_remove) {
+    const bool never = policy.name.empty() || policy.name == "no";
+    if (policy.maximum_retry_count < 0) {
+        return invalid_argument("invalid restart policy: maximum retry count cannot be negative");
+    }
+    if (!never && policy.name != "always" && policy.name != "unless-stopped" &&
+        policy.name != "on-failure") {
+        return invalid_argument(
+            "invalid restart policy: unknown policy '" + policy.name +
+            "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
+    }
+    if (policy.maximum_retry_count > 0 && policy.name != "on-failure") {
+        return invalid_argument(
+            "invalid restart policy: maximum retry count can only be used with 'on-failure'");
+    }
+    if (auto_remove && !never) {
+        return invalid_argument("can't create 'AutoRemove' container with restart policy");
+    }
+    return ok();
+}
+
+// moby's daemon/daemon_unix.go, parseSecurityOpt
+Result<SecurityOptions>
+parse_security_options(const std::vector<std::string>& options, const DaemonConfig& daemon) {
+    SecurityOptions result{.no_new_privileges = daemon.no_new_privileges};
+    for (const std::string& option : options) {
+        if (option == "no-new-privileges") {
+            result.no_new_privileges = true;
+            continue;
+        }
+        if (option == "disable") {
+            continue;
+        }
+        auto parts = cut(option, "=");
+        if (!parts) {
+            parts = cut(option, ":");
+        }
+        if (!parts) {
+            return invalid_argument("invalid --security-opt 1: \"" + option + "\"");
+        }
+        const std::string_view name = parts->before;
+        const std::string_view value = parts->after;
+        if (name == "no-new-privileges") {
+            auto flag = value == "true" || value == "false";
+            if (!flag) {
+                return invalid_argument("invalid --security-opt 2: \"" + option + "\"");
+            }
+            result.no_new_privileges = value == "true";
+        } else if (name == "seccomp") {
+            result.seccomp = value == "builtin" ? std::string() : std::string(value);
+        } else if (name == "systempaths" && value == "unconfined") {
+            result.unmask_system_paths = true;
+        } else if (name == "label" && value == "disable") {
+            continue; // SELinux labels are never set
+        } else if (name == "apparmor" && value == "unconfined") {
+            continue; // AppArmor profiles are never loaded
+        } else if (name == "label" || name == "apparmor" || name == "writable-cgroups") {
+            return unsupported("the security option " + option);
+        } else {
+            return invalid_argument("invalid --security-opt 2: \"" + option + "\"");
+        }
+    }
+    return result;
+}
+
+Result<std::vector<std::string>>
+check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& daemon) {
+    TRY(check_config(config));
+    TRY(check_restart_policy(host.restart_policy, host.auto_remove));
+    TRY(check_modes(host));
+    TRY(check_network_conflicts(config, host));
+    TRY(refuse_unsupported(host));
+    TRY(parse_security_options(host.security_opt, daemon));
+    TRY(check_log_config(host.log_config, daemon));
+    for (const auto& [name, value] : host.annotations) {
+        if (name.empty()) {
+            return invalid_argument(
+                "invalid Annotations: the empty string is not permitted as an annotation key");
+        }
+    }
+    complete(config, host, daemon);
+    return check_resources(host);
+}
+
+} // namespace berth::engine

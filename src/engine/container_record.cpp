@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+// Definition and life as JSON columns: they are read as a whole or not at all.
+#include "engine/container_record.h"
+
+#include "base/log.h"
+#include "engine/container_config_json.h"
+
+namespace berth::json {
+
+template <>
+struct Codec<engine::ContainerStatus> {
+    static Result<engine::ContainerStatus> decode(const Value& value) {
+        const std::string text = TRY(json::decode<std::string>(value));
+        if (auto status = engine::parse_container_status(text)) {
+            return *status;
+        }
+        return invalid_argument("\"" + text + "\" is no container status");
+    }
+
+    static Value encode(const engine::ContainerStatus& status) {
+        return Value(engine::to_string(status));
+    }
+
+    static bool is_empty(const engine::ContainerStatus&) { return false; }
+};
+
+template <>
+struct Fields<engine::HealthResult> {
+    using T = engine::HealthResult;
+    static constexpr auto table = std::tuple{
+        field("Start", &T::start),
+        field("End", &T::end),
+        field("ExitCode", &T::exit_code),
+        field("Output", &T::output)};
+};
+
+template <>
+struct Fields<engine::Health> {
+    using T = engine::Health;
+    static constexpr auto table = std::tuple{
+        field("Status", &T::status),
+        field("FailingStreak", &T::failing_streak),
+        field("Log", &T::log)};
+};
+
+template <>
+struct Fields<engine::ContainerState> {
+    using T = engine::ContainerState;
+    static constexpr auto table = std::tuple{
+        field("Status", &T::status),
+        field("OOMKilled", &T::oom_killed, OmitEmpty),
+        field("Pid", &T::pid, OmitEmpty),
+        field("ExitCode", &T::exit_code),
+        field("Error", &T::error, OmitEmpty),
+        field("StartedAt", &T::started_at),
+        field("FinishedAt", &T::finished_at),
+        field("Health", &T::health, OmitEmpty)};
+};
+
+template <>
+struct Fields<engine::MountPoint> {
+    using T = engine::MountPoint;
+    static constexpr auto table = std::tuple{
+        field("Type", &T::type),
+        field("Name", &T::name, OmitEmpty),
+        field("Source", &T::source),
+        field("Destination", &T::destination),
+        field("Driver", &T::driver, OmitEmpty),
+        field("Mode", &T::mode),
+        field("RW", &T::read_write),
+        field("Propagation", &T::propagation)};
+};
+
+template <>
+struct Fields<engine::PlannedMount> {
+    using T = engine::PlannedMount;
+    static constexpr auto table = std::tuple{
+        field("Point", &T::point),
+        field("Anonymous", &T::anonymous, OmitEmpty),
+        field("Recursive", &T::recursive),
+        field("ReadOnlyRecursive", &T::read_only_recursive),
+        field("ForceReadOnlyRecursive", &T::force_read_only_recursive, OmitEmpty),
+        field("Subpath", &T::subpath, OmitEmpty),
+        field("TmpfsOptions", &T::tmpfs_options, OmitEmpty)};
+};
+
+template <>
+struct Fields<engine::PublishedPort> {
+    using T = engine::PublishedPort;
+    static constexpr auto table = std::tuple{
+        field("Protocol", &T::protocol),
+        field("ContainerPort", &T::container_port),
+        field("HostIp", &T::host_ip),
+        field("HostPort", &T::host_port)};
+};
+
+template <>
+struct Fields<engine::EndpointState> {
+    using T = engine::EndpointState;
+    static constexpr auto table = std::tuple{
+        field("Network", &T::network),
+        field("Id", &T::id),
+        field("Ip", &T::ip),
+        field("PrefixLength", &T::prefix_length),
+        field("Gateway", &T::gateway),
+        field("Mac", &T::mac),
+        field("HostInterface", &T::host_interface),
+        field("Ports", &T::ports)};
+};
+
+template <>
+struct Fields<engine::ContainerLife> {
+    using T = engine::ContainerLife;
+    static constexpr auto table = std::tuple{
+        field("State", &T::state),
+        field("RestartCount", &T::restart_count, OmitEmpty),
+        field("StoppedByUser", &T::stopped_by_user, OmitEmpty),
+        field("Endpoints", &T::endpoints, OmitEmpty)};
+};
+
+template <>
+struct Fields<engine::ContainerDefinition> {
+    using T = engine::ContainerDefinition;
+    static constexpr auto table = std::tuple{
+        field("Id", &T::id),
+        field("Name", &T::name),
+        field("Created", &T::created),
+        field("ImageId", &T::image_id),
+        field("ChainId", &T::chain_id),
+        field("Path", &T::path),
+        field("Args", &T::arguments),
+        field("Config", &T::config),
+        field("HostConfig", &T::host_config),
+        field("Networking", &T::networking),
+        field("Mounts", &T::mounts)};
+};
+
+} // namespace berth::json
+
+namespace berth::engine {
+namespace {
+
+constexpr std::string_view migrations[] = {
+    "CREATE TABLE engine_containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
+    " definition TEXT NOT NULL, life TEXT NOT NULL)"};
+
+} // namespace
+
+Result<ContainerTable> ContainerTable::open(store::Database& database) {
+    TRY(database.migrate("engine_containers", migrations));
+    return ContainerTable(database);
+}
+
+// Durable: a container that `docker create` named must not vanish at a power cut. All that follows
+// is known from the monitor, or moot after a power cut, and rides along with a later sync.
+Result<void>
+ContainerTable::insert(const ContainerDefinition& definition, const ContainerLife& life) {
+    const std::string definition_text = json::encode_text(definition);
+    const std::string life_text = json::encode_text(life);
+    auto transaction = TRY(database_->begin(store::Durability::Durable));
+    {
+        auto statement = TRY(transaction->prepare(
+            "INSERT INTO engine_containers (id, name, definition, life) VALUES (?, ?, ?, ?)"));
+        TRY(statement.bind(1, definition.id)
+                .bind(2, definition.name)
+                .bind(3, definition_text)
+                .bind(4, life_text)
+                .run());
+    }
+    return transaction.commit();
+}
+
+Result<void> ContainerTable::update_definition(const ContainerDefinition& definition) {
+    const std::string text = json::encode_text(definition);
+    auto transaction = TRY(database_->begin(store::Durability::Durable));
+    {
+        auto statement = TRY(transaction->prepare(
+            "UPDATE engine_containers SET name = ?, definition = ? WHERE id = ?"));
+        TRY(statement.bind(1, definition.name).bind(2, text).bind(3, definition.id).run());
+    }
+    return transaction.commit();
+}
+
+Result<void> ContainerTable::update_life(
+    const std::string& id, const ContainerLife& life, store::Durability durability) {
+    const std::string text = json::encode_text(life);
+    auto transaction = TRY(database_->begin(durability));
+    {
+        auto statement =
+            TRY(transaction->prepare("UPDATE engine_containers SET life = ? WHERE id = ?"));
+        TRY(statement.bind(1, text).bind(2, id).run());
+    }
+    return transaction.commit();
+}
+
+Result<void> ContainerTable::remove(const std::string& id) {
+    auto transaction = TRY(database_->begin(store::Durability::Cache));
+    {
+        auto statement = TRY(transaction->prepare("DELETE FROM engine_containers WHERE id = ?"));
+        TRY(statement.bind(1, id).run());
+    }
+    return transaction.commit();
+}
+
+Result<std::vector<ContainerRecord>> ContainerTable::load() const {
+    auto session = database_->session();
+    auto statement = TRY(session.prepare("SELECT id, definition, life FROM engine_containers"));
+    std::vector<ContainerRecord> records;
+    while (TRY(statement.step())) {
+        auto definition = json::decode_text<ContainerDefinition>(statement.text(1));
+        auto life = json::decode_text<ContainerLife>(statement.text(2));
+        if (!definition.ok() || !life.ok()) {
+            const Error& error = definition.ok() ? life.error() : definition.error();
+            log::error(
+                "container cannot be read from the database, ignoring",
+                {{"id", statement.text(0)}, {"error", error.message()}});
+            continue;
+        }
+        records.push_back(
+            {std::make_shared<const ContainerDefinition>(std::move(definition).value()),
+             std::move(life).value()});
+    }
+    return records;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container as the database keeps it: a definition, which only rename and update change, and a
+// life, which changes with every start and exit. docs/formats/engine-tables.md.
+#pragma once
+
+#include "base/result.h"
+#include "engine/container.h"
+#include "engine/mount_plan.h"
+#include "store/database.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace berth::engine {
+
+struct ContainerDefinition {
+    std::string id;
+    std::string name; // without slash
+    Timestamp created;
+    std::string image_id;
+    std::string chain_id;
+    std::string path;
+    std::vector<std::string> arguments;
+    ContainerConfig config;
+    HostConfig host_config;
+    NetworkingConfig networking;
+    std::vector<PlannedMount> mounts;
+};
+
+struct PublishedPort {
+    std::string protocol;
+    std::uint16_t container_port = 0;
+    std::string host_ip;
+    std::uint16_t host_port = 0;
+};
+
+// The place in a network while the container runs.
+struct EndpointState {
+    std::string network; // its name
+    std::string id;
+    std::string ip;
+    std::int64_t prefix_length = 0;
+    std::string gateway;
+    std::string mac;
+    std::string host_interface;
+    std::vector<PublishedPort> ports;
+};
+
+struct ContainerLife {
+    ContainerState state;
+    std::int64_t restart_count = 0;
+    bool stopped_by_user = false;
+    std::vector<EndpointState> endpoints;
+};
+
+struct ContainerRecord {
+    std::shared_ptr<const ContainerDefinition> definition;
+    ContainerLife life;
+};
+
+// The table of containers. Thread-safe as the database is.
+class ContainerTable {
+  public:
+    static Result<ContainerTable> open(store::Database& database);
+
+    // Conflict without words when the name is taken.
+    Result<void> insert(const ContainerDefinition& definition, const ContainerLife& life);
+    Result<void> update_definition(const ContainerDefinition& definition);
+    Result<void>
+    update_life(const std::string& id, const ContainerLife& life, store::Durability durability);
+    Result<void> remove(const std::string& id);
+    Result<std::vector<ContainerRecord>> load() const;
+
+  private:
+    explicit ContainerTable(store::Database& database)
+        : database_(&database) {}
+
+    store::Database* database_;
+};
+
+} // namespace berth::engine

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the files of the image service share; not for others.
+#pragma once
+
+#include "engine/events.h"
+#include "engine/images.h"
+#include "store/store.h"
+
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace berth::engine {
+
+struct Images::Parts {
+    ImagesOptions options;
+    Users users;
+    std::mutex hello_mutex; // one creation of berth/hello at a time
+
+    store::ImageStore& images() const { return options.store->images(); }
+
+    store::LayerStore& layers() const { return options.store->layers(); }
+
+    // An image event; `name` is what the attributes call it.
+    void publish(
+        std::string action,
+        const std::string& id,
+        const std::string& name,
+        const StringMap& labels = {}) const;
+
+    std::vector<std::string> users_of(const oci::Digest& id, bool running_only) const;
+
+    // Makes berth/hello when `image` names it and it is absent.
+    Result<void> ensure_hello(const std::string& image);
+
+    Result<std::vector<ImageRemoval>>
+    remove(const std::string& image, const ImageRemoveOptions& options) const;
+
+    // Frees what no image needs any more; adds a line for each layer of `candidates` that went.
+    std::int64_t
+    collect(const std::vector<oci::Digest>& candidates, std::vector<ImageRemoval>& removals) const;
+};
+
+std::vector<std::string> familiar(const std::vector<oci::Reference>& references);
+
+// "24h", RFC 3339 or seconds since the epoch, as the filter "until" takes them.
+Result<Timestamp> parse_until(std::string_view text);
+
+// `reference` filter: whether a pattern matches the familiar name with or without its tag.
+Result<bool> matches_reference(const std::string& pattern, const oci::Reference& reference);
+
+} // namespace berth::engine

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// docker rmi and docker image prune: which references go, when an image may be deleted, and what
+// the answer lists.
+// Rules as in https://github.com/moby/moby/blob/v28.2.2/daemon/images/image_delete.go
+#include "base/log.h"
+#include "engine/images_parts.h"
+
+#include <algorithm>
+#include <set>
+
+namespace berth::engine {
+
+namespace {
+
+std::string short_id(std::string_view id) {
+    return std::string(id.substr(0, 12));
+}
+
+// Whether `text` names the image by its id rather than by a reference.
+bool is_id_prefix(const oci::Digest& id, std::string_view text) {
+    return id.to_string().starts_with(text) || id.hex().starts_with(text);
+}
+
+// All references are of one repository, with one tag at most.
+bool is_single_reference(const store::Image& image) {
+    if (image.names.size() > 1 || image.names.size() + image.repo_digests.size() == 0) {
+        return false;
+    }
+    std::set<std::string> repositories;
+    for (const oci::Reference& name : image.names) {
+        repositories.insert(name.name());
+    }
+    for (const oci::Reference& digest : image.repo_digests) {
+        repositories.insert(digest.name());
+    }
+    return repositories.size() == 1;
+}
+
+bool has_references(const store::Image& image) {
+    return !image.names.empty() || !image.repo_digests.empty();
+}
+
+struct DeleteConflict {
+    bool is_hard = false;
+    bool is_used = false;
+    std::string message;
+
+    Error to_error(const oci::Digest& id) const {
+        return conflict(
+            "conflict: unable to delete " + id.short_id() +
+            (is_hard ? " (cannot be forced) - " : " (must be forced) - ") + message);
+    }
+};
+
+struct ConflictChecks {
+    bool references = false;
+    bool stopped_containers = false;
+};
+
+// One removal: the image service's parts and the lines of its answer.
+class Removal {
+  public:
+    Removal(const Images::Parts& parts, std::vector<ImageRemoval>& lines)
+        : parts_(parts)
+        , lines_(lines) {}
+
+    Result<void> untag(const store::Image& image, const oci::Reference& name) {
+        TRY(parts_.images().untag(name));
+        parts_.publish(
+            "untag", image.id.to_string(), image.id.to_string(), image.config.config.labels);
+        lines_.push_back({.untagged = name.familiar(), .deleted = {}});
+        return ok();
+    }
+
+    Result<void> untag_all(const store::Image& image) {
+        for (const oci::Reference& name : image.names) {
+            TRY(untag(image, name));
+        }
+        for (const oci::Reference& digest : image.repo_digests) {
+            TRY(untag(image, digest));
+        }
+        return ok();
+    }
+
+    Result<std::optional<DeleteConflict>>
+    find_conflict(const store::Image& image, ConflictChecks checks) const {
+        using Found = std::optional<DeleteConflict>;
+        if (!TRY(parts_.images().children(image.id)).empty()) {
+            return Found({true, false, "image has dependent child images"});
+        }
+        if (const auto running = parts_.users_of(image.id, true); !running.empty()) {
+            return Found(
+                {true, true, "image is being used by running container " + short_id(running[0])});
+        }
+        if (checks.references && has_references(image)) {
+            return Found({false, false, "image is referenced in multiple repositories"});
+        }
+        if (!checks.stopped_containers) {
+            return Found();
+        }
+        if (const auto users = parts_.users_of(image.id, false); !users.empty()) {
+            return Found(
+                {false, true, "image is being used by stopped container " + short_id(users[0])});
+        }
+        return Found();
+    }
+
+    struct DeleteMode {
+        bool force = false;
+        bool prune = true;
+        bool quiet = false; // conflicts end it without an error
+    };
+
+    // The image and, when pruning, the nameless images below it.
+    Result<void> delete_image(oci::Digest id, DeleteMode mode) {
+        while (!id.empty()) {
+            const store::Image image = TRY(parts_.images().get(id));
+            const auto found = TRY(find_conflict(
+                image, {.references = !mode.force, .stopped_containers = !mode.force}));
+            if (found) {
+                const bool dangling =
+                    !has_references(image) && TRY(parts_.images().children(id)).empty();
+                if (mode.quiet && (!dangling || found->is_used)) {
+                    return ok();
+                }
+                return found->to_error(id);
+            }
+            TRY(untag_all(image));
+            TRY(parts_.images().remove(id));
+            parts_.publish("delete", id.to_string(), id.to_string(), image.config.config.labels);
+            lines_.push_back({.untagged = {}, .deleted = id.to_string()});
+            id = mode.prune ? image.parent : oci::Digest();
+            mode = {.force = false, .prune = true, .quiet = true};
+        }
+        return ok();
+    }
+
+    // True when the image itself is to be deleted next.
+    Result<bool> remove_reference(const store::Image& image, const std::string& text, bool force) {
+        if (!force && is_single_reference(image)) {
+            if (const auto users = parts_.users_of(image.id, false); !users.empty()) {
+                return conflict(
+                    "conflict: unable to remove repository reference \"" + text +
+                    "\" (must force) - container " + short_id(users[0]) +
+                    " is using its referenced image " + image.id.short_id());
+            }
+        }
+        const oci::Reference name = TRY(oci::Reference::parse_normalized(text)).with_default_tag();
+        TRY(untag(image, name));
+        const store::Image rest = TRY(parts_.images().get(image.id));
+        const bool other_tag =
+            std::any_of(rest.names.begin(), rest.names.end(), [&name](const oci::Reference& other) {
+                return other.name() == name.name();
+            });
+        std::size_t left = rest.names.size();
+        for (const oci::Reference& digest : rest.repo_digests) {
+            if (!name.has_digest() && !other_tag && digest.name() == name.name()) {
+                TRY(untag(image, digest));
+            } else {
+                ++left;
+            }
+        }
+        return left == 0;
+    }
+
+  private:
+    const Images::Parts& parts_;
+    std::vector<ImageRemoval>& lines_;
+};
+
+} // namespace
+
+Result<std::vector<ImageRemoval>>
+Images::Parts::remove(const std::string& text, const ImageRemoveOptions& how) const {
+    const store::Image image = TRY(images().get(text));
+    std::vector<ImageRemoval> lines;
+    Removal removal(*this, lines);
+    bool quiet = false;
+    if (!is_id_prefix(image.id, text)) {
+        if (!TRY(removal.remove_reference(image, text, how.force))) {
+            return lines;
+        }
+        quiet = true;
+    } else if (is_single_reference(image)) {
+        const auto found = TRY(
+            removal.find_conflict(image, {.references = false, .stopped_containers = !how.force}));
+        if (found) {
+            return found->to_error(image.id);
+        }
+        TRY(removal.untag_all(image));
+    }
+    TRY(removal.delete_image(
+        image.id, {.force = how.force, .prune = !how.no_prune, .quiet = quiet}));
+    return lines;
+}
+
+std::int64_t Images::Parts::collect(
+    const std::vector<oci::Digest>& candidates, std::vector<ImageRemoval>& removals) const {
+    auto report = options.store->garbage_collector().collect();
+    if (!report.ok()) {
+        log::warn(
+            "what removed images left could not be freed, retrying at the next removal",
+            {{"error", report.error().message()}});
+        return 0;
+    }
+    for (const oci::Digest& chain_id : candidates) {
+        if (!layers().contains(chain_id)) {
+            removals.push_back({.untagged = {}, .deleted = chain_id.to_string()});
+        }
+    }
+    return static_cast<std::int64_t>(report->bytes_reclaimed);
+}
+
+Result<std::vector<ImageRemoval>>
+Images::remove(const std::string& image, const ImageRemoveOptions& options) {
+    const store::Image found = TRY(parts_->images().get(image));
+    std::vector<oci::Digest> chain;
+    if (!found.chain_id.empty()) {
+        for (const store::LayerInfo& layer : TRY(parts_->layers().chain(found.chain_id))) {
+            chain.insert(chain.begin(), layer.chain_id);
+        }
+    }
+    auto removals = TRY(parts_->remove(image, options));
+    const bool deleted = std::any_of(
+        removals.begin(), removals.end(), [](const auto& line) { return !line.deleted.empty(); });
+    if (deleted) {
+        parts_->collect(chain, removals);
+    }
+    return removals;
+}
+
+Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filters) {
+    TRY(filters.allow_only({"dangling", "label", "label!", "until"}));
+    const bool dangling_only = TRY(filters.get_bool("dangling", true));
+    std::optional<Timestamp> until;
+    for (const std::string& text : filters.get("until")) {
+        until = TRY(parse_until(text));
+    }
+    ImagePruneReport report;
+    std::vector<oci::Digest> layers;
+    for (const store::Image& image : TRY(parts_->images().list())) {
+        if (stop.stop_requested()) {
+            return Error(ErrorKind::Cancelled, "prune: the client went away");
+        }
+        const StringMap& labels = image.config.config.labels;
+        const bool skip = (dangling_only && !image.names.empty()) ||
+                          (until && image.config.created > *until) ||
+                          !filters.match_labels("label", labels) ||
+                          (filters.contains("label!") && filters.match_labels("label!", labels)) ||
+                          !parts_->users_of(image.id, false).empty() ||
+                          !TRY(parts_->images().children(image.id)).empty();
+        if (skip) {
+            continue;
+        }
+        if (!image.chain_id.empty()) {
+            for (const store::LayerInfo& layer : TRY(parts_->layers().chain(image.chain_id))) {
+                layers.push_back(layer.chain_id);
+            }
+        }
+        auto removed = Removal(*parts_, report.deleted)
+                           .delete_image(image.id, {.force = true, .prune = true, .quiet = true});
+        if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict) {
+            return std::move(removed).error();
+        }
+    }
+    std::sort(layers.begin(), layers.end());
+    layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
+    if (!report.deleted.empty()) {
+        report.space_reclaimed = parts_->collect(layers, report.deleted);
+    }
+    return report;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// moby's daemon/daemon_unix.go, verifyPlatformContainerResources, with its words.
+#include "engine/resource_check.h"
+
+#include <thread>
+
+namespace berth::engine {
+namespace {
+
+constexpr std::int64_t minimum_memory = 6 << 20;
+
+Result<void> check_memory(const HostConfig& host) {
+    if (host.memory != 0 && host.memory < minimum_memory) {
+        return invalid_argument("Minimum memory limit allowed is 6MB");
+    }
+    if (host.memory > 0 && host.memory_swap > 0 && host.memory_swap < host.memory) {
+        return invalid_argument(
+            "Minimum memoryswap limit should be larger than memory limit, see usage");
+    }
+    if (host.memory == 0 && host.memory_swap > 0) {
+        return invalid_argument(
+            "You should always set the Memory limit when using Memoryswap limit, see usage");
+    }
+    if (host.memory_reservation != 0 && host.memory_reservation < minimum_memory) {
+        return invalid_argument("Minimum memory reservation allowed is 6MB");
+    }
+    if (host.memory > 0 && host.memory_reservation > host.memory) {
+        return invalid_argument("Minimum memory limit can not be less than memory reservation "
+                                "limit, see usage");
+    }
+    if (host.memory_swappiness && (*host.memory_swappiness < -1 || *host.memory_swappiness > 100)) {
+        return invalid_argument(
+            "Invalid value: " + std::to_string(*host.memory_swappiness) +
+            ", valid memory swappiness range is 0-100");
+    }
+    if (host.shm_size < 0) {
+        return invalid_argument("SHM size can not be less than 0");
+    }
+    return ok();
+}
+
+Result<void> check_cpu(const HostConfig& host) {
+    if (host.nano_cpus > 0 && host.cpu_period > 0) {
+        return invalid_argument(
+            "Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+    }
+    if (host.nano_cpus > 0 && host.cpu_quota > 0) {
+        return invalid_argument("Conflicting options: Nano CPUs and CPU Quota cannot both be set.");
+    }
+    const std::int64_t cpus = std::thread::hardware_concurrency();
+    if (host.nano_cpus < 0 || host.nano_cpus > cpus * 1'000'000'000) {
+        const std::string count = std::to_string(cpus);
+        return invalid_argument(
+            "range of CPUs is from 0.01 to " + count + ".00, as there are only " + count +
+            " CPUs available");
+    }
+    if (host.cpu_period != 0 && (host.cpu_period < 1000 || host.cpu_period > 1'000'000)) {
+        return invalid_argument("CPU cfs period can not be less than 1ms (i.e. 1000) or larger "
+                                "than 1s (i.e. 1000000)");
+    }
+    if (host.cpu_quota > 0 && host.cpu_quota < 1000) {
+        return invalid_argument("CPU cfs quota can not be less than 1ms (i.e. 1000)");
+    }
+    return ok();
+}
+
+} // namespace
+
+Result<std::vector<std::string>> check_resources(const HostConfig& host) {
+    TRY(check_memory(host));
+    TRY(check_cpu(host));
+    if (host.blkio_weight != 0 && (host.blkio_weight < 10 || host.blkio_weight > 1000)) {
+        return invalid_argument("Range of blkio weight is from 10 to 1000");
+    }
+    if (host.oom_score_adj < -1000 || host.oom_score_adj > 1000) {
+        return invalid_argument(
+            "Invalid value " + std::to_string(host.oom_score_adj) +
+            ", range for oom score adj is [-1000, 1000]");
+    }
+    std::vector<std::string> warnings;
+    if (host.oom_kill_disable.value_or(false) && host.memory == 0) {
+        warnings.emplace_back(
+            "OOM killer is disabled for the container, but no memory limit is set, this can "
+            "result in the system running out of resources.");
+    }
+    return warnings;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+// Limits that a container asks for: are they possible at all?
+#pragma once
+
+#include "base/result.h"
+#include "engine/container_config.h"
+
+#include <string>
+#include <vector>
+
+namespace berth::engine {
+
+// InvalidArgument in Docker's words; the result is warnings.
+Result<std::vector<std::string>> check_resources(const HostConfig& host_config);
+
+} // namespace berth::engine
