@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "engine/container_config_json.h"
 #include "engine/images_parts.h"
+#include "store/archive.h"
 
 #include <algorithm>
 

@@ -10,6 +10,7 @@
 #include "codec/stream.h"
 #include "engine/container_config.h"
 #include "engine/filters.h"
+#include "oci/image_config.h"
 
 #include <cstdint>
 #include <functional>
@@ -123,7 +124,7 @@ struct ImageImport {
     std::string tag;
     std::string message;
     std::string platform;
-    std::vector<std::string> changes; // Dockerfile instructions
+    oci::ContainerDefaults config; // what containers of the image start with
 };
 
 struct ImagesOptions {
@@ -199,8 +200,9 @@ class Images {
     // Bytes of all layers, each counted once (docker system df).
     std::int64_t layers_size() const;
 
+    struct Parts; // images_parts.h
+
   private:
-    struct Parts;
     std::unique_ptr<Parts> parts_;
 };
 

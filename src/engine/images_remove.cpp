@@ -6,6 +6,7 @@
 #include "engine/images_parts.h"
 
 #include <algorithm>
+#include <optional>
 #include <set>
 
 namespace berth::engine {
