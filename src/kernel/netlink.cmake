@@ -1,0 +1,5 @@
+berth_library(kernel_netlink
+  SOURCES  netlink_address.cpp netlink_message.cpp netlink_namespace.cpp netlink_parse.cpp
+           netlink_route.cpp netlink_socket.cpp nftables.cpp nftables_rule.cpp
+  USES     base
+  EXTERNAL PkgConfig::mnl)

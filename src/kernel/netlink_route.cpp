@@ -1,0 +1,295 @@
+// SPDX-License-Identifier: Apache-2.0
+// rtnetlink requests. Layouts: include/uapi/linux/{rtnetlink,if_link,if_addr}.h.
+#include "kernel/netlink_route.h"
+
+#include "base/file.h"
+
+#include <linux/if.h>
+#include <linux/if_addr.h>
+#include <linux/if_bridge.h>
+#include <linux/if_link.h>
+#include <linux/rtnetlink.h>
+#include <linux/veth.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <sys/socket.h>
+
+namespace berth::kernel {
+namespace {
+
+constexpr std::uint16_t create_new = NLM_F_CREATE | NLM_F_EXCL | NLM_F_ACK;
+
+std::uint8_t address_family(const IpAddress& address) {
+    return address.is_v4() ? AF_INET : AF_INET6;
+}
+
+std::string interface_text(int index) {
+    return "interface " + std::to_string(index);
+}
+
+// Asking for an IPv6 option of a link is an error where the kernel has no IPv6.
+bool kernel_has_ipv6() {
+    static const bool present = exists("/proc/net/if_inet6");
+    return present;
+}
+
+} // namespace
+
+void RouteBatch::begin_link(
+    std::uint16_t type,
+    std::uint16_t flags,
+    int index,
+    std::string description,
+    std::optional<LinkState> state) {
+    ifinfomsg header{};
+    header.ifi_family = AF_UNSPEC;
+    header.ifi_index = index;
+    if (state) {
+        header.ifi_change = IFF_UP;
+        header.ifi_flags = *state == LinkState::Up ? unsigned{IFF_UP} : 0U;
+    }
+    messages_.begin(type, flags, struct_bytes(header), std::move(description));
+}
+
+void RouteBatch::add_bridge(const BridgeLink& bridge) {
+    begin_link(RTM_NEWLINK, create_new, 0, "create bridge " + bridge.name);
+    messages_.put_string(IFLA_IFNAME, bridge.name);
+    messages_.put_bytes(IFLA_ADDRESS, bridge.mac.bytes);
+    messages_.put_u32(IFLA_MTU, bridge.mtu);
+    messages_.begin_nested(IFLA_LINKINFO);
+    messages_.put_string(IFLA_INFO_KIND, "bridge");
+    messages_.end_nested();
+}
+
+void RouteBatch::add_veth(const VethPair& pair) {
+    begin_link(RTM_NEWLINK, create_new, 0, "create veth pair " + pair.name);
+    messages_.put_string(IFLA_IFNAME, pair.name);
+    messages_.put_u32(IFLA_MTU, pair.mtu);
+    if (pair.master != 0) {
+        messages_.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(pair.master));
+    }
+    messages_.begin_nested(IFLA_LINKINFO);
+    messages_.put_string(IFLA_INFO_KIND, "veth");
+    messages_.begin_nested(IFLA_INFO_DATA);
+    messages_.begin_nested(VETH_INFO_PEER);
+    messages_.put_raw(struct_bytes(ifinfomsg{}));
+    messages_.put_string(IFLA_IFNAME, pair.peer_name);
+    messages_.put_u32(IFLA_MTU, pair.mtu);
+    if (pair.peer_mac) {
+        messages_.put_bytes(IFLA_ADDRESS, pair.peer_mac->bytes);
+    }
+    if (pair.peer_netns) {
+        messages_.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(pair.peer_netns->get()));
+    }
+    messages_.end_nested();
+    messages_.end_nested();
+    messages_.end_nested();
+}
+
+void RouteBatch::change_link(int index, const LinkChange& change) {
+    begin_link(RTM_NEWLINK, NLM_F_ACK, index, "change " + interface_text(index), change.state);
+    if (change.mtu) {
+        messages_.put_u32(IFLA_MTU, *change.mtu);
+    }
+    if (change.mac) {
+        messages_.put_bytes(IFLA_ADDRESS, change.mac->bytes);
+    }
+    if (change.master) {
+        messages_.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(*change.master));
+    }
+    if (change.name) {
+        messages_.put_string(IFLA_IFNAME, *change.name);
+    }
+    if (change.netns) {
+        messages_.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(change.netns->get()));
+    }
+    if (change.group) {
+        messages_.put_u32(IFLA_GROUP, *change.group);
+    }
+    if (change.without_link_local && kernel_has_ipv6()) {
+        messages_.begin_nested(IFLA_AF_SPEC);
+        messages_.begin_nested(AF_INET6);
+        messages_.put_u8(IFLA_INET6_ADDR_GEN_MODE, IN6_ADDR_GEN_MODE_NONE);
+        messages_.end_nested();
+        messages_.end_nested();
+    }
+}
+
+void RouteBatch::change_bridge_port(int index, const BridgePortChange& change) {
+    begin_link(RTM_NEWLINK, NLM_F_ACK, index, "change bridge port of " + interface_text(index));
+    messages_.begin_nested(IFLA_LINKINFO);
+    messages_.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
+    messages_.begin_nested(IFLA_INFO_SLAVE_DATA);
+    if (change.state) {
+        messages_.put_u8(IFLA_BRPORT_STATE, static_cast<std::uint8_t>(*change.state));
+    }
+    if (change.hairpin) {
+        messages_.put_u8(IFLA_BRPORT_MODE, *change.hairpin ? 1 : 0);
+    }
+    if (change.isolated) {
+        messages_.put_u8(IFLA_BRPORT_ISOLATED, *change.isolated ? 1 : 0);
+    }
+    if (change.flush) {
+        messages_.put_bytes(IFLA_BRPORT_FLUSH, {});
+    }
+    messages_.end_nested();
+    messages_.end_nested();
+}
+
+void RouteBatch::delete_link(int index) {
+    begin_link(RTM_DELLINK, NLM_F_ACK, index, "delete " + interface_text(index));
+}
+
+void RouteBatch::delete_group(std::uint32_t group) {
+    begin_link(RTM_DELLINK, NLM_F_ACK, 0, "delete interface group " + std::to_string(group));
+    messages_.put_u32(IFLA_GROUP, group);
+}
+
+void RouteBatch::add_address(int index, const IpPrefix& address) {
+    ifaddrmsg header{};
+    header.ifa_family = address_family(address.address);
+    header.ifa_prefixlen = address.length;
+    // Docker's container addresses skip duplicate address detection: the allocator knows better.
+    header.ifa_flags = address.address.is_v4() ? 0 : IFA_F_NODAD;
+    header.ifa_index = static_cast<std::uint32_t>(index);
+    messages_.begin(
+        RTM_NEWADDR,
+        create_new,
+        struct_bytes(header),
+        "add address " + address.to_string() + " to " + interface_text(index));
+    messages_.put_bytes(IFA_LOCAL, address.address.bytes());
+    messages_.put_bytes(IFA_ADDRESS, address.address.bytes());
+    if (address.address.is_v4() && address.length < 31) {
+        const std::uint32_t host_bits = 0xffffffffU >> address.length;
+        const IpAddress broadcast = IpAddress::from_v4(address.address.v4() | host_bits);
+        messages_.put_bytes(IFA_BROADCAST, broadcast.bytes());
+    }
+}
+
+void RouteBatch::delete_address(int index, const IpPrefix& address) {
+    ifaddrmsg header{};
+    header.ifa_family = address_family(address.address);
+    header.ifa_prefixlen = address.length;
+    header.ifa_index = static_cast<std::uint32_t>(index);
+    messages_.begin(
+        RTM_DELADDR,
+        NLM_F_ACK,
+        struct_bytes(header),
+        "delete address " + address.to_string() + " of " + interface_text(index));
+    messages_.put_bytes(IFA_LOCAL, address.address.bytes());
+}
+
+void RouteBatch::add_route(const Route& route) {
+    rtmsg header{};
+    header.rtm_family = address_family(route.destination.address);
+    if (route.destination.length == 0 && route.gateway) {
+        header.rtm_family = address_family(*route.gateway);
+    }
+    header.rtm_dst_len = route.destination.length;
+    header.rtm_table = route.table == 0 ? std::uint8_t{RT_TABLE_MAIN} : route.table;
+    header.rtm_protocol = RTPROT_BOOT;
+    header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
+    header.rtm_type = RTN_UNICAST;
+    messages_.begin(
+        RTM_NEWROUTE,
+        create_new,
+        struct_bytes(header),
+        "add route to " + route.destination.to_string());
+    if (route.destination.length != 0) {
+        messages_.put_bytes(RTA_DST, route.destination.address.bytes());
+    }
+    if (route.gateway) {
+        messages_.put_bytes(RTA_GATEWAY, route.gateway->bytes());
+    }
+    if (route.output_index != 0) {
+        messages_.put_u32(RTA_OIF, static_cast<std::uint32_t>(route.output_index));
+    }
+    if (route.metric != 0) {
+        messages_.put_u32(RTA_PRIORITY, route.metric);
+    }
+}
+
+Result<RouteSocket> RouteSocket::open() {
+    return RouteSocket(TRY(NetlinkSocket::open(route_protocol)));
+}
+
+Result<std::vector<int>> RouteSocket::execute_each(RouteBatch& batch) {
+    std::vector<int> errors(batch.messages().message_count(), EIO);
+    for (const NetlinkReply& reply : TRY(socket_.exchange(batch.messages()))) {
+        if (reply.sequence >= 1 && reply.sequence <= errors.size()) {
+            errors[reply.sequence - 1] = reply.error_number;
+        }
+    }
+    return errors;
+}
+
+Result<std::optional<Link>> RouteSocket::find_link(const std::string& name) {
+    for (Link& link : TRY(links())) {
+        if (link.name == name) {
+            return std::optional(std::move(link));
+        }
+    }
+    return std::optional<Link>();
+}
+
+Result<std::optional<Link>> RouteSocket::find_link(int index) {
+    for (Link& link : TRY(links())) {
+        if (link.index == index) {
+            return std::optional(std::move(link));
+        }
+    }
+    return std::optional<Link>();
+}
+
+Result<std::vector<Link>> RouteSocket::links() {
+    NetlinkBatch request;
+    ifinfomsg header{};
+    request.begin(RTM_GETLINK, NLM_F_DUMP, struct_bytes(header), "list interfaces");
+    std::vector<Link> links;
+    TRY(socket_.dump(
+        request,
+        [&] { links.clear(); },
+        [&](const nlmsghdr& message) {
+            if (std::optional<Link> link = parse_link(message)) {
+                links.push_back(std::move(*link));
+            }
+        }));
+    return links;
+}
+
+Result<std::vector<LinkAddress>> RouteSocket::addresses() {
+    NetlinkBatch request;
+    ifaddrmsg header{};
+    request.begin(RTM_GETADDR, NLM_F_DUMP, struct_bytes(header), "list addresses");
+    std::vector<LinkAddress> addresses;
+    TRY(socket_.dump(
+        request,
+        [&] { addresses.clear(); },
+        [&](const nlmsghdr& message) {
+            if (std::optional<LinkAddress> address = parse_address(message)) {
+                addresses.push_back(*address);
+            }
+        }));
+    return addresses;
+}
+
+Result<std::vector<Route>> RouteSocket::routes(IpFamily family) {
+    NetlinkBatch request;
+    rtmsg header{};
+    header.rtm_family = family == IpFamily::V4 ? AF_INET : AF_INET6;
+    request.begin(RTM_GETROUTE, NLM_F_DUMP, struct_bytes(header), "list routes");
+    std::vector<Route> routes;
+    TRY(socket_.dump(
+        request,
+        [&] { routes.clear(); },
+        [&](const nlmsghdr& message) {
+            if (std::optional<Route> route = parse_route(message)) {
+                routes.push_back(*route);
+            }
+        }));
+    return routes;
+}
+
+} // namespace berth::kernel

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+// Links, addresses and routes (rtnetlink) as typed requests. Requests gather in a RouteBatch and go
+// to the kernel in one system call; the kernel handles them in order and goes on after an error, so
+// a caller that gets one deletes the link it was making.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kernel/netlink_address.h"
+#include "kernel/netlink_message.h"
+#include "kernel/netlink_socket.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth::kernel {
+
+struct Link {
+    int index = 0;
+    std::string name;
+    std::string kind; // "bridge", "veth"; empty for hardware and lo
+    bool up = false;
+    std::uint32_t mtu = 0;
+    MacAddress mac;
+    int master = 0;
+};
+
+struct LinkAddress {
+    int index = 0;
+    IpPrefix address;
+};
+
+struct Route {
+    IpPrefix destination; // length 0: the default route
+    std::optional<IpAddress> gateway;
+    int output_index = 0;
+    std::uint32_t metric = 0;
+    std::uint8_t table = 0; // 254 is main
+};
+
+struct BridgeLink {
+    std::string name;
+    MacAddress mac; // set, so that it does not change with the ports
+    std::uint32_t mtu = 1500;
+};
+
+struct VethPair {
+    std::string name;
+    std::string peer_name;
+    // The peer is made in this namespace directly; absent: in the socket's own.
+    std::optional<FdRef> peer_netns;
+    std::uint32_t mtu = 1500;
+    int master = 0; // of the near end
+    std::optional<MacAddress> peer_mac;
+};
+
+enum class LinkState : std::uint8_t { Down, Up };
+enum class PortState : std::uint8_t { Disabled = 0, Forwarding = 3 };
+
+// What changes; the rest stays.
+struct LinkChange {
+    std::optional<LinkState> state;
+    std::optional<std::uint32_t> mtu;
+    std::optional<MacAddress> mac;
+    std::optional<int> master; // 0: none
+    std::optional<std::string> name;
+    std::optional<FdRef> netns;
+    std::optional<std::uint32_t> group;
+    // No link-local IPv6 address: a bridge's ports need none.
+    bool without_link_local = false;
+};
+
+// Options of a bridge's port. A separate request: the link must be enslaved before.
+struct BridgePortChange {
+    std::optional<bool> hairpin;    // frames may go back where they came from
+    std::optional<bool> isolated;   // no frames between isolated ports
+    std::optional<PortState> state; // Disabled: nothing in or out, at once
+    bool flush = false;             // forget the addresses learned on it
+};
+
+class RouteBatch {
+  public:
+    void add_bridge(const BridgeLink& bridge);
+    void add_veth(const VethPair& pair);
+    void change_link(int index, const LinkChange& change);
+    void change_bridge_port(int index, const BridgePortChange& change);
+    void delete_link(int index);
+    // All links of the group with one wait for the kernel's grace period; ENODEV when it is empty.
+    void delete_group(std::uint32_t group);
+    void add_address(int index, const IpPrefix& address); // EEXIST when it is there
+    void delete_address(int index, const IpPrefix& address);
+    void add_route(const Route& route);
+
+    NetlinkBatch& messages() { return messages_; }
+
+  private:
+    void begin_link(
+        std::uint16_t type,
+        std::uint16_t flags,
+        int index,
+        std::string description,
+        std::optional<LinkState> state = std::nullopt);
+
+    NetlinkBatch messages_;
+};
+
+// Not thread-safe.
+class RouteSocket {
+  public:
+    // In the calling thread's network namespace, where it stays.
+    static Result<RouteSocket> open();
+
+    // Carries out all requests; the first error is returned.
+    Result<void> execute(RouteBatch& batch) { return socket_.execute(batch.messages()); }
+
+    // The same, with each request's errno (0: done), in order.
+    Result<std::vector<int>> execute_each(RouteBatch& batch);
+
+    // nullopt when there is none.
+    Result<std::optional<Link>> find_link(const std::string& name);
+    Result<std::optional<Link>> find_link(int index);
+    Result<std::vector<Link>> links();
+    Result<std::vector<LinkAddress>> addresses();
+    Result<std::vector<Route>> routes(IpFamily family);
+
+  private:
+    explicit RouteSocket(NetlinkSocket socket)
+        : socket_(std::move(socket)) {}
+
+    NetlinkSocket socket_;
+};
+
+// The rtnetlink answers, exposed for fuzzing: nullopt for anything that is not such a message.
+std::optional<Link> parse_link(const nlmsghdr& header);
+std::optional<LinkAddress> parse_address(const nlmsghdr& header);
+std::optional<Route> parse_route(const nlmsghdr& header);
+
+} // namespace berth::kernel

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+// One nf_tables rule, written expression by expression into the batch that made it: matches first,
+// then one action.
+#pragma once
+
+#include "kernel/netlink_address.h"
+#include "kernel/netlink_message.h"
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace berth::kernel {
+
+// How the map that a dnat action asks is keyed.
+enum class NftPortKey : std::uint8_t {
+    ProtocolAndPort,        // l4proto . dport
+    AddressProtocolAndPort, // daddr . l4proto . dport
+};
+
+class NftRule {
+  public:
+    // The batch must outlive the rule; its current message is the rule's.
+    explicit NftRule(NetlinkBatch& messages);
+    NftRule(const NftRule&) = delete;
+    NftRule& operator=(const NftRule&) = delete;
+    ~NftRule();
+
+    NftRule& if_established();          // ct state established,related
+    NftRule& if_destination_changed();  // ct status dnat
+    NftRule& if_destination_is_local(); // fib daddr type local
+    NftRule& if_source_in(const IpPrefix& prefix);
+    NftRule& if_destination_in(const IpPrefix& prefix);
+    NftRule& if_output_is(std::string_view interface);
+    NftRule& if_output_is_not(std::string_view interface);
+    NftRule& if_input_in(const std::string& set);
+    NftRule& if_output_in(const std::string& set);
+    NftRule& if_input_and_output_in(const std::string& set); // iifname . oifname
+
+    void accept();
+    void drop();
+    void jump(std::string_view chain);
+    void masquerade();
+    // To the address . port that the map has; the rule ends without effect when it has none.
+    void dnat(NftPortKey key, const std::string& map);
+
+  private:
+    void begin_expression(std::string_view name);
+    void end_expression();
+    void load_meta(std::uint32_t key, std::uint32_t reg);
+    void load_connection(std::uint32_t key, std::uint32_t reg);
+    void
+    load_payload(std::uint32_t base, std::uint32_t offset, std::uint32_t size, std::uint32_t reg);
+    void mask(std::uint32_t reg, std::span<const std::uint8_t> bits);
+    void compare(std::uint32_t reg, std::uint32_t operation, std::span<const std::uint8_t> value);
+    void any_bit_of(std::uint32_t reg, std::uint32_t bits);
+    void lookup(const std::string& set, std::uint32_t reg);
+    void address_in(std::uint32_t offset, const IpPrefix& prefix);
+    void interface(std::uint32_t key, std::uint32_t operation, std::string_view name);
+    void verdict(std::int32_t code, std::string_view chain);
+    void put_value(std::uint16_t attribute, std::span<const std::uint8_t> value);
+
+    NetlinkBatch& messages_;
+};
+
+} // namespace berth::kernel
