@@ -54,16 +54,25 @@ class PortReservations {
     reserve(const std::vector<PortRequest>& requests, const kernel::IpAddress& container_ip);
     void release(const std::vector<BoundPort>& ports);
 
+    // Holds again what was held before a restart. A port that another program took meanwhile is
+    // left to it, with an Error for the log; the others are held.
+    Result<void> restore(const std::vector<BoundPort>& ports);
+
   private:
-    using Key = std::tuple<Protocol, kernel::IpAddress, std::uint16_t>;
+    // The address comes last: a port's neighbours in the map are those it may collide with.
+    using Key = std::tuple<Protocol, std::uint16_t, kernel::IpAddress>;
 
     struct State {
         std::map<Key, UniqueFd> sockets;
         std::uint16_t last_ephemeral = 0;
     };
 
-    Result<BoundPort>
+    static Result<BoundPort>
     reserve_one(State& state, const PortRequest& request, const kernel::IpAddress& container_ip);
+    static Result<BoundPort> reserve_ephemeral(
+        State& state, const PortRequest& request, const kernel::IpAddress& container_ip);
+    static bool is_allocated(const State& state, const PortRequest& request, std::uint16_t port);
+    static void hold(State& state, const BoundPort& port, UniqueFd socket);
 
     Synchronized<State> state_;
 };
