@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// A thread writes the archive into a pipe; the request's body is the pipe's other end.
+#include "cli/build_context.h"
+
+#include "base/file.h"
+#include "codec/tar.h"
+
+#include <algorithm>
+#include <array>
+#include <optional>
+#include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::cli {
+
+namespace {
+
+constexpr std::int64_t nanoseconds_a_second = 1'000'000'000;
+
+class ContextWriter {
+  public:
+    ContextWriter(BuildContextOptions options, ByteSink& sink)
+        : options_(std::move(options))
+        , writer_(sink) {}
+
+    Result<void> write() {
+        UniqueFd root = TRY(open_file(options_.folder, O_RDONLY | O_DIRECTORY));
+        TRY(write_folder(root, ""));
+        if (!options_.dockerfile.empty()) {
+            tar::Header header;
+            header.name = options_.dockerfile_name;
+            header.size = options_.dockerfile.size();
+            TRY(writer_.write_header(header));
+            TRY(writer_.write(options_.dockerfile));
+        }
+        return writer_.finish();
+    }
+
+  private:
+    Result<void> write_folder(FdRef folder, const std::string& prefix) {
+        for (const std::string& name :
+             TRY(list_directory("/proc/self/fd/" + std::to_string(folder.get())))) {
+            TRY_CONTEXT(write_entry(folder, name, prefix + name), prefix + name);
+        }
+        return ok();
+    }
+
+    Result<void> write_entry(FdRef folder, const std::string& name, const std::string& path) {
+        struct stat status {};
+
+        if (::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
+            return errno_error("stat");
+        }
+        tar::Header header;
+        header.name = path;
+        header.mode = status.st_mode & 07777U;
+        header.mtime = status.st_mtim.tv_sec * nanoseconds_a_second + status.st_mtim.tv_nsec;
+        if (S_ISDIR(status.st_mode)) {
+            header.type = tar::EntryType::Directory;
+            TRY(writer_.write_header(header));
+            UniqueFd child(::openat(
+                folder.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            if (!child) {
+                return errno_error("open");
+            }
+            return write_folder(child, path + "/");
+        }
+        if (S_ISLNK(status.st_mode)) {
+            std::array<char, 4096> target;
+            ssize_t size = ::readlinkat(folder.get(), name.c_str(), target.data(), target.size());
+            if (size < 0) {
+                return errno_error("readlink");
+            }
+            header.type = tar::EntryType::SymbolicLink;
+            header.link_name.assign(target.data(), static_cast<std::size_t>(size));
+            return writer_.write_header(header);
+        }
+        if (S_ISREG(status.st_mode)) {
+            return write_file(folder, name, std::move(header));
+        }
+        return ok();
+    }
+
+    Result<void> write_file(FdRef folder, const std::string& name, tar::Header header) {
+        UniqueFd file(::openat(folder.get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+
+        struct stat status {};
+
+        if (!file || ::fstat(file.get(), &status) < 0) {
+            return errno_error("open");
+        }
+        header.size = static_cast<std::uint64_t>(status.st_size);
+        TRY(writer_.write_header(header));
+        FdSource source{FdRef(file)};
+        std::uint64_t left = header.size;
+        std::array<char, 65536> buffer;
+        while (left > 0) {
+            std::size_t wanted = std::min<std::uint64_t>(left, buffer.size());
+            std::size_t got = TRY(source.read(std::span(buffer.data(), wanted)));
+            if (got == 0) {
+                return Error(ErrorKind::DataLoss, "the file shrank while it was read");
+            }
+            TRY(writer_.write(std::string_view(buffer.data(), got)));
+            left -= got;
+        }
+        return ok();
+    }
+
+    BuildContextOptions options_;
+    tar::Writer writer_;
+};
+
+class ContextSource final : public ByteSource {
+  public:
+    ContextSource(BuildContextOptions options, Pipe pipe)
+        : read_end_(std::move(pipe.read_end))
+        , source_(FdRef(read_end_))
+        , thread_([this, chosen = std::move(options), end = std::move(pipe.write_end)]() mutable {
+            FdSink sink(std::move(end));
+            result_ = ContextWriter(std::move(chosen), sink).write();
+        }) {}
+
+    ~ContextSource() override {
+        // A writer that waits for room in the pipe gets EPIPE.
+        read_end_.reset();
+    }
+
+    Result<std::size_t> read(std::span<char> buffer) override {
+        std::size_t got = TRY(source_.read(buffer));
+        if (got == 0 && !buffer.empty()) {
+            if (thread_.joinable()) {
+                thread_.join();
+            }
+            TRY(result_);
+        }
+        return got;
+    }
+
+  private:
+    UniqueFd read_end_;
+    FdSource source_;
+    Result<void> result_;
+    std::jthread thread_;
+};
+
+} // namespace
+
+Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options) {
+    return std::unique_ptr<ByteSource>(
+        std::make_unique<ContextSource>(options, TRY(Pipe::create())));
+}
+
+} // namespace berth::cli

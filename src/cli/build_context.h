@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// A folder as the tar stream that POST /build takes, made while it is sent.
+#pragma once
+
+#include "base/result.h"
+#include "codec/stream.h"
+
+#include <memory>
+#include <string>
+
+namespace berth::cli {
+
+struct BuildContextOptions {
+    std::string folder;
+    std::string dockerfile; // content to add under dockerfile_name; "" adds nothing
+    std::string dockerfile_name;
+};
+
+// Owners are dropped (root), as docker does; modes, times and links stay. What .dockerignore names
+// is left out by the engine. Sockets are skipped. The source ends with an error when a file cannot
+// be read.
+Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options);
+
+} // namespace berth::cli

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images as files: load, save, import, and base images made from a distribution's packages.
+#include "base/file.h"
+#include "base/strings.h"
+#include "cli/child.h"
+#include "cli/commands/commands.h"
+#include "cli/listing.h"
+#include "cli/output.h"
+#include "cli/query.h"
+#include "cli/session.h"
+#include "oci/reference.h"
+
+#include <array>
+#include <memory>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace berth::cli::commands {
+
+namespace {
+
+Result<UniqueFd> open_input(const std::string& path) {
+    Result<UniqueFd> file = open_file(path, O_RDONLY);
+    if (!file.ok()) {
+        return std::move(file).error().as(ErrorKind::NotFound);
+    }
+    return file;
+}
+
+Result<void> add_repository(Query& query, const std::string& text) {
+    oci::Reference reference = TRY(oci::Reference::parse_normalized(text));
+    query.add("repo", reference.familiar_name());
+    query.add("tag", reference.with_default_tag().tag());
+    return ok();
+}
+
+// Gives back bytes that were read ahead before the rest of the source.
+class PrefixedSource final : public ByteSource {
+  public:
+    PrefixedSource(std::string prefix, ByteSource& rest)
+        : prefix_(std::move(prefix))
+        , rest_(rest) {}
+
+    Result<std::size_t> read(std::span<char> buffer) override {
+        if (prefix_.empty()) {
+            return rest_.read(buffer);
+        }
+        std::size_t size = prefix_.copy(buffer.data(), buffer.size());
+        prefix_.erase(0, size);
+        return size;
+    }
+
+  private:
+    std::string prefix_;
+    ByteSource& rest_;
+};
+
+struct BootstrapFlags {
+    std::string include;
+    std::string mirror;
+    std::string variant = "minbase";
+};
+
+// Debian's release numbers as people write them in tags.
+Result<std::string> suite_of(const oci::Reference& reference) {
+    if (reference.familiar_name() != "debian") {
+        return not_implemented(
+            "cannot bootstrap " + reference.familiar() +
+            ": debian:<suite> is known, such as debian:bookworm");
+    }
+    std::string tag = reference.with_default_tag().tag();
+    static constexpr std::array<std::pair<std::string_view, std::string_view>, 6> releases{{
+        {"11", "bullseye"},
+        {"12", "bookworm"},
+        {"13", "trixie"},
+        {"14", "forky"},
+        {"latest", "stable"},
+        {"unstable", "sid"},
+    }};
+    for (const auto& [number, suite] : releases) {
+        if (tag == number) {
+            return std::string(suite);
+        }
+    }
+    return tag;
+}
+
+Result<int>
+bootstrap_image(Session& session, const BootstrapFlags& flags, const std::string& name) {
+    oci::Reference reference = TRY(oci::Reference::parse_normalized(name)).with_default_tag();
+    std::vector<std::string> arguments = {
+        "mmdebstrap", "--quiet", "--variant=" + flags.variant, "--format=tar"};
+    if (!flags.include.empty()) {
+        arguments.push_back("--include=" + flags.include);
+    }
+    // What the official images do: no recommended packages, no services started at installation.
+    arguments.insert(
+        arguments.end(),
+        {"--aptopt=APT::Install-Recommends \"false\"",
+         "--customize-hook=printf '#!/bin/sh\\nexit 101\\n' > \"$1/usr/sbin/policy-rc.d\"; chmod "
+         "+x \"$1/usr/sbin/policy-rc.d\"",
+         "--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"",
+         TRY(suite_of(reference)),
+         "-"});
+    if (!flags.mirror.empty()) {
+        arguments.push_back(flags.mirror);
+    }
+    // A failed bootstrap must not become an empty image: nothing is sent before the first byte is
+    // there.
+    Result<ChildOutput> child = ChildOutput::start(arguments);
+    if (!child.ok()) {
+        return child.error().kind() == ErrorKind::NotFound
+                   ? not_found("mmdebstrap is not installed: apt-get install mmdebstrap")
+                   : std::move(child).error();
+    }
+    std::array<char, 512> first;
+    Result<std::size_t> got = child->read(first);
+    if (!got.ok() || *got == 0) {
+        return Error(
+            ErrorKind::Unavailable,
+            "cannot make " + reference.familiar() + ": " +
+                (got.ok() ? "mmdebstrap wrote nothing" : got.error().message()) +
+                "; are the distribution's packages reachable?");
+    }
+    PrefixedSource source(std::string(first.data(), *got), *child);
+    Query query;
+    query.add("fromSrc", "-");
+    TRY(add_repository(query, name));
+    query.add("changes", "CMD [\"bash\"]");
+    query.add("message", "bootstrapped with mmdebstrap");
+    std::unique_ptr<ByteSource> answer = TRY(session.stream(
+        {.method = "POST",
+         .target = "/images/create" + query.text(),
+         .content_type = "application/x-tar",
+         .body = &source}));
+    TRY(print_progress(*answer));
+    return 0;
+}
+
+} // namespace
+
+Result<int> load(Session& session, const Invocation& invocation) {
+    Flags flags;
+    std::string input;
+    bool quiet = false;
+    flags.text("input", 'i', input, "Read from tar archive file, instead of STDIN");
+    flags.boolean("quiet", 'q', quiet, "Suppress the load output");
+    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
+    UniqueFd file;
+    if (!input.empty()) {
+        file = TRY(open_input(input));
+    } else if (::isatty(STDIN_FILENO) == 1) {
+        return invalid_argument("requested load from stdin, but stdin is empty");
+    }
+    FdSource source(input.empty() ? FdRef::unowned(STDIN_FILENO) : FdRef(file));
+    Query query;
+    query.add("quiet", quiet);
+    std::unique_ptr<ByteSource> answer = TRY(session.stream(
+        {.method = "POST",
+         .target = "/images/load" + query.text(),
+         .content_type = "application/x-tar",
+         .body = &source}));
+    TRY(print_progress(*answer));
+    return 0;
+}
+
+Result<int> save(Session& session, const Invocation& invocation) {
+    Flags flags;
+    std::string output;
+    flags.text("output", 'o', output, "Write to a file, instead of STDOUT");
+    BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
+    if (output.empty() && ::isatty(STDOUT_FILENO) == 1) {
+        return invalid_argument(
+            "cowardly refusing to save to a terminal. Use the -o flag or redirect");
+    }
+    Query query;
+    for (const std::string& name : names) {
+        query.add("names", name);
+    }
+    std::unique_ptr<ByteSource> source =
+        TRY(session.stream({.target = "/images/get" + query.text()}));
+    if (output.empty()) {
+        FdSink sink(FdRef::unowned(STDOUT_FILENO));
+        TRY(copy(*source, sink));
+        return 0;
+    }
+    // A save that fails half-way leaves what was there before.
+    std::string temporary = output + ".tmp-" + std::to_string(::getpid());
+    UniqueFd file = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
+    FdSink sink{FdRef(file)};
+    Result<std::uint64_t> copied = copy(*source, sink);
+    if (!copied.ok() || ::rename(temporary.c_str(), output.c_str()) < 0) {
+        Error error = copied.ok() ? errno_error("write " + output) : std::move(copied).error();
+        ::unlink(temporary.c_str());
+        return error;
+    }
+    return 0;
+}
+
+Result<int> import(Session& session, const Invocation& invocation) {
+    Flags flags;
+    std::vector<std::string> changes;
+    std::string message;
+    std::string platform;
+    flags.list("change", 'c', changes, "Apply Dockerfile instruction to the created image");
+    flags.text("message", 'm', message, "Set commit message for imported image");
+    flags.text("platform", 0, platform, "Set platform if server is multi-platform capable");
+    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .least = 1, .most = 2);
+    if (arguments[0].starts_with("http://") || arguments[0].starts_with("https://")) {
+        return not_implemented(
+            "import from a URL is not supported: download the archive and import the file");
+    }
+    Query query;
+    query.add("fromSrc", "-");
+    if (arguments.size() > 1) {
+        TRY(add_repository(query, arguments[1]));
+    }
+    for (const std::string& change : changes) {
+        query.add("changes", change);
+    }
+    query.add("message", message);
+    if (!platform.empty()) {
+        query.add("platform", platform);
+    }
+    UniqueFd file;
+    if (arguments[0] != "-") {
+        file = TRY(open_input(arguments[0]));
+    }
+    FdSource source(file ? FdRef(file) : FdRef::unowned(STDIN_FILENO));
+    std::unique_ptr<ByteSource> answer = TRY(session.stream(
+        {.method = "POST",
+         .target = "/images/create" + query.text(),
+         .content_type = "application/x-tar",
+         .body = &source}));
+    TRY(print_progress(*answer));
+    return 0;
+}
+
+Result<int> bootstrap(Session& session, const Invocation& invocation) {
+    Flags flags;
+    BootstrapFlags chosen;
+    flags.text("include", 0, chosen.include, "Packages to add, separated by commas");
+    flags.text(
+        "mirror",
+        0,
+        chosen.mirror,
+        "Where to take the packages from (default: the distribution's own)");
+    flags.text("variant", 0, chosen.variant, "mmdebstrap's choice of packages");
+    BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
+    return bootstrap_image(session, chosen, names[0]);
+}
+
+} // namespace berth::cli::commands
