@@ -143,6 +143,10 @@ std::vector<std::string> familiar(const std::vector<oci::Reference>& references)
     return names;
 }
 
+bool is_hello(const oci::Reference& reference) {
+    return reference.with_default_tag().to_string() == "docker.io/berth/hello:latest";
+}
+
 Result<Timestamp> parse_until(std::string_view text) {
     if (auto duration = parse_duration(text); duration.ok()) {
         return Timestamp{Timestamp::now().nanoseconds - duration->count()};
@@ -192,7 +196,7 @@ Result<void> Images::Parts::ensure_hello(const std::string& image) {
         return ok();
     }
     const oci::Reference name = parsed->with_default_tag();
-    if (name.to_string() != "docker.io/berth/hello:latest") {
+    if (!is_hello(name)) {
         return ok();
     }
     const std::lock_guard lock(hello_mutex);

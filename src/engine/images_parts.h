@@ -44,6 +44,9 @@ struct Images::Parts {
 
 std::vector<std::string> familiar(const std::vector<oci::Reference>& references);
 
+// Whether it names the built-in image, docker.io/berth/hello:latest.
+bool is_hello(const oci::Reference& reference);
+
 // "24h", RFC 3339 or seconds since the epoch, as the filter "until" takes them.
 Result<Timestamp> parse_until(std::string_view text);
 
