@@ -13,6 +13,10 @@ bool parse_key(std::string_view key, std::string& out) {
         out += key[0];
         return true;
     }
+    if (key == "DEL") {
+        out += '\x7f';
+        return true;
+    }
     constexpr std::string_view prefix = "ctrl-";
     if (key.size() != prefix.size() + 1 || !key.starts_with(prefix)) {
         return false;
@@ -31,9 +35,7 @@ Result<std::string> parse_detach_keys(std::string_view text) {
     std::string sequence;
     for (const std::string_view key : split(text.empty() ? default_detach_keys : text, ',')) {
         if (sequence.size() == detach_keys_limit || !parse_key(key, sequence)) {
-            return invalid_argument(
-                "invalid detach keys (" + std::string(text) + "): Unknown character: '" +
-                std::string(key) + "'");
+            return invalid_argument("Invalid detach keys (" + std::string(text) + ") provided");
         }
     }
     return sequence;

@@ -14,7 +14,8 @@ inline constexpr std::string_view default_detach_keys = "ctrl-p,ctrl-q";
 inline constexpr std::size_t detach_keys_limit = 64; // keys in a sequence
 
 // Docker's notation to the bytes that a terminal sends: a single character, or "ctrl-" with one of
-// a-z @ [ \ ] ^ _. An empty text gives the default's bytes. InvalidArgument in Docker's words.
+// a-z @ [ \ ] ^ _, or "DEL". An empty text gives the default's bytes. InvalidArgument in Docker's
+// words.
 Result<std::string> parse_detach_keys(std::string_view text);
 
 // Finds the sequence in what a client types. Bytes that may be its beginning are held back until

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "io/stream_multiplexer.h"
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -40,12 +41,13 @@ class LogWriter {
         , size_(size) {}
 
     Result<void> rotate();
+    Result<void> append_record(Stream stream, Timestamp time, std::string_view bytes);
 
     LogOptions options_;
     UniqueFd file_;
     std::uint64_t number_;
     std::uint64_t size_;
-    bool in_line_[4] = {}; // by stream: the last byte was not a line feed
+    std::array<bool, 4> in_line_{}; // by stream: the last byte was not a line feed
 };
 
 // A piece of the log: bytes of one stream that were read from the container at one time.

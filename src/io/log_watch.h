@@ -13,8 +13,8 @@
 
 namespace berth::io {
 
-// Lives in an event loop; all functions are thread-safe. Destroy it after its subscriptions and in
-// the loop's thread, or when the loop does not run any more.
+// Lives in an event loop; all functions are thread-safe. Destroy it in the loop's thread or when
+// the loop does not run any more; its subscriptions are never called from then on.
 class LogWatch {
   public:
     class Subscription;

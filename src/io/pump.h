@@ -58,6 +58,7 @@ class Pump {
     std::size_t written_ = 0; // of buffer_
     std::uint64_t copied_ = 0;
     bool at_end_ = false;
+    bool source_hung_up_ = false; // and is not watched
 };
 
 } // namespace berth::io
