@@ -10,7 +10,9 @@
 #include "codec/stream.h"
 #include "engine/container_config.h"
 #include "engine/filters.h"
+#include "oci/descriptor.h"
 #include "oci/image_config.h"
+#include "oci/platform.h"
 
 #include <cstdint>
 #include <functional>
@@ -139,6 +141,11 @@ struct ImagesOptions {
     std::int64_t max_download_attempts = 5;
 };
 
+struct DistributionInspect {
+    oci::Descriptor descriptor;
+    std::vector<oci::Platform> platforms;
+};
+
 class Images {
   public:
     explicit Images(ImagesOptions options);
@@ -194,6 +201,10 @@ class Images {
     // Whether the registry takes the credentials; Unauthorized when it does not.
     Result<std::string>
     check_credentials(std::stop_token stop, const RegistryCredentials& credentials);
+
+    // What the registry has under the name, without pulling it.
+    Result<DistributionInspect> inspect_distribution(
+        std::stop_token stop, const std::string& image, const RegistryCredentials& credentials);
 
     std::int64_t count() const;
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Images on the move: pull and push, save, load and import.
 #include "engine/images_parts.h"
+#include "oci/manifest.h"
 #include "registry/puller.h"
 #include "registry/pusher.h"
 #include "store/archive.h"
@@ -245,6 +246,33 @@ Images::check_credentials(std::stop_token stop, const RegistryCredentials& crede
         registry::Action::Pull,
         client_options(parts_->options, credentials));
     return client.check_credentials(std::move(stop));
+}
+
+Result<DistributionInspect> Images::inspect_distribution(
+    std::stop_token stop, const std::string& image, const RegistryCredentials& credentials) {
+    const oci::Reference name = TRY(oci::Reference::parse_normalized(image)).with_default_tag();
+    registry::Client client(
+        name.registry(),
+        name.path(),
+        registry::Action::Pull,
+        client_options(parts_->options, credentials));
+    const auto fetched =
+        TRY(client.manifest(stop, name.has_digest() ? name.digest().to_string() : name.tag()));
+    DistributionInspect result{.descriptor = fetched.descriptor, .platforms = {}};
+    const auto document = TRY(oci::parse_manifest(fetched.bytes, fetched.descriptor.media_type));
+    if (const auto* index = std::get_if<oci::Index>(&document)) {
+        for (const oci::Descriptor& entry : index->manifests) {
+            if (entry.platform) {
+                result.platforms.push_back(*entry.platform);
+            }
+        }
+        return result;
+    }
+    const auto source = TRY(client.open_blob(stop, std::get<oci::Manifest>(document).config));
+    const auto config =
+        TRY(oci::ImageConfig::parse(TRY(read_to_end(*source, oci::ManifestLimits::bytes))));
+    result.platforms.push_back(config.platform);
+    return result;
 }
 
 } // namespace berth::engine
