@@ -226,27 +226,39 @@ Result<std::vector<int>> RouteSocket::execute_each(RouteBatch& batch) {
 }
 
 Result<std::optional<Link>> RouteSocket::find_link(const std::string& name) {
-    for (Link& link : TRY(links())) {
-        if (link.name == name) {
-            return std::optional(std::move(link));
-        }
-    }
-    return std::optional<Link>();
+    NetlinkBatch request;
+    ifinfomsg header{};
+    request.begin(RTM_GETLINK, 0, struct_bytes(header), "look up interface " + name);
+    request.put_string(IFLA_IFNAME, name);
+    request.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    return find_link(request);
 }
 
 Result<std::optional<Link>> RouteSocket::find_link(int index) {
-    for (Link& link : TRY(links())) {
-        if (link.index == index) {
-            return std::optional(std::move(link));
-        }
+    NetlinkBatch request;
+    ifinfomsg header{};
+    header.ifi_index = index;
+    request.begin(
+        RTM_GETLINK, 0, struct_bytes(header), "look up interface " + std::to_string(index));
+    request.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
+    return find_link(request);
+}
+
+Result<std::optional<Link>> RouteSocket::find_link(NetlinkBatch& request) {
+    std::optional<Link> link;
+    Result<void> answered =
+        socket_.query(request, [&](const nlmsghdr& message) { link = parse_link(message); });
+    if (!answered.ok() && answered.error().error_number() != ENODEV) {
+        return std::move(answered).error();
     }
-    return std::optional<Link>();
+    return link;
 }
 
 Result<std::vector<Link>> RouteSocket::links() {
     NetlinkBatch request;
     ifinfomsg header{};
     request.begin(RTM_GETLINK, NLM_F_DUMP, struct_bytes(header), "list interfaces");
+    request.put_u32(IFLA_EXT_MASK, RTEXT_FILTER_SKIP_STATS);
     std::vector<Link> links;
     TRY(socket_.dump(
         request,

@@ -129,6 +129,8 @@ class RouteSocket {
     explicit RouteSocket(NetlinkSocket socket)
         : socket_(std::move(socket)) {}
 
+    Result<std::optional<Link>> find_link(NetlinkBatch& request);
+
     NetlinkSocket socket_;
 };
 

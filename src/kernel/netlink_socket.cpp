@@ -163,6 +163,32 @@ Result<void> NetlinkSocket::execute(NetlinkBatch& batch) {
     return ok();
 }
 
+Result<void>
+NetlinkSocket::query(NetlinkBatch& request, const std::function<void(const nlmsghdr&)>& visit) {
+    TRY(send(request.finish()));
+    alignas(nlmsghdr) std::array<std::byte, receive_buffer_bytes> buffer{};
+    ssize_t size = -1;
+    do {
+        size = mnl_socket_recvfrom(socket_.get(), buffer.data(), buffer.size());
+    } while (size < 0 && errno == EINTR);
+    if (size < 0) {
+        return errno_error(request.description(0));
+    }
+    std::optional<NetlinkReply> failed;
+    const auto filled = std::span(buffer).first(static_cast<std::size_t>(size));
+    for_each_message(filled, [&](const nlmsghdr& header) {
+        if (header.nlmsg_type == NLMSG_ERROR) {
+            failed = parse_reply(header);
+        } else {
+            visit(header);
+        }
+    });
+    if (failed) {
+        return netlink_error(request, *failed);
+    }
+    return ok();
+}
+
 Result<void> NetlinkSocket::dump(
     NetlinkBatch& request,
     const std::function<void()>& restart,

@@ -48,6 +48,9 @@ class NetlinkSocket {
     // (<kernel's words>)". Messages that want an acknowledgement carry NLM_F_ACK.
     Result<void> execute(NetlinkBatch& batch);
 
+    // Sends one request that is answered with one message, or with an error reply.
+    Result<void> query(NetlinkBatch& request, const std::function<void(const nlmsghdr&)>& visit);
+
     // Sends one NLM_F_DUMP request and calls visit for each message of the answer. Starts again
     // (so visit must be idempotent or reset by restart()) when the kernel says that the dump was
     // interrupted by a change.

@@ -104,7 +104,7 @@ class BridgeNetwork {
     Result<Endpoint> connect(const EndpointRequest& request);
 
     // An unknown id is NotFound. Does not wait for the kernel's removal of the veth pair unless
-    // Detach::Now; the address is given out again only when the pair is really gone.
+    // Detach::Now; the endpoint is silent at once and its address and ports are free.
     Result<void> disconnect(const std::string& endpoint_id, Detach detach = Detach::Behind);
 
     // Adds published ports to, or takes them from, a connected endpoint.
@@ -153,12 +153,12 @@ class NetworkDriver {
     NetworkDriver(const NetworkDriver&) = delete;
     NetworkDriver& operator=(const NetworkDriver&) = delete;
 
-    // Uses a bridge of that name if there is one. Conflict when the subnet overlaps with another
-    // network of this driver or with a route of the host.
+    // Uses a bridge of that name if there is one. Forbidden, in Docker's words, when the subnet
+    // overlaps with another network of this driver.
     Result<std::shared_ptr<BridgeNetwork>> create(const BridgeOptions& options);
     std::shared_ptr<BridgeNetwork> find(const std::string& name) const;
 
-    // Removes the bridge and its rules. Conflict while endpoints are connected.
+    // Removes the bridge and its rules. Forbidden while endpoints are connected.
     Result<void> remove(const std::string& name);
 
     // A namespace with nothing but lo, up.
@@ -167,6 +167,10 @@ class NetworkDriver {
     // A subnet of Docker's default address pools (172.17.0.0/16 … 172.31.0.0/16, 192.168.0.0/20 …)
     // that overlaps with no network of this driver and no route of the host.
     Result<IpPrefix> pick_subnet() const;
+
+    // What on this host stops containers' traffic although our rules let it through (another
+    // program's FORWARD policy), in words for the log. Empty is well.
+    Result<std::vector<std::string>> foreign_obstacles() const;
 
     // Orderly end of everything: all networks, connected endpoints included, and the table.
     Result<void> remove_all();

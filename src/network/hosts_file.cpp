@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+// /etc/hosts, line for line what moby's libnetwork/etchosts writes.
+#include "network/hosts_file.h"
+
+#include "base/strings.h"
+
+namespace berth::network {
+namespace {
+
+constexpr std::string_view default_lines = "127.0.0.1\tlocalhost\n"
+                                           "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                           "fe00::\tip6-localnet\n"
+                                           "ff00::\tip6-mcastprefix\n"
+                                           "ff02::1\tip6-allnodes\n"
+                                           "ff02::2\tip6-allrouters\n";
+
+// The user may have given a full name in the hostname or split it; both forms are listed.
+std::string own_names(const HostsOptions& options) {
+    const std::string full =
+        options.domainname.empty() ? options.hostname : options.hostname + "." + options.domainname;
+    const std::optional<Cut> parts = cut(full, ".");
+    return parts ? full + " " + std::string(parts->before) : full;
+}
+
+Result<std::string> extra_line(const std::string& entry, const HostsOptions& options) {
+    // "name:ip" and, since IPv6 addresses have colons, "name=ip"; brackets are allowed.
+    std::optional<Cut> parts = cut(entry, "=");
+    if (!parts) {
+        parts = cut(entry, ":");
+    }
+    if (!parts || parts->before.empty() || parts->after.empty() ||
+        parts->before.find_first_of(" \t\r\n") != std::string_view::npos) {
+        return invalid_argument("bad format for add-host: \"" + entry + "\"");
+    }
+    std::string_view address = parts->after;
+    if (address == "host-gateway") {
+        if (!options.host_gateway) {
+            return invalid_argument("unable to derive the IP value for host-gateway");
+        }
+        return options.host_gateway->to_string() + "\t" + std::string(parts->before) + "\n";
+    }
+    if (address.starts_with('[') && address.ends_with(']')) {
+        address = address.substr(1, address.size() - 2);
+    }
+    if (!kernel::IpAddress::parse(address).ok()) {
+        return invalid_argument(
+            "invalid IP address in add-host: \"" + std::string(parts->after) + "\"");
+    }
+    return std::string(address) + "\t" + std::string(parts->before) + "\n";
+}
+
+} // namespace
+
+Result<std::string> hosts_file(const HostsOptions& options) {
+    std::string text(default_lines);
+    for (const std::string& entry : options.extra_hosts) {
+        text += TRY(extra_line(entry, options));
+    }
+    for (const kernel::IpAddress& address : options.addresses) {
+        text += address.to_string() + "\t" + own_names(options) + "\n";
+    }
+    return text;
+}
+
+} // namespace berth::network

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+// Making network namespaces, ahead and on the spot.
+#include "network/namespace_pool.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "kernel/netlink_namespace.h"
+
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <thread>
+
+namespace berth::network {
+namespace {
+
+using kernel::LinkState;
+using kernel::NetworkNamespaceScope;
+using kernel::RouteBatch;
+using kernel::RouteSocket;
+
+constexpr int loopback_index = 1; // in every network namespace
+constexpr std::size_t veth_suffix_bytes = 4;
+constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
+constexpr auto pause_after_failure = std::chrono::seconds(1);
+
+std::string sysctl_path(std::string_view name) {
+    return "/proc/sys/" + replace_all(name, ".", "/");
+}
+
+// REQUIRES: the thread is in the namespace: /proc/sys/net shows the reader's own.
+Result<void> write_sysctls(const NamespacePool::Sysctls& sysctls) {
+    for (const auto& [name, value] : sysctls) {
+        TRY_CONTEXT(write_existing(sysctl_path(name), value), "set " + name);
+    }
+    return ok();
+}
+
+struct NewNamespace {
+    UniqueFd netns;
+    RouteSocket inside;
+};
+
+Result<NewNamespace> create_namespace(const NamespacePool::Sysctls& sysctls) {
+    NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter_new());
+    RouteSocket inside = TRY(RouteSocket::open());
+    TRY(write_sysctls(sysctls));
+    // Interfaces without an IPv6 address get no link-local one either; lo keeps ::1.
+    const std::string ipv6_default = sysctl_path("net.ipv6.conf.default.disable_ipv6");
+    if (exists(ipv6_default)) {
+        TRY(write_existing(ipv6_default, "1"));
+    }
+    return NewNamespace{scope.take(), std::move(inside)};
+}
+
+// Everything but the namespace: the pair, its far end up, its near end forwarding on the bridge.
+Result<AttachedInterface> plug_in(
+    RouteSocket& host,
+    FdRef netns,
+    RouteSocket inside,
+    const NamespaceTemplate& shape,
+    const std::string& interface_name) {
+    const std::string name = "veth" + random_hex(veth_suffix_bytes).substr(0, veth_suffix_digits);
+    RouteBatch pair;
+    pair.add_veth(
+        {.name = name,
+         .peer_name = interface_name,
+         .peer_netns = netns,
+         .mtu = shape.mtu,
+         .master = shape.bridge_index,
+         .peer_mac = std::nullopt});
+    TRY(host.execute(pair));
+    const std::optional<kernel::Link> near = TRY(host.find_link(name));
+    const std::optional<kernel::Link> far = TRY(inside.find_link(interface_name));
+    if (!near || !far) {
+        return internal_error("the veth pair " + name + " vanished while it was made");
+    }
+    RouteBatch far_up;
+    far_up.change_link(far->index, {.state = LinkState::Up});
+    TRY(inside.execute(far_up));
+    RouteBatch near_up;
+    near_up.change_link(near->index, {.state = LinkState::Up, .without_link_local = true});
+    // With br_netfilter a connection to a published port of one's own comes back through the port
+    // it left by.
+    near_up.change_bridge_port(near->index, {.hairpin = true, .isolated = shape.isolated});
+    TRY(host.execute(near_up));
+    return AttachedInterface{std::move(inside), name, near->index, far->index};
+}
+
+Result<PreparedNamespace>
+prepare(RouteSocket& host, const NamespaceTemplate& shape, const NamespacePool::Sysctls& sysctls) {
+    NewNamespace made = TRY(create_namespace(sysctls));
+    RouteBatch loopback_up;
+    loopback_up.change_link(loopback_index, {.state = LinkState::Up});
+    TRY(made.inside.execute(loopback_up));
+    if (shape.bridge_index == 0) {
+        return PreparedNamespace{std::move(made.netns), std::move(made.inside), {}};
+    }
+    AttachedInterface attached =
+        TRY(plug_in(host, made.netns, std::move(made.inside), shape, "eth0"));
+    return PreparedNamespace{
+        std::move(made.netns),
+        std::move(attached.inside),
+        std::move(attached.host_interface),
+        attached.host_index,
+        attached.inside_index};
+}
+
+struct Shelf {
+    NamespaceTemplate shape;
+    std::size_t size = 0;
+    std::deque<PreparedNamespace> ready;
+};
+
+} // namespace
+
+Result<AttachedInterface> attach_interface(
+    RouteSocket& host,
+    FdRef netns,
+    const NamespaceTemplate& shape,
+    const std::string& interface_name) {
+    std::optional<RouteSocket> inside;
+    {
+        NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(netns));
+        inside = TRY(RouteSocket::open());
+    }
+    return plug_in(host, netns, *std::move(inside), shape, interface_name);
+}
+
+struct NamespacePool::State {
+    Sysctls sysctls;
+
+    mutable std::mutex mutex;
+    mutable std::condition_variable changed;
+    std::map<ShelfId, Shelf> shelves;
+    std::vector<PreparedNamespace> discarded;
+    ShelfId last_id = 0;
+    bool stopping = false;
+
+    std::thread thread;
+
+    // The shelf that wants one more; REQUIRES: mutex held.
+    std::optional<ShelfId> wanting() const {
+        for (const auto& [id, shelf] : shelves) {
+            if (shelf.ready.size() < shelf.size) {
+                return id;
+            }
+        }
+        return std::nullopt;
+    }
+
+    void fill(RouteSocket& host);
+    void fill_one(std::unique_lock<std::mutex>& lock, ShelfId id, RouteSocket& host);
+};
+
+void NamespacePool::State::fill(RouteSocket& host) {
+    std::unique_lock lock(mutex);
+    while (true) {
+        changed.wait(lock, [&] { return stopping || wanting() || !discarded.empty(); });
+        if (stopping) {
+            return;
+        }
+        std::vector<PreparedNamespace> closing = std::exchange(discarded, {});
+        if (!closing.empty()) {
+            lock.unlock();
+            closing.clear();
+            lock.lock();
+        }
+        if (const std::optional<ShelfId> id = wanting()) {
+            fill_one(lock, *id, host);
+        }
+    }
+}
+
+void NamespacePool::State::fill_one(
+    std::unique_lock<std::mutex>& lock, ShelfId id, RouteSocket& host) {
+    const NamespaceTemplate shape = shelves.at(id).shape;
+    lock.unlock();
+    Result<PreparedNamespace> made = prepare(host, shape, sysctls);
+    lock.lock();
+    const auto shelf = shelves.find(id);
+    if (made.ok() && shelf != shelves.end()) {
+        shelf->second.ready.push_back(std::move(made).value());
+        changed.notify_all();
+    } else if (made.ok()) {
+        discarded.push_back(std::move(made).value());
+    } else {
+        log::debug(
+            "cannot prepare a network namespace, retrying", {{"error", made.error().message()}});
+        changed.wait_for(lock, pause_after_failure, [&] { return stopping; });
+    }
+}
+
+NamespacePool::NamespacePool(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+
+Result<std::unique_ptr<NamespacePool>> NamespacePool::start(Sysctls sysctls) {
+    auto state = std::make_unique<State>();
+    state->sysctls = std::move(sysctls);
+    RouteSocket host = TRY(RouteSocket::open());
+    State* shared = state.get();
+    state->thread = std::thread([shared, host = std::move(host)]() mutable { shared->fill(host); });
+    return std::unique_ptr<NamespacePool>(
+        // The constructor is private: make_unique cannot reach it.
+        std::unique_ptr<NamespacePool>(new NamespacePool(std::move(state))));
+}
+
+NamespacePool::~NamespacePool() {
+    {
+        const std::lock_guard lock(state_->mutex);
+        state_->stopping = true;
+    }
+    state_->changed.notify_all();
+    state_->thread.join();
+}
+
+NamespacePool::ShelfId NamespacePool::add_shelf(const NamespaceTemplate& shape, std::size_t size) {
+    const std::lock_guard lock(state_->mutex);
+    const ShelfId id = ++state_->last_id;
+    state_->shelves[id] = Shelf{.shape = shape, .size = size, .ready = {}};
+    state_->changed.notify_all();
+    return id;
+}
+
+void NamespacePool::remove_shelf(ShelfId id) {
+    const std::lock_guard lock(state_->mutex);
+    const auto shelf = state_->shelves.find(id);
+    if (shelf == state_->shelves.end()) {
+        return;
+    }
+    for (PreparedNamespace& unused : shelf->second.ready) {
+        state_->discarded.push_back(std::move(unused));
+    }
+    state_->shelves.erase(shelf);
+    state_->changed.notify_all();
+}
+
+Result<PreparedNamespace> NamespacePool::take(ShelfId id) {
+    NamespaceTemplate shape;
+    {
+        const std::lock_guard lock(state_->mutex);
+        const auto shelf = state_->shelves.find(id);
+        VERIFY(shelf != state_->shelves.end());
+        if (!shelf->second.ready.empty()) {
+            PreparedNamespace ready = std::move(shelf->second.ready.front());
+            shelf->second.ready.pop_front();
+            state_->changed.notify_all();
+            return ready;
+        }
+        shape = shelf->second.shape;
+    }
+    // A socket of its own: many callers may be here at once.
+    RouteSocket host = TRY(RouteSocket::open());
+    return prepare(host, shape, state_->sysctls);
+}
+
+std::size_t NamespacePool::ready(ShelfId id) const {
+    const std::lock_guard lock(state_->mutex);
+    const auto shelf = state_->shelves.find(id);
+    return shelf == state_->shelves.end() ? 0 : shelf->second.ready.size();
+}
+
+bool NamespacePool::wait_until_full(ShelfId id, std::chrono::milliseconds timeout) const {
+    std::unique_lock lock(state_->mutex);
+    return state_->changed.wait_for(lock, timeout, [&] {
+        const auto shelf = state_->shelves.find(id);
+        return shelf == state_->shelves.end() || shelf->second.ready.size() >= shelf->second.size;
+    });
+}
+
+} // namespace berth::network

@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// Network namespaces made ahead of demand: a namespace costs half a millisecond and a veth pair
+// one more, which a starting container need not wait for. Each is complete but for its address:
+// lo is up, eth0 is up and its other end forwards on the bridge. A background thread keeps the
+// shelves full; take() makes one on the spot when its shelf is empty. Thread-safe.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kernel/netlink_route.h"
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace berth::network {
+
+// What the namespaces of a shelf are made like.
+struct NamespaceTemplate {
+    int bridge_index = 0; // 0: no interface but lo
+    std::uint32_t mtu = 1500;
+    bool isolated = false; // the ports of the bridge cannot reach each other
+};
+
+struct PreparedNamespace {
+    UniqueFd netns;
+    kernel::RouteSocket inside; // keeps the namespace alive: not to be kept longer than needed
+    std::string host_interface; // empty for a shelf without a bridge
+    int host_index = 0;
+    int inside_index = 0; // of eth0
+};
+
+class NamespacePool {
+  public:
+    using Sysctls = std::vector<std::pair<std::string, std::string>>;
+    using ShelfId = std::uint64_t;
+
+    // Belongs to the calling thread's network namespace, where the bridges are.
+    static Result<std::unique_ptr<NamespacePool>> start(Sysctls sysctls);
+    ~NamespacePool();
+    NamespacePool(const NamespacePool&) = delete;
+    NamespacePool& operator=(const NamespacePool&) = delete;
+
+    ShelfId add_shelf(const NamespaceTemplate& shape, std::size_t size);
+    // What is ready on it goes, behind.
+    void remove_shelf(ShelfId shelf);
+
+    Result<PreparedNamespace> take(ShelfId shelf);
+
+    std::size_t ready(ShelfId shelf) const;
+    bool wait_until_full(ShelfId shelf, std::chrono::milliseconds timeout) const;
+
+  private:
+    struct State;
+    explicit NamespacePool(std::unique_ptr<State> state);
+
+    std::unique_ptr<State> state_;
+};
+
+// A veth pair whose far end, named interface_name, is in the namespace, up, but without an address.
+struct AttachedInterface {
+    kernel::RouteSocket inside;
+    std::string host_interface;
+    int host_index = 0;
+    int inside_index = 0;
+};
+
+Result<AttachedInterface> attach_interface(
+    kernel::RouteSocket& host,
+    FdRef netns,
+    const NamespaceTemplate& shape,
+    const std::string& interface_name);
+
+} // namespace berth::network
