@@ -8,6 +8,7 @@
 #include <array>
 #include <thread>
 
+#include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
