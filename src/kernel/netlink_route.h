@@ -68,7 +68,8 @@ struct LinkChange {
     std::optional<std::string> name;
     std::optional<FdRef> netns;
     std::optional<std::uint32_t> group;
-    // No link-local IPv6 address: a bridge's ports need none.
+    // No link-local IPv6 address: a bridge's ports need none. An error where the link has no IPv6
+    // at all: with an MTU below 1280.
     bool without_link_local = false;
 };
 

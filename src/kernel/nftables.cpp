@@ -157,11 +157,9 @@ void NftBatch::add_set(const NftSet& set) {
     const TypeAndSize key = concatenate(set.key);
     messages_.put_string(NFTA_SET_TABLE, table_);
     messages_.put_string(NFTA_SET_NAME, set.name);
-    std::uint32_t flags = set.key.size() > 1 ? std::uint32_t{NFT_SET_CONCAT} : 0U;
-    if (!set.data.empty()) {
-        flags |= NFT_SET_MAP;
-    }
-    messages_.put_big_endian_u32(NFTA_SET_FLAGS, flags);
+    // NFT_SET_CONCAT is for intervals only: a hash of the whole key needs no parts.
+    messages_.put_big_endian_u32(
+        NFTA_SET_FLAGS, set.data.empty() ? 0U : std::uint32_t{NFT_SET_MAP});
     messages_.put_big_endian_u32(NFTA_SET_KEY_TYPE, key.type);
     messages_.put_big_endian_u32(NFTA_SET_KEY_LEN, key.size);
     messages_.put_big_endian_u32(NFTA_SET_ID, ++set_ids_);
