@@ -22,7 +22,8 @@ using kernel::NetworkNamespaceScope;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-constexpr int loopback_index = 1; // in every network namespace
+constexpr int loopback_index = 1;                 // in every network namespace
+constexpr std::uint32_t smallest_ipv6_mtu = 1280; // below it a link has no IPv6 to set up
 constexpr std::size_t veth_suffix_bytes = 4;
 constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
 constexpr auto pause_after_failure = std::chrono::seconds(1);
@@ -82,7 +83,9 @@ Result<AttachedInterface> plug_in(
     far_up.change_link(far->index, {.state = LinkState::Up});
     TRY(inside.execute(far_up));
     RouteBatch near_up;
-    near_up.change_link(near->index, {.state = LinkState::Up, .without_link_local = true});
+    near_up.change_link(
+        near->index,
+        {.state = LinkState::Up, .without_link_local = shape.mtu >= smallest_ipv6_mtu});
     // With br_netfilter a connection to a published port of one's own comes back through the port
     // it left by.
     near_up.change_bridge_port(near->index, {.hairpin = true, .isolated = shape.isolated});
