@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// Control groups by their files, on cgroup v1 (one hierarchy a controller), hybrid (v1 controllers
-// and an empty v2) and v2. cgroups(7), Documentation/admin-guide/cgroup-v2.rst. Values are v1's; v2
-// gets them converted.
+// Control groups of version 1, 2 and both (hybrid), through the file system. Where version 2 is
+// mounted at all, it does what needs no controller: membership at clone, freezing, killing, device
+// rules by eBPF. Controllers (memory, cpu, pids, cpuset, io) are used wherever the machine has
+// them.
 #pragma once
 
 #include "base/result.h"
@@ -18,95 +19,146 @@
 
 namespace berth::kernel {
 
-enum class CgroupMode : std::uint8_t { V1, Hybrid, V2 };
+enum class CgroupMode : std::uint8_t { Version1, Hybrid, Version2 };
 
 struct CgroupLayout {
-    CgroupMode mode = CgroupMode::V2;
-    std::map<std::string, std::string> controllers; // v1 controller -> its mount point
-    std::string unified;                            // v2's mount point, "" when there is none
-
-    // From /proc/self/mountinfo. Unavailable when nothing is mounted.
-    static Result<CgroupLayout> detect();
+    CgroupMode mode = CgroupMode::Version2;
+    std::string unified;                            // mount point of version 2; "" without
+    std::map<std::string, std::string> controllers; // version 1: controller -> mount point
+    // Own path in each version 1 hierarchy by controller, "" for version 2.
+    std::map<std::string, std::string> own_paths;
 };
+
+// From mountinfo and cgroup of /proc/self; read at the first call.
+Result<const CgroupLayout*> cgroup_layout();
+// For tests and other roots.
+Result<CgroupLayout> parse_cgroup_layout(std::string_view mountinfo, std::string_view cgroup);
 
 struct CgroupDeviceRule {
     bool allow = false;
-    char type = 'a'; // 'a', 'b', 'c'
-    std::optional<std::int64_t> major;
-    std::optional<std::int64_t> minor;
-    std::string access = "rwm";
+    char type = 'a'; // a b c
+    std::int64_t major = -1;
+    std::int64_t minor = -1; // -1: any
+    bool read = false;
+    bool write = false;
+    bool mknod = false;
 };
 
+struct CgroupThrottle {
+    std::int64_t major = 0;
+    std::int64_t minor = 0;
+    std::uint64_t rate = 0;
+};
+
+// Absent: leave as it is. -1: no limit.
 struct CgroupLimits {
-    std::optional<std::int64_t> memory; // bytes, -1 unlimited
+    std::optional<std::int64_t> memory;
     std::optional<std::int64_t> memory_reservation;
     std::optional<std::int64_t> memory_and_swap;
     std::optional<std::uint64_t> swappiness;
     std::optional<bool> disable_oom_killer;
-    std::optional<std::uint64_t> cpu_shares;
+    std::optional<std::uint64_t> cpu_shares; // 2 to 262144
     std::optional<std::int64_t> cpu_quota;
     std::optional<std::uint64_t> cpu_period;
+    std::optional<std::uint64_t> cpu_burst;
+    std::optional<std::int64_t> cpu_realtime_runtime;
+    std::optional<std::uint64_t> cpu_realtime_period;
+    std::optional<std::int64_t> cpu_idle;
     std::string cpuset_cpus;
     std::string cpuset_mems;
-    std::optional<std::int64_t> pids; // <= 0 unlimited
-    std::optional<std::uint16_t> block_weight;
-    std::map<std::string, std::string> unified;
+    std::optional<std::int64_t> pids;
+    std::optional<std::uint16_t> block_weight; // 10 to 1000
+    std::vector<CgroupThrottle> block_weight_devices;
+    std::vector<CgroupThrottle> read_bps, write_bps, read_iops, write_iops;
+    std::map<std::string, std::uint64_t> huge_pages; // "2MB" -> bytes
+    std::map<std::string, std::string> unified;      // raw files of version 2
 };
 
 struct CgroupStats {
+    std::uint64_t cpu_usage_ns = 0;
+    std::uint64_t cpu_user_ns = 0;
+    std::uint64_t cpu_system_ns = 0;
+    std::vector<std::uint64_t> cpu_per_cpu_ns; // version 1 only
+    std::uint64_t periods = 0;
+    std::uint64_t throttled_periods = 0;
+    std::uint64_t throttled_ns = 0;
     std::uint64_t memory_usage = 0;
-    std::uint64_t memory_limit = 0;
+    std::uint64_t memory_max_usage = 0;
+    std::uint64_t memory_limit = 0; // 2^63 rounded: none
+    std::uint64_t memory_fail_count = 0;
     std::map<std::string, std::uint64_t> memory; // memory.stat
-    std::uint64_t cpu_nanoseconds = 0;
-    std::uint64_t cpu_user_nanoseconds = 0;
-    std::uint64_t cpu_kernel_nanoseconds = 0;
-    std::uint64_t cpu_periods = 0;
-    std::uint64_t cpu_throttled_periods = 0;
-    std::uint64_t cpu_throttled_nanoseconds = 0;
-    std::uint64_t pids = 0;
-    std::uint64_t pids_limit = 0; // 0: unlimited
+    std::uint64_t pids_current = 0;
+    std::uint64_t pids_limit = 0; // 0: none
+
+    struct BlockEntry {
+        std::uint64_t major = 0;
+        std::uint64_t minor = 0;
+        std::string operation; // "read", "write", …
+        std::uint64_t value = 0;
+    };
+
+    std::vector<BlockEntry> block_bytes;
+    std::vector<BlockEntry> block_operations;
+    std::uint64_t oom_kills = 0;
 };
 
-// One container's group in every hierarchy it uses. Move-only by convention of use; destroying the
-// object does not remove the groups: remove() does.
+// One container's groups. A value: it owns no directory; remove() is explicit.
 class Cgroup {
   public:
-    Cgroup() = default;
+    // path: "/docker/<id>", below the mount points. Which version 1 controllers are used is said
+    // by `limits` (memory, pids and cpuacct always are). Conflict when it exists and has processes.
+    static Result<Cgroup> create(const std::string& path, const CgroupLimits& limits);
 
-    // Makes the directories. `path` is absolute below the hierarchies' roots ("/berth/<id>").
-    static Result<Cgroup> create(const CgroupLayout& layout, const std::string& path);
-    // controller ("" for v2) -> absolute directory, as paths() gave it.
-    static Cgroup from_paths(std::map<std::string, std::string> paths);
+    // One that exists; directories are looked for.
+    static Result<Cgroup> open(const std::string& path);
 
-    const std::map<std::string, std::string>& paths() const { return paths_; }
+    const std::string& path() const { return path_; }
 
-    Result<void> apply(const CgroupLimits& limits);
-    Result<void> apply_devices(const std::vector<CgroupDeviceRule>& rules);
+    // Controller -> directory for version 1; the unified directory under "".
+    const std::map<std::string, std::string>& directories() const { return directories_; }
 
-    // Descriptors of the files to which "0" is written to join: opened before a namespace change.
-    Result<std::vector<UniqueFd>> open_join_files() const;
+    bool exists() const;
+
+    Result<void> set_limits(const CgroupLimits& limits);
+
+    // Later rules win, as in the specification. Replaces all rules.
+    Result<void> set_device_rules(const std::vector<CgroupDeviceRule>& rules);
+
+    // For CLONE_INTO_CGROUP; empty without version 2.
+    Result<UniqueFd> open_unified() const;
+
+    // The version 1 `tasks` files, opened for writing: a child with one thread writes "0" to each
+    // and is in, without the grace period of a move from outside.
+    Result<std::vector<UniqueFd>> open_joins() const;
+    static Result<void> join(const std::vector<UniqueFd>& joins);
+
+    // Moves another process in (slow: it may wait for a grace period of the kernel).
     Result<void> add(pid_t pid) const;
 
-    // Waits for the state that was asked for.
-    Result<void> freeze();
-    Result<void> thaw();
+    Result<std::vector<pid_t>> processes() const; // of sub-groups too
+    Result<void> freeze() const;
+    Result<void> thaw() const;
     bool frozen() const;
 
-    Result<std::vector<pid_t>> processes() const;
-    Result<void> kill_all(int signal) const;
+    // SIGKILL is one write on version 2.
+    Result<void> kill(int signal) const;
     Result<CgroupStats> stats() const;
-    std::uint64_t oom_kills() const; // 0 also when it cannot be read
 
-    // Removes the directories, child groups too; processes that are still dying are waited for (1 s
-    // at most).
-    Result<void> remove();
+    // Processes killed by the kernel for lack of memory, ever.
+    Result<std::uint64_t> oom_kills() const;
+
+    // Sub-groups first. Waits a little (dying processes leave late); absent is fine.
+    Result<void> remove() const;
 
   private:
-    bool v2() const { return paths_.contains(""); }
+    Cgroup(std::string path, std::map<std::string, std::string> directories)
+        : path_(std::move(path))
+        , directories_(std::move(directories)) {}
 
-    std::string file(std::string_view controller, std::string_view name) const;
+    const std::string* directory(const std::string& controller) const;
 
-    std::map<std::string, std::string> paths_;
+    std::string path_;
+    std::map<std::string, std::string> directories_;
 };
 
 } // namespace berth::kernel

@@ -1,192 +1,254 @@
 // SPDX-License-Identifier: Apache-2.0
-// config.json of the OCI runtime specification 1.2 for Linux, as far as Berth implements it. What
-// is not implemented is refused by parse(), never ignored.
+// config.json of the OCI runtime specification, as far as Linux containers use it. Reading is
+// strict: a member of the specification that is not implemented is NotImplemented and named, so
+// that nobody runs with less than was asked for.
 // https://github.com/opencontainers/runtime-spec/blob/main/config.md
 #pragma once
 
-#include "base/result.h"
-#include "codec/json.h"
+#include "oci/runtime_process.h"
+#include "oci/runtime_resources.h"
 
-#include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace berth::oci {
 
-struct RuntimeConsoleSize {
-    std::uint32_t height = 0;
-    std::uint32_t width = 0;
-};
-
-struct RuntimeUser {
-    std::uint32_t uid = 0;
-    std::uint32_t gid = 0;
-    std::optional<std::uint32_t> umask;
-    std::vector<std::uint32_t> additional_gids;
-};
-
-struct RuntimeCapabilities {
-    std::vector<std::string> bounding; // "CAP_CHOWN"
-    std::vector<std::string> effective;
-    std::vector<std::string> inheritable;
-    std::vector<std::string> permitted;
-    std::vector<std::string> ambient;
-};
-
-struct RuntimeRlimit {
-    std::string type; // "RLIMIT_NOFILE"
-    std::uint64_t hard = 0;
-    std::uint64_t soft = 0;
-};
-
-struct RuntimeProcess {
-    bool terminal = false;
-    std::optional<RuntimeConsoleSize> console_size;
-    RuntimeUser user;
-    std::vector<std::string> args;
-    std::vector<std::string> env;
-    std::string cwd = "/";
-    std::optional<RuntimeCapabilities> capabilities;
-    std::vector<RuntimeRlimit> rlimits;
-    bool no_new_privileges = false;
-    std::string apparmor_profile;
-    std::string selinux_label;
-    std::optional<std::int32_t> oom_score_adj;
-};
-
-struct RuntimeRoot {
+struct Root {
     std::string path;
     bool readonly = false;
 };
 
-struct RuntimeMount {
+struct Mount {
     std::string destination;
     std::string type;
     std::string source;
     std::vector<std::string> options;
 };
 
-struct RuntimeNamespace {
-    std::string type; // "pid", "network", "mount", "ipc", "uts", "user", "cgroup", "time"
+struct Hook {
     std::string path;
+    std::vector<std::string> args;
+    std::vector<std::string> env;
+    std::optional<std::int64_t> timeout; // seconds
 };
 
-struct RuntimeIdMapping {
+struct Hooks {
+    std::vector<Hook> prestart;
+    std::vector<Hook> create_runtime;
+    std::vector<Hook> create_container;
+    std::vector<Hook> start_container;
+    std::vector<Hook> poststart;
+    std::vector<Hook> poststop;
+};
+
+struct Namespace {
+    std::string type; // pid network mount ipc uts user cgroup
+    std::string path; // empty: a new one
+};
+
+struct IdMapping {
     std::uint32_t container_id = 0;
     std::uint32_t host_id = 0;
     std::uint32_t size = 0;
 };
 
-struct RuntimeDevice {
-    std::string type; // "c", "b", "u", "p"
+struct Device {
+    std::string type; // c, b, u, p
     std::string path;
     std::int64_t major = 0;
     std::int64_t minor = 0;
     std::optional<std::uint32_t> file_mode;
-    std::uint32_t uid = 0;
-    std::uint32_t gid = 0;
+    std::optional<std::uint32_t> uid;
+    std::optional<std::uint32_t> gid;
 };
 
-struct RuntimeDeviceRule {
-    bool allow = false;
-    std::string type; // "a", "c", "b"
-    std::optional<std::int64_t> major;
-    std::optional<std::int64_t> minor;
-    std::string access; // "rwm"
-};
-
-struct RuntimeMemory {
-    std::optional<std::int64_t> limit; // bytes; -1: unlimited
-    std::optional<std::int64_t> reservation;
-    std::optional<std::int64_t> swap; // memory plus swap
-    std::optional<std::uint64_t> swappiness;
-    std::optional<bool> disable_oom_killer;
-};
-
-struct RuntimeCpu {
-    std::optional<std::uint64_t> shares;
-    std::optional<std::int64_t> quota;   // microseconds a period
-    std::optional<std::uint64_t> period; // microseconds
-    std::string cpus;
-    std::string mems;
-};
-
-struct RuntimePids {
-    std::int64_t limit = 0; // <= 0: unlimited
-};
-
-struct RuntimeBlockIo {
-    std::optional<std::uint16_t> weight;
-};
-
-struct RuntimeResources {
-    std::vector<RuntimeDeviceRule> devices;
-    std::optional<RuntimeMemory> memory;
-    std::optional<RuntimeCpu> cpu;
-    std::optional<RuntimePids> pids;
-    std::optional<RuntimeBlockIo> block_io;
-    std::map<std::string, std::string> unified; // cgroup v2 file -> content
-};
-
-struct RuntimeSeccompArgument {
+struct SeccompArgument {
     std::uint32_t index = 0;
     std::uint64_t value = 0;
     std::uint64_t value_two = 0;
-    std::string op; // "SCMP_CMP_EQ"
+    std::string op;
 };
 
-struct RuntimeSyscall {
+struct SeccompRule {
     std::vector<std::string> names;
-    std::string action; // "SCMP_ACT_ALLOW"
+    std::string action;
     std::optional<std::uint32_t> errno_ret;
-    std::vector<RuntimeSeccompArgument> args;
+    std::vector<SeccompArgument> args;
 };
 
-struct RuntimeSeccomp {
+struct Seccomp {
     std::string default_action;
     std::optional<std::uint32_t> default_errno_ret;
-    std::vector<std::string> architectures; // "SCMP_ARCH_X86_64"
+    std::vector<std::string> architectures;
     std::vector<std::string> flags;
-    std::vector<RuntimeSyscall> syscalls;
+    std::vector<SeccompRule> syscalls;
 };
 
-struct RuntimeLinux {
-    std::vector<RuntimeNamespace> namespaces;
-    std::vector<RuntimeIdMapping> uid_mappings;
-    std::vector<RuntimeIdMapping> gid_mappings;
-    std::vector<RuntimeDevice> devices;
+struct Personality {
+    std::string domain; // LINUX or LINUX32
+};
+
+struct Linux {
+    std::vector<Namespace> namespaces;
+    std::vector<IdMapping> uid_mappings;
+    std::vector<IdMapping> gid_mappings;
+    std::vector<Device> devices;
     std::string cgroups_path;
-    std::optional<RuntimeResources> resources;
-    std::optional<RuntimeSeccomp> seccomp;
+    std::optional<Resources> resources;
+    std::optional<Seccomp> seccomp;
     std::map<std::string, std::string> sysctl;
     std::vector<std::string> masked_paths;
     std::vector<std::string> readonly_paths;
     std::string rootfs_propagation;
     std::string mount_label;
+    std::optional<Personality> personality;
 };
 
 struct RuntimeConfig {
     std::string oci_version = "1.2.0";
-    RuntimeProcess process;
-    RuntimeRoot root;
+    std::optional<Process> process;
+    Root root;
     std::string hostname;
     std::string domainname;
-    std::vector<RuntimeMount> mounts;
-    RuntimeLinux linux_;
+    std::vector<Mount> mounts;
+    Hooks hooks;
+    Linux linux_;
     std::map<std::string, std::string> annotations;
-
-    // NotImplemented names a field of the specification that is not implemented; InvalidArgument
-    // what is malformed. Unknown fields are ignored, as the specification asks.
-    static Result<RuntimeConfig> parse(std::string_view json);
-    std::string to_json() const;
 };
 
-Result<RuntimeProcess> parse_runtime_process(std::string_view json);
-std::string to_json(const RuntimeProcess& process);
-Result<RuntimeResources> parse_runtime_resources(std::string_view json);
-std::string to_json(const RuntimeResources& resources);
+// Syntax, types and unimplemented members; meaning is checked when the container is created.
+Result<RuntimeConfig> parse_runtime_config(std::string_view text);
+std::string runtime_config_text(const RuntimeConfig& config);
 
 } // namespace berth::oci
+
+namespace berth::json {
+
+template <>
+struct Fields<oci::Root> {
+    static constexpr auto table = std::tuple{
+        field("path", &oci::Root::path), field("readonly", &oci::Root::readonly, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Mount> {
+    static constexpr auto table = std::tuple{
+        field("destination", &oci::Mount::destination),
+        field("type", &oci::Mount::type, OmitEmpty),
+        field("source", &oci::Mount::source, OmitEmpty),
+        field("options", &oci::Mount::options, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Hook> {
+    static constexpr auto table = std::tuple{
+        field("path", &oci::Hook::path),
+        field("args", &oci::Hook::args, OmitEmpty),
+        field("env", &oci::Hook::env, OmitEmpty),
+        field("timeout", &oci::Hook::timeout, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Hooks> {
+    static constexpr auto table = std::tuple{
+        field("prestart", &oci::Hooks::prestart, OmitEmpty),
+        field("createRuntime", &oci::Hooks::create_runtime, OmitEmpty),
+        field("createContainer", &oci::Hooks::create_container, OmitEmpty),
+        field("startContainer", &oci::Hooks::start_container, OmitEmpty),
+        field("poststart", &oci::Hooks::poststart, OmitEmpty),
+        field("poststop", &oci::Hooks::poststop, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Namespace> {
+    static constexpr auto table = std::tuple{
+        field("type", &oci::Namespace::type), field("path", &oci::Namespace::path, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::IdMapping> {
+    static constexpr auto table = std::tuple{
+        field("containerID", &oci::IdMapping::container_id),
+        field("hostID", &oci::IdMapping::host_id),
+        field("size", &oci::IdMapping::size)};
+};
+
+template <>
+struct Fields<oci::Device> {
+    static constexpr auto table = std::tuple{
+        field("path", &oci::Device::path),
+        field("type", &oci::Device::type),
+        field("major", &oci::Device::major),
+        field("minor", &oci::Device::minor),
+        field("fileMode", &oci::Device::file_mode, OmitEmpty),
+        field("uid", &oci::Device::uid, OmitEmpty),
+        field("gid", &oci::Device::gid, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::SeccompArgument> {
+    static constexpr auto table = std::tuple{
+        field("index", &oci::SeccompArgument::index),
+        field("value", &oci::SeccompArgument::value),
+        field("valueTwo", &oci::SeccompArgument::value_two, OmitEmpty),
+        field("op", &oci::SeccompArgument::op)};
+};
+
+template <>
+struct Fields<oci::SeccompRule> {
+    static constexpr auto table = std::tuple{
+        field("names", &oci::SeccompRule::names),
+        field("action", &oci::SeccompRule::action),
+        field("errnoRet", &oci::SeccompRule::errno_ret, OmitEmpty),
+        field("args", &oci::SeccompRule::args, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Seccomp> {
+    static constexpr auto table = std::tuple{
+        field("defaultAction", &oci::Seccomp::default_action),
+        field("defaultErrnoRet", &oci::Seccomp::default_errno_ret, OmitEmpty),
+        field("architectures", &oci::Seccomp::architectures, OmitEmpty),
+        field("flags", &oci::Seccomp::flags, OmitEmpty),
+        field("syscalls", &oci::Seccomp::syscalls, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::Personality> {
+    static constexpr auto table = std::tuple{field("domain", &oci::Personality::domain)};
+};
+
+template <>
+struct Fields<oci::Linux> {
+    static constexpr auto table = std::tuple{
+        field("uidMappings", &oci::Linux::uid_mappings, OmitEmpty),
+        field("gidMappings", &oci::Linux::gid_mappings, OmitEmpty),
+        field("sysctl", &oci::Linux::sysctl, OmitEmpty),
+        field("resources", &oci::Linux::resources, OmitEmpty),
+        field("cgroupsPath", &oci::Linux::cgroups_path, OmitEmpty),
+        field("namespaces", &oci::Linux::namespaces, OmitEmpty),
+        field("devices", &oci::Linux::devices, OmitEmpty),
+        field("seccomp", &oci::Linux::seccomp, OmitEmpty),
+        field("rootfsPropagation", &oci::Linux::rootfs_propagation, OmitEmpty),
+        field("maskedPaths", &oci::Linux::masked_paths, OmitEmpty),
+        field("readonlyPaths", &oci::Linux::readonly_paths, OmitEmpty),
+        field("mountLabel", &oci::Linux::mount_label, OmitEmpty),
+        field("personality", &oci::Linux::personality, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::RuntimeConfig> {
+    static constexpr auto table = std::tuple{
+        field("ociVersion", &oci::RuntimeConfig::oci_version),
+        field("process", &oci::RuntimeConfig::process, OmitEmpty),
+        field("root", &oci::RuntimeConfig::root),
+        field("hostname", &oci::RuntimeConfig::hostname, OmitEmpty),
+        field("domainname", &oci::RuntimeConfig::domainname, OmitEmpty),
+        field("mounts", &oci::RuntimeConfig::mounts, OmitEmpty),
+        field("hooks", &oci::RuntimeConfig::hooks, OmitEmpty),
+        field("annotations", &oci::RuntimeConfig::annotations, OmitEmpty),
+        field("linux", &oci::RuntimeConfig::linux_, OmitEmpty)};
+};
+
+} // namespace berth::json

@@ -1,19 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-// The OCI runtime as a library: a container is created from a bundle, started, entered, killed and
-// deleted. The process that creates a container is the parent of its init and of what exec()
-// starts: it reaps them. Create and exec are for single-threaded processes (berth-monitor,
-// berth-runtime): they clone without exec.
+// Container: the OCI runtime as a library. create() makes namespaces, cgroup, mounts and the init
+// process, which then waits at a gate; start() opens the gate and init executes its program. The
+// state lies in state_root/<id>/, so that any process may go on with a container that another one
+// created (load()); only the creating process is init's parent and reaps it.
+// REQUIRES for create() and exec(): the calling process has one thread (the child that is cloned
+// allocates memory) and CAP_SYS_ADMIN. Objects are used by one thread at a time.
 // https://github.com/opencontainers/runtime-spec/blob/main/runtime.md
 #pragma once
 
 #include "base/result.h"
-#include "base/time.h"
 #include "base/unique_fd.h"
 #include "kernel/cgroup.h"
 #include "oci/runtime_config.h"
+#include "runtime/state.h"
 
-#include <cstdint>
-#include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -22,109 +23,110 @@
 
 namespace berth::runtime {
 
-// What becomes descriptors 0, 1 and 2; -1: /dev/null. Ignored with a terminal. Borrowed, not
-// closed.
+// Standard streams of a new process. An empty one becomes /dev/null. Ignored with a terminal.
 struct Stdio {
-    int in = -1;
-    int out = -1;
-    int err = -1;
+    UniqueFd in;
+    UniqueFd out;
+    UniqueFd err;
+
+    // Copies of the caller's own 0, 1 and 2.
+    static Result<Stdio> inherit();
 };
+
+// What happens to a process when the thread that created it ends.
+enum class OnParentDeath : bool { Nothing, Kill };
 
 struct CreateOptions {
-    std::string state_root; // <state_root>/<id>/ holds state.json and the start gate; 0700
-    std::string id;
-    std::string bundle;                       // has config.json
-    std::optional<oci::RuntimeConfig> config; // instead of reading config.json
+    std::string state_root; // made when absent (0700)
+    std::string id;         // [A-Za-z0-9_+.-]
+    std::string bundle;     // has config.json and, when root.path is relative, the root
     Stdio stdio;
-    int preserved_fds = 0;          // descriptors 3 … 2+n stay open in the container
-    bool parent_death_kills = true; // init gets SIGKILL when its creator dies
-};
-
-// A process in a container, a child of the caller.
-struct Process {
-    pid_t pid = -1;
-    UniqueFd pidfd;
-    UniqueFd terminal; // the pseudo terminal's master, when process.terminal is set
+    OnParentDeath on_parent_death = OnParentDeath::Nothing;
+    int preserve_fds = 0; // 3, 4, … of the caller stay open in the container
+    bool no_new_keyring = false;
 };
 
 struct ExecOptions {
-    oci::RuntimeProcess process;
+    oci::Process process;
     Stdio stdio;
-    int preserved_fds = 0;
+    OnParentDeath on_parent_death = OnParentDeath::Nothing;
+    int preserve_fds = 0;
+    std::optional<std::string> cgroup; // below the container's own
 };
 
-enum class Status : std::uint8_t { Creating, Created, Running, Paused, Stopped };
-
-std::string_view to_string(Status status);
-
-// <state_root>/<id>/state.json.
-struct State {
-    std::string id;
-    std::string oci_version;
-    std::string bundle;
-    std::string rootfs;
-    pid_t pid = 0;
-    std::uint64_t start_time = 0; // of pid, clock ticks since boot: tells a reused pid
-    std::string created;          // RFC 3339
-    std::map<std::string, std::string> cgroup_paths; // controller ("" for v2) -> absolute path
-    oci::RuntimeConfig config;                       // without mounts; exec needs the rest
+struct Process {
+    pid_t pid = -1;    // in the caller's pid namespace; a child of the caller
+    UniqueFd pidfd;    // readable once it has ended
+    UniqueFd terminal; // master side, when process.terminal
 };
 
 class Container {
   public:
-    // Errors about the program have the words that Docker's clients look for: NotFound
-    // `exec: "foo": executable file not found in $PATH` (127), Forbidden `exec: "/x": permission
-    // denied` (126). Conflict when the id exists. After an error nothing is left.
-    static Result<Container> create(const CreateOptions& options);
+    // Conflict when the id is taken. An error leaves nothing behind. The program is looked for
+    // here, as runc does it: NotFound `exec: "foo": executable file not found in $PATH` and
+    // `exec: "/foo": stat /foo: no such file or directory`, Forbidden
+    // `exec: "/foo": permission denied`.
+    static Result<Container> create(CreateOptions options);
 
     // NotFound: `container "x" does not exist`.
     static Result<Container> load(const std::string& state_root, const std::string& id);
+
+    // Ids below state_root, sorted.
     static Result<std::vector<std::string>> list(const std::string& state_root);
 
-    Container(Container&&) noexcept = default;
-    Container& operator=(Container&&) noexcept = default;
+    Container(Container&&) noexcept;
+    Container& operator=(Container&&) noexcept;
+    ~Container(); // lets go of descriptors only
 
-    const State& state() const { return state_; }
+    const std::string& id() const;
 
-    pid_t pid() const { return state_.pid; }
+    // Of init in the caller's pid namespace.
+    pid_t pid() const;
 
-    // Init, for its creator only; once.
-    Process take_init() { return std::move(init_); }
+    // Readable once init has ended; empty when it had ended before load().
+    FdRef pidfd() const;
 
-    Result<Status> status() const;
+    // Once, after create() of a config with process.terminal.
+    UniqueFd take_terminal();
 
-    // Opens the gate. Conflict when it is not in state Created. A program that execve(2) refuses
-    // after all says so on its stderr and exits with 255, as with runc.
+    const oci::RuntimeConfig& config() const;
+    const kernel::Cgroup& cgroup() const;
+
+    // Opens the gate. Conflict unless the container is created and not started. A program that
+    // exec(2) refuses (a wrong format) ends init with 255 after a line on its standard error, as
+    // with runc.
     Result<void> start();
 
-    Result<Process> exec(const ExecOptions& options);
+    // Same errors as create() for a program that is not there. REQUIRES: see above.
+    Result<Process> exec(ExecOptions options);
 
+    // To init; NotFound ("container not running") when it has ended.
     Result<void> kill(int signal);
+
+    // To every process of the container.
     Result<void> kill_all(int signal);
+
     Result<void> pause();
     Result<void> resume();
-    Result<void> update(const oci::RuntimeResources& resources);
-    Result<kernel::CgroupStats> stats() const;
 
-    // True when the kernel killed a process of the container for memory.
-    bool oom_killed() const;
+    // Only what `resources` names changes.
+    Result<void> update(const oci::Resources& resources);
 
-    // Kills what is left, removes cgroups and state. The caller has reaped init, or is not its
-    // parent.
-    Result<void> destroy();
+    Result<std::vector<pid_t>> processes() const;
+
+    // The specification's state object, looked up now.
+    Result<State> state() const;
+
+    // Conflict while init runs, unless forced (SIGKILL to everything first). Removes cgroup and
+    // state, runs poststop hooks. May be called twice.
+    enum class Force : bool { No, Yes };
+    Result<void> destroy(Force force = Force::No);
 
   private:
-    Container(std::string state_root, State state, kernel::Cgroup cgroup)
-        : state_root_(std::move(state_root))
-        , state_(std::move(state))
-        , cgroup_(std::move(cgroup)) {}
+    struct Impl;
+    explicit Container(std::unique_ptr<Impl> impl);
 
-    std::string directory() const { return state_root_ + "/" + state_.id; }
-
-    std::string state_root_;
-    State state_;
-    kernel::Cgroup cgroup_;
-    Process init_;
+    std::unique_ptr<Impl> impl_;
 };
 
 } // namespace berth::runtime
