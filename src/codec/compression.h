@@ -6,6 +6,7 @@
 #include "codec/stream.h"
 
 #include <memory>
+#include <string>
 #include <string_view>
 
 namespace berth::compression {
@@ -34,13 +35,21 @@ class Decompressor final : public ByteSource {
     struct Codec;
 
   private:
-    explicit Decompressor(std::unique_ptr<Codec> codec, Format format);
+    // Lets only create() use the public constructor that make_unique needs.
+    struct Private {};
 
+  public:
+    Decompressor(
+        Private, std::unique_ptr<ByteSource> source, std::unique_ptr<Codec> codec, Format format);
+
+  private:
+    std::unique_ptr<ByteSource> source_;
     std::unique_ptr<Codec> codec_;
     Format format_;
 };
 
-// Compresses into a sink. The same bytes always give the same output: no time stamps, no names.
+// Compresses into a sink. No time stamps, no names: on one kind of CPU the same
+// bytes always give the same output, however they were cut into write() calls.
 class Compressor final : public ByteSink {
   public:
     enum class Level : std::uint8_t { Fast, Default };
@@ -57,9 +66,14 @@ class Compressor final : public ByteSink {
     struct Codec;
 
   private:
-    explicit Compressor(std::unique_ptr<Codec> codec);
+    struct Private {};
 
+  public:
+    Compressor(Private, std::unique_ptr<Codec> codec);
+
+  private:
     std::unique_ptr<Codec> codec_;
+    std::string pending_; // written to the codec in pieces of one size
 };
 
 } // namespace berth::compression
