@@ -118,23 +118,33 @@ void RouteBatch::change_link(int index, const LinkChange& change) {
 }
 
 void RouteBatch::change_bridge_port(int index, const BridgePortChange& change) {
-    begin_link(RTM_NEWLINK, NLM_F_ACK, index, "change bridge port of " + interface_text(index));
-    messages_.begin_nested(IFLA_LINKINFO);
-    messages_.put_string(IFLA_INFO_SLAVE_KIND, "bridge");
-    messages_.begin_nested(IFLA_INFO_SLAVE_DATA);
-    if (change.state) {
-        messages_.put_u8(IFLA_BRPORT_STATE, static_cast<std::uint8_t>(*change.state));
-    }
+    // The bridge's own request, not RTM_NEWLINK with the port's options: that one announces a
+    // change of the link, upon which the bridge enables a port that has just been disabled.
+    ifinfomsg header{};
+    header.ifi_family = AF_BRIDGE;
+    header.ifi_index = index;
+    messages_.begin(
+        RTM_SETLINK,
+        NLM_F_ACK,
+        struct_bytes(header),
+        "change the bridge port of " + interface_text(index));
+    messages_.begin_nested(IFLA_PROTINFO);
     if (change.hairpin) {
         messages_.put_u8(IFLA_BRPORT_MODE, *change.hairpin ? 1 : 0);
     }
     if (change.isolated) {
         messages_.put_u8(IFLA_BRPORT_ISOLATED, *change.isolated ? 1 : 0);
     }
-    if (change.flush) {
+    if (change.silence) {
+        // Any announcement enables the port again; without learning and flooding it hears nothing
+        // even then.
+        messages_.put_u8(IFLA_BRPORT_LEARNING, 0);
+        messages_.put_u8(IFLA_BRPORT_UNICAST_FLOOD, 0);
+        messages_.put_u8(IFLA_BRPORT_MCAST_FLOOD, 0);
+        messages_.put_u8(IFLA_BRPORT_BCAST_FLOOD, 0);
         messages_.put_bytes(IFLA_BRPORT_FLUSH, {});
+        messages_.put_u8(IFLA_BRPORT_STATE, BR_STATE_DISABLED);
     }
-    messages_.end_nested();
     messages_.end_nested();
 }
 

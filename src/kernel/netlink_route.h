@@ -57,7 +57,6 @@ struct VethPair {
 };
 
 enum class LinkState : std::uint8_t { Down, Up };
-enum class PortState : std::uint8_t { Disabled = 0, Forwarding = 3 };
 
 // What changes; the rest stays.
 struct LinkChange {
@@ -75,10 +74,11 @@ struct LinkChange {
 
 // Options of a bridge's port. A separate request: the link must be enslaved before.
 struct BridgePortChange {
-    std::optional<bool> hairpin;    // frames may go back where they came from
-    std::optional<bool> isolated;   // no frames between isolated ports
-    std::optional<PortState> state; // Disabled: nothing in or out, at once
-    bool flush = false;             // forget the addresses learned on it
+    std::optional<bool> hairpin;  // frames may go back where they came from
+    std::optional<bool> isolated; // no frames between isolated ports
+    // Nothing goes out to the port or comes in any more, at once. Unlike taking the link down or
+    // off the bridge this does not wait for a grace period.
+    bool silence = false;
 };
 
 class RouteBatch {

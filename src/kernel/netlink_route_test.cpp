@@ -125,9 +125,11 @@ TEST(RouteSocket, ChangesLinksAndBridgePorts) {
         EXPECT_NE(index_of(socket, "c0"), -1);
 
         RouteBatch silence;
-        silence.change_bridge_port(near, {.state = PortState::Disabled, .flush = true});
+        silence.change_bridge_port(near, {.silence = true});
         execute(socket, silence);
-        EXPECT_THAT(output_of({"ip", "-d", "link", "show", "a0"}), HasSubstr("state disabled"));
+        const std::string silent = output_of({"ip", "-d", "link", "show", "a0"});
+        EXPECT_THAT(silent, HasSubstr("state disabled"));
+        EXPECT_THAT(silent, HasSubstr("bcast_flood off"));
 
         RouteBatch removal;
         removal.delete_group(77);

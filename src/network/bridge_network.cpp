@@ -248,8 +248,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
         } else {
             // Silent from here on: the dead container's namespace would answer ARP requests for an
             // address that its successor has.
-            batch.change_bridge_port(
-                live.host_index, {.state = kernel::PortState::Disabled, .flush = true});
+            batch.change_bridge_port(live.host_index, {.silence = true});
             state_->parts->reaper->discard(live.host_index);
         }
         // ENODEV: it went with its namespace.

@@ -1,0 +1,596 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/netlink_test_support.h"
+#include "network/network.h"
+#include "network/network_test_support.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <cerrno>
+
+namespace berth::network {
+namespace {
+
+using kernel::in_new_network;
+using kernel::output_of;
+using testing::HasSubstr;
+using testing::Not;
+
+const UniqueFd here; // the test's own namespace plays the host
+
+constexpr auto patience = std::chrono::seconds(10);
+
+std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options = {}) {
+    Result<std::unique_ptr<NetworkDriver>> driver = NetworkDriver::start(std::move(options));
+    EXPECT_TRUE(driver.ok()) << (driver.ok() ? "" : driver.error().message());
+    return std::move(driver).value();
+}
+
+BridgeOptions bridge_options(const std::string& name, const std::string& subnet) {
+    BridgeOptions options;
+    options.name = name;
+    options.subnet = *IpPrefix::parse(subnet);
+    return options;
+}
+
+std::shared_ptr<BridgeNetwork> create(NetworkDriver& driver, const BridgeOptions& options) {
+    Result<std::shared_ptr<BridgeNetwork>> network = driver.create(options);
+    EXPECT_TRUE(network.ok()) << (network.ok() ? "" : network.error().message());
+    return std::move(network).value();
+}
+
+std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver) {
+    return create(driver, bridge_options("test0", "172.17.0.0/16"));
+}
+
+Endpoint connect(BridgeNetwork& network, EndpointRequest request) {
+    if (request.container_name.empty()) {
+        request.container_name = "container-" + request.id;
+    }
+    Result<Endpoint> endpoint = network.connect(request);
+    EXPECT_TRUE(endpoint.ok()) << (endpoint.ok() ? "" : endpoint.error().message());
+    return std::move(endpoint).value();
+}
+
+Endpoint connect(BridgeNetwork& network, const std::string& id) {
+    return connect(network, EndpointRequest{.id = id, .container_name = {}, .ports = {}});
+}
+
+Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports) {
+    return connect(
+        network, EndpointRequest{.id = id, .container_name = {}, .ports = std::move(ports)});
+}
+
+PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip = "0.0.0.0") {
+    return {
+        .protocol = Protocol::Tcp,
+        .container_port = container,
+        .host_ip = *IpAddress::parse(ip),
+        .host_port = host};
+}
+
+std::string inside(const Endpoint& endpoint, std::vector<std::string> command) {
+    std::vector<std::string> all{
+        "nsenter", "--net=/proc/self/fd/" + std::to_string(endpoint.netns.get())};
+    all.insert(all.end(), command.begin(), command.end());
+    // The descriptor must live on in nsenter.
+    Result<UniqueFd> copy = endpoint.netns.duplicate();
+    const int shared = ::dup(copy->get());
+    all[1] = "--net=/proc/self/fd/" + std::to_string(shared);
+    std::string output = output_of(all);
+    ::close(shared);
+    return output;
+}
+
+TEST(BridgeNetwork, GivesAContainerItsInterfaceAddressAndRoute) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint endpoint = connect(*network, "a");
+        EXPECT_EQ(endpoint.ip.to_string(), "172.17.0.2");
+        EXPECT_EQ(endpoint.mac.to_string(), "02:42:ac:11:00:02");
+        EXPECT_EQ(endpoint.gateway.to_string(), "172.17.0.1");
+        const std::string address = inside(endpoint, {"ip", "address"});
+        EXPECT_THAT(address, HasSubstr("eth0@"));
+        EXPECT_THAT(address, HasSubstr("inet 172.17.0.2/16 brd 172.17.255.255"));
+        EXPECT_THAT(address, HasSubstr("link/ether 02:42:ac:11:00:02"));
+        EXPECT_THAT(address, HasSubstr("inet 127.0.0.1/8"));
+        EXPECT_THAT(address, Not(HasSubstr("fe80::")));
+        EXPECT_THAT(
+            inside(endpoint, {"ip", "route"}), HasSubstr("default via 172.17.0.1 dev eth0"));
+        EXPECT_THAT(
+            inside(endpoint, {"sysctl", "net.ipv4.ip_unprivileged_port_start"}), HasSubstr("= 0"));
+        EXPECT_THAT(
+            inside(endpoint, {"sysctl", "net.ipv4.ping_group_range"}), HasSubstr("2147483647"));
+        EXPECT_THAT(
+            output_of({"ip", "link", "show", "master", "test0"}),
+            HasSubstr(endpoint.host_interface));
+    });
+}
+
+TEST(BridgeNetwork, CarriesTrafficBetweenContainersAndToTheHost) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        for (const Protocol protocol : {Protocol::Tcp, Protocol::Udp}) {
+            const EchoServer server(b.netns, protocol, 80);
+            EXPECT_EQ(ask(a.netns, protocol, "172.17.0.3", 80), "172.17.0.2");
+            EXPECT_EQ(ask(here, protocol, "172.17.0.3", 80), "172.17.0.1");
+        }
+    });
+}
+
+TEST(BridgeNetwork, LetsContainersOutMasqueradedAndNobodyIn) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const EchoServer world(outside, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(a.netns, Protocol::Tcp, "10.99.0.2", 80), "10.99.0.1");
+        // Even one who knows the way does not reach an unpublished port.
+        const EchoServer server(a.netns, Protocol::Tcp, 80);
+        output_of(
+            {"nsenter",
+             "--net=/proc/self/fd/" + std::to_string(::dup(outside.get())),
+             "ip",
+             "route",
+             "add",
+             "172.17.0.0/16",
+             "via",
+             "10.99.0.1"});
+        EXPECT_EQ(ask_in_vain(outside, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+    });
+}
+
+TEST(BridgeNetwork, PublishesPortsToOutsideHostAndContainers) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(
+            *network,
+            "web",
+            {tcp(8080, 80),
+             {.protocol = Protocol::Udp, .container_port = 53, .host_ip = {}, .host_port = 5353}});
+        const Endpoint other = connect(*network, "other");
+        const EchoServer tcp_server(web.netns, Protocol::Tcp, 80);
+        const EchoServer udp_server(web.netns, Protocol::Udp, 53);
+        EXPECT_EQ(ask(outside, Protocol::Tcp, "10.99.0.1", 8080), "10.99.0.2");
+        EXPECT_EQ(ask(outside, Protocol::Udp, "10.99.0.1", 5353), "10.99.0.2");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "10.99.0.1", 8080), "10.99.0.1");
+        EXPECT_EQ(ask(here, Protocol::Udp, "10.99.0.1", 5353), "10.99.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Udp, "127.0.0.1", 5353), "172.17.0.1");
+        // From another container of the network, and from itself.
+        EXPECT_EQ(ask(other.netns, Protocol::Tcp, "10.99.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(other.netns, Protocol::Tcp, "172.17.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(web.netns, Protocol::Tcp, "10.99.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(web.netns, Protocol::Udp, "10.99.0.1", 5353), "172.17.0.1");
+    });
+}
+
+TEST(BridgeNetwork, PublishesOnOneAddressOnly) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80, "127.0.0.1")});
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "10.99.0.1", 8080), "refused");
+        EXPECT_EQ(ask_in_vain(outside, Protocol::Tcp, "10.99.0.1", 8080), "refused");
+    });
+}
+
+TEST(BridgeNetwork, KeepsContainersAwayFromTheHostsLoopback) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const EchoServer server(here, Protocol::Udp, 7777);
+        // A privileged container may send anything: loopback's addresses through the bridge.
+        inside(a, {"sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1"});
+        inside(a, {"ip", "route", "del", "local", "127.0.0.0/8", "table", "local"});
+        inside(a, {"ip", "route", "del", "local", "127.0.0.1", "table", "local"});
+        inside(a, {"ip", "route", "add", "127.0.0.0/8", "via", "172.17.0.1"});
+        EXPECT_EQ(ask(a.netns, Protocol::Udp, "172.17.0.1", 7777), "172.17.0.2");
+        EXPECT_EQ(ask_in_vain(a.netns, Protocol::Udp, "127.0.0.1", 7777), "timeout");
+    });
+}
+
+TEST(BridgeNetwork, TakesAPublishedPortBackAtDisconnect) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        ASSERT_TRUE(network->disconnect("web").ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "refused");
+        EXPECT_EQ(network->endpoint_count(), 0U);
+        const EchoServer own(here, Protocol::Tcp, 8080);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "127.0.0.1");
+    });
+}
+
+TEST(BridgeNetwork, AddsAndTakesPortsOfARunningContainer) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web");
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        const Result<std::vector<BoundPort>> bound = network->publish("web", {tcp(8080, 80)});
+        ASSERT_TRUE(bound.ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        ASSERT_TRUE(network->unpublish("web", bound.value()).ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "refused");
+    });
+}
+
+TEST(BridgeNetwork, RefusesAPortOfAnotherContainerInDockersWords) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
+        EndpointRequest request{
+            .id = "ep2", .container_name = "second", .ports = {tcp(8080, 80, "127.0.0.1")}};
+        const Result<Endpoint> second = network->connect(request);
+        ASSERT_FALSE(second.ok());
+        EXPECT_EQ(
+            second.error().message(),
+            "driver failed programming external connectivity on endpoint second (ep2): Bind for "
+            "127.0.0.1:8080 failed: port is already allocated");
+        // Nothing is left: the address is the next one's.
+        EXPECT_EQ(connect(*network, "c").ip.to_string(), "172.17.0.3");
+    });
+}
+
+TEST(BridgeNetwork, RefusesAPortOfAnotherProgramInDockersWords) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const EchoServer program(here, Protocol::Tcp, 8080);
+        EndpointRequest request{.id = "ep", .container_name = "web", .ports = {tcp(8080, 80)}};
+        const Result<Endpoint> refused = network->connect(request);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(
+            refused.error().message(),
+            "driver failed programming external connectivity on endpoint web (ep): failed to bind "
+            "host port for 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use");
+        EXPECT_EQ(network->endpoint_count(), 0U);
+    });
+}
+
+TEST(BridgeNetwork, HoldsAPublishedPortAgainstOtherPrograms) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
+        PortReservations others; // as another program, SO_REUSEADDR included
+        const Result<std::vector<BoundPort>> taken =
+            others.reserve({tcp(8080, 80)}, *IpAddress::parse("172.18.0.2"));
+        ASSERT_FALSE(taken.ok());
+        EXPECT_THAT(taken.error().message(), HasSubstr("address already in use"));
+    });
+}
+
+TEST(BridgeNetwork, ChoosesFreeHostPorts) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        PortRequest range = tcp(9000, 80);
+        range.host_port_end = 9002;
+        const Endpoint a = connect(*network, "a", {tcp(0, 80), tcp(0, 81), range});
+        const Endpoint b = connect(*network, "b", {tcp(0, 80), range});
+        EXPECT_GE(a.ports[0].host_port, 32768);
+        EXPECT_NE(a.ports[0].host_port, a.ports[1].host_port);
+        EXPECT_NE(a.ports[1].host_port, b.ports[0].host_port);
+        EXPECT_EQ(a.ports[2].host_port, 9000);
+        EXPECT_EQ(b.ports[1].host_port, 9001);
+        const EchoServer server(b.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", b.ports[0].host_port), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 9001), "172.17.0.1");
+    });
+}
+
+TEST(BridgeNetwork, KeepsNetworksApart) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto one = create_default(*driver);
+        const auto two = create(*driver, bridge_options("test1", "172.18.0.0/16"));
+        const Endpoint a = connect(*one, "a");
+        const Endpoint b = connect(*two, "b", {tcp(8080, 80)});
+        const EchoServer server(b.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask_in_vain(a.netns, Protocol::Tcp, "172.18.0.2", 80), "timeout");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.18.0.2", 80), "172.18.0.1");
+        // A published port is everybody's.
+        EXPECT_EQ(ask(a.netns, Protocol::Tcp, "172.17.0.1", 8080), "172.18.0.1");
+    });
+}
+
+TEST(BridgeNetwork, KeepsContainersApartWithoutInterContainerTraffic) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.inter_container = false;
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b", {tcp(8080, 80)});
+        const EchoServer server(b.netns, Protocol::Tcp, 80);
+        const EchoServer world(outside, Protocol::Tcp, 80);
+        EXPECT_NE(ask_in_vain(a.netns, Protocol::Tcp, "172.17.0.3", 80), "172.17.0.2");
+        EXPECT_EQ(ask(a.netns, Protocol::Tcp, "10.99.0.2", 80), "10.99.0.1");
+        EXPECT_EQ(ask(outside, Protocol::Tcp, "10.99.0.1", 8080), "10.99.0.2");
+    });
+}
+
+TEST(BridgeNetwork, LeadsNowhereWhenInternal) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.internal = true;
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a", {tcp(8080, 80)});
+        const Endpoint b = connect(*network, "b");
+        EXPECT_TRUE(a.ports.empty());
+        EXPECT_THAT(inside(a, {"ip", "route"}), Not(HasSubstr("default")));
+        const EchoServer server(b.netns, Protocol::Tcp, 80);
+        const EchoServer world(outside, Protocol::Udp, 80);
+        EXPECT_EQ(ask(a.netns, Protocol::Tcp, "172.17.0.3", 80), "172.17.0.2");
+        inside(a, {"ip", "route", "add", "default", "via", "172.17.0.1"});
+        EXPECT_EQ(ask_in_vain(a.netns, Protocol::Udp, "10.99.0.2", 80), "timeout");
+    });
+}
+
+TEST(BridgeNetwork, TakesWishesForAddressMacAndName) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(
+            *network,
+            EndpointRequest{
+                .id = "a",
+                .container_name = {},
+                .ports = {},
+                .ip = *IpAddress::parse("172.17.9.9"),
+                .mac = *MacAddress::parse("02:00:00:00:00:55"),
+                .interface_name = "net0"});
+        const std::string address = inside(a, {"ip", "address", "show", "net0"});
+        EXPECT_THAT(address, HasSubstr("172.17.9.9/16"));
+        EXPECT_THAT(address, HasSubstr("02:00:00:00:00:55"));
+        EXPECT_THAT(address, HasSubstr(",UP"));
+        const Result<Endpoint> again = network->connect(
+            {.id = "b", .container_name = {}, .ports = {}, .ip = *IpAddress::parse("172.17.9.9")});
+        ASSERT_FALSE(again.ok());
+        EXPECT_EQ(again.error().kind(), ErrorKind::Conflict);
+        EXPECT_EQ(again.error().message(), "Address already in use");
+    });
+}
+
+TEST(BridgeNetwork, ConnectsAndDisconnectsARunningContainer) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto one = create_default(*driver);
+        const auto two = create(*driver, bridge_options("test1", "172.18.0.0/16"));
+        const Endpoint a = connect(*one, "a");
+        const Endpoint second = connect(
+            *two,
+            EndpointRequest{
+                .id = "a2",
+                .container_name = {},
+                .ports = {},
+                .ip = {},
+                .mac = {},
+                .interface_name = "eth1",
+                .netns = &a.netns,
+                .default_route = false});
+        EXPECT_FALSE(second.netns);
+        EXPECT_THAT(inside(a, {"ip", "address"}), HasSubstr("172.18.0.2/16"));
+        const EchoServer server(a.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.18.0.2", 80), "172.18.0.1");
+        ASSERT_TRUE(two->disconnect("a2", Detach::Now).ok());
+        EXPECT_THAT(inside(a, {"ip", "address"}), Not(HasSubstr("eth1")));
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.17.0.2", 80), "172.17.0.1");
+    });
+}
+
+TEST(BridgeNetwork, GivesAnAddressAgainAtOnceAndTheNewOwnerAnswers) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        // The old namespace stays alive all the while.
+        const Endpoint old = connect(*network, "old");
+        const EchoServer old_server(old.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.17.0.2", 80), "172.17.0.1");
+        ASSERT_TRUE(network->disconnect("old").ok());
+        const Endpoint fresh = connect(*network, "new");
+        EXPECT_EQ(fresh.ip.to_string(), "172.17.0.2");
+        const EchoServer server(fresh.netns, Protocol::Tcp, 81);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.17.0.2", 81), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.17.0.2", 80), "refused");
+        driver->wait_until_removed();
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(old.host_interface)));
+        EXPECT_EQ(ask(here, Protocol::Tcp, "172.17.0.2", 81), "172.17.0.1");
+    });
+}
+
+TEST(BridgeNetwork, ServesManyAtOnceFromAnEmptyPool) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.pool_size = 2;
+        const auto network = create(*driver, options);
+        std::vector<Endpoint> endpoints(12);
+        std::vector<std::thread> threads;
+        for (std::size_t i = 0; i < endpoints.size(); ++i) {
+            threads.emplace_back(
+                [&, i] { endpoints[i] = connect(*network, "e" + std::to_string(i)); });
+        }
+        for (std::thread& thread : threads) {
+            thread.join();
+        }
+        for (const Endpoint& endpoint : endpoints) {
+            const EchoServer server(endpoint.netns, Protocol::Tcp, 80);
+            EXPECT_EQ(ask(here, Protocol::Tcp, endpoint.ip.to_string(), 80), "172.17.0.1");
+        }
+        EXPECT_TRUE(network->wait_until_pool_is_full(patience));
+    });
+}
+
+TEST(NetworkDriver, RestoresNetworksEndpointsAndPorts) {
+    in_new_network([] {
+        NetworkRecord record{.options = bridge_options("test0", "172.17.0.0/16"), .endpoints = {}};
+        Endpoint web;
+        Endpoint forgotten;
+        {
+            const auto driver = start_driver();
+            const auto network = create(*driver, record.options);
+            web = connect(*network, "web", {tcp(8080, 80)});
+            forgotten = connect(*network, "forgotten", {tcp(8081, 80)});
+        }
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        // The daemon is gone, the container's port is not.
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        record.endpoints = {
+            {.id = "web",
+             .container_name = "web",
+             .ip = web.ip,
+             .mac = web.mac,
+             .host_interface = web.host_interface,
+             .ports = web.ports}};
+        NetworkDriver::Options options;
+        options.networks = {record};
+        const auto driver = start_driver(std::move(options));
+        const auto network = driver->find("test0");
+        ASSERT_TRUE(network);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "refused");
+        driver->wait_until_removed();
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(forgotten.host_interface)));
+        EXPECT_EQ(connect(*network, "next").ip.to_string(), "172.17.0.3");
+        const Result<Endpoint> taken =
+            network->connect({.id = "x", .container_name = "x", .ports = {tcp(8080, 80)}});
+        ASSERT_FALSE(taken.ok());
+        EXPECT_THAT(taken.error().message(), HasSubstr("port is already allocated"));
+        ASSERT_TRUE(network->disconnect("web").ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "refused");
+    });
+}
+
+TEST(NetworkDriver, WritesItsRulesAgainWhenSomebodyFlushedThem) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
+        output_of({"nft", "flush", "ruleset"});
+        const Endpoint more = connect(*network, "more", {tcp(8081, 80)});
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+    });
+}
+
+TEST(NetworkDriver, LivesBesideAnotherEngine) {
+    in_new_network([] {
+        const auto one = start_driver({.table = "one", .networks = {}});
+        const auto two = start_driver({.table = "two", .networks = {}});
+        const auto network_one = create(*one, bridge_options("one0", "172.17.0.0/16"));
+        const auto network_two = create(*two, bridge_options("two0", "172.18.0.0/16"));
+        const Endpoint a = connect(*network_one, "e", {tcp(8080, 80)});
+        const Endpoint b = connect(*network_two, "e", {tcp(8081, 80)});
+        const EchoServer server_a(a.netns, Protocol::Tcp, 80);
+        const EchoServer server_b(b.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "172.18.0.1");
+        EXPECT_EQ(ask_in_vain(a.netns, Protocol::Tcp, "172.18.0.2", 80), "timeout");
+        ASSERT_TRUE(one->remove_all().ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "172.18.0.1");
+    });
+}
+
+TEST(NetworkDriver, LeavesNothingWhenAllIsRemoved) {
+    in_new_network([] {
+        const std::string before = output_of({"ip", "link"});
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.pool_size = 2;
+        const auto network = create(*driver, options);
+        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
+        EXPECT_TRUE(network->wait_until_pool_is_full(patience));
+        ASSERT_TRUE(driver->remove_all().ok());
+        EXPECT_EQ(output_of({"nft", "list", "ruleset"}), "");
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(web.host_interface)));
+    });
+}
+
+TEST(NetworkDriver, RefusesToRemoveANetworkInUseAndRemovesAnEmptyOne) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        EXPECT_FALSE(driver->remove("test0").ok());
+        ASSERT_TRUE(network->disconnect("a").ok());
+        EXPECT_TRUE(driver->remove("test0").ok());
+        EXPECT_EQ(driver->find("test0"), nullptr);
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));
+    });
+}
+
+TEST(NetworkDriver, RefusesSubnetsThatOverlapAndPicksFreeOnes) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        EXPECT_EQ(driver->pick_subnet()->to_string(), "172.17.0.0/16");
+        const auto network = create_default(*driver);
+        EXPECT_FALSE(driver->create(bridge_options("test1", "172.17.4.0/24")).ok());
+        output_of({"ip", "link", "add", "dummy0", "type", "bridge"});
+        output_of({"ip", "address", "add", "172.18.5.1/24", "dev", "dummy0"});
+        output_of({"ip", "link", "set", "dummy0", "up"});
+        EXPECT_EQ(driver->pick_subnet()->to_string(), "172.19.0.0/16");
+    });
+}
+
+TEST(NetworkDriver, TakesTheMtuOfTheWayOut) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        output_of({"ip", "link", "set", "wan0", "mtu", "1234"});
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        EXPECT_EQ(network->mtu(), 1234U);
+        const Endpoint a = connect(*network, "a");
+        EXPECT_THAT(inside(a, {"ip", "link", "show", "eth0"}), HasSubstr("mtu 1234"));
+    });
+}
+
+TEST(NetworkDriver, MakesNamespacesWithNothingButLoopback) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        Endpoint none;
+        Result<UniqueFd> netns = driver->create_isolated_namespace();
+        ASSERT_TRUE(netns.ok());
+        none.netns = std::move(netns).value();
+        const std::string links = inside(none, {"ip", "-o", "link"});
+        EXPECT_THAT(links, HasSubstr("lo: <LOOPBACK,UP,LOWER_UP>"));
+        EXPECT_THAT(links, Not(HasSubstr("eth0")));
+    });
+}
+
+TEST(NetworkDriver, NamesForeignChainsThatDrop) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        EXPECT_TRUE(driver->foreign_obstacles()->empty());
+        output_of(
+            {"nft",
+             "add table ip filter; add chain ip filter FORWARD { type filter hook forward "
+             "priority 0; policy drop; }"});
+        ASSERT_EQ(driver->foreign_obstacles()->size(), 1U);
+        EXPECT_THAT(driver->foreign_obstacles()->at(0), HasSubstr("chain FORWARD"));
+    });
+}
+
+} // namespace
+} // namespace berth::network

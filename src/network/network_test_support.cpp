@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// Echo servers and clients in network namespaces.
+#include "network/network_test_support.h"
+
+#include "base/strings.h"
+#include "kernel/netlink_namespace.h"
+#include "kernel/netlink_route.h"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cerrno>
+#include <optional>
+
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::IpAddress;
+using kernel::NetworkNamespaceScope;
+
+constexpr int patience_milliseconds = 5000;
+constexpr int vain_milliseconds = 400;
+
+int type_of(Protocol protocol) {
+    return protocol == Protocol::Tcp ? SOCK_STREAM : SOCK_DGRAM;
+}
+
+// A socket stays in the namespace that it was opened in.
+UniqueFd open_socket(const UniqueFd& netns, Protocol protocol, int flags) {
+    std::optional<NetworkNamespaceScope> scope;
+    if (netns) {
+        Result<NetworkNamespaceScope> entered = NetworkNamespaceScope::enter(netns);
+        EXPECT_TRUE(entered.ok());
+        scope.emplace(std::move(entered).value());
+    }
+    return UniqueFd(::socket(AF_INET, type_of(protocol) | SOCK_CLOEXEC | flags, 0));
+}
+
+sockaddr_in socket_address(const IpAddress& ip, std::uint16_t port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(port);
+    address.sin_addr.s_addr = htonl(ip.v4());
+    return address;
+}
+
+std::string text_of(const sockaddr_in& address) {
+    return IpAddress::from_v4(ntohl(address.sin_addr.s_addr)).to_string();
+}
+
+std::string failure_text(int error_number) {
+    if (error_number == ECONNREFUSED) {
+        return "refused";
+    }
+    return error_number == EAGAIN || error_number == ETIMEDOUT ? "timeout" : "unreachable";
+}
+
+bool wait_for(const UniqueFd& socket, short events, int milliseconds) {
+    pollfd entry{.fd = socket.get(), .events = events, .revents = 0};
+    return ::poll(&entry, 1, milliseconds) > 0;
+}
+
+std::string ask_within(
+    const UniqueFd& netns,
+    Protocol protocol,
+    const std::string& address,
+    std::uint16_t port,
+    int milliseconds) {
+    const UniqueFd socket = open_socket(netns, protocol, SOCK_NONBLOCK);
+    const sockaddr_in target = socket_address(*IpAddress::parse(address), port);
+    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0 &&
+        errno != EINPROGRESS) {
+        return failure_text(errno);
+    }
+    if (!wait_for(socket, POLLOUT, milliseconds)) {
+        return "timeout";
+    }
+    if (::send(socket.get(), "?", 1, MSG_NOSIGNAL) < 0) {
+        return failure_text(errno);
+    }
+    if (!wait_for(socket, POLLIN, milliseconds)) {
+        return "timeout";
+    }
+    std::array<char, 64> answer{};
+    const ssize_t size = ::recv(socket.get(), answer.data(), answer.size(), 0);
+    return size < 0 ? failure_text(errno)
+                    : std::string(answer.data(), static_cast<std::size_t>(size));
+}
+
+} // namespace
+
+UniqueFd make_outside_world() {
+    kernel::RouteSocket here = kernel::RouteSocket::open().value();
+    NetworkNamespaceScope scope = NetworkNamespaceScope::enter_new().value();
+    kernel::RouteSocket there = kernel::RouteSocket::open().value();
+    UniqueFd netns = scope.take();
+    kernel::RouteBatch pair;
+    pair.add_veth(
+        {.name = "wan0", .peer_name = "wan1", .peer_netns = netns, .mtu = 1500, .peer_mac = {}});
+    EXPECT_TRUE(here.execute(pair).ok());
+    kernel::RouteBatch inside;
+    const int far = there.find_link("wan1").value()->index;
+    inside.change_link(far, {.state = kernel::LinkState::Up});
+    inside.add_address(far, *kernel::IpPrefix::parse("10.99.0.2/24"));
+    EXPECT_TRUE(there.execute(inside).ok());
+    kernel::RouteBatch outside;
+    const int near = here.find_link("wan0").value()->index;
+    outside.change_link(near, {.state = kernel::LinkState::Up});
+    outside.add_address(near, *kernel::IpPrefix::parse("10.99.0.1/24"));
+    outside.add_route({.destination = {}, .gateway = *IpAddress::parse("10.99.0.2")});
+    EXPECT_TRUE(here.execute(outside).ok());
+    return netns;
+}
+
+EchoServer::EchoServer(const UniqueFd& netns, Protocol protocol, std::uint16_t port)
+    : protocol_(protocol)
+    , socket_(open_socket(netns, protocol, 0))
+    , stop_(Pipe::create().value()) {
+    const int on = 1;
+    ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const sockaddr_in address = socket_address(IpAddress(), port);
+    EXPECT_EQ(
+        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    if (protocol == Protocol::Tcp) {
+        EXPECT_EQ(::listen(socket_.get(), 16), 0);
+    }
+    thread_ = std::thread([this] { serve(); });
+}
+
+EchoServer::~EchoServer() {
+    stop_.write_end.reset();
+    thread_.join();
+}
+
+void EchoServer::serve() {
+    while (true) {
+        std::array<pollfd, 2> entries{
+            pollfd{.fd = socket_.get(), .events = POLLIN, .revents = 0},
+            pollfd{.fd = stop_.read_end.get(), .events = POLLIN, .revents = 0}};
+        ::poll(entries.data(), entries.size(), -1);
+        if (entries[1].revents != 0) {
+            return;
+        }
+        sockaddr_in from{};
+        socklen_t size = sizeof from;
+        auto* generic = reinterpret_cast<sockaddr*>(&from);
+        std::array<char, 16> question{};
+        if (protocol_ == Protocol::Udp) {
+            ::recvfrom(socket_.get(), question.data(), question.size(), 0, generic, &size);
+            const std::string answer = text_of(from);
+            ::sendto(socket_.get(), answer.data(), answer.size(), 0, generic, size);
+            continue;
+        }
+        const UniqueFd connection(::accept4(socket_.get(), generic, &size, SOCK_CLOEXEC));
+        if (wait_for(connection, POLLIN, patience_milliseconds)) {
+            const std::string answer = text_of(from);
+            ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
+        }
+    }
+}
+
+std::string
+ask(const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port) {
+    return ask_within(netns, protocol, address, port, patience_milliseconds);
+}
+
+std::string ask_in_vain(
+    const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port) {
+    return ask_within(netns, protocol, address, port, vain_milliseconds);
+}
+
+} // namespace berth::network

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// Real traffic for the tests of networks: echo servers and clients in given network namespaces.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "network/port_publisher.h"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <thread>
+
+namespace berth::network {
+
+// A namespace joined to the test's own by a veth pair: the world outside. Its address is
+// 10.99.0.2, the test's is 10.99.0.1; the test's default route leads there.
+UniqueFd make_outside_world();
+
+// Answers each TCP connection and each datagram with the address that it came from, on all
+// addresses of the namespace. -1 of UniqueFd: the test's own namespace.
+class EchoServer {
+  public:
+    EchoServer(const UniqueFd& netns, Protocol protocol, std::uint16_t port);
+    ~EchoServer();
+    EchoServer(const EchoServer&) = delete;
+    EchoServer& operator=(const EchoServer&) = delete;
+
+  private:
+    void serve();
+
+    Protocol protocol_;
+    UniqueFd socket_;
+    Pipe stop_;
+    std::thread thread_;
+};
+
+// What the server answers: the address it saw. "refused", "timeout" or "unreachable" when there is
+// no answer.
+std::string
+ask(const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port);
+
+// The same for what must not get through: it does not wait as long.
+std::string ask_in_vain(
+    const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port);
+
+} // namespace berth::network
