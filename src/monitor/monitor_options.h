@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// The command line of berth-monitor: written by MonitorClient::launch, read by the program.
+#pragma once
+
+#include "base/result.h"
+#include "io/log_file.h"
+
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace berth::monitor {
+
+struct MonitorOptions {
+    std::string id;
+    std::string bundle;
+    std::string runtime_root;
+    std::string socket_path;
+    std::string exit_path;
+    std::optional<io::LogOptions> log;
+    bool terminal = false;
+    bool open_stdin = false;
+    bool stdin_once = false;
+    std::optional<int> control_fd;  // a connected socket of the engine that starts the monitor
+    std::vector<int> inherited_fds; // closed once the container is created
+};
+
+// Without the program's name.
+std::vector<std::string> to_arguments(const MonitorOptions& options);
+Result<MonitorOptions> parse_arguments(std::span<const char* const> arguments);
+
+} // namespace berth::monitor
