@@ -55,38 +55,41 @@ struct ServerOptions {
     Headers default_headers;
 };
 
-enum class Transport : std::uint8_t { Unix, Tcp };
-
+// All functions may be called from any thread.
 class Server {
   public:
     static Result<std::unique_ptr<Server>> create(ServerOptions options);
     Server(const Server&) = delete;
     Server& operator=(const Server&) = delete;
     // stop() without grace.
-    virtual ~Server() = default;
+    ~Server();
 
     // A socket file that exists is replaced only when nobody listens on it; Conflict otherwise.
-    // gid is set when given. The file is removed when the server ends.
-    virtual Result<void>
-    listen_unix(const std::string& path, mode_t mode, std::optional<gid_t> group = {}) = 0;
+    // The group is set when given. The file is removed when the server ends.
+    Result<void> listen_unix(const std::string& path, mode_t mode, std::optional<gid_t> group = {});
 
-    // "127.0.0.1:2375", "[::1]:0", ":5000"; the port that was bound.
-    virtual Result<std::uint16_t> listen_tcp(std::string_view address) = 0;
+    // "127.0.0.1:2375", "[::1]:0", ":5000", "localhost:0"; the port that was bound.
+    Result<std::uint16_t> listen_tcp(std::string_view address);
 
     // A listening socket that somebody else bound (systemd).
-    virtual Result<void> adopt(UniqueFd listener) = 0;
+    Result<void> adopt(UniqueFd listener);
 
     // Starts the loop's thread; listeners may be added before and after.
-    virtual Result<void> start() = 0;
+    Result<void> start();
 
-    // Takes no more connections, closes idle ones, fires the stop tokens of running requests after
-    // `grace` and closes what is left. Returns when no handler runs. Hijacked connections live on.
-    virtual void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(0)) = 0;
+    // Takes no more connections and closes idle ones; after `grace` fires the stop tokens of
+    // requests that still run and closes their connections. Returns when no handler runs. Hijacked
+    // connections live on.
+    void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
 
-    virtual std::size_t connection_count() const = 0;
+    std::size_t connection_count() const;
 
-  protected:
-    Server() = default;
+    class Loop;
+
+  private:
+    explicit Server(std::shared_ptr<Loop> loop);
+
+    std::shared_ptr<Loop> loop_;
 };
 
 } // namespace berth::http

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: Apache-2.0
+// The loop's side that other threads call: workers that give a connection back, and stop().
+#include "http/connection_loop.h"
+#include "http/connection_stream.h"
+
+#include <utility>
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+namespace berth::http {
+
+std::stop_token Server::Loop::next_request(const ConnectionRef& connection) {
+    std::lock_guard lock(connection->mutex);
+    connection->stop = std::stop_source();
+    arm(*connection, EPOLLRDHUP);
+    return connection->stop.get_token();
+}
+
+void Server::Loop::resume(const ConnectionRef& connection, std::string leftover) {
+    if (stopping()) {
+        close(connection);
+        return;
+    }
+    std::lock_guard lock(connection->mutex);
+    bool timed = !leftover.empty() || options_.limits.idle_time.count() > 0;
+    connection->state = State::Waiting;
+    connection->input = std::move(leftover);
+    connection->since = Clock::now();
+    connection->stop = std::stop_source(std::nostopstate);
+    connection->stream = nullptr;
+    if (timed) {
+        need_sweeps();
+    }
+    arm(*connection, EPOLLIN);
+}
+
+void Server::Loop::close(const ConnectionRef& connection) {
+    forget(connection);
+}
+
+void Server::Loop::close_gently(const ConnectionRef& connection) {
+    std::lock_guard lock(connection->mutex);
+    if (connection->state == State::Closed) {
+        return;
+    }
+    shutdown(connection->fd.get(), SHUT_WR);
+    connection->state = State::Lingering;
+    connection->stream = nullptr;
+    connection->since = Clock::now();
+    need_sweeps();
+    arm(*connection, EPOLLIN);
+}
+
+UniqueFd Server::Loop::take(const ConnectionRef& connection) {
+    UniqueFd fd;
+    {
+        std::lock_guard lock(connection->mutex);
+        // Not left to close(): the descriptor's copies (in a monitor) would keep it registered.
+        epoll_event event{};
+        epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, connection->fd.get(), &event);
+        connection->state = State::Closed;
+        fd = std::move(connection->fd);
+    }
+    connections_.lock()->erase(connection->id);
+    note_progress();
+    return fd;
+}
+
+void Server::Loop::begin_streaming(
+    const ConnectionRef& connection, std::shared_ptr<ConnectionStream> stream) {
+    std::lock_guard lock(connection->mutex);
+    connection->state = State::Streaming;
+    connection->stream = std::move(stream);
+    arm(*connection, EPOLLRDHUP);
+}
+
+void Server::Loop::watch_stream(const Connection& connection, bool writable) {
+    arm(connection, writable ? EPOLLRDHUP | EPOLLOUT : EPOLLRDHUP);
+}
+
+void Server::Loop::note_progress() {
+    if (stopping()) {
+        std::lock_guard lock(progress_mutex_);
+        progress_.notify_all();
+    }
+}
+
+std::size_t Server::Loop::busy_count() {
+    std::size_t busy = 0;
+    for (const ConnectionRef& connection : all_connections()) {
+        std::lock_guard lock(connection->mutex);
+        busy += connection->state == State::Working ? 1U : 0U;
+    }
+    return busy;
+}
+
+// Fires the stop tokens and breaks the connections, so that handlers that wait for either end.
+void Server::Loop::interrupt_workers() {
+    for (const ConnectionRef& connection : all_connections()) {
+        std::unique_lock lock(connection->mutex);
+        if (connection->state == State::Working) {
+            shutdown(connection->fd.get(), SHUT_RDWR);
+            std::stop_source stop = connection->stop;
+            lock.unlock();
+            stop.request_stop();
+        }
+    }
+}
+
+void Server::Loop::close_listeners() {
+    listeners_.lock()->clear();
+}
+
+void Server::Loop::stop(std::chrono::milliseconds grace) {
+    std::lock_guard only_one(stop_mutex_);
+    if (stopping_.exchange(true)) {
+        return;
+    }
+    close_listeners();
+    for (const ConnectionRef& connection : all_connections()) {
+        std::unique_lock lock(connection->mutex);
+        std::shared_ptr<ConnectionStream> stream = connection->stream;
+        bool streaming = connection->state == State::Streaming;
+        bool working = connection->state == State::Working;
+        std::stop_source stop = connection->stop;
+        lock.unlock();
+        if (streaming) {
+            stop.request_stop();
+            if (stream->hang_up()) {
+                forget(connection);
+            }
+        } else if (!working) {
+            forget(connection);
+        }
+    }
+    auto deadline = Clock::now() + grace;
+    {
+        std::unique_lock lock(progress_mutex_);
+        progress_.wait_until(lock, deadline, [this] { return busy_count() == 0; });
+    }
+    interrupt_workers();
+    pool_->wait_idle();
+    finished_ = true;
+    wake();
+    if (thread_.joinable()) {
+        thread_.join();
+    }
+    for (const ConnectionRef& connection : all_connections()) {
+        forget(connection);
+    }
+    pool_.reset(); // jobs hold the loop and the loop holds the pool
+}
+
+} // namespace berth::http

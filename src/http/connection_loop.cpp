@@ -1,0 +1,422 @@
+// SPDX-License-Identifier: Apache-2.0
+// Every descriptor is armed once at a time (EPOLLONESHOT), so an event belongs to one owner. Events
+// carry ids, not pointers: one that comes late finds nothing and is dropped.
+#include "http/connection_loop.h"
+
+#include "base/log.h"
+#include "http/connection_stream.h"
+#include "http/response_head.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <utility>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace berth::http {
+
+namespace {
+
+constexpr std::uint64_t wake_id = 0;
+constexpr std::uint64_t listener_bit = 1ULL << 63U;
+constexpr std::uint32_t hang_up_events = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+constexpr std::size_t scratch_bytes = 64U << 10;
+constexpr std::chrono::milliseconds linger_time{1000};
+constexpr int accepts_a_round = 64;
+
+std::string address_text(const sockaddr_storage& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (address.ss_family == AF_INET) {
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+        inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
+        return std::string(text.data()) + ":" + std::to_string(ntohs(v4.sin_port));
+    }
+    if (address.ss_family == AF_INET6) {
+        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+        inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
+        return "[" + std::string(text.data()) + "]:" + std::to_string(ntohs(v6.sin6_port));
+    }
+    return "@";
+}
+
+Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
+    Peer peer;
+    peer.address = address_text(address);
+    if (is_unix) {
+        ucred credentials{};
+        socklen_t size = sizeof(credentials);
+        if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
+            peer.credentials = Peer::Credentials{credentials.pid, credentials.uid, credentials.gid};
+        }
+    } else {
+        int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    }
+    return peer;
+}
+
+void send_at_once(const Connection& connection, std::string_view bytes) {
+    // The answer to a client that misbehaves: whether it arrives is the client's affair.
+    [[maybe_unused]] ssize_t sent =
+        send(connection.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+} // namespace
+
+Server::Loop::Loop(ServerOptions options)
+    : options_(std::move(options))
+    , scratch_(scratch_bytes, '\0') {}
+
+Result<std::shared_ptr<Server::Loop>> Server::Loop::create(ServerOptions options) {
+    auto loop = std::make_shared<Loop>(std::move(options));
+    loop->epoll_ = UniqueFd(epoll_create1(EPOLL_CLOEXEC));
+    loop->wake_ = UniqueFd(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+    if (!loop->epoll_ || !loop->wake_) {
+        return errno_error("make an epoll loop");
+    }
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = wake_id;
+    if (epoll_ctl(loop->epoll_.get(), EPOLL_CTL_ADD, loop->wake_.get(), &event) != 0) {
+        return errno_error("epoll_ctl");
+    }
+    const ServerOptions& chosen = loop->options_;
+    loop->pool_ = std::make_unique<WorkerPool>(WorkerPool::Options{
+        .threads = chosen.worker_threads,
+        .queue_limit = chosen.worker_queue,
+        .stack_bytes = chosen.worker_stack_bytes,
+        .name = chosen.worker_name});
+    return loop;
+}
+
+Result<std::uint16_t> Server::Loop::add_listener(Listener listener) {
+    std::uint64_t id = next_id_.fetch_add(1) | listener_bit;
+    std::uint16_t port = listener.port();
+    auto owned = std::make_unique<Listener>(std::move(listener));
+    auto guard = listeners_.lock();
+    epoll_event event{};
+    event.events = EPOLLIN;
+    event.data.u64 = id;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, owned->fd().get(), &event) != 0) {
+        return errno_error("epoll_ctl");
+    }
+    guard->emplace(id, std::move(owned));
+    return port;
+}
+
+Result<void> Server::Loop::start() {
+    VERIFY(!thread_.joinable());
+    thread_ = std::thread([self = shared_from_this()] { self->run(); });
+    pthread_setname_np(thread_.native_handle(), "http-loop");
+    return ok();
+}
+
+void Server::Loop::run() {
+    loop_thread_ = std::this_thread::get_id();
+    std::array<epoll_event, 64> events{};
+    auto next_sweep = Clock::now();
+    while (!finished_) {
+        int timeout = timed_ || !accepting_ ? static_cast<int>(sweep_interval().count()) : -1;
+        int count =
+            epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
+        for (int i = 0; i < count; ++i) {
+            const epoll_event& event = events[static_cast<std::size_t>(i)];
+            if (event.data.u64 == wake_id) {
+                std::uint64_t value = 0;
+                [[maybe_unused]] ssize_t got = read(wake_.get(), &value, sizeof(value));
+            } else if ((event.data.u64 & listener_bit) != 0) {
+                auto guard = listeners_.lock();
+                if (auto found = guard->find(event.data.u64); found != guard->end()) {
+                    accept_all(*found->second);
+                }
+            } else if (ConnectionRef connection = find(event.data.u64)) {
+                handle(connection, event.events);
+            }
+        }
+        if ((timed_ || !accepting_) && Clock::now() >= next_sweep) {
+            sweep();
+            next_sweep = Clock::now() + sweep_interval();
+        }
+    }
+}
+
+void Server::Loop::accept_all(const Listener& listener) {
+    for (int i = 0; i < accepts_a_round && !stopping(); ++i) {
+        sockaddr_storage address{};
+        socklen_t size = sizeof(address);
+        // SAFETY: accept4 writes at most `size` bytes of whatever family the listener has.
+        UniqueFd fd(accept4(
+            listener.fd().get(),
+            reinterpret_cast<sockaddr*>(&address),
+            &size,
+            SOCK_CLOEXEC | SOCK_NONBLOCK));
+        if (fd) {
+            Peer peer = describe_peer(fd.get(), listener.is_unix(), address);
+            add_connection(std::move(fd), std::move(peer));
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
+            // The listener stays readable: without a pause this would spin.
+            log::warn("cannot accept a connection, retrying", {{"error", errno}});
+            accepting_ = false;
+            epoll_event event{};
+            epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, listener.fd().get(), &event);
+            return;
+        } else if (errno != EINTR && errno != ECONNABORTED) {
+            return;
+        }
+    }
+}
+
+void Server::Loop::add_connection(UniqueFd fd, Peer peer) {
+    auto connection = std::make_shared<Connection>();
+    connection->id = next_id_.fetch_add(1);
+    connection->fd = std::move(fd);
+    connection->peer = std::move(peer);
+    bool room = connection_count() < options_.limits.connections || make_room();
+    connections_.lock()->emplace(connection->id, connection);
+    epoll_event event{};
+    event.events = EPOLLONESHOT;
+    event.data.u64 = connection->id;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, connection->fd.get(), &event) != 0) {
+        forget(connection);
+    } else if (!room) {
+        refuse(connection, 503, "too many connections");
+    } else {
+        receive(connection); // most clients send at once
+    }
+}
+
+// Closes the connection that has waited longest between requests.
+bool Server::Loop::make_room() {
+    ConnectionRef oldest;
+    for (const ConnectionRef& candidate : all_connections()) {
+        std::lock_guard lock(candidate->mutex);
+        if (candidate->state == State::Waiting && candidate->input.empty() &&
+            (!oldest || candidate->since < oldest->since)) {
+            oldest = candidate;
+        }
+    }
+    if (oldest) {
+        forget(oldest);
+    }
+    return oldest != nullptr;
+}
+
+ConnectionRef Server::Loop::find(std::uint64_t id) {
+    auto guard = connections_.lock();
+    auto found = guard->find(id);
+    return found == guard->end() ? nullptr : found->second;
+}
+
+std::vector<ConnectionRef> Server::Loop::all_connections() {
+    std::vector<ConnectionRef> all;
+    auto guard = connections_.lock();
+    all.reserve(guard->size());
+    for (const auto& [id, connection] : *guard) {
+        all.push_back(connection);
+    }
+    return all;
+}
+
+void Server::Loop::arm(const Connection& connection, std::uint32_t events) {
+    epoll_event event{};
+    event.events = events | EPOLLONESHOT;
+    event.data.u64 = connection.id;
+    if (epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, connection.fd.get(), &event) != 0) {
+        log::error("cannot watch a connection", {{"error", errno}});
+    }
+}
+
+void Server::Loop::handle(const ConnectionRef& connection, std::uint32_t events) {
+    std::unique_lock lock(connection->mutex);
+    switch (connection->state) {
+    case State::Waiting:
+        lock.unlock();
+        receive(connection);
+        return;
+    case State::Working: {
+        std::stop_source stop = connection->stop;
+        lock.unlock();
+        if ((events & hang_up_events) != 0) {
+            stop.request_stop();
+        }
+        return;
+    }
+    case State::Streaming: {
+        std::shared_ptr<ConnectionStream> stream = connection->stream;
+        std::stop_source stop = connection->stop;
+        lock.unlock();
+        if ((events & hang_up_events) != 0) {
+            stop.request_stop();
+            if (stream->hang_up()) {
+                forget(connection);
+            }
+        } else {
+            stream->flush();
+        }
+        return;
+    }
+    case State::Lingering:
+        lock.unlock();
+        drop_input(connection);
+        return;
+    case State::Closed:
+        return;
+    }
+}
+
+void Server::Loop::receive(const ConnectionRef& connection) {
+    std::unique_lock lock(connection->mutex);
+    if (connection->state != State::Waiting || stopping()) {
+        return; // stop() closes it
+    }
+    ssize_t count = recv(connection->fd.get(), scratch_.data(), scratch_.size(), 0);
+    if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
+        arm(*connection, EPOLLIN);
+        return;
+    }
+    if (count <= 0) {
+        lock.unlock();
+        forget(connection);
+        return;
+    }
+    std::string_view received(scratch_.data(), static_cast<std::size_t>(count));
+    if (connection->input.empty()) {
+        connection->since = Clock::now();
+        // RFC 9112, 2.2: empty lines before a request are ignored.
+        received.remove_prefix(std::min(received.find_first_not_of("\r\n"), received.size()));
+    }
+    connection->input += received;
+    if (has_whole_head(connection->input)) {
+        dispatch(connection, std::move(lock));
+    } else if (connection->input.size() > options_.limits.head_bytes) {
+        lock.unlock();
+        refuse(
+            connection,
+            431,
+            "the request's head is larger than the limit of " +
+                std::to_string(options_.limits.head_bytes) + " bytes");
+    } else {
+        need_sweeps();
+        arm(*connection, EPOLLIN);
+    }
+}
+
+void Server::Loop::dispatch(const ConnectionRef& connection, std::unique_lock<std::mutex> lock) {
+    connection->state = State::Working;
+    connection->stop = std::stop_source();
+    arm(*connection, EPOLLRDHUP);
+    lock.unlock();
+    auto submitted =
+        pool_->submit([self = shared_from_this(), connection] { serve(self, connection); });
+    if (!submitted.ok()) {
+        refuse(connection, 503, submitted.error().message());
+    }
+}
+
+void Server::Loop::refuse(
+    const ConnectionRef& connection, unsigned status, std::string_view message) {
+    send_at_once(*connection, error_response(options_, status, message));
+    close_gently(connection);
+}
+
+void Server::Loop::drop_input(const ConnectionRef& connection) {
+    ssize_t count = recv(connection->fd.get(), scratch_.data(), scratch_.size(), 0);
+    if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) {
+        arm(*connection, EPOLLIN);
+    } else {
+        forget(connection);
+    }
+}
+
+void Server::Loop::forget(const ConnectionRef& connection) {
+    {
+        std::lock_guard lock(connection->mutex);
+        connection->state = State::Closed;
+        connection->stream = nullptr;
+        connection->fd.reset();
+    }
+    connections_.lock()->erase(connection->id);
+    note_progress();
+}
+
+void Server::Loop::expire(const ConnectionRef& connection, Clock::time_point now) {
+    std::unique_lock lock(connection->mutex);
+    auto waited = now - connection->since;
+    bool has_input = !connection->input.empty();
+    if (connection->state == State::Lingering) {
+        lock.unlock();
+        if (waited >= linger_time) {
+            forget(connection);
+        }
+    } else if (connection->state == State::Waiting) {
+        lock.unlock();
+        const Limits& limits = options_.limits;
+        if (has_input && limits.head_time.count() > 0 && waited >= limits.head_time) {
+            refuse(connection, 408, "the request's head did not arrive in time");
+        } else if (!has_input && limits.idle_time.count() > 0 && waited >= limits.idle_time) {
+            forget(connection);
+        }
+    }
+}
+
+std::chrono::milliseconds Server::Loop::sweep_interval() const {
+    using std::chrono::milliseconds;
+    milliseconds shortest = options_.limits.head_time;
+    if (options_.limits.idle_time.count() > 0) {
+        shortest = std::min(shortest, options_.limits.idle_time);
+    }
+    return std::clamp(shortest / 4, milliseconds(10), milliseconds(500));
+}
+
+void Server::Loop::sweep() {
+    timed_ = false;
+    auto now = Clock::now();
+    for (const ConnectionRef& connection : all_connections()) {
+        expire(connection, now);
+        std::lock_guard lock(connection->mutex);
+        bool waiting = connection->state == State::Waiting &&
+                       (!connection->input.empty() || options_.limits.idle_time.count() > 0);
+        if (waiting || connection->state == State::Lingering) {
+            timed_ = true;
+        }
+    }
+    if (!accepting_) {
+        accepting_ = true;
+        set_listening(true);
+    }
+}
+
+void Server::Loop::set_listening(bool on) {
+    auto guard = listeners_.lock();
+    for (const auto& [id, listener] : *guard) {
+        epoll_event event{};
+        event.events = EPOLLIN;
+        event.data.u64 = id;
+        // The one that was not removed answers EEXIST.
+        epoll_ctl(epoll_.get(), on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd().get(), &event);
+    }
+}
+
+void Server::Loop::need_sweeps() {
+    if (!timed_.exchange(true) && std::this_thread::get_id() != loop_thread_.load()) {
+        wake();
+    }
+}
+
+void Server::Loop::wake() {
+    std::uint64_t one = 1;
+    [[maybe_unused]] ssize_t written = write(wake_.get(), &one, sizeof(one));
+}
+
+std::size_t Server::Loop::connection_count() const {
+    return connections_.lock()->size();
+}
+
+} // namespace berth::http

@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// The bytes of a response's head, and of the errors that the server itself answers. Internal.
+#pragma once
+
+#include "http/server.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace berth::http {
+
+// How the body's end is told.
+struct Framing {
+    enum class Kind : std::uint8_t { Length, Chunked, Close, None };
+
+    Kind kind = Kind::None;
+    std::uint64_t length = 0; // Kind::Length
+    bool keep_alive = true;
+    std::uint8_t minor_version = 1; // of the request
+};
+
+// Status line, headers, default headers that are not among them, Date and framing, ending in an
+// empty line. Line breaks in values become spaces.
+std::string response_head(
+    const ServerOptions& options, unsigned status, const Headers& headers, const Framing& framing);
+
+// A whole response after which the connection closes.
+std::string error_response(const ServerOptions& options, unsigned status, std::string_view message);
+
+// Whether the bytes have an empty line in them.
+bool has_whole_head(std::string_view bytes);
+
+} // namespace berth::http
