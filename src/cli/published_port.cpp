@@ -60,7 +60,8 @@ Parts split_parts(std::string_view text) {
     return parts;
 }
 
-void bind(json::Object& bindings, const std::string& port, std::string_view ip, std::string host) {
+void add_binding(
+    json::Object& bindings, const std::string& port, std::string_view ip, std::string host) {
     json::Value& list = bindings[port];
     if (!list.is_array()) {
         list = json::Array();
@@ -94,7 +95,7 @@ add_published_port(std::string_view text, json::Object& exposed, json::Object& b
         for (unsigned i = 0; i < inside.size(); ++i) {
             std::string port = std::to_string(inside.first + i) + "/" + lower;
             exposed[port] = json::Object();
-            bind(bindings, port, parts.ip, "");
+            add_binding(bindings, port, parts.ip, "");
         }
         return ok();
     }
@@ -111,7 +112,7 @@ add_published_port(std::string_view text, json::Object& exposed, json::Object& b
         bool any_of_range = inside.size() == 1 && outside.size() > 1;
         std::string host =
             any_of_range ? std::string(parts.host) : std::to_string(outside.first + i);
-        bind(bindings, port, parts.ip, host == "0" ? "" : host);
+        add_binding(bindings, port, parts.ip, host == "0" ? "" : host);
     }
     return ok();
 }

@@ -200,7 +200,8 @@ Result<std::string> Session::registry_auth(std::string_view reference) const {
     }
     oci::Reference parsed = TRY(oci::Reference::parse_normalized(reference));
     std::string registry(parsed.registry());
-    json::Value config = TRY_CONTEXT(json::parse(TRY(read_file(path))), path);
+    std::string text = TRY(read_file(path));
+    json::Value config = TRY_CONTEXT(json::parse(text), path);
     const json::Value* auths = json::find(config, "auths");
     if (!auths) {
         return std::string();

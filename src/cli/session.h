@@ -44,9 +44,9 @@ class Session {
     Result<json::Value> post(const std::string& target, const json::Value& body = nullptr);
     Result<json::Value> remove(const std::string& target);
 
-    // Sends a request and hands over the answer's body as it comes. The source is valid until the
-    // next request.
-    Result<ByteSource*> stream(const RequestOptions& request);
+    // Sends a request and hands over the answer's body as it comes. Several streams may be open at
+    // once.
+    Result<std::unique_ptr<ByteSource>> stream(const RequestOptions& request);
 
     // Attach and exec: the raw connection after the daemon's 101; `leftover` was read with the
     // head.

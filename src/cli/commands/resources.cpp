@@ -40,7 +40,8 @@ Result<int> network_ls(Session& session, const Invocation& invocation) {
     ListFlags chosen;
     chosen.declare(flags);
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    json::Value list = TRY(session.get("/networks" + TRY(chosen.query())));
+    std::string query = TRY(chosen.query());
+    json::Value list = TRY(session.get("/networks" + query));
     std::vector<json::Object> rows;
     for (const json::Value& network : list.is_array() ? list.get_array() : json::Array()) {
         std::string id = text_of(network, "Id");
@@ -64,7 +65,8 @@ Result<int> volume_ls(Session& session, const Invocation& invocation) {
     ListFlags chosen;
     chosen.declare(flags);
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    json::Value list = TRY(session.get("/volumes" + TRY(chosen.query())));
+    std::string query = TRY(chosen.query());
+    json::Value list = TRY(session.get("/volumes" + query));
     std::vector<json::Object> rows;
     for (const json::Value& volume : list_of(list, "Volumes")) {
         json::Object row;

@@ -116,7 +116,9 @@ print_document(const json::Value& document, const std::string& format, const std
     } else if (format == "json") {
         TRY(print(json::serialize(document) + "\n"));
     } else {
-        TRY(print(TRY(TRY(Template::parse(format)).render(document)) + "\n"));
+        Template parsed = TRY(Template::parse(format));
+        std::string rendered = TRY(parsed.render(document));
+        TRY(print(rendered + "\n"));
     }
     return 0;
 }
