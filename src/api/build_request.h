@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /build: its query as a build::BuildRequest.
+#pragma once
+
+#include "api/context.h"
+#include "build/builder.h"
+
+namespace berth::api {
+
+// InvalidArgument for values that cannot be read; NotImplemented, by name, for what the classic
+// builder here does not do (BuildKit, remote contexts, squash, security options).
+Result<build::BuildRequest> parse_build_request(const Context& context);
+
+} // namespace berth::api

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+// The instructions that docker import --change and docker commit --change take.
+#pragma once
+
+#include "base/result.h"
+#include "oci/image_config.h"
+
+#include <string>
+#include <vector>
+
+namespace berth::api {
+
+// CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR, as
+// in a Dockerfile. InvalidArgument for others.
+Result<oci::ContainerDefaults> parse_changes(const std::vector<std::string>& changes);
+
+} // namespace berth::api

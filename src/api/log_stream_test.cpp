@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Log records become frames, or raw bytes, with their times in front of lines.
+#include "api/log_stream.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::api {
+
+namespace {
+
+using engine::LogStream;
+
+std::string format(LogFormat how, const std::vector<engine::LogRecord>& records) {
+    LogFormatter formatter(how);
+    std::string out;
+    for (const auto& record : records) {
+        formatter.append(out, record);
+    }
+    return out;
+}
+
+} // namespace
+
+TEST(LogFormatter, WritesAFrameForEachRecord) {
+    const std::string out = format(
+        {}, {{Timestamp(), LogStream::Output, "ab\n"}, {Timestamp(), LogStream::Error, "c\n"}});
+    EXPECT_EQ(out, std::string("\1\0\0\0\0\0\0\3ab\n\2\0\0\0\0\0\0\2c\n", 21));
+}
+
+TEST(LogFormatter, WritesRawBytesForATerminal) {
+    EXPECT_EQ(
+        format({.multiplexed = false}, {{Timestamp(), LogStream::Output, "ab\r\n"}}), "ab\r\n");
+}
+
+TEST(LogFormatter, StampsLinesButNotTheirContinuation) {
+    const Timestamp time = Timestamp::from_seconds(1);
+    const std::string out = format(
+        {.timestamps = true, .multiplexed = false},
+        {{time, LogStream::Output, "be"},
+         {time, LogStream::Error, "e\n"},
+         {time, LogStream::Output, "gin\n"},
+         {time, LogStream::Output, "next\n"}});
+    EXPECT_EQ(
+        out,
+        "1970-01-01T00:00:01.000000000Z be"
+        "1970-01-01T00:00:01.000000000Z e\n"
+        "gin\n"
+        "1970-01-01T00:00:01.000000000Z next\n");
+}
+
+} // namespace berth::api

@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+// POST /build, the classic builder, and /build/prune.
+#include "api/build_request.h"
+#include "api/context.h"
+#include "api/progress_stream.h"
+#include "api/registry_auth.h"
+#include "api/route.h"
+#include "base/strings.h"
+#include "engine/images.h"
+
+#include <array>
+
+namespace berth::api {
+
+namespace {
+
+Result<build::Builder*> builder_of(const Context& context) {
+    if (context.services().builder == nullptr) {
+        return Error(ErrorKind::Unavailable, "this engine runs without a builder");
+    }
+    return context.services().builder;
+}
+
+// The command line names Docker Hub by its old index address.
+engine::RegistryCredentials credentials_for(
+    const std::map<std::string, engine::RegistryCredentials>& all, const std::string& registry) {
+    for (const std::string& name :
+         {registry, "https://" + registry, "https://" + registry + "/v1/"}) {
+        if (const auto found = all.find(name); found != all.end()) {
+            return found->second;
+        }
+    }
+    const auto hub = all.find("https://index.docker.io/v1/");
+    return registry == "docker.io" && hub != all.end() ? hub->second
+                                                       : engine::RegistryCredentials();
+}
+
+build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, bool quiet) {
+    auto& images = context.engine().images();
+    auto& events = context.engine().events();
+    const auto credentials =
+        parse_registry_config(context.request().headers.get("X-Registry-Config"));
+    build::BuildCallbacks callbacks;
+    callbacks.output = [&stream](std::string_view text) { stream.send_stream(text); };
+    callbacks.image = [&stream](const oci::Digest& id) {
+        stream.send_aux(json::Object{{"ID", id.to_string()}});
+    };
+    callbacks.pull =
+        [&images, &stream, credentials, quiet](
+            std::stop_token stop, const oci::Reference& reference, const oci::Platform& platform) {
+            return images.pull(
+                std::move(stop),
+                reference.with_default_tag().to_string(),
+                "",
+                platform.to_string(),
+                credentials_for(credentials, reference.registry()),
+                quiet ? [](const engine::ImageProgress&) {} : stream.callback());
+        };
+    callbacks.tagged = [&events](const oci::Digest& id, const oci::Reference& name) {
+        events.publish(
+            {.type = "image",
+             .action = "tag",
+             .actor_id = id.to_string(),
+             .attributes = {{"name", name.familiar()}},
+             .scope = "local",
+             .time = {}});
+    };
+    return callbacks;
+}
+
+Result<void> check_context_type(const Context& context) {
+    const std::string_view type = context.request().headers.get("Content-Type");
+    if (type.empty() || type.starts_with("application/x-tar") ||
+        type.starts_with("application/tar") || type.starts_with("application/octet-stream") ||
+        type.starts_with("application/gzip") || type.starts_with("application/x-gzip")) {
+        return ok();
+    }
+    return invalid_argument(
+        "Content-Type \"" + std::string(type) +
+        "\" is not supported; a build's context is "
+        "application/x-tar");
+}
+
+Result<void> build(Context& context) {
+    auto* builder = TRY(builder_of(context));
+    const auto request = TRY(parse_build_request(context));
+    TRY(check_context_type(context));
+    context.body().set_limit(http::Body::unlimited);
+    ProgressStream stream(context.response());
+    build::StepFailure failure;
+    auto built = builder->build(
+        context.stop(),
+        request,
+        context.body(),
+        make_callbacks(context, stream, request.quiet),
+        &failure);
+    if (built.ok()) {
+        return stream.finish(ok());
+    }
+    return stream.finish(std::move(built).error(), failure.exit_code);
+}
+
+Result<void> prune(Context& context) {
+    auto* builder = TRY(builder_of(context));
+    TRY(builder->prune_cache());
+    return context.reply(200, json::Object{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
+}
+
+Result<void> cancel(Context&) {
+    return not_implemented("cancelling a build by its id is for BuildKit, which is not "
+                           "implemented; close the connection instead");
+}
+
+constexpr auto routes = std::to_array<Route>({
+    {"POST", "/build", build},
+    {"POST", "/build/prune", prune},
+    {"POST", "/build/cancel", cancel},
+});
+
+} // namespace
+
+std::span<const Route> build_routes() {
+    return routes;
+}
+
+} // namespace berth::api

@@ -1,0 +1,227 @@
+// SPDX-License-Identifier: Apache-2.0
+// /containers: everything that answers at once.
+#include "api/context.h"
+#include "api/create_compatibility.h"
+#include "api/route.h"
+#include "api/wire/container.h"
+#include "base/strings.h"
+#include "engine/container_config_json.h"
+
+#include <array>
+
+namespace berth::api {
+
+namespace {
+
+Result<void> list(Context& context) {
+    engine::ListOptions options{
+        .all = context.flag("all"),
+        .limit = TRY(context.number("limit")).value_or(0),
+        .size = context.flag("size"),
+        .filters = TRY(context.filters()),
+    };
+    for (const char* name : {"since", "before"}) {
+        if (std::string value = context.query(name); !value.empty()) {
+            options.filters.add(name, std::move(value));
+        }
+    }
+    json::Array array;
+    for (const auto& container : TRY(context.engine().containers().list(options))) {
+        array.push_back(wire::encode_summary(container, context.version()));
+    }
+    return context.reply(200, array);
+}
+
+// Go decodes into a pointer: null, or a document without a member of Config, is no configuration.
+bool has_configuration(const json::Value& document) {
+    return document.is_object() && !document.get_object().empty();
+}
+
+Result<void> create(Context& context) {
+    auto document = TRY(context.json_body());
+    if (!document) {
+        return invalid_argument("invalid JSON: got EOF while reading request body");
+    }
+    if (!has_configuration(*document) && !document->is_object() && !document->is_null()) {
+        return invalid_argument("invalid JSON: expected an object");
+    }
+    if (!has_configuration(*document)) {
+        return invalid_argument("config cannot be empty in order to create a container");
+    }
+    wire::widen_string_lists(*document);
+    auto body = json::decode<wire::CreateBody>(*document);
+    if (!body.ok()) {
+        return std::move(body).error().with_context("invalid JSON");
+    }
+    engine::CreateRequest request{
+        .name = context.query("name"),
+        .platform = context.before(41) ? "" : context.query("platform"),
+        .config = std::move(body->config),
+        .host_config = std::move(body->host_config),
+        .networking_config = std::move(body->networking_config),
+    };
+    const auto warnings = TRY(adapt_to_version(request, context.version()));
+    auto created = TRY(context.engine().containers().create(std::move(request)));
+    created.warnings.insert(created.warnings.end(), warnings.begin(), warnings.end());
+    return context.reply_with(201, created);
+}
+
+Result<void> inspect(Context& context) {
+    const auto container =
+        TRY(context.engine().containers().inspect(context.parameter(), context.flag("size")));
+    return context.reply(200, wire::encode_inspect(container, context.version()));
+}
+
+Result<void> start(Context& context) {
+    // A JSON object with a member has seven bytes at least.
+    if (context.body().length().value_or(8) > 7) {
+        return invalid_argument("starting container with non-empty request body was deprecated "
+                                "since API v1.22 and removed in v1.24");
+    }
+    if (!context.query("checkpoint").empty()) {
+        return not_implemented("starting a container from a checkpoint is not implemented");
+    }
+    TRY(context.engine().containers().start(context.parameter()));
+    return context.reply_empty(204);
+}
+
+struct StopParameters {
+    std::optional<std::int64_t> timeout;
+    std::string signal;
+};
+
+Result<StopParameters> stop_parameters(const Context& context) {
+    return StopParameters{
+        .timeout = TRY(context.number("t")),
+        .signal = context.before(42) ? "" : context.query("signal"),
+    };
+}
+
+Result<void> stop(Context& context) {
+    const auto parameters = TRY(stop_parameters(context));
+    TRY(context.engine().containers().stop(
+        context.parameter(), parameters.timeout, parameters.signal));
+    return context.reply_empty(204);
+}
+
+Result<void> restart(Context& context) {
+    const auto parameters = TRY(stop_parameters(context));
+    TRY(context.engine().containers().restart(
+        context.parameter(), parameters.timeout, parameters.signal));
+    return context.reply_empty(204);
+}
+
+Result<void> kill(Context& context) {
+    auto killed = context.engine().containers().kill(context.parameter(), context.query("signal"));
+    if (!killed.ok()) {
+        return std::move(killed).error().with_context(
+            "cannot kill container: " + context.parameter());
+    }
+    return context.reply_empty(204);
+}
+
+Result<void> pause(Context& context) {
+    TRY(context.engine().containers().pause(context.parameter()));
+    return context.reply_empty(204);
+}
+
+Result<void> unpause(Context& context) {
+    TRY(context.engine().containers().unpause(context.parameter()));
+    return context.reply_empty(204);
+}
+
+Result<void> rename(Context& context) {
+    TRY(context.engine().containers().rename(context.parameter(), context.query("name")));
+    return context.reply_empty(204);
+}
+
+Result<void> remove(Context& context) {
+    TRY(context.engine().containers().remove(
+        context.parameter(),
+        {.force = context.flag("force"),
+         .volumes = context.flag("v"),
+         .link = context.flag("link")}));
+    return context.reply_empty(204);
+}
+
+Result<void> update(Context& context) {
+    auto document = TRY(context.json_body()).value_or(json::Value(json::Object{}));
+    engine::UpdateRequest request;
+    auto decoded = json::decode_into(request.resources, document);
+    if (!decoded.ok()) {
+        return std::move(decoded).error().with_context("invalid JSON");
+    }
+    if (context.before(40)) {
+        request.resources.pids_limit.reset();
+    }
+    if (request.resources.pids_limit && *request.resources.pids_limit <= 0) {
+        request.resources.pids_limit = 0;
+    }
+    if (!request.resources.restart_policy.name.empty()) {
+        request.restart_policy = request.resources.restart_policy;
+    }
+    TRY(context.engine().containers().update(context.parameter(), request));
+    return context.reply(200, json::Object{{"Warnings", nullptr}});
+}
+
+Result<std::uint32_t> terminal_dimension(const Context& context, std::string_view name) {
+    auto value = parse_number<std::uint32_t>(context.query(name));
+    if (!value.ok()) {
+        return invalid_argument(
+            "invalid resize " + std::string(name == "h" ? "height" : "width") + " \"" +
+            context.query(name) + "\": invalid syntax");
+    }
+    return *value;
+}
+
+Result<void> resize(Context& context) {
+    const auto height = TRY(terminal_dimension(context, "h"));
+    const auto width = TRY(terminal_dimension(context, "w"));
+    TRY(context.engine().containers().resize(context.parameter(), height, width));
+    return context.reply_empty(200);
+}
+
+Result<void> top(Context& context) {
+    const auto processes =
+        TRY(context.engine().containers().top(context.parameter(), context.query("ps_args")));
+    return context.reply_with(200, processes);
+}
+
+Result<void> prune(Context& context) {
+    const auto filters = TRY(context.filters());
+    const auto report = TRY(context.engine().containers().prune(filters));
+    json::Value deleted(nullptr);
+    if (!report.deleted.empty()) {
+        deleted = json::encode(report.deleted);
+    }
+    return context.reply(
+        200,
+        json::Object{
+            {"ContainersDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
+}
+
+constexpr auto routes = std::to_array<Route>({
+    {"GET", "/containers/json", list},
+    {"POST", "/containers/create", create},
+    {"POST", "/containers/prune", prune},
+    {"GET", "/containers/{id}/json", inspect},
+    {"GET", "/containers/{id}/top", top},
+    {"POST", "/containers/{id}/start", start},
+    {"POST", "/containers/{id}/stop", stop},
+    {"POST", "/containers/{id}/restart", restart},
+    {"POST", "/containers/{id}/kill", kill},
+    {"POST", "/containers/{id}/pause", pause},
+    {"POST", "/containers/{id}/unpause", unpause},
+    {"POST", "/containers/{id}/rename", rename},
+    {"POST", "/containers/{id}/update", update},
+    {"POST", "/containers/{id}/resize", resize},
+    {"DELETE", "/containers/{id}", remove},
+});
+
+} // namespace
+
+std::span<const Route> container_routes() {
+    return routes;
+}
+
+} // namespace berth::api

@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: Apache-2.0
+// /images: pull, push, import, load and save; and what concerns registries.
+#include "api/context.h"
+#include "api/import_changes.h"
+#include "api/progress_stream.h"
+#include "api/registry_auth.h"
+#include "api/route.h"
+#include "base/strings.h"
+#include "engine/images.h"
+
+#include <array>
+
+namespace berth::api {
+
+namespace {
+
+engine::RegistryCredentials credentials_of(const Context& context) {
+    return parse_registry_auth(context.request().headers.get("X-Registry-Auth"));
+}
+
+// ---- pull and import ----
+
+Result<void> pull(Context& context, std::string image) {
+    // "pull -a" of old clients sends a name with a colon behind it.
+    if (image.ends_with(':')) {
+        image.pop_back();
+    }
+    ProgressStream stream(context.response());
+    return stream.finish(context.engine().images().pull(
+        context.stop(),
+        image,
+        context.query("tag"),
+        context.before(32) ? "" : context.query("platform"),
+        credentials_of(context),
+        stream.callback()));
+}
+
+Result<void> import_image(Context& context) {
+    const std::string source = context.query("fromSrc");
+    if (source != "-") {
+        return not_implemented(
+            "importing from a URL is not implemented; send the archive as the body, with "
+            "fromSrc=-");
+    }
+    const auto changes = context.request().query.get_all("changes");
+    engine::ImageImport request{
+        .repository = context.query("repo"),
+        .tag = context.query("tag"),
+        .message = context.query("message"),
+        .platform = context.before(32) ? "" : context.query("platform"),
+        .config = TRY(parse_changes({changes.begin(), changes.end()})),
+    };
+    if (request.message.empty()) {
+        request.message = "Imported from " + source;
+    }
+    context.body().set_limit(http::Body::unlimited);
+    auto id = context.engine().images().import(context.stop(), request, context.body());
+    ProgressStream stream(context.response());
+    if (!id.ok()) {
+        return std::move(id).error();
+    }
+    stream.send(engine::ImageProgress{.id = {}, .status = *id, .stream = {}, .aux = {}});
+    return stream.finish(ok());
+}
+
+Result<void> create(Context& context) {
+    std::string image = context.query("fromImage");
+    return image.empty() ? import_image(context) : pull(context, std::move(image));
+}
+
+Result<void> push(Context& context) {
+    if (!context.query("platform").empty()) {
+        return not_implemented("pushing one platform of an image is not implemented");
+    }
+    ProgressStream stream(context.response());
+    return stream.finish(context.engine().images().push(
+        context.stop(),
+        context.parameter(),
+        context.query("tag"),
+        credentials_of(context),
+        stream.callback()));
+}
+
+// ---- load and save ----
+
+Result<void> load(Context& context) {
+    const bool quiet = context.flag("quiet", true);
+    ProgressStream stream(context.response());
+    const auto report = [&stream, quiet](const engine::ImageProgress& progress) {
+        if (!quiet || !progress.has_progress) {
+            stream.send(progress);
+        }
+    };
+    context.body().set_limit(http::Body::unlimited);
+    return stream.finish(context.engine().images().load(context.stop(), context.body(), report));
+}
+
+// The head goes out with the first bytes, so that an unknown image is still a 404.
+class ArchiveSink final : public ByteSink {
+  public:
+    explicit ArchiveSink(http::ResponseWriter& response)
+        : response_(response) {}
+
+    Result<void> write(std::string_view bytes) override {
+        TRY(begin());
+        return response_.write(bytes);
+    }
+
+    Result<void> begin() {
+        if (response_.begun()) {
+            return ok();
+        }
+        return response_.begin(200, http::Headers{{"Content-Type", "application/x-tar"}});
+    }
+
+  private:
+    http::ResponseWriter& response_;
+};
+
+Result<void> save_images(Context& context, const std::vector<std::string>& names) {
+    ArchiveSink sink(context.response());
+    TRY(context.engine().images().save(context.stop(), names, sink));
+    TRY(sink.begin());
+    return context.response().finish();
+}
+
+Result<void> save_one(Context& context) {
+    return save_images(context, {context.parameter()});
+}
+
+Result<void> save_several(Context& context) {
+    std::vector<std::string> names;
+    for (const std::string_view value : context.request().query.get_all("names")) {
+        for (const std::string_view name : split(value, ',')) {
+            names.emplace_back(name);
+        }
+    }
+    if (names.empty()) {
+        return invalid_argument("no images were named: the parameter names is empty");
+    }
+    return save_images(context, names);
+}
+
+// ---- registries ----
+
+Result<void> authenticate(Context& context) {
+    auto document = TRY(context.json_body());
+    if (!document) {
+        return invalid_argument("invalid JSON: got EOF while reading request body");
+    }
+    const std::string token =
+        TRY(context.engine().images().check_credentials(context.stop(), to_credentials(*document)));
+    return context.reply(
+        200, json::Object{{"IdentityToken", token}, {"Status", "Login Succeeded"}});
+}
+
+Result<void> inspect_distribution(Context& context) {
+    const auto found = TRY(context.engine().images().inspect_distribution(
+        context.stop(), context.parameter(), credentials_of(context)));
+    return context.reply(
+        200,
+        json::Object{
+            {"Descriptor", json::encode(found.descriptor)},
+            {"Platforms", json::encode(found.platforms)}});
+}
+
+constexpr auto routes = std::to_array<Route>({
+    {"POST", "/images/create", create},
+    {"POST", "/images/load", load},
+    {"GET", "/images/get", save_several},
+    {"GET", "/images/{name...}/get", save_one},
+    {"POST", "/images/{name...}/push", push},
+    {"POST", "/auth", authenticate},
+    {"GET", "/distribution/{name...}/json", inspect_distribution},
+});
+
+} // namespace
+
+std::span<const Route> image_transfer_routes() {
+    return routes;
+}
+
+} // namespace berth::api

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+// /_ping, /version, /info, /system/df, and the upgrades that BuildKit's clients try.
+#include "api/wire/system.h"
+
+#include "api/context.h"
+#include "api/route.h"
+#include "api/wire/container.h"
+#include "api/wire/image.h"
+#include "api/wire/volume.h"
+#include "engine/images.h"
+
+#include <algorithm>
+#include <array>
+
+namespace berth::api {
+
+namespace {
+
+// Builder-Version 1: the classic builder, so that clients do not try BuildKit's.
+http::Headers ping_headers() {
+    return http::Headers{
+        {"Builder-Version", "1"},
+        {"Cache-Control", "no-cache, no-store, must-revalidate"},
+        {"Pragma", "no-cache"},
+        {"Swarm", "inactive"},
+        {"Content-Type", "text/plain; charset=utf-8"}};
+}
+
+Result<void> ping(Context& context) {
+    return context.response().respond(200, ping_headers(), "OK");
+}
+
+Result<void> head_ping(Context& context) {
+    return context.response().respond(200, ping_headers());
+}
+
+Result<void> version(Context& context) {
+    return context.reply(200, wire::encode_version(context.engine().system().version()));
+}
+
+Result<void> info(Context& context) {
+    const auto info = TRY(context.engine().system().info());
+    return context.reply(200, wire::encode_info(info, context.version()));
+}
+
+// ---- docker system df ----
+
+Result<json::Array> used_images(Context& context) {
+    json::Array array;
+    engine::ImageListOptions options;
+    options.all = true;
+    for (auto& image : TRY(context.engine().images().list(options))) {
+        image.containers = static_cast<std::int64_t>(
+            context.engine().containers().using_image(image.id, false).size());
+        array.push_back(wire::encode_image_summary(image, context.version()));
+    }
+    return array;
+}
+
+Result<json::Array> used_containers(Context& context) {
+    json::Array array;
+    engine::ListOptions options;
+    options.all = true;
+    options.size = true;
+    for (const auto& container : TRY(context.engine().containers().list(options))) {
+        array.push_back(wire::encode_summary(container, context.version()));
+    }
+    return array;
+}
+
+Result<json::Array> used_volumes(Context& context) {
+    json::Array array;
+    for (const auto& volume : TRY(context.engine().volumes().list({}, engine::WithSize::Yes))) {
+        array.push_back(wire::encode_volume(volume));
+    }
+    return array;
+}
+
+Result<void> disk_usage(Context& context) {
+    const auto types = context.request().query.get_all("type");
+    for (const std::string_view type : types) {
+        if (type != "container" && type != "image" && type != "volume" && type != "build-cache") {
+            return invalid_argument("unknown object type: " + std::string(type));
+        }
+    }
+    const auto wants = [&types](std::string_view type) {
+        return types.empty() || std::find(types.begin(), types.end(), type) != types.end();
+    };
+    json::Object usage{
+        {"LayersSize", 0},
+        {"Images", nullptr},
+        {"Containers", nullptr},
+        {"Volumes", nullptr},
+        {"BuildCache", nullptr}};
+    if (wants("image")) {
+        usage["LayersSize"] = context.engine().images().layers_size();
+        usage["Images"] = TRY(used_images(context));
+    }
+    if (wants("container")) {
+        usage["Containers"] = TRY(used_containers(context));
+    }
+    if (wants("volume")) {
+        usage["Volumes"] = TRY(used_volumes(context));
+    }
+    if (wants("build-cache")) {
+        usage["BuildCache"] = json::Array{};
+    }
+    if (context.before(42)) {
+        usage["BuilderSize"] = 0;
+    }
+    return context.reply(200, usage);
+}
+
+// ---- BuildKit ----
+
+Result<void> no_session(Context&) {
+    return not_implemented("BuildKit sessions are not implemented; build with the classic builder "
+                           "(DOCKER_BUILDKIT=0)");
+}
+
+constexpr auto routes = std::to_array<Route>({
+    {"GET", "/_ping", ping},
+    {"HEAD", "/_ping", head_ping},
+    {"GET", "/version", version},
+    {"GET", "/info", info},
+    {"GET", "/system/df", disk_usage},
+    {"POST", "/session", no_session},
+    {"GET", "/session", no_session},
+    {"POST", "/grpc", no_session},
+    {"GET", "/grpc", no_session},
+});
+
+} // namespace
+
+std::span<const Route> system_routes() {
+    return routes;
+}
+
+} // namespace berth::api

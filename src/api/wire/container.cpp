@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: Apache-2.0
+// Containers as the API writes them: create, inspect, list.
+#include "api/wire/container.h"
+
+#include "base/strings.h"
+
+#include <utility>
+
+namespace berth::api::wire {
+
+namespace {
+
+struct State {
+    std::string status;
+    bool running = false;
+    bool paused = false;
+    bool restarting = false;
+    bool oom_killed = false;
+    bool dead = false;
+    std::int64_t pid = 0;
+    std::int64_t exit_code = 0;
+    std::string error;
+    Timestamp started_at;
+    Timestamp finished_at;
+    std::optional<engine::Health> health;
+};
+
+// The address fields repeat those of the default bridge's endpoint.
+struct NetworkSettings {
+    std::string bridge;
+    std::string sandbox_id;
+    std::string sandbox_key;
+    json::Value ports;
+    bool hairpin_mode = false;
+    std::string link_local_ipv6_address;
+    std::int64_t link_local_ipv6_prefix_len = 0;
+    json::Value secondary_ip_addresses;
+    json::Value secondary_ipv6_addresses;
+    std::string endpoint_id;
+    std::string gateway;
+    std::string global_ipv6_address;
+    std::int64_t global_ipv6_prefix_len = 0;
+    std::string ip_address;
+    std::int64_t ip_prefix_len = 0;
+    std::string ipv6_gateway;
+    std::string mac_address;
+    json::Value networks;
+};
+
+struct Inspect {
+    std::string id;
+    Timestamp created;
+    std::string path;
+    std::vector<std::string> args;
+    State state;
+    std::string image;
+    std::string resolv_conf_path;
+    std::string hostname_path;
+    std::string hosts_path;
+    std::string log_path;
+    std::string name;
+    std::int64_t restart_count = 0;
+    std::string driver;
+    std::string platform;
+    std::string mount_label;
+    std::string process_label;
+    std::string app_armor_profile;
+    std::vector<std::string> exec_ids;
+    json::Value host_config;
+    engine::GraphDriverData graph_driver;
+    std::optional<std::int64_t> size_rw;
+    std::optional<std::int64_t> size_root_fs;
+    std::vector<engine::MountPoint> mounts;
+    engine::ContainerConfig config;
+    NetworkSettings network_settings;
+};
+
+struct SummaryHostConfig {
+    std::string network_mode;
+    engine::StringMap annotations;
+};
+
+struct SummaryNetworkSettings {
+    json::Value networks;
+};
+
+struct Summary {
+    std::string id;
+    std::vector<std::string> names;
+    std::string image;
+    std::string image_id;
+    std::string command;
+    std::int64_t created = 0;
+    std::vector<engine::PortSummary> ports;
+    std::optional<std::int64_t> size_rw;
+    std::optional<std::int64_t> size_root_fs;
+    engine::StringMap labels;
+    std::string state;
+    std::string status;
+    SummaryHostConfig host_config;
+    SummaryNetworkSettings network_settings;
+    std::vector<engine::MountPoint> mounts;
+};
+
+} // namespace
+
+} // namespace berth::api::wire
+
+namespace berth::json {
+
+template <>
+struct Fields<api::wire::State> {
+    using T = api::wire::State;
+    static constexpr auto table = std::tuple{
+        field("Status", &T::status),
+        field("Running", &T::running),
+        field("Paused", &T::paused),
+        field("Restarting", &T::restarting),
+        field("OOMKilled", &T::oom_killed),
+        field("Dead", &T::dead),
+        field("Pid", &T::pid),
+        field("ExitCode", &T::exit_code),
+        field("Error", &T::error),
+        field("StartedAt", &T::started_at),
+        field("FinishedAt", &T::finished_at),
+        field("Health", &T::health, OmitEmpty)};
+};
+
+template <>
+struct Fields<api::wire::NetworkSettings> {
+    using T = api::wire::NetworkSettings;
+    static constexpr auto table = std::tuple{
+        field("Bridge", &T::bridge),
+        field("SandboxID", &T::sandbox_id),
+        field("SandboxKey", &T::sandbox_key),
+        field("Ports", &T::ports),
+        field("HairpinMode", &T::hairpin_mode),
+        field("LinkLocalIPv6Address", &T::link_local_ipv6_address),
+        field("LinkLocalIPv6PrefixLen", &T::link_local_ipv6_prefix_len),
+        field("SecondaryIPAddresses", &T::secondary_ip_addresses),
+        field("SecondaryIPv6Addresses", &T::secondary_ipv6_addresses),
+        field("EndpointID", &T::endpoint_id),
+        field("Gateway", &T::gateway),
+        field("GlobalIPv6Address", &T::global_ipv6_address),
+        field("GlobalIPv6PrefixLen", &T::global_ipv6_prefix_len),
+        field("IPAddress", &T::ip_address),
+        field("IPPrefixLen", &T::ip_prefix_len),
+        field("IPv6Gateway", &T::ipv6_gateway),
+        field("MacAddress", &T::mac_address),
+        field("Networks", &T::networks)};
+};
+
+template <>
+struct Fields<api::wire::Inspect> {
+    using T = api::wire::Inspect;
+    static constexpr auto table = std::tuple{
+        field("Id", &T::id),
+        field("Created", &T::created),
+        field("Path", &T::path),
+        field("Args", &T::args),
+        field("State", &T::state),
+        field("Image", &T::image),
+        field("ResolvConfPath", &T::resolv_conf_path),
+        field("HostnamePath", &T::hostname_path),
+        field("HostsPath", &T::hosts_path),
+        field("LogPath", &T::log_path),
+        field("Name", &T::name),
+        field("RestartCount", &T::restart_count),
+        field("Driver", &T::driver),
+        field("Platform", &T::platform),
+        field("MountLabel", &T::mount_label),
+        field("ProcessLabel", &T::process_label),
+        field("AppArmorProfile", &T::app_armor_profile),
+        field("ExecIDs", &T::exec_ids, NullWhenEmpty),
+        field("HostConfig", &T::host_config),
+        field("GraphDriver", &T::graph_driver),
+        field("SizeRw", &T::size_rw, OmitEmpty),
+        field("SizeRootFs", &T::size_root_fs, OmitEmpty),
+        field("Mounts", &T::mounts),
+        field("Config", &T::config),
+        field("NetworkSettings", &T::network_settings)};
+};
+
+template <>
+struct Fields<api::wire::SummaryHostConfig> {
+    using T = api::wire::SummaryHostConfig;
+    static constexpr auto table = std::tuple{
+        field("NetworkMode", &T::network_mode, OmitEmpty),
+        field("Annotations", &T::annotations, OmitEmpty)};
+};
+
+template <>
+struct Fields<api::wire::SummaryNetworkSettings> {
+    using T = api::wire::SummaryNetworkSettings;
+    static constexpr auto table = std::tuple{field("Networks", &T::networks)};
+};
+
+template <>
+struct Fields<api::wire::Summary> {
+    using T = api::wire::Summary;
+    static constexpr auto table = std::tuple{
+        field("Id", &T::id),
+        field("Names", &T::names),
+        field("Image", &T::image),
+        field("ImageID", &T::image_id),
+        field("Command", &T::command),
+        field("Created", &T::created),
+        field("Ports", &T::ports),
+        field("SizeRw", &T::size_rw, OmitEmpty),
+        field("SizeRootFs", &T::size_root_fs, OmitEmpty),
+        field("Labels", &T::labels),
+        field("State", &T::state),
+        field("Status", &T::status),
+        field("HostConfig", &T::host_config),
+        field("NetworkSettings", &T::network_settings),
+        field("Mounts", &T::mounts)};
+};
+
+} // namespace berth::json
+
+namespace berth::api::wire {
+
+namespace {
+
+using engine::ContainerStatus;
+
+State state_of(const engine::ContainerState& state) {
+    return {
+        .status = std::string(engine::to_string(state.status)),
+        .running = state.is_running() || state.status == ContainerStatus::Restarting,
+        .paused = state.status == ContainerStatus::Paused,
+        .restarting = state.status == ContainerStatus::Restarting,
+        .oom_killed = state.oom_killed,
+        .dead = state.status == ContainerStatus::Dead,
+        .pid = state.pid,
+        .exit_code = state.exit_code,
+        .error = state.error,
+        .started_at = state.started_at,
+        .finished_at = state.finished_at,
+        .health = state.health,
+    };
+}
+
+// The endpoint whose addresses stand at the top of NetworkSettings: the default bridge's.
+engine::EndpointSettings default_endpoint(const engine::NetworkSettings& settings) {
+    const auto found = settings.networks.find("bridge");
+    return found == settings.networks.end() ? engine::EndpointSettings() : found->second;
+}
+
+NetworkSettings settings_of(const engine::NetworkSettings& settings, ApiVersion version) {
+    const engine::EndpointSettings endpoint = default_endpoint(settings);
+    NetworkSettings wire;
+    wire.sandbox_id = settings.sandbox_id;
+    wire.sandbox_key = settings.sandbox_key;
+    wire.ports = encode_ports(settings.ports);
+    wire.endpoint_id = endpoint.endpoint_id;
+    wire.gateway = endpoint.gateway;
+    wire.global_ipv6_address = endpoint.global_ipv6_address;
+    wire.global_ipv6_prefix_len = endpoint.global_ipv6_prefix_len;
+    wire.ip_address = endpoint.ip_address;
+    wire.ip_prefix_len = endpoint.ip_prefix_len;
+    wire.ipv6_gateway = endpoint.ipv6_gateway;
+    wire.mac_address = endpoint.mac_address;
+    wire.networks = encode_networks(settings.networks, version);
+    return wire;
+}
+
+} // namespace
+
+void widen_string_lists(json::Value& document) {
+    if (!document.is_object()) {
+        return;
+    }
+    for (auto& member : document.get_object()) {
+        const bool is_list = equals_ignoring_case(member.key(), "Cmd") ||
+                             equals_ignoring_case(member.key(), "Entrypoint");
+        if (is_list && member.value().is_string()) {
+            json::Value text = std::move(member.value());
+            member.value() = json::Array{std::move(text)};
+        }
+    }
+}
+
+json::Value encode_ports(const engine::PortMap& ports) {
+    json::Object object;
+    for (const auto& [port, bindings] : ports) {
+        // An exposed port that is not published.
+        object[port] = bindings.empty() ? json::Value(nullptr) : json::encode(bindings);
+    }
+    return object;
+}
+
+json::Value encode_networks(
+    const std::map<std::string, engine::EndpointSettings>& networks, ApiVersion version) {
+    json::Value result = json::encode(networks);
+    for (auto& network : result.get_object()) {
+        json::Object& endpoint = network.value().get_object();
+        if (version < ApiVersion{1, 48}) {
+            endpoint.erase("GwPriority");
+        }
+        if (version < ApiVersion{1, 44}) {
+            endpoint.erase("DNSNames");
+        }
+    }
+    return result;
+}
+
+json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion version) {
+    const Inspect wire{
+        .id = container.id,
+        .created = container.created,
+        .path = container.path,
+        .args = container.args,
+        .state = state_of(container.state),
+        .image = container.image_id,
+        .resolv_conf_path = container.resolv_conf_path,
+        .hostname_path = container.hostname_path,
+        .hosts_path = container.hosts_path,
+        .log_path = container.log_path,
+        .name = container.name,
+        .restart_count = container.restart_count,
+        .driver = container.driver,
+        .platform = container.platform,
+        .mount_label = {},
+        .process_label = {},
+        .app_armor_profile = container.app_armor_profile,
+        .exec_ids = container.exec_ids,
+        .host_config = json::encode(container.host_config),
+        .graph_driver = container.graph_driver,
+        .size_rw = container.size_rw,
+        .size_root_fs = container.size_root_fs,
+        .mounts = container.mounts,
+        .config = container.config,
+        .network_settings = settings_of(container.network_settings, version),
+    };
+    return json::encode(wire);
+}
+
+json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
+    const Summary wire{
+        .id = container.id,
+        .names = {container.name},
+        .image = container.image,
+        .image_id = container.image_id,
+        .command = container.command,
+        .created = container.created.seconds(),
+        .ports = container.ports,
+        .size_rw = container.size_rw,
+        .size_root_fs = container.size_root_fs,
+        .labels = container.labels,
+        .state = std::string(engine::to_string(container.state.status)),
+        .status = container.status,
+        .host_config =
+            {.network_mode = container.network_mode,
+             .annotations =
+                 version < ApiVersion{1, 46} ? engine::StringMap() : container.annotations},
+        .network_settings = {.networks = encode_networks(container.networks, version)},
+        .mounts = container.mounts,
+    };
+    return json::encode(wire);
+}
+
+} // namespace berth::api::wire

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Images as the API writes them.
+#include "api/wire/image.h"
+
+#include "engine/container_config_json.h"
+#include "oci/image_config.h"
+
+#include <optional>
+
+namespace berth::api::wire {
+
+namespace {
+
+struct Summary {
+    std::int64_t containers = -1;
+    std::int64_t created = 0;
+    std::string id;
+    engine::StringMap labels;
+    std::string parent_id;
+    std::vector<std::string> repo_digests;
+    std::vector<std::string> repo_tags;
+    std::int64_t shared_size = -1;
+    std::int64_t size = 0;
+    std::optional<std::int64_t> virtual_size; // before 1.44
+};
+
+struct RootFs {
+    std::string type = "layers";
+    std::vector<std::string> layers;
+};
+
+struct GraphDriver {
+    json::Value data;
+    std::string name;
+};
+
+struct Metadata {
+    Timestamp last_tag_time;
+};
+
+struct Inspect {
+    std::string id;
+    std::vector<std::string> repo_tags;
+    std::vector<std::string> repo_digests;
+    std::string parent;
+    std::string comment;
+    Timestamp created;
+    std::string docker_version;
+    std::string author;
+    json::Value config;
+    std::string architecture;
+    std::string variant;
+    std::string os;
+    std::string os_version;
+    std::int64_t size = 0;
+    std::optional<std::int64_t> virtual_size; // before 1.44
+    GraphDriver graph_driver;
+    RootFs root_fs;
+    Metadata metadata;
+};
+
+} // namespace
+
+} // namespace berth::api::wire
+
+namespace berth::json {
+
+template <>
+struct Fields<api::wire::Summary> {
+    using T = api::wire::Summary;
+    static constexpr auto table = std::tuple{
+        field("Containers", &T::containers),
+        field("Created", &T::created),
+        field("Id", &T::id),
+        field("Labels", &T::labels, NullWhenEmpty),
+        field("ParentId", &T::parent_id),
+        field("RepoDigests", &T::repo_digests),
+        field("RepoTags", &T::repo_tags),
+        field("SharedSize", &T::shared_size),
+        field("Size", &T::size),
+        field("VirtualSize", &T::virtual_size, OmitEmpty)};
+};
+
+template <>
+struct Fields<api::wire::RootFs> {
+    using T = api::wire::RootFs;
+    static constexpr auto table =
+        std::tuple{field("Type", &T::type, OmitEmpty), field("Layers", &T::layers, OmitEmpty)};
+};
+
+template <>
+struct Fields<api::wire::GraphDriver> {
+    using T = api::wire::GraphDriver;
+    static constexpr auto table = std::tuple{field("Data", &T::data), field("Name", &T::name)};
+};
+
+template <>
+struct Fields<api::wire::Metadata> {
+    using T = api::wire::Metadata;
+    static constexpr auto table = std::tuple{field("LastTagTime", &T::last_tag_time)};
+};
+
+template <>
+struct Fields<api::wire::Inspect> {
+    using T = api::wire::Inspect;
+    static constexpr auto table = std::tuple{
+        field("Id", &T::id),
+        field("RepoTags", &T::repo_tags),
+        field("RepoDigests", &T::repo_digests),
+        field("Parent", &T::parent),
+        field("Comment", &T::comment),
+        field("Created", &T::created, OmitEmpty),
+        field("DockerVersion", &T::docker_version),
+        field("Author", &T::author),
+        field("Config", &T::config),
+        field("Architecture", &T::architecture),
+        field("Variant", &T::variant, OmitEmpty),
+        field("Os", &T::os),
+        field("OsVersion", &T::os_version, OmitEmpty),
+        field("Size", &T::size),
+        field("VirtualSize", &T::virtual_size, OmitEmpty),
+        field("GraphDriver", &T::graph_driver),
+        field("RootFS", &T::root_fs),
+        field("Metadata", &T::metadata)};
+};
+
+} // namespace berth::json
+
+namespace berth::api::wire {
+
+namespace {
+
+// From 1.50 on only what an OCI image may say; before, a container's whole configuration.
+json::Value encode_config(const json::Value& stored, ApiVersion version) {
+    if (version >= ApiVersion{1, 50}) {
+        auto config = json::decode<oci::ContainerDefaults>(stored);
+        return config.ok() ? json::encode(*config) : json::Value(json::Object{});
+    }
+    auto config = json::decode<engine::ContainerConfig>(stored);
+    return json::encode(config.ok() ? *config : engine::ContainerConfig());
+}
+
+} // namespace
+
+json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version) {
+    Summary wire{
+        .containers = image.containers,
+        .created = image.created.seconds(),
+        .id = image.id,
+        .labels = image.labels,
+        .parent_id = image.parent_id,
+        .repo_digests = image.repo_digests,
+        .repo_tags = image.repo_tags,
+        .shared_size = -1,
+        .size = image.size,
+        .virtual_size = {},
+    };
+    if (version < ApiVersion{1, 43} && wire.repo_tags.empty() && wire.repo_digests.empty()) {
+        wire.repo_tags = {"<none>:<none>"};
+        wire.repo_digests = {"<none>@<none>"};
+    }
+    if (version < ApiVersion{1, 44}) {
+        wire.virtual_size = image.size;
+    }
+    return json::encode(wire);
+}
+
+json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion version) {
+    Inspect wire{
+        .id = image.id,
+        .repo_tags = image.repo_tags,
+        .repo_digests = image.repo_digests,
+        .parent = image.parent,
+        .comment = image.comment,
+        .created = image.created,
+        .docker_version = {},
+        .author = image.author,
+        .config = encode_config(image.config, version),
+        .architecture = image.architecture,
+        .variant = image.variant,
+        .os = image.os,
+        .os_version = image.os_version,
+        .size = image.size,
+        .virtual_size = {},
+        .graph_driver = {.data = nullptr, .name = image.driver},
+        .root_fs = {.type = "layers", .layers = image.layers},
+        .metadata = {.last_tag_time = image.last_tag_time},
+    };
+    if (version < ApiVersion{1, 44}) {
+        wire.virtual_size = image.size;
+    }
+    return json::encode(wire);
+}
+
+} // namespace berth::api::wire

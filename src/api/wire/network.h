@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// Networks as the API reads and writes them.
+#pragma once
+
+#include "api/api_version.h"
+#include "codec/json.h"
+#include "engine/container_config_json.h"
+#include "engine/networks.h"
+
+#include <string>
+
+namespace berth::api::wire {
+
+struct IpamBody {
+    std::string driver;
+    std::vector<engine::IpamPool> config;
+};
+
+struct NetworkCreateBody {
+    engine::NetworkCreate request;
+    IpamBody ipam;
+};
+
+struct ConnectBody {
+    std::string container;
+    engine::EndpointSettings endpoint_config;
+};
+
+struct DisconnectBody {
+    std::string container;
+    bool force = false;
+};
+
+json::Value encode_network(const engine::NetworkInspect& network, ApiVersion version);
+
+} // namespace berth::api::wire
+
+namespace berth::json {
+
+template <>
+struct Fields<engine::IpamPool> {
+    using T = engine::IpamPool;
+    static constexpr auto table = std::tuple{
+        field("Subnet", &T::subnet, OmitEmpty),
+        field("IPRange", &T::ip_range, OmitEmpty),
+        field("Gateway", &T::gateway, OmitEmpty),
+        field("AuxiliaryAddresses", &T::aux_addresses, OmitEmpty)};
+};
+
+template <>
+struct Fields<engine::NetworkEndpoint> {
+    using T = engine::NetworkEndpoint;
+    static constexpr auto table = std::tuple{
+        field("Name", &T::name),
+        field("EndpointID", &T::endpoint_id),
+        field("MacAddress", &T::mac_address),
+        field("IPv4Address", &T::ipv4_address),
+        field("IPv6Address", &T::ipv6_address)};
+};
+
+template <>
+struct Fields<engine::NetworkCreate> {
+    using T = engine::NetworkCreate;
+    static constexpr auto table = std::tuple{
+        field("Name", &T::name),
+        field("Driver", &T::driver),
+        field("Internal", &T::internal),
+        field("Attachable", &T::attachable),
+        field("EnableIPv6", &T::enable_ipv6),
+        field("Options", &T::options),
+        field("Labels", &T::labels)};
+};
+
+template <>
+struct Fields<api::wire::IpamBody> {
+    using T = api::wire::IpamBody;
+    static constexpr auto table =
+        std::tuple{field("Driver", &T::driver), field("Config", &T::config)};
+};
+
+template <>
+struct Fields<api::wire::NetworkCreateBody> {
+    using T = api::wire::NetworkCreateBody;
+    static constexpr auto table = std::tuple{embedded(&T::request), field("IPAM", &T::ipam)};
+};
+
+template <>
+struct Fields<api::wire::ConnectBody> {
+    using T = api::wire::ConnectBody;
+    static constexpr auto table =
+        std::tuple{field("Container", &T::container), field("EndpointConfig", &T::endpoint_config)};
+};
+
+template <>
+struct Fields<api::wire::DisconnectBody> {
+    using T = api::wire::DisconnectBody;
+    static constexpr auto table =
+        std::tuple{field("Container", &T::container), field("Force", &T::force)};
+};
+
+} // namespace berth::json
