@@ -6,6 +6,8 @@
 #include "base/strings.h"
 #include "engine/resource_check.h"
 #include "engine/signals.h"
+#include "kernel/cgroup.h"
+#include "runtime/defaults.h"
 
 #include <algorithm>
 
@@ -186,6 +188,16 @@ Result<void> check_log_config(LogConfig& log, const DaemonConfig& daemon) {
     return ok();
 }
 
+// Docker's default: a namespace of its own where only cgroup v2 is.
+std::string default_cgroup_namespace(const DaemonConfig& daemon) {
+    if (!daemon.default_cgroupns_mode.empty()) {
+        return daemon.default_cgroupns_mode;
+    }
+    auto layout = kernel::cgroup_layout();
+    const bool only_v2 = layout.ok() && (*layout)->mode == kernel::CgroupMode::Version2;
+    return only_v2 ? "private" : "host";
+}
+
 void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& daemon) {
     if (host.network_mode.empty() || host.network_mode == "default") {
         const bool is_off = config.network_disabled || daemon.bridge == "none";
@@ -196,6 +208,15 @@ void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& dae
     }
     if (host.ipc_mode.empty()) {
         host.ipc_mode = daemon.default_ipc_mode;
+    }
+    if (host.cgroupns_mode.empty()) {
+        host.cgroupns_mode = default_cgroup_namespace(daemon);
+    }
+    if (!host.privileged && !host.masked_paths) {
+        host.masked_paths = runtime::default_masked_paths();
+    }
+    if (!host.privileged && !host.readonly_paths) {
+        host.readonly_paths = runtime::default_readonly_paths();
     }
     if (host.shm_size == 0) {
         host.shm_size = daemon.default_shm_size;
@@ -294,6 +315,8 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     TRY(check_network_conflicts(config, host));
     TRY(refuse_unsupported(host));
     TRY(parse_security_options(host.security_opt, daemon));
+    TRY(runtime::adjust_capabilities(
+        runtime::default_capabilities(), host.cap_add, host.cap_drop, host.privileged));
     TRY(check_log_config(host.log_config, daemon));
     for (const auto& [name, value] : host.annotations) {
         if (name.empty()) {

@@ -269,8 +269,8 @@ Result<DistributionInspect> Images::inspect_distribution(
         return result;
     }
     const auto source = TRY(client.open_blob(stop, std::get<oci::Manifest>(document).config));
-    const auto config =
-        TRY(oci::ImageConfig::parse(TRY(read_to_end(*source, oci::ManifestLimits::bytes))));
+    const std::string bytes = TRY(read_to_end(*source, oci::ManifestLimits::bytes));
+    const auto config = TRY(oci::ImageConfig::parse(bytes));
     result.platforms.push_back(config.platform);
     return result;
 }

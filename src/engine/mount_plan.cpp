@@ -299,10 +299,12 @@ Result<std::vector<PlannedMount>> plan_mounts(
     const ContainerConfig& config, const HostConfig& host_config, const MountsOf& mounts_of) {
     Planner planner;
     for (const std::string& spec : host_config.binds) {
-        TRY(planner.add(TRY(parse_bind(spec))));
+        PlannedMount mount = TRY(parse_bind(spec));
+        TRY(planner.add(std::move(mount)));
     }
     for (const Mount& asked : host_config.mounts) {
-        TRY(planner.add(TRY(parse_mount(asked))));
+        PlannedMount mount = TRY(parse_mount(asked));
+        TRY(planner.add(std::move(mount)));
     }
     for (const auto& [destination, options] : host_config.tmpfs) {
         TRY(check_destination(

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+// What is done to containers that are there: stop, kill, pause, rename, update, remove. Waits for
+// exits here block the caller, within the timeouts that the calls name.
+#pragma once
+
+#include "engine/container_runner.h"
+#include "engine/core.h"
+
+#include <chrono>
+#include <optional>
+
+namespace berth::engine {
+
+class ContainerControl {
+  public:
+    ContainerControl(Core& core, ContainerRunner& runner, ExecTable& execs)
+        : core_(core)
+        , runner_(runner)
+        , execs_(execs) {}
+
+    Result<void> stop(
+        const ContainerPtr& container,
+        std::optional<std::int64_t> timeout,
+        const std::string& signal);
+    Result<void> restart(
+        const ContainerPtr& container,
+        std::optional<std::int64_t> timeout,
+        const std::string& signal);
+    Result<void> kill(const ContainerPtr& container, const std::string& signal);
+    Result<void> pause(const ContainerPtr& container);
+    Result<void> unpause(const ContainerPtr& container);
+    Result<void> rename(const ContainerPtr& container, const std::string& new_name);
+    Result<void> remove(const ContainerPtr& container, const RemoveOptions& options);
+    Result<void> resize(const ContainerPtr& container, std::uint32_t height, std::uint32_t width);
+    Result<void> update(const ContainerPtr& container, const UpdateRequest& request);
+
+    // For a daemon that ends: restart policies stay in force.
+    Result<void> stop_for_shutdown(const ContainerPtr& container, std::chrono::seconds limit);
+
+    Subscription
+    on_exit(const ContainerPtr& container, WaitCondition condition, ExitCallback callback);
+
+  private:
+    Result<std::shared_ptr<monitor::MonitorClient>> running_monitor(LiveContainer& container);
+    Result<void> signal(LiveContainer& container, int number);
+    // False when the time is over; nullopt waits for ever.
+    bool
+    wait_for_exit(const ContainerPtr& container, std::optional<std::chrono::milliseconds> timeout);
+    Result<void> end(const ContainerPtr& container, int first_signal, std::int64_t seconds);
+    Result<void> kill_and_wait(const ContainerPtr& container);
+    Result<void> begin_remove(const ContainerPtr& container, bool force);
+    void delete_behind(const ContainerDefinition& definition);
+
+    Core& core_;
+    ContainerRunner& runner_;
+    ExecTable& execs_;
+};
+
+} // namespace berth::engine

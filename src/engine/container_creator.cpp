@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+// Steps of a creation; each has its undo until the row is committed.
+#include "engine/container_creator.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/rollback.h"
+#include "engine/config_check.h"
+#include "engine/config_merge.h"
+#include "engine/container_files.h"
+#include "engine/names.h"
+
+#include <algorithm>
+
+#include <sys/utsname.h>
+
+namespace berth::engine {
+namespace {
+
+constexpr std::size_t hostname_length = 12;
+constexpr unsigned generated_name_attempts = 16;
+
+void set_hostname(ContainerConfig& config, const HostConfig& host_config, const std::string& id) {
+    if (!config.hostname.empty() || !container_of_mode(host_config.network_mode).empty()) {
+        return;
+    }
+    if (is_host_mode(host_config.network_mode) || is_host_mode(host_config.uts_mode)) {
+        utsname host{};
+        uname(&host);
+        config.hostname = host.nodename;
+        return;
+    }
+    config.hostname = id.substr(0, hostname_length);
+}
+
+} // namespace
+
+Result<CreateResult> ContainerCreator::create(CreateRequest request) {
+    if (!request.name.empty() && request.name.starts_with('/')) {
+        request.name.erase(0, 1);
+    }
+    if (!request.name.empty() && !is_valid_container_name(request.name)) {
+        return invalid_argument(
+            "Invalid container name (" + request.name + "), only " +
+            std::string(container_name_rule) + " are allowed");
+    }
+    const ImageForContainer image =
+        TRY(core_.images->for_container(request.config.image, request.platform));
+    merge_image_config(request.config, image.config);
+    TRY(check_command(request.config));
+    CreateResult result;
+    result.warnings = TRY(check_and_complete(request.config, request.host_config, core_.config()));
+    TRY(check_runtime(request.host_config));
+    TRY(check_networks(request));
+    TRY(ContainerNetwork::port_requests(request.config, request.host_config, core_.config().ip));
+
+    auto definition = std::make_shared<ContainerDefinition>();
+    definition->id = random_hex(32);
+    definition->created = Timestamp::now();
+    definition->image_id = image.id;
+    definition->chain_id = image.chain_id;
+    set_hostname(request.config, request.host_config, definition->id);
+    CommandLine line = command_line(request.config);
+    definition->path = std::move(line.path);
+    definition->arguments = std::move(line.arguments);
+    const MountsOf mounts_of =
+        [this](const std::string& name) -> Result<std::vector<PlannedMount>> {
+        ContainerPtr other = TRY(core_.index.find(name));
+        return view_of(*other).definition->mounts;
+    };
+    std::vector<PlannedMount> mounts =
+        TRY(plan_mounts(request.config, request.host_config, mounts_of));
+    definition->config = std::move(request.config);
+    definition->host_config = std::move(request.host_config);
+    definition->networking = std::move(request.networking_config);
+
+    Rollback rollback;
+    definition->name = TRY(reserve_name(request.name, definition->id));
+    rollback.push([&] { core_.index.release_name(definition->name); });
+    rollback.push([&] {
+        for (const PlannedMount& mount : definition->mounts) {
+            core_.volumes->release(mount.point.name, definition->id);
+            if (mount.anonymous) {
+                auto removed = core_.volumes->remove(mount.point.name, true);
+                if (!removed.ok()) {
+                    log::warn("volume not removed, ignoring", {{"volume", mount.point.name}});
+                }
+            }
+        }
+    });
+    definition->mounts = TRY(make_volumes(std::move(mounts), definition->id));
+    oci::Digest chain;
+    if (!definition->chain_id.empty()) {
+        chain = TRY(oci::Digest::parse(definition->chain_id));
+    }
+    TRY(core_.store->layers().prepare(definition->id, chain));
+    rollback.push([&] {
+        auto removed = core_.store->layers().remove_writable(definition->id);
+        if (!removed.ok()) {
+            log::warn("writable layer not removed, ignoring", {{"id", definition->id}});
+        }
+    });
+    TRY(make_directories(core_.directory(definition->id), 0700));
+    rollback.push([&] {
+        auto removed = remove_tree(core_.directory(definition->id));
+        if (!removed.ok()) {
+            log::warn("directory not removed, ignoring", {{"id", definition->id}});
+        }
+    });
+    TRY(fill_volumes(*definition));
+    ContainerLife life;
+    TRY(core_.table->insert(*definition, life));
+    core_.index.add(std::make_shared<LiveContainer>(
+        ContainerRecord{.definition = definition, .life = std::move(life)}));
+    rollback.commit();
+    core_.publish(*definition, "create");
+    result.id = definition->id;
+    return result;
+}
+
+Result<void> ContainerCreator::check_runtime(const HostConfig& host_config) const {
+    const std::string& runtime = host_config.runtime;
+    if (runtime == "runc" || runtime == "berth" || runtime == "io.containerd.runc.v2") {
+        return ok();
+    }
+    if (core_.config().runtimes.contains(runtime)) {
+        return not_implemented(
+            "the runtime \"" + runtime +
+            "\" is configured, but only the built-in one is "
+            "implemented by this engine");
+    }
+    return invalid_argument("unknown or invalid runtime name: " + runtime);
+}
+
+Result<void> ContainerCreator::check_networks(const CreateRequest& request) const {
+    const std::string& mode = request.host_config.network_mode;
+    if (const std::string other = container_of_mode(mode); !other.empty()) {
+        TRY(core_.index.find(other));
+        return ok();
+    }
+    TRY(core_.network->find(mode));
+    for (const auto& [name, settings] : request.networking_config.endpoints_config) {
+        if (name != mode && name != "default" && name != core_.network->find(mode).value()->id) {
+            return not_implemented(
+                "NetworkingConfig: more than one network is not implemented by this engine");
+        }
+    }
+    return ok();
+}
+
+Result<std::string>
+ContainerCreator::reserve_name(const std::string& wanted, const std::string& id) {
+    if (!wanted.empty()) {
+        TRY(core_.index.reserve_name(wanted, id));
+        return wanted;
+    }
+    for (unsigned attempt = 0; attempt < generated_name_attempts; ++attempt) {
+        std::string name = generate_container_name(attempt);
+        if (core_.index.reserve_name(name, id).ok()) {
+            return name;
+        }
+    }
+    std::string name = id.substr(0, hostname_length);
+    TRY(core_.index.reserve_name(name, id));
+    return name;
+}
+
+Result<std::vector<PlannedMount>>
+ContainerCreator::make_volumes(std::vector<PlannedMount> mounts, const std::string& id) {
+    for (PlannedMount& mount : mounts) {
+        if (mount.point.type != "volume") {
+            continue;
+        }
+        const VolumeInfo info = TRY(core_.volumes->create(
+            {.name = mount.point.name,
+             .driver = mount.volume_driver,
+             .options = mount.volume_options,
+             .labels = mount.volume_labels}));
+        mount.point.name = info.name;
+        mount.point.source = info.mountpoint;
+        core_.volumes->hold(info.name, id);
+    }
+    return mounts;
+}
+
+Result<void> ContainerCreator::fill_volumes(const ContainerDefinition& definition) {
+    const bool wanted = std::ranges::any_of(definition.mounts, [](const PlannedMount& mount) {
+        return mount.point.type == "volume" && mount.copy_up;
+    });
+    if (!wanted) {
+        return ok();
+    }
+    const std::string root = TRY(core_.store->layers().mount(definition.id));
+    Result<void> copied;
+    for (const PlannedMount& mount : definition.mounts) {
+        if (copied.ok() && mount.point.type == "volume" && mount.copy_up) {
+            copied = copy_up(root, mount.point.destination, mount.point.source);
+        }
+    }
+    TRY(core_.store->layers().unmount(definition.id));
+    return copied;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// Creation of containers: everything is checked first, then volumes, the writable layer and the row
+// are made, in this order. What a crash leaves without a row is swept at the next start.
+#pragma once
+
+#include "engine/core.h"
+
+namespace berth::engine {
+
+class ContainerCreator {
+  public:
+    explicit ContainerCreator(Core& core)
+        : core_(core) {}
+
+    Result<CreateResult> create(CreateRequest request);
+
+  private:
+    Result<void> check_runtime(const HostConfig& host_config) const;
+    Result<void> check_networks(const CreateRequest& request) const;
+    Result<std::string> reserve_name(const std::string& wanted, const std::string& id);
+    Result<std::vector<PlannedMount>>
+    make_volumes(std::vector<PlannedMount> mounts, const std::string& id);
+    Result<void> fill_volumes(const ContainerDefinition& definition);
+
+    Core& core_;
+};
+
+} // namespace berth::engine

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+// The three files that Docker manages inside of a container, and mount sources on the host.
+#include "engine/container_files.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/config_check.h"
+#include "engine/core.h"
+#include "network/hosts_file.h"
+#include "network/resolv_conf.h"
+
+#include <cerrno>
+
+#include <sys/mount.h>
+
+namespace berth::engine {
+namespace {
+
+Result<std::string> hosts_text(const ContainerFilesInput& input) {
+    const HostConfig& host_config = input.definition.host_config;
+    network::HostsOptions options;
+    options.hostname = input.definition.config.hostname;
+    options.domainname = input.definition.config.domainname;
+    options.extra_hosts = host_config.extra_hosts;
+    for (const EndpointState& endpoint : input.endpoints) {
+        options.addresses.push_back(TRY(kernel::IpAddress::parse(endpoint.ip)));
+    }
+    if (!input.host_gateway.empty()) {
+        options.host_gateway = TRY(kernel::IpAddress::parse(input.host_gateway));
+    }
+    std::string text = TRY(network::hosts_file(options));
+    if (is_host_mode(host_config.network_mode)) {
+        // With the host's network come the host's names; only the extra ones are added.
+        std::string host_text = TRY(read_file("/etc/hosts"));
+        for (const std::string& extra : host_config.extra_hosts) {
+            const auto separator = extra.find_first_of(":=");
+            const std::string name = extra.substr(0, separator);
+            std::string address = extra.substr(separator + 1);
+            if (address == "host-gateway") {
+                address = input.host_gateway;
+            }
+            host_text += address + "\t" + name + "\n";
+        }
+        return host_text;
+    }
+    return text;
+}
+
+Result<std::string> resolv_text(const ContainerFilesInput& input) {
+    const HostConfig& host_config = input.definition.host_config;
+    const DaemonConfig& daemon = input.daemon;
+    const auto choose = [](const std::vector<std::string>& own,
+                           const std::vector<std::string>& general) {
+        return own.empty() ? general : own;
+    };
+    const network::DnsOptions options{
+        .nameservers = choose(host_config.dns, daemon.dns),
+        .search = choose(host_config.dns_search, daemon.dns_search),
+        .options = choose(host_config.dns_options, daemon.dns_options)};
+    const bool is_plain =
+        options.nameservers.empty() && options.search.empty() && options.options.empty();
+    if (is_host_mode(host_config.network_mode) && is_plain) {
+        // A container in the host's network reaches the host's own resolver, stub or not.
+        auto text = read_file("/etc/resolv.conf");
+        return text.ok() ? std::move(text).value() : std::string();
+    }
+    const std::string host_text = TRY(network::read_host_resolv_conf());
+    return network::container_resolv_conf(host_text, options);
+}
+
+} // namespace
+
+Result<void> write_container_files(const ContainerFilesInput& input) {
+    const std::string hosts = TRY(hosts_text(input));
+    const std::string resolv = TRY(resolv_text(input));
+    const std::string hostname = input.definition.config.hostname + "\n";
+    TRY(replace_file(input.directory + "/hosts", hosts, 0644, Sync::No));
+    TRY(replace_file(input.directory + "/resolv.conf", resolv, 0644, Sync::No));
+    return replace_file(input.directory + "/hostname", hostname, 0644, Sync::No);
+}
+
+Result<void> make_bind_sources(const ContainerDefinition& definition) {
+    for (const PlannedMount& mount : definition.mounts) {
+        if (mount.point.type != "bind" || exists(mount.point.source)) {
+            continue;
+        }
+        if (!mount.create_source) {
+            return invalid_argument(
+                "invalid mount config for type \"bind\": bind source path does not exist: " +
+                mount.point.source);
+        }
+        auto made = make_directories(mount.point.source, 0755);
+        if (!made.ok()) {
+            return std::move(made).error().with_context(
+                "error while creating mount source path '" + mount.point.source + "'");
+        }
+    }
+    return ok();
+}
+
+std::string shared_memory_path(const Core& core, const std::string& id) {
+    return core.directory(id) + "/shm";
+}
+
+Result<std::string> mount_shared_memory(const Core& core, const ContainerDefinition& definition) {
+    const std::string path = shared_memory_path(core, definition.id);
+    TRY(make_directories(path, 0700));
+    const std::string options = "mode=1777,size=" + std::to_string(definition.host_config.shm_size);
+    // SAFETY: the path lies below the engine's own directory, which only root can enter.
+    if (mount("shm", path.c_str(), "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV, options.c_str()) !=
+        0) {
+        return errno_error("mounting " + path);
+    }
+    return path;
+}
+
+void unmount_shared_memory(const Core& core, const std::string& id) {
+    const std::string path = shared_memory_path(core, id);
+    if (umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) != 0 && errno != EINVAL &&
+        errno != ENOENT) {
+        log::warn("shared memory not unmounted, ignoring", {{"path", path}});
+    }
+}
+
+} // namespace berth::engine

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a container needs on the host beside its root file system: hosts, hostname, resolv.conf,
+// sources of binds, shared memory, and the first content of volumes.
+#pragma once
+
+#include "base/result.h"
+#include "engine/container_record.h"
+#include "engine/daemon_config.h"
+
+#include <string>
+#include <vector>
+
+namespace berth::engine {
+
+struct Core;
+
+struct ContainerFilesInput {
+    const ContainerDefinition& definition;
+    const DaemonConfig& daemon;
+    std::string directory;
+    const std::vector<EndpointState>& endpoints;
+    std::string host_gateway; // empty: none
+};
+
+// Anew at every start: addresses and the host's resolvers change.
+Result<void> write_container_files(const ContainerFilesInput& input);
+
+// Directories for -v /missing:/x, as Docker makes them. NotFound-like InvalidArgument for a missing
+// source of --mount.
+Result<void> make_bind_sources(const ContainerDefinition& definition);
+
+// /dev/shm of a container with a shareable ipc namespace: a tmpfs on the host that others may bind.
+std::string shared_memory_path(const Core& core, const std::string& id);
+Result<std::string> mount_shared_memory(const Core& core, const ContainerDefinition& definition);
+void unmount_shared_memory(const Core& core, const std::string& id);
+
+// Copies what the image has at `destination` into an empty volume, with owner and mode of the
+// directory itself. Nothing to do when the volume has content or the image nothing.
+Result<void> copy_up(
+    const std::string& root_path, const std::string& destination, const std::string& volume_path);
+
+} // namespace berth::engine

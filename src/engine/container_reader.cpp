@@ -1,0 +1,268 @@
+// SPDX-License-Identifier: Apache-2.0
+// Inspect and list, after moby's daemon/inspect.go, list.go and container/state.go.
+#include "engine/container_reader.h"
+
+#include "base/log.h"
+#include "base/strings.h"
+#include "engine/config_check.h"
+#include "engine/container_filter.h"
+
+#include <algorithm>
+
+namespace berth::engine {
+namespace {
+
+// moby quotes what has a space in it.
+std::string command_text(const ContainerDefinition& definition) {
+    std::string text = definition.path;
+    for (const std::string& argument : definition.arguments) {
+        text += ' ';
+        text += argument.find(' ') == std::string::npos ? argument : "'" + argument + "'";
+    }
+    return text;
+}
+
+std::vector<MountPoint> mount_points(const ContainerDefinition& definition) {
+    std::vector<MountPoint> points;
+    for (const PlannedMount& mount : definition.mounts) {
+        points.push_back(mount.point);
+    }
+    return points;
+}
+
+std::vector<PortSummary> port_summaries(const ContainerView& view) {
+    std::vector<PortSummary> ports;
+    for (const EndpointState& endpoint : view.life.endpoints) {
+        for (const PublishedPort& port : endpoint.ports) {
+            ports.push_back({port.host_ip, port.container_port, port.host_port, port.protocol});
+        }
+    }
+    if (!view.life.state.is_running()) {
+        return ports;
+    }
+    for (const auto& [text, nothing] : view.definition->config.exposed_ports) {
+        auto parts = cut(text, "/");
+        const std::string type(parts ? parts->after : "tcp");
+        const std::uint16_t number =
+            parse_number<std::uint16_t>(parts ? parts->before : std::string_view(text)).value_or(0);
+        const bool is_published = std::ranges::any_of(ports, [&](const PortSummary& port) {
+            return port.private_port == number && port.type == type;
+        });
+        if (!is_published) {
+            ports.push_back({"", number, 0, type});
+        }
+    }
+    return ports;
+}
+
+} // namespace
+
+// github.com/docker/go-units, HumanDuration
+std::string human_duration(std::int64_t seconds) {
+    const std::int64_t minutes = seconds / 60;
+    const std::int64_t hours = (seconds + 1800) / 3600;
+    if (seconds < 1) {
+        return "Less than a second";
+    }
+    if (seconds == 1) {
+        return "1 second";
+    }
+    if (seconds < 60) {
+        return std::to_string(seconds) + " seconds";
+    }
+    if (minutes == 1) {
+        return "About a minute";
+    }
+    if (minutes < 60) {
+        return std::to_string(minutes) + " minutes";
+    }
+    if (hours == 1) {
+        return "About an hour";
+    }
+    if (hours < 48) {
+        return std::to_string(hours) + " hours";
+    }
+    if (hours < 24 * 7 * 2) {
+        return std::to_string(hours / 24) + " days";
+    }
+    if (hours < 24 * 30 * 2) {
+        return std::to_string(hours / 24 / 7) + " weeks";
+    }
+    if (hours < 24 * 365 * 2) {
+        return std::to_string(hours / 24 / 30) + " months";
+    }
+    return std::to_string(hours / 24 / 365) + " years";
+}
+
+std::string status_text(const ContainerState& state, Timestamp now) {
+    const auto since = [now](Timestamp time) {
+        return human_duration((now.nanoseconds - time.nanoseconds) / 1'000'000'000);
+    };
+    const std::string code = "(" + std::to_string(state.exit_code) + ")";
+    switch (state.status) {
+    case ContainerStatus::Created:
+        return "Created";
+    case ContainerStatus::Running: {
+        std::string text = "Up " + since(state.started_at);
+        if (state.health && state.health->status != "none") {
+            text += state.health->status == "starting" ? " (health: starting)"
+                                                       : " (" + state.health->status + ")";
+        }
+        return text;
+    }
+    case ContainerStatus::Paused:
+        return "Up " + since(state.started_at) + " (Paused)";
+    case ContainerStatus::Restarting:
+        return "Restarting " + code + " " + since(state.finished_at) + " ago";
+    case ContainerStatus::Removing:
+        return "Removal In Progress";
+    case ContainerStatus::Exited:
+        return "Exited " + code + " " + since(state.finished_at) + " ago";
+    case ContainerStatus::Dead:
+        return "Dead";
+    }
+    return {};
+}
+
+NetworkSettings ContainerReader::network_settings(const ContainerView& view) const {
+    NetworkSettings settings;
+    const ContainerDefinition& definition = *view.definition;
+    const std::string& mode = definition.host_config.network_mode;
+    if (!container_of_mode(mode).empty()) {
+        return settings;
+    }
+    EndpointSettings shown;
+    for (const auto& [name, asked] : definition.networking.endpoints_config) {
+        shown = asked;
+    }
+    if (auto network = core_.network->find(mode); network.ok()) {
+        shown.network_id = (*network)->id;
+    }
+    for (const EndpointState& endpoint : view.life.endpoints) {
+        shown.endpoint_id = endpoint.id;
+        shown.gateway = endpoint.gateway;
+        shown.ip_address = endpoint.ip;
+        shown.ip_prefix_len = endpoint.prefix_length;
+        shown.mac_address = endpoint.mac;
+    }
+    settings.networks.emplace(mode, std::move(shown));
+    if (!view.life.state.is_running()) {
+        return settings;
+    }
+    settings.sandbox_id = definition.id;
+    settings.sandbox_key = "/proc/" + std::to_string(view.life.state.pid) + "/ns/net";
+    for (const auto& [port, nothing] : definition.config.exposed_ports) {
+        settings.ports.try_emplace(port);
+    }
+    for (const EndpointState& endpoint : view.life.endpoints) {
+        for (const PublishedPort& port : endpoint.ports) {
+            settings.ports[std::to_string(port.container_port) + "/" + port.protocol].push_back(
+                {port.host_ip, std::to_string(port.host_port)});
+        }
+    }
+    return settings;
+}
+
+Result<void> ContainerReader::add_size(
+    const std::string& id,
+    std::optional<std::int64_t>& size_rw,
+    std::optional<std::int64_t>& size_root_fs) const {
+    store::LayerStore& layers = core_.store->layers();
+    const std::uint64_t written = TRY(layers.usage(id));
+    std::uint64_t below = 0;
+    const oci::Digest parent = TRY(layers.parent_of(id));
+    if (!parent.empty()) {
+        for (const store::LayerInfo& layer : TRY(layers.chain(parent))) {
+            below += layer.size;
+        }
+    }
+    size_rw = static_cast<std::int64_t>(written);
+    size_root_fs = static_cast<std::int64_t>(written + below);
+    return ok();
+}
+
+Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container, bool size) const {
+    const ContainerView view = view_of(*container);
+    const ContainerDefinition& definition = *view.definition;
+    ContainerInspect result;
+    result.id = definition.id;
+    result.created = definition.created;
+    result.path = definition.path;
+    result.args = definition.arguments;
+    result.state = view.life.state;
+    result.image_id = definition.image_id;
+    const std::string directory = core_.directory(definition.id);
+    result.resolv_conf_path = directory + "/resolv.conf";
+    result.hostname_path = directory + "/hostname";
+    result.hosts_path = directory + "/hosts";
+    if (definition.host_config.log_config.type != "none") {
+        result.log_path = core_.log_directory(definition.id);
+    }
+    result.name = "/" + definition.name;
+    result.restart_count = view.life.restart_count;
+    result.driver = core_.store->layers().driver_name();
+    result.exec_ids = view.exec_ids;
+    result.config = definition.config;
+    result.host_config = definition.host_config;
+    result.graph_driver.name = result.driver;
+    if (auto data = core_.store->layers().describe(definition.id); data.ok()) {
+        result.graph_driver.data.insert(data->begin(), data->end());
+    }
+    result.mounts = mount_points(definition);
+    result.network_settings = network_settings(view);
+    if (size) {
+        TRY(add_size(definition.id, result.size_rw, result.size_root_fs));
+    }
+    return result;
+}
+
+ContainerSummary ContainerReader::summarize(const ContainerView& view, bool size) const {
+    const ContainerDefinition& definition = *view.definition;
+    ContainerSummary summary;
+    summary.id = definition.id;
+    summary.name = "/" + definition.name;
+    summary.image = definition.config.image;
+    summary.image_id = definition.image_id;
+    summary.command = command_text(definition);
+    summary.created = definition.created;
+    summary.state = view.life.state;
+    summary.status = status_text(view.life.state, Timestamp::now());
+    summary.ports = port_summaries(view);
+    summary.labels = definition.config.labels;
+    summary.network_mode = definition.host_config.network_mode;
+    summary.annotations = definition.host_config.annotations;
+    summary.networks = network_settings(view).networks;
+    summary.mounts = mount_points(definition);
+    if (size) {
+        auto added = add_size(definition.id, summary.size_rw, summary.size_root_fs);
+        if (!added.ok()) {
+            log::debug("size unknown", {{"id", definition.id}});
+        }
+    }
+    return summary;
+}
+
+Result<std::vector<ContainerSummary>> ContainerReader::list(const ListOptions& options) const {
+    const ContainerFilter filter = TRY(ContainerFilter::create(core_, options));
+    std::vector<ContainerView> views;
+    for (const ContainerPtr& container : core_.index.all()) {
+        ContainerView view = view_of(*container);
+        if (filter.matches(view)) {
+            views.push_back(std::move(view));
+        }
+    }
+    std::ranges::sort(views, [](const ContainerView& a, const ContainerView& b) {
+        return a.definition->created > b.definition->created;
+    });
+    if (options.limit > 0 && views.size() > static_cast<std::size_t>(options.limit)) {
+        views.resize(static_cast<std::size_t>(options.limit));
+    }
+    std::vector<ContainerSummary> summaries;
+    summaries.reserve(views.size());
+    for (const ContainerView& view : views) {
+        summaries.push_back(summarize(view, options.size));
+    }
+    return summaries;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: Apache-2.0
+// Removal and update. The row goes first, then everybody is told, and the files go behind: what a
+// crash leaves without a row is swept at the next start.
+#include "base/log.h"
+#include "base/random.h"
+#include "engine/config_check.h"
+#include "engine/container_control.h"
+#include "engine/exec_table.h"
+#include "engine/resource_check.h"
+#include "engine/runtime_spec.h"
+
+#include <cstdio>
+
+namespace berth::engine {
+
+Result<void> ContainerControl::begin_remove(const ContainerPtr& container, bool force) {
+    std::string name;
+    bool is_running = false;
+    {
+        auto state = container->state.lock();
+        name = state->definition->name;
+        const ContainerStatus status = state->life.state.status;
+        if (state->removed) {
+            return not_found("No such container: " + container->id);
+        }
+        is_running = state->life.state.is_running();
+        if (is_running && !force) {
+            return conflict(
+                "cannot remove container \"/" + name + "\": container is " +
+                (status == ContainerStatus::Paused
+                     ? "paused and must be unpaused first"
+                     : "running: stop the container before removing or force remove"));
+        }
+        if (status == ContainerStatus::Restarting && !force) {
+            return conflict(
+                "cannot remove container \"/" + name +
+                "\": container is restarting: stop the container before removing or force remove");
+        }
+        state->life.stopped_by_user = true;
+    }
+    runner_.cancel_restart(*container);
+    if (is_running) {
+        auto killed = kill_and_wait(container);
+        if (!killed.ok()) {
+            return std::move(killed).error().with_context(
+                "cannot remove container \"/" + name + "\": could not kill container");
+        }
+    }
+    auto state = container->state.lock();
+    if (state->removed) {
+        return not_found("No such container: " + container->id);
+    }
+    state->life.state.status = ContainerStatus::Removing;
+    return ok();
+}
+
+Result<void> ContainerControl::remove(const ContainerPtr& container, const RemoveOptions& options) {
+    if (options.link) {
+        return not_implemented("legacy links are not implemented by this engine");
+    }
+    const std::unique_lock operation(container->operation, std::try_to_lock);
+    if (!operation.owns_lock() && !options.force) {
+        if (view_of(*container).life.state.status == ContainerStatus::Removing) {
+            return conflict("removal of container " + container->id + " is already in progress");
+        }
+    }
+    std::unique_lock<std::mutex> waited;
+    if (!operation.owns_lock()) {
+        waited = std::unique_lock(container->operation);
+    }
+    TRY(begin_remove(container, options.force));
+    const ContainerView view = view_of(*container);
+    const ContainerDefinition& definition = *view.definition;
+    auto erased = core_.table->remove(container->id);
+    if (!erased.ok()) {
+        container->state.lock()->life.state.status = ContainerStatus::Dead;
+        return std::move(erased).error().with_context(
+            "cannot remove container \"/" + definition.name + "\"");
+    }
+    core_.index.remove(container->id);
+    execs_.forget_container(container->id);
+    for (const PlannedMount& mount : definition.mounts) {
+        if (mount.point.type != "volume") {
+            continue;
+        }
+        core_.volumes->release(mount.point.name, container->id);
+        if (options.volumes && mount.anonymous) {
+            auto removed = core_.volumes->remove(mount.point.name, true);
+            if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict) {
+                log::warn("volume not removed, ignoring", {{"volume", mount.point.name}});
+            }
+        }
+    }
+    std::vector<ExitCallback> waiting;
+    std::vector<monitor::AttachRequest> parked;
+    {
+        auto state = container->state.lock();
+        state->removed = true;
+        waiting = take_waiters(*state, true);
+        parked = std::move(state->parked);
+    }
+    core_.publish(definition, "destroy");
+    for (const ExitCallback& callback : waiting) {
+        callback({.exit_code = view.life.state.exit_code, .error = {}});
+    }
+    core_.in_background([this, definition = view.definition] { delete_behind(*definition); });
+    return ok();
+}
+
+void ContainerControl::delete_behind(const ContainerDefinition& definition) {
+    const auto complain = [&definition](const Result<void>& done) {
+        if (!done.ok()) {
+            log::warn(
+                "files of a removed container stay until the next start, ignoring",
+                {{"id", definition.id}, {"error", done.error().message()}});
+        }
+    };
+    complain(core_.store->layers().remove_writable(definition.id));
+    complain(remove_tree(core_.directory(definition.id)));
+    complain(remove_tree(core_.run_directory(definition.id)));
+}
+
+Result<void> ContainerControl::update(const ContainerPtr& container, const UpdateRequest& request) {
+    const std::lock_guard operation(container->operation);
+    const ContainerView view = view_of(*container);
+    auto changed = std::make_shared<ContainerDefinition>(*view.definition);
+    HostConfig& host = changed->host_config;
+    const HostConfig& asked = request.resources;
+    if (request.restart_policy && !request.restart_policy->name.empty()) {
+        TRY(check_restart_policy(*request.restart_policy, host.auto_remove));
+        host.restart_policy = *request.restart_policy;
+    }
+    static constexpr std::int64_t HostConfig::*numbers[] = {
+        &HostConfig::cpu_shares,
+        &HostConfig::memory,
+        &HostConfig::memory_swap,
+        &HostConfig::memory_reservation,
+        &HostConfig::nano_cpus,
+        &HostConfig::cpu_period,
+        &HostConfig::cpu_quota};
+    bool resources_change = false;
+    for (auto member : numbers) {
+        if (asked.*member != 0) {
+            host.*member = asked.*member;
+            resources_change = true;
+        }
+    }
+    for (auto member : {&HostConfig::cpuset_cpus, &HostConfig::cpuset_mems}) {
+        if (!(asked.*member).empty()) {
+            host.*member = asked.*member;
+            resources_change = true;
+        }
+    }
+    if (asked.pids_limit) {
+        host.pids_limit = asked.pids_limit;
+        resources_change = true;
+    }
+    if (asked.blkio_weight != 0 || asked.cpu_realtime_period != 0 ||
+        asked.cpu_realtime_runtime != 0) {
+        return not_implemented("updating BlkioWeight and real-time limits is not implemented");
+    }
+    TRY(check_resources(host));
+    if (resources_change && view.life.state.is_running()) {
+        auto client = TRY(running_monitor(*container));
+        const std::string resources = TRY(linux_resources(host));
+        TRY(client->update(resources));
+    }
+    TRY(core_.table->update_definition(*changed));
+    container->state.lock()->definition = changed;
+    core_.publish(*changed, "update");
+    return ok();
+}
+
+} // namespace berth::engine

@@ -1,0 +1,389 @@
+// SPDX-License-Identifier: Apache-2.0
+// The start of a container, step by step; each step has its undo. A crash at any point leaves a
+// state that reconnect() understands: the row says "running" before the program runs, and a
+// monitor whose container was not started goes away with the engine.
+#include "engine/container_runner.h"
+
+#include "base/log.h"
+#include "base/rollback.h"
+#include "base/strings.h"
+#include "engine/config_check.h"
+#include "engine/container_files.h"
+#include "engine/exec_table.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+
+namespace berth::engine {
+namespace {
+
+io::LogOptions log_options(const Core& core, const ContainerDefinition& definition) {
+    io::LogOptions options{.directory = core.log_directory(definition.id)};
+    const StringMap& given = definition.host_config.log_config.config;
+    // Both were checked when the container was created.
+    if (auto size = given.find("max-size"); size != given.end()) {
+        options.max_file_size =
+            size->second == "-1"
+                ? 0
+                : static_cast<std::uint64_t>(parse_memory_size(size->second).value_or(0));
+    }
+    if (auto files = given.find("max-file"); files != given.end()) {
+        options.max_files = parse_number<std::uint32_t>(files->second).value_or(1);
+    }
+    return options;
+}
+
+// What moby's daemon/errors.go (translateContainerdStartErr) makes of the runtime's errors; the
+// command line tells 127 and 126 by the words.
+std::int64_t exit_code_of(const Error& error) {
+    switch (error.kind()) {
+    case ErrorKind::NotFound:
+        return 127;
+    case ErrorKind::Forbidden:
+        return 126;
+    case ErrorKind::InvalidArgument:
+    case ErrorKind::Unauthorized:
+    case ErrorKind::Conflict:
+    case ErrorKind::NotModified:
+    case ErrorKind::NotImplemented:
+    case ErrorKind::Unavailable:
+    case ErrorKind::ResourceExhausted:
+    case ErrorKind::Cancelled:
+    case ErrorKind::DeadlineExceeded:
+    case ErrorKind::DataLoss:
+    case ErrorKind::Internal:
+        return 128;
+    }
+    return 128;
+}
+
+Error runtime_error(Error error) {
+    const bool is_user_error =
+        error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::Forbidden;
+    Error named = std::move(error).with_context(
+        "failed to create task for container: failed to create shim task: OCI runtime create "
+        "failed: unable to start container process");
+    return is_user_error ? std::move(named).as(ErrorKind::InvalidArgument) : named;
+}
+
+Result<UniqueFd> open_namespace(std::int64_t pid, const char* name) {
+    return open_file("/proc/" + std::to_string(pid) + "/ns/" + name, O_RDONLY);
+}
+
+} // namespace
+
+struct ContainerRunner::Launched {
+    std::shared_ptr<const ContainerDefinition> definition;
+    std::uint64_t run = 0;
+    std::string root_path;
+    NetworkConnection network;
+    std::shared_ptr<monitor::MonitorClient> client;
+    std::string shm_path;
+    bool mounted = false;
+    std::int64_t exit_code = 128; // of a start that failed
+};
+
+Result<std::shared_ptr<const ContainerDefinition>>
+ContainerRunner::begin_start(LiveContainer& container) {
+    auto state = container.state.lock();
+    const ContainerStatus status = state->life.state.status;
+    if (state->removed) {
+        return not_found("No such container: " + container.id);
+    }
+    switch (status) {
+    case ContainerStatus::Running:
+        return Error(ErrorKind::NotModified, "container already started");
+    case ContainerStatus::Paused:
+        return conflict("cannot start a paused container, try unpause instead");
+    case ContainerStatus::Removing:
+    case ContainerStatus::Dead:
+        return conflict("container is marked for removal and cannot be started");
+    case ContainerStatus::Created:
+    case ContainerStatus::Restarting:
+    case ContainerStatus::Exited:
+        break;
+    }
+    state->transition = Transition::Starting;
+    ++state->run;
+    return state->definition;
+}
+
+Result<void> ContainerRunner::start(const ContainerPtr& container) {
+    const std::lock_guard operation(container->operation);
+    Launched launched;
+    launched.definition = TRY(begin_start(*container));
+    launched.run = container->state.lock()->run;
+    auto started = launch(container, launched);
+    if (!started.ok()) {
+        fail_start(*container, launched, started.error());
+        if (launched.definition->host_config.auto_remove) {
+            core_.in_background([this, container] { remove_(container); });
+        }
+        return started;
+    }
+    finish_start(container, launched);
+    return ok();
+}
+
+Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& launched) {
+    const ContainerDefinition& definition = *launched.definition;
+    SharedNamespaces shared = TRY(shared_namespaces(definition));
+    launched.root_path = TRY(core_.store->layers().mount(definition.id));
+    launched.mounted = true;
+    const std::string& mode = definition.host_config.network_mode;
+    if (!is_host_mode(mode) && !shared.network) {
+        launched.network = TRY(core_.network->connect(definition));
+    }
+    TRY(write_files(launched, shared));
+    launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
+    return run_program(*container, launched);
+}
+
+Result<SharedNamespaces> ContainerRunner::shared_namespaces(const ContainerDefinition& definition) {
+    SharedNamespaces shared;
+    const auto running =
+        [this](const std::string& text, const char* what) -> Result<ContainerView> {
+        ContainerPtr other = TRY(core_.index.find(text));
+        ContainerView view = view_of(*other);
+        if (!view.life.state.is_running()) {
+            return conflict(
+                std::string("cannot join ") + what + " of a non running container: " + text);
+        }
+        return view;
+    };
+    if (const std::string name = container_of_mode(definition.host_config.network_mode);
+        !name.empty()) {
+        const ContainerView other = TRY(running(name, "network"));
+        shared.network = TRY(open_namespace(other.life.state.pid, "net"));
+        shared.hostname = other.definition->config.hostname;
+        shared.files_directory = core_.directory(other.definition->id);
+    }
+    if (const std::string name = container_of_mode(definition.host_config.pid_mode);
+        !name.empty()) {
+        const ContainerView other = TRY(running(name, "PID"));
+        shared.pid = TRY(open_namespace(other.life.state.pid, "pid"));
+    }
+    if (const std::string name = container_of_mode(definition.host_config.ipc_mode);
+        !name.empty()) {
+        const ContainerView other = TRY(running(name, "IPC"));
+        if (other.definition->host_config.ipc_mode != "shareable") {
+            return conflict(
+                "can't join IPC of container " + name +
+                ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
+        }
+        shared.ipc = TRY(open_namespace(other.life.state.pid, "ipc"));
+        shared.shm_path = shared_memory_path(core_, other.definition->id);
+    }
+    return shared;
+}
+
+Result<void>
+ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& shared) {
+    const ContainerDefinition& definition = *launched.definition;
+    if (!shared.files_directory.empty()) {
+        return ok();
+    }
+    std::string gateway;
+    if (core_.network->bridge() != nullptr) {
+        gateway = core_.network->bridge()->gateway().to_string();
+    }
+    return write_container_files(
+        {.definition = definition,
+         .daemon = core_.config(),
+         .directory = core_.directory(definition.id),
+         .endpoints = launched.network.endpoints,
+         .host_gateway = gateway});
+}
+
+Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
+    const ContainerPtr& container, Launched& launched, SharedNamespaces shared) {
+    const ContainerDefinition& definition = *launched.definition;
+    const std::string& id = definition.id;
+    if (definition.host_config.ipc_mode == "shareable") {
+        launched.shm_path = TRY(mount_shared_memory(core_, definition));
+    }
+    TRY(make_bind_sources(definition));
+    SpecInput input{.definition = definition, .daemon = core_.config()};
+    input.root_path = launched.root_path;
+    input.hostname = shared.hostname.empty() ? definition.config.hostname : shared.hostname;
+    input.files_directory =
+        shared.files_directory.empty() ? core_.directory(id) : shared.files_directory;
+    input.init_program = core_.options.program_directory + "/berth-init";
+    input.shm_path = shared.shm_path.empty() ? launched.shm_path : shared.shm_path;
+
+    monitor::LaunchOptions options;
+    const auto inherit = [&options](UniqueFd fd) {
+        if (!fd) {
+            return std::string();
+        }
+        const int number = monitor::first_inherited_fd + static_cast<int>(options.fds.size());
+        options.fds.push_back({std::move(fd), number});
+        return "/proc/self/fd/" + std::to_string(number);
+    };
+    input.network_path =
+        inherit(shared.network ? std::move(shared.network) : std::move(launched.network.netns));
+    input.ipc_path = inherit(std::move(shared.ipc));
+    input.pid_path = inherit(std::move(shared.pid));
+    const std::string config = TRY(runtime_config(input));
+    TRY(make_directories(core_.bundle(id), 0700));
+    TRY(make_directories(core_.run_directory(id), 0700));
+    TRY(replace_file(core_.bundle(id) + "/config.json", config, 0600, Sync::No));
+
+    options.program = core_.options.program_directory + "/berth-monitor";
+    options.id = id;
+    options.bundle = core_.bundle(id);
+    options.runtime_root = core_.runtime_root();
+    options.socket_path = core_.socket_path(id);
+    options.exit_path = core_.exit_path(id);
+    if (definition.host_config.log_config.type != "none") {
+        options.log = log_options(core_, definition);
+    }
+    options.terminal = definition.config.tty;
+    options.open_stdin = definition.config.open_stdin;
+    options.stdin_once = definition.config.stdin_once;
+    return monitor::MonitorClient::launch(
+        core_.loop(), std::move(options), handlers(container, launched.run));
+}
+
+Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& launched) {
+    auto created = launched.client->wait_created();
+    if (!created.ok()) {
+        launched.exit_code = exit_code_of(created.error());
+        return runtime_error(std::move(created).error());
+    }
+    std::vector<monitor::AttachRequest> parked;
+    {
+        auto state = container.state.lock();
+        parked = std::move(state->parked);
+        state->parked.clear();
+    }
+    for (monitor::AttachRequest& request : parked) {
+        auto attached = launched.client->attach(request);
+        if (!attached.ok()) {
+            log::debug("parked client not attached", {{"error", attached.error().message()}});
+        }
+    }
+    // The row says "running" before the program runs: an engine that dies in between looks for the
+    // monitor, and finds it or the exit that it left.
+    ContainerLife life;
+    {
+        auto state = container.state.lock();
+        life = state->life;
+    }
+    life.state = ContainerState{
+        .status = ContainerStatus::Running,
+        .pid = *created,
+        .started_at = Timestamp::now(),
+        .finished_at = life.state.finished_at,
+        .health = HealthChecks::initial(launched.definition->config)};
+    life.stopped_by_user = false;
+    life.endpoints = launched.network.endpoints;
+    TRY(core_.table->update_life(container.id, life, store::Durability::Cache));
+    {
+        auto state = container.state.lock();
+        state->life = std::move(life);
+        state->life.state.status = ContainerStatus::Created;
+    }
+    auto started = launched.client->start();
+    if (!started.ok()) {
+        launched.exit_code = exit_code_of(started.error());
+        return runtime_error(std::move(started).error());
+    }
+    return ok();
+}
+
+void ContainerRunner::finish_start(const ContainerPtr& container, Launched& launched) {
+    std::optional<monitor::Exited> early;
+    {
+        auto state = container->state.lock();
+        state->life.state.status = ContainerStatus::Running;
+        state->transition = Transition::None;
+        state->monitor = launched.client;
+        state->mounted = true;
+        early = std::exchange(state->early_exit, std::nullopt);
+    }
+    core_.publish(*launched.definition, "start");
+    if (early) {
+        core_.in_background([this, container, run = launched.run, exit = std::move(*early)] {
+            handle_exit(container, run, exit);
+        });
+    } else {
+        health_.begin(container, launched.run);
+    }
+}
+
+void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, const Error& error) {
+    launched.client.reset();
+    core_.network->disconnect(launched.network.endpoints);
+    if (!launched.shm_path.empty()) {
+        unmount_shared_memory(core_, container.id);
+    }
+    if (launched.mounted) {
+        auto unmounted = core_.store->layers().unmount(container.id);
+        if (!unmounted.ok()) {
+            log::warn("root not unmounted, ignoring", {{"id", container.id}});
+        }
+    }
+    std::vector<monitor::AttachRequest> parked;
+    std::vector<ExitCallback> waiting;
+    {
+        auto state = container.state.lock();
+        state->transition = Transition::None;
+        state->early_exit.reset();
+        parked = std::move(state->parked);
+        state->parked.clear();
+        ContainerState& shown = state->life.state;
+        // A container that never ran stays "created", as Docker shows it.
+        shown.status =
+            shown.finished_at.is_zero() ? ContainerStatus::Created : ContainerStatus::Exited;
+        shown.pid = 0;
+        shown.exit_code = launched.exit_code;
+        shown.error = error.message();
+        shown.health.reset();
+        state->life.endpoints.clear();
+        waiting = take_waiters(*state, false);
+    }
+    core_.persist(container, store::Durability::Cache);
+    core_.publish(*launched.definition, "die", {{"exitCode", std::to_string(launched.exit_code)}});
+    for (const ExitCallback& callback : waiting) {
+        callback({.exit_code = launched.exit_code, .error = error.message()});
+    }
+}
+
+monitor::MonitorHandlers
+ContainerRunner::handlers(const ContainerPtr& container, std::uint64_t run) {
+    // Called in the loop's thread: everything but looking goes to the background.
+    const std::weak_ptr<LiveContainer> weak = container;
+    monitor::MonitorHandlers handlers;
+    handlers.on_exit = [this, weak, run](const monitor::Exited& exit) {
+        if (auto target = weak.lock()) {
+            core_.in_background([this, target, run, exit] {
+                if (exit.exec_id.empty()) {
+                    handle_exit(target, run, exit);
+                } else {
+                    execs_.handle_exit(target, exit);
+                }
+            });
+        }
+    };
+    handlers.on_detach = [this, weak](const std::string& exec_id) {
+        if (auto target = weak.lock()) {
+            const ContainerView view = view_of(*target);
+            StringMap extra;
+            if (!exec_id.empty()) {
+                extra.emplace("execID", exec_id);
+            }
+            core_.publish(
+                *view.definition, exec_id.empty() ? "detach" : "exec_detach", std::move(extra));
+        }
+    };
+    handlers.on_lost = [this, weak, run] {
+        if (auto target = weak.lock()) {
+            core_.in_background([this, target, run] { handle_lost(target, run); });
+        }
+    };
+    return handlers;
+}
+
+} // namespace berth::engine

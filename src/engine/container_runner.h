@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container's run: start, exit, restart by policy, and the way back to a monitor that outlived
+// an earlier engine. docs/flows/run.md tells the story.
+#pragma once
+
+#include "engine/core.h"
+#include "engine/health_checks.h"
+#include "engine/runtime_spec.h"
+
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace berth::engine {
+
+class ExecTable;
+
+class ContainerRunner {
+  public:
+    // `remove` takes an auto-removed container away once it has ended.
+    using Remove = std::function<void(const ContainerPtr&)>;
+
+    ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health)
+        : core_(core)
+        , execs_(execs)
+        , health_(health) {}
+
+    void set_remove(Remove remove) { remove_ = std::move(remove); }
+
+    // NotModified when it runs. InvalidArgument with the runtime's words when the program cannot be
+    // run; the container has exit code 127, 126 or 128 then.
+    Result<void> start(const ContainerPtr& container);
+
+    // For containers that the database says run: finds the monitor, or what became of it.
+    void reconnect(const ContainerPtr& container);
+
+    // Of a daemon that starts: containers whose restart policy wants them running.
+    void restart_after_boot(const ContainerPtr& container);
+
+    // A restart that waits for its time is called off. True when there was one.
+    bool cancel_restart(LiveContainer& container);
+
+  private:
+    struct Launched;
+
+    Result<std::shared_ptr<const ContainerDefinition>> begin_start(LiveContainer& container);
+    Result<void> launch(const ContainerPtr& container, Launched& launched);
+    Result<SharedNamespaces> shared_namespaces(const ContainerDefinition& definition);
+    Result<void> write_files(const Launched& launched, const SharedNamespaces& shared);
+    Result<std::shared_ptr<monitor::MonitorClient>>
+    spawn_monitor(const ContainerPtr& container, Launched& launched, SharedNamespaces shared);
+    Result<void> run_program(LiveContainer& container, Launched& launched);
+    void finish_start(const ContainerPtr& container, Launched& launched);
+    void fail_start(LiveContainer& container, Launched& launched, const Error& error);
+
+    monitor::MonitorHandlers handlers(const ContainerPtr& container, std::uint64_t run);
+    void handle_exit(const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit);
+    void handle_lost(const ContainerPtr& container, std::uint64_t run);
+    void finish_absent(const ContainerPtr& container, std::uint64_t run);
+    void end_run(
+        const ContainerPtr& container,
+        std::uint64_t run,
+        const monitor::Exited& exit,
+        std::shared_ptr<monitor::MonitorClient> client);
+    void
+    clean_up(const ContainerDefinition& definition, std::shared_ptr<monitor::MonitorClient> client);
+    void schedule_restart(const ContainerPtr& container, std::uint64_t run);
+
+    Core& core_;
+    ExecTable& execs_;
+    HealthChecks& health_;
+    Remove remove_;
+};
+
+// The callbacks of waiters whose condition holds now, taken out of the state.
+std::vector<ExitCallback> take_waiters(LiveState& state, bool removed);
+
+} // namespace berth::engine

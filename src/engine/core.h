@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all parts that deal with containers share: the stores and services beside them, the tables
+// of containers, and where things lie on disk.
+#pragma once
+
+#include "base/file.h"
+#include "base/worker_pool.h"
+#include "engine/container_index.h"
+#include "engine/container_network.h"
+#include "engine/container_record.h"
+#include "engine/engine.h"
+#include "engine/images.h"
+#include "io/event_loop.h"
+#include "io/log_watch.h"
+#include "store/store.h"
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace berth::engine {
+
+// Lives as long as the engine; the pointers are set once, before any service is reachable.
+struct Core {
+    EngineOptions options;
+    std::unique_ptr<FileLock> lock;
+    std::unique_ptr<store::Store> store;
+    std::unique_ptr<Events> events;
+    std::unique_ptr<Volumes> volumes;
+    std::unique_ptr<Images> images;
+    std::unique_ptr<ContainerNetwork> network;
+    std::unique_ptr<io::EventLoopThread> loop_thread;
+    std::shared_ptr<io::LogWatch> log_watch;
+    std::unique_ptr<ContainerTable> table;
+    ContainerIndex index;
+    // Exits, restarts and what is done behind a request. Never waits for a request.
+    std::unique_ptr<WorkerPool> background;
+    std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs
+    std::atomic<bool> stopping = false;
+
+    const DaemonConfig& config() const { return options.config; }
+
+    io::EventLoop& loop() { return loop_thread->loop(); }
+
+    // <data root>/containers/<id>: hosts, hostname, resolv.conf, log, bundle.
+    std::string directory(const std::string& id) const;
+
+    std::string log_directory(const std::string& id) const { return directory(id) + "/log"; }
+
+    std::string bundle(const std::string& id) const { return directory(id) + "/bundle"; }
+
+    // <exec root>/containers/<id>: the monitor's socket, exit.json. The id is cut where the
+    // socket's path would be longer than the 107 bytes that a unix socket's address holds.
+    std::string run_directory(const std::string& id) const;
+
+    std::string socket_path(const std::string& id) const {
+        return run_directory(id) + "/monitor.sock";
+    }
+
+    std::string exit_path(const std::string& id) const { return run_directory(id) + "/exit.json"; }
+
+    std::string runtime_root() const { return config().exec_root + "/runtime"; }
+
+    // Runs the job on the background pool; a full queue is logged and the job runs here.
+    void in_background(std::function<void()> job);
+
+    // Calls the job on the background pool after a delay.
+    void after(std::chrono::milliseconds delay, std::function<void()> job);
+
+    // With the attributes that all container events have.
+    void
+    publish(const ContainerDefinition& definition, const std::string& action, StringMap extra = {});
+
+    // Writes the present life to the database. A failure is logged: the container goes on.
+    void persist(LiveContainer& container, store::Durability durability);
+};
+
+// InvalidArgument when the exec root is so long that no socket fits below it.
+Result<void> check_exec_root(const std::string& exec_root);
+
+} // namespace berth::engine

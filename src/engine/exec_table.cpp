@@ -1,0 +1,336 @@
+// SPDX-License-Identifier: Apache-2.0
+// Execs: after moby's daemon/exec.go, with its words.
+#include "engine/exec_table.h"
+
+#include "base/log.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "engine/runtime_spec.h"
+#include "io/stream_multiplexer.h"
+
+#include <algorithm>
+
+namespace berth::engine {
+namespace {
+
+// Docker keeps an exec that ended for five minutes after its last inspect.
+constexpr std::chrono::minutes keep_ended{5};
+
+std::string command_text(const ExecConfig& config) {
+    return join(config.cmd, " ");
+}
+
+Error no_such_exec(const std::string& id) {
+    return not_found("No such exec instance: " + id);
+}
+
+std::int64_t exit_code_of(const Error& error) {
+    if (error.kind() == ErrorKind::NotFound) {
+        return 127;
+    }
+    return error.kind() == ErrorKind::Forbidden ? 126 : 128;
+}
+
+// What a client reads instead of the command's output.
+void tell_client(UniqueFd& connection, bool tty, const std::string& message) {
+    if (!connection) {
+        return;
+    }
+    const std::string line = message + "\r\n";
+    std::string bytes;
+    if (tty) {
+        bytes = line;
+    } else {
+        io::append_frame(bytes, io::Stream::Stdout, line);
+    }
+    auto written = write_all(connection, bytes);
+    if (!written.ok()) {
+        log::debug("exec client is gone", {{"error", written.error().message()}});
+    }
+    connection.reset();
+}
+
+} // namespace
+
+Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig config) {
+    const ContainerView view = view_of(*container);
+    switch (view.life.state.status) {
+    case ContainerStatus::Running:
+        break;
+    case ContainerStatus::Paused:
+        return conflict(
+            "container " + view.definition->name + " is paused, unpause the container before exec");
+    case ContainerStatus::Restarting:
+        return conflict(
+            "Container " + container->id + " is restarting, wait until the container is running");
+    case ContainerStatus::Created:
+    case ContainerStatus::Removing:
+    case ContainerStatus::Exited:
+    case ContainerStatus::Dead:
+        return conflict("container " + container->id + " is not running");
+    }
+    if (config.cmd.empty()) {
+        return invalid_argument("No exec command specified");
+    }
+    std::string id = random_hex(32);
+    core_.publish(*view.definition, "exec_create: " + command_text(config), {{"execID", id}});
+    Entry entry{.id = id, .container = container, .config = std::move(config)};
+    entries_.lock()->emplace(id, std::move(entry));
+    container->state.lock()->exec_ids.push_back(id);
+    return id;
+}
+
+Result<void> ExecTable::check_start(const std::string& exec_id) const {
+    ContainerPtr container;
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found == entries->end()) {
+            return no_such_exec(exec_id);
+        }
+        if (found->second.phase == Phase::Ended) {
+            return conflict("exec command " + exec_id + " has already run");
+        }
+        if (found->second.phase != Phase::Created) {
+            return conflict("exec command " + exec_id + " is already running");
+        }
+        container = found->second.container;
+    }
+    if (!view_of(*container).life.state.is_running()) {
+        return conflict("container " + container->id + " is not running");
+    }
+    return ok();
+}
+
+Result<void> ExecTable::begin_start(const std::string& exec_id, Entry& copy) {
+    TRY(check_start(exec_id));
+    auto entries = entries_.lock();
+    auto found = entries->find(exec_id);
+    if (found == entries->end()) {
+        return no_such_exec(exec_id);
+    }
+    if (found->second.phase != Phase::Created) {
+        return conflict("exec command " + exec_id + " is already running");
+    }
+    found->second.phase = Phase::Starting;
+    copy.id = exec_id;
+    copy.container = found->second.container;
+    copy.config = found->second.config;
+    return ok();
+}
+
+Result<void> ExecTable::start(
+    const std::string& exec_id, const ExecStart& options, std::optional<ExecStream> stream) {
+    Entry entry;
+    TRY(begin_start(exec_id, entry));
+    const ContainerView view = view_of(*entry.container);
+    core_.publish(
+        *view.definition, "exec_start: " + command_text(entry.config), {{"execID", exec_id}});
+    const bool attaches = stream && !options.detach;
+    monitor::ExecRequest request;
+    request.exec_id = exec_id;
+    request.terminal = entry.config.tty;
+    request.open_stdin = attaches && entry.config.attach_stdin;
+    if (attaches) {
+        monitor::AttachRequest attach;
+        attach.connection = std::move(stream->connection);
+        attach.exec_id = exec_id;
+        attach.want_stdin = entry.config.attach_stdin;
+        attach.want_stdout = entry.config.attach_stdout;
+        attach.want_stderr = entry.config.attach_stderr;
+        attach.multiplexed = !entry.config.tty;
+        if (entry.config.tty && entry.config.attach_stdin) {
+            attach.detach_keys = entry.config.detach_keys.value_or("ctrl-p,ctrl-q");
+            if (attach.detach_keys->empty()) {
+                attach.detach_keys = "ctrl-p,ctrl-q";
+            }
+        }
+        attach.leftover = std::move(stream->leftover);
+        request.attach = std::move(attach);
+    }
+    auto started = [&]() -> Result<pid_t> {
+        const std::string root = TRY(core_.store->layers().mount(entry.container->id));
+        auto process = exec_process(*view.definition, core_.config(), entry.config, root);
+        auto unmounted = core_.store->layers().unmount(entry.container->id);
+        if (!process.ok()) {
+            return std::move(process).error();
+        }
+        TRY(std::move(unmounted));
+        request.process = std::move(process).value();
+        std::shared_ptr<monitor::MonitorClient> client = entry.container->state.lock()->monitor;
+        if (client == nullptr) {
+            return conflict("container " + entry.container->id + " is not running");
+        }
+        return client->exec(request);
+    }();
+    if (!started.ok()) {
+        const std::int64_t code = exit_code_of(started.error());
+        const bool is_user_error = code != 128;
+        Error error = std::move(started).error().with_context(
+            "OCI runtime exec failed: exec failed: unable to start container process");
+        if (request.attach) {
+            tell_client(request.attach->connection, entry.config.tty, error.message());
+        }
+        finish(exec_id, code);
+        return is_user_error ? std::move(error).as(ErrorKind::InvalidArgument) : error;
+    }
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found != entries->end()) {
+            found->second.pid = *started;
+            if (found->second.phase == Phase::Starting) {
+                found->second.phase = Phase::Running;
+            }
+        }
+    }
+    if (options.console_size && entry.config.tty) {
+        return resize(exec_id, (*options.console_size)[0], (*options.console_size)[1]);
+    }
+    return ok();
+}
+
+Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
+    auto entries = entries_.lock();
+    auto found = entries->find(exec_id);
+    if (found == entries->end()) {
+        return no_such_exec(exec_id);
+    }
+    const Entry& entry = found->second;
+    ExecInspect result{.id = entry.id, .container_id = entry.container->id};
+    result.running = entry.phase == Phase::Running;
+    result.exit_code = entry.exit_code;
+    result.pid = entry.pid;
+    result.config = entry.config;
+    if (!entry.config.cmd.empty()) {
+        result.entrypoint = entry.config.cmd.front();
+        result.arguments.assign(entry.config.cmd.begin() + 1, entry.config.cmd.end());
+    }
+    return result;
+}
+
+Result<void>
+ExecTable::resize(const std::string& exec_id, std::uint32_t height, std::uint32_t width) {
+    ContainerPtr container;
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found == entries->end()) {
+            return no_such_exec(exec_id);
+        }
+        if (found->second.phase != Phase::Running) {
+            return conflict("cannot resize a stopped exec: " + exec_id);
+        }
+        container = found->second.container;
+    }
+    std::shared_ptr<monitor::MonitorClient> client = container->state.lock()->monitor;
+    if (client == nullptr) {
+        return conflict("container " + container->id + " is not running");
+    }
+    return client->resize(
+        exec_id,
+        {.rows = static_cast<std::uint16_t>(height), .columns = static_cast<std::uint16_t>(width)});
+}
+
+Result<void> ExecTable::kill(const std::string& exec_id, int signal) {
+    ContainerPtr container;
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found == entries->end()) {
+            return no_such_exec(exec_id);
+        }
+        container = found->second.container;
+    }
+    std::shared_ptr<monitor::MonitorClient> client = container->state.lock()->monitor;
+    if (client == nullptr) {
+        return conflict("container " + container->id + " is not running");
+    }
+    return client->signal(exec_id, signal);
+}
+
+void ExecTable::on_end(const std::string& exec_id, Ended ended) {
+    std::int64_t exit_code = 0;
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found != entries->end() && found->second.phase != Phase::Ended) {
+            found->second.listeners.push_back(std::move(ended));
+            return;
+        }
+        exit_code = found != entries->end() ? found->second.exit_code.value_or(0) : 0;
+    }
+    ended(exit_code);
+}
+
+void ExecTable::finish(const std::string& exec_id, std::int64_t exit_code) {
+    std::vector<Ended> listeners;
+    {
+        auto entries = entries_.lock();
+        auto found = entries->find(exec_id);
+        if (found == entries->end() || found->second.phase == Phase::Ended) {
+            return;
+        }
+        found->second.phase = Phase::Ended;
+        found->second.exit_code = exit_code;
+        listeners = std::move(found->second.listeners);
+        auto state = found->second.container->state.lock();
+        std::erase(state->exec_ids, exec_id);
+    }
+    for (const Ended& listener : listeners) {
+        listener(exit_code);
+    }
+    forget_later(exec_id);
+}
+
+void ExecTable::forget_later(const std::string& exec_id) {
+    core_.after(keep_ended, [this, exec_id] { entries_.lock()->erase(exec_id); });
+}
+
+void ExecTable::handle_exit(const ContainerPtr& container, const monitor::Exited& exit) {
+    finish(exit.exec_id, exit.code);
+    core_.publish(
+        *view_of(*container).definition,
+        "exec_die",
+        {{"execID", exit.exec_id}, {"exitCode", std::to_string(exit.code)}});
+}
+
+void ExecTable::handle_container_exit(const std::string& container_id) {
+    std::vector<std::string> ended;
+    {
+        auto entries = entries_.lock();
+        for (const auto& [id, entry] : *entries) {
+            if (entry.container->id == container_id && entry.phase != Phase::Created &&
+                entry.phase != Phase::Ended) {
+                ended.push_back(id);
+            }
+        }
+    }
+    for (const std::string& id : ended) {
+        finish(id, 137); // SIGKILL: the kernel ends a pid namespace with its init
+    }
+}
+
+void ExecTable::forget_container(const std::string& container_id) {
+    auto entries = entries_.lock();
+    std::erase_if(*entries, [&container_id](const auto& item) {
+        return item.second.container->id == container_id;
+    });
+}
+
+void ExecTable::adopt(const ContainerPtr& container, const monitor::StatusReply& status) {
+    for (const monitor::ExecStatus& exec : status.execs) {
+        Entry entry{.id = exec.exec_id, .container = container};
+        entry.pid = exec.pid;
+        entry.phase = exec.running ? Phase::Running : Phase::Ended;
+        if (exec.running) {
+            container->state.lock()->exec_ids.push_back(exec.exec_id);
+        } else {
+            entry.exit_code = exec.exit.code;
+            forget_later(exec.exec_id);
+        }
+        entries_.lock()->emplace(exec.exec_id, std::move(entry));
+    }
+}
+
+} // namespace berth::engine
