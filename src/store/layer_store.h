@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -49,7 +50,7 @@ class StagedLayer {
     oci::Digest diff_id_;
     std::uint64_t size_ = 0;
     // Directories that no entry of the tar named; they take after the parent layers' ones.
-    std::vector<std::string> implied_directories_;
+    std::set<std::string> implied_directories_;
 };
 
 struct StageOptions {
@@ -108,8 +109,9 @@ class LayerStore {
     Result<LayerInfo>
     apply(Lease& lease, const oci::Digest& parent, ByteSource& tar, StageOptions options = {});
 
-    // Conflict while another layer, a writable layer or a lease needs it. For the garbage
-    // collector.
+    // Conflict while another layer or a writable layer needs it. For the garbage collector, which
+    // knows who else does. It vanishes at once; its files are deleted in the
+    // background.
     Result<void> remove(const oci::Digest& chain_id);
 
     // --- compressed forms ---
@@ -158,6 +160,9 @@ class LayerStore {
     // Syncs what was published since the last call, so that a power cut cannot take it. Unsynced
     // layers of an earlier boot are dropped by open(). Blocks; call it from the background.
     Result<void> sync();
+
+    // Returns once what was removed is off the disk.
+    void wait_for_deletions();
 
   private:
     struct Parts;

@@ -4,10 +4,12 @@
 // the operations, and what they left is swept.
 #pragma once
 
+#include "base/result.h"
 #include "base/synchronized.h"
 #include "oci/digest.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <set>
@@ -31,7 +33,7 @@ struct ContentKey {
 // there second; then it cannot vanish in between. Thread-safe.
 class Lease {
   public:
-    Lease(Lease&&) noexcept = default;
+    Lease(Lease&&) noexcept;
     Lease& operator=(Lease&&) = delete;
     ~Lease();
 
@@ -58,6 +60,11 @@ class Leases {
     Lease create();
     bool holds(const ContentKey& key) const;
     std::set<ContentKey> all() const;
+
+    // Runs remove unless somebody holds the key, with the table locked: a lease that is added
+    // meanwhile waits, and then finds the content gone. `remove` must be short (a rename, a row).
+    Result<bool>
+    unless_held(const ContentKey& key, const std::function<Result<void>()>& remove) const;
 
   private:
     friend class Lease;

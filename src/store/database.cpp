@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+// SQLite as owned objects. The pragmas and why: WAL lets a reader of the file (a backup) run beside
+// us, NORMAL syncs at checkpoints only, FULL at each commit; foreign keys are off by default.
+#include "store/database.h"
+
+#include "base/file.h"
+#include "base/verify.h"
+
+#include <sqlite3.h>
+
+#include <fcntl.h>
+
+namespace berth::store {
+
+namespace {
+
+// SQLite's message belongs to the connection; read it while the session holds it.
+Error sqlite_error(sqlite3* connection, std::string_view what, int code) {
+    std::string text = "database: " + std::string(what) + ": " + sqlite3_errstr(code);
+    if (connection != nullptr && sqlite3_errcode(connection) == code) {
+        text += std::string(" (") + sqlite3_errmsg(connection) + ")";
+    }
+    switch (code & 0xff) {
+    case SQLITE_FULL:
+        return {ErrorKind::ResourceExhausted, text + ": no space left on device"};
+    case SQLITE_CORRUPT:
+    case SQLITE_NOTADB:
+        return {ErrorKind::DataLoss, text};
+    case SQLITE_CONSTRAINT:
+        return conflict(text);
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED:
+        return {ErrorKind::Unavailable, text};
+    default:
+        return internal_error(text);
+    }
+}
+
+// A few hundred distinct statements exist in the whole engine; a bound all the same.
+constexpr std::size_t idle_statement_limit = 256;
+
+} // namespace
+
+Statement::Statement(Database& database, sqlite3_stmt* statement, std::string sql)
+    : database_(&database)
+    , statement_(statement)
+    , sql_(std::move(sql)) {}
+
+Statement::Statement(Statement&& other) noexcept
+    : database_(other.database_)
+    , statement_(std::exchange(other.statement_, nullptr))
+    , sql_(std::move(other.sql_))
+    , bind_error_(other.bind_error_) {}
+
+Statement::~Statement() {
+    if (statement_ == nullptr) {
+        return;
+    }
+    sqlite3_reset(statement_);
+    sqlite3_clear_bindings(statement_);
+    auto& idle = database_->idle_statements_;
+    if (idle.size() >= idle_statement_limit || !idle.emplace(std::move(sql_), statement_).second) {
+        sqlite3_finalize(statement_);
+    }
+}
+
+Statement& Statement::bind(int index, std::string_view text) {
+    // A null pointer would bind NULL where an empty string is meant.
+    const char* bytes = text.data() != nullptr ? text.data() : "";
+    bind_error_ |=
+        sqlite3_bind_text64(statement_, index, bytes, text.size(), SQLITE_TRANSIENT, SQLITE_UTF8);
+    return *this;
+}
+
+Statement& Statement::bind(int index, std::int64_t number) {
+    bind_error_ |= sqlite3_bind_int64(statement_, index, number);
+    return *this;
+}
+
+Statement& Statement::bind_blob(int index, std::string_view bytes) {
+    const char* data = bytes.data() != nullptr ? bytes.data() : "";
+    bind_error_ |= sqlite3_bind_blob64(statement_, index, data, bytes.size(), SQLITE_TRANSIENT);
+    return *this;
+}
+
+Statement& Statement::bind_null(int index) {
+    bind_error_ |= sqlite3_bind_null(statement_, index);
+    return *this;
+}
+
+Statement& Statement::bind_optional(int index, std::string_view text) {
+    return text.empty() ? bind_null(index) : bind(index, text);
+}
+
+Result<bool> Statement::step() {
+    if (bind_error_ != SQLITE_OK) {
+        return internal_error("database: a parameter could not be bound: " + sql_);
+    }
+    int code = sqlite3_step(statement_);
+    if (code == SQLITE_ROW) {
+        return true;
+    }
+    if (code == SQLITE_DONE) {
+        return false;
+    }
+    return database_->error(sql_, code);
+}
+
+Result<void> Statement::run() {
+    TRY(step());
+    sqlite3_reset(statement_);
+    return ok();
+}
+
+std::string_view Statement::text(int column) const {
+    const void* bytes = sqlite3_column_blob(statement_, column);
+    if (bytes == nullptr) {
+        return {};
+    }
+    return {
+        static_cast<const char*>(bytes),
+        static_cast<std::size_t>(sqlite3_column_bytes(statement_, column))};
+}
+
+std::int64_t Statement::number(int column) const {
+    return sqlite3_column_int64(statement_, column);
+}
+
+bool Statement::is_null(int column) const {
+    return sqlite3_column_type(statement_, column) == SQLITE_NULL;
+}
+
+Session::Session(Database& database)
+    : database_(&database)
+    , lock_(database.mutex_) {}
+
+Result<Statement> Session::prepare(std::string_view sql) {
+    auto found = database_->idle_statements_.find(sql);
+    if (found != database_->idle_statements_.end()) {
+        auto node = database_->idle_statements_.extract(found);
+        return Statement(*database_, node.mapped(), std::move(node.key()));
+    }
+    sqlite3_stmt* statement = nullptr;
+    int code = sqlite3_prepare_v3(
+        database_->connection_,
+        sql.data(),
+        static_cast<int>(sql.size()),
+        SQLITE_PREPARE_PERSISTENT,
+        &statement,
+        nullptr);
+    if (code != SQLITE_OK) {
+        return database_->error(sql, code);
+    }
+    return Statement(*database_, statement, std::string(sql));
+}
+
+Result<void> Session::execute(const std::string& sql) {
+    int code = sqlite3_exec(database_->connection_, sql.c_str(), nullptr, nullptr, nullptr);
+    if (code != SQLITE_OK) {
+        return database_->error(sql, code);
+    }
+    return ok();
+}
+
+std::int64_t Session::changed_rows() const {
+    return sqlite3_changes64(database_->connection_);
+}
+
+std::int64_t Session::last_row_id() const {
+    return sqlite3_last_insert_rowid(database_->connection_);
+}
+
+Transaction::Transaction(Transaction&& other) noexcept
+    : session_(std::move(other.session_))
+    , open_(std::exchange(other.open_, false)) {}
+
+Transaction::~Transaction() {
+    if (open_) {
+        // The rollback of a transaction that SQLite has rolled back itself (disk full) fails, and
+        // that is fine.
+        (void)session_.execute("ROLLBACK");
+    }
+}
+
+Result<void> Transaction::commit() {
+    TRY(session_.execute("COMMIT"));
+    open_ = false;
+    return ok();
+}
+
+Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
+    // SQLite makes the file with the process's umask; it holds environment variables of containers,
+    // so nobody else may read it. The -wal and -shm files take its mode.
+    TRY(open_file(path, O_RDWR | O_CREAT, 0600));
+    sqlite3* connection = nullptr;
+    int code = sqlite3_open_v2(
+        path.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    if (code != SQLITE_OK) {
+        Error error = sqlite_error(connection, "open " + path, code);
+        sqlite3_close(connection);
+        return error;
+    }
+    std::unique_ptr<Database> database(new Database(connection));
+    sqlite3_busy_timeout(connection, 5000);
+    Session session = database->session();
+    TRY_CONTEXT(
+        session.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                        "PRAGMA foreign_keys = ON; PRAGMA cache_size = -1024;"
+                        "PRAGMA journal_size_limit = 4194304;"),
+        path);
+    return database;
+}
+
+Database::~Database() {
+    for (auto& [sql, statement] : idle_statements_) {
+        sqlite3_finalize(statement);
+    }
+    sqlite3_close(connection_);
+}
+
+Error Database::error(std::string_view what, int code) const {
+    return sqlite_error(connection_, what, code);
+}
+
+Result<Transaction> Database::begin(Durability durability) {
+    Session own = session();
+    if (durability != durability_) {
+        // Takes effect outside transactions only, which is why it is done here.
+        TRY(own.execute(
+            durability == Durability::Durable ? "PRAGMA synchronous = FULL"
+                                              : "PRAGMA synchronous = NORMAL"));
+        durability_ = durability;
+    }
+    TRY(own.execute("BEGIN IMMEDIATE"));
+    return Transaction(std::move(own));
+}
+
+Result<void>
+Database::migrate(std::string_view component, std::span<const std::string_view> steps) {
+    Transaction transaction = TRY(begin(Durability::Durable));
+    TRY(transaction->execute("CREATE TABLE IF NOT EXISTS schema_versions ("
+                             "component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"));
+    std::int64_t version = 0;
+    {
+        Statement query =
+            TRY(transaction->prepare("SELECT version FROM schema_versions WHERE component = ?1"));
+        if (TRY(query.bind(1, component).step())) {
+            version = query.number(0);
+        }
+    }
+    auto newest = static_cast<std::int64_t>(steps.size());
+    if (version > newest) {
+        return conflict(
+            "the database was written by a newer version (" + std::string(component) + " schema " +
+            std::to_string(version) + ", this program knows " + std::to_string(newest) + ")");
+    }
+    for (std::string_view step : steps.subspan(static_cast<std::size_t>(version))) {
+        TRY(transaction->execute(std::string(step)));
+    }
+    Statement record =
+        TRY(transaction->prepare("INSERT INTO schema_versions (component, version) VALUES (?1, ?2)"
+                                 " ON CONFLICT (component) DO UPDATE SET version = ?2"));
+    TRY(record.bind(1, component).bind(2, newest).run());
+    return transaction.commit();
+}
+
+} // namespace berth::store

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+// Layers as tar streams and compressed blobs. A layer that was pulled has its blob; one that was
+// built here gives the same tar every time, and is compressed when it is pushed first.
+#include "codec/compression.h"
+#include "codec/sha256.h"
+#include "oci/descriptor.h"
+#include "store/layer_store.h"
+#include "store/layer_store_parts.h"
+#include "store/layer_tar.h"
+
+#include <algorithm>
+
+namespace berth::store {
+
+namespace {
+
+// Registries and engines that know zstd know gzip; not the other way round.
+int preference(const LayerBlob& blob) {
+    if (blob.media_type.ends_with("gzip")) {
+        return 0;
+    }
+    return blob.media_type.ends_with("zstd") ? 1 : 2;
+}
+
+Error lost_tar(const LayerInfo& layer) {
+    return {
+        ErrorKind::DataLoss,
+        "layer " + layer.diff_id.to_string() +
+            " cannot be made again bit for bit from its files, and its blob is gone"};
+}
+
+} // namespace
+
+Result<void> LayerStore::set_blob(const oci::Digest& diff_id, const LayerBlob& blob) {
+    Transaction transaction = TRY(parts_->database.begin(Durability::Cache));
+    {
+        Statement insert = TRY(transaction->prepare(
+            "INSERT INTO layer_blobs (diff_id, digest, size, media_type) VALUES (?1, ?2, ?3, ?4) "
+            "ON CONFLICT DO UPDATE SET media_type = ?4"));
+        TRY(insert.bind(1, diff_id.to_string())
+                .bind(2, blob.digest.to_string())
+                .bind(3, static_cast<std::int64_t>(blob.size))
+                .bind(4, blob.media_type)
+                .run());
+    }
+    return transaction.commit();
+}
+
+Result<std::vector<LayerBlob>> LayerStore::blobs(const oci::Digest& diff_id) const {
+    return parts_->blobs_of(diff_id);
+}
+
+Result<std::vector<LayerBlob>> LayerStore::Parts::blobs_of(const oci::Digest& diff_id) const {
+    std::vector<LayerBlob> found;
+    {
+        Session session = database.session();
+        Statement query = TRY(
+            session.prepare("SELECT digest, size, media_type FROM layer_blobs WHERE diff_id = ?1"));
+        query.bind(1, diff_id.to_string());
+        while (TRY(query.step())) {
+            LayerBlob blob;
+            blob.digest = TRY(oci::Digest::parse(query.text(0)));
+            blob.size = static_cast<std::uint64_t>(query.number(1));
+            blob.media_type = query.text_copy(2);
+            found.push_back(std::move(blob));
+        }
+    }
+    std::erase_if(found, [&](const LayerBlob& blob) { return !blobs.contains(blob.digest); });
+    std::stable_sort(found.begin(), found.end(), [](const LayerBlob& a, const LayerBlob& b) {
+        return preference(a) < preference(b);
+    });
+    return found;
+}
+
+Result<StagedLayer>
+LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) const {
+    FdSource file(TRY(blobs.open_blob(blob.digest)));
+    auto decompressor = TRY(compression::Decompressor::create(file));
+    HashingSource hashed(*decompressor);
+    StagedLayer layer = TRY(unpack(hashed));
+    layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
+    if (layer.diff_id_ != diff_id) {
+        return Error(ErrorKind::DataLoss, "blob " + blob.digest.to_string() + " is damaged");
+    }
+    return layer;
+}
+
+Result<void> LayerStore::Parts::write_tar_from_files(const LayerInfo& layer, ByteSink& sink) const {
+    std::vector<std::string> parents = TRY(content_directories(layer.parent));
+    Difference difference = TRY(overlay_difference(content_directory(layer.chain_id), parents));
+    HashingSink hashed(sink);
+    TRY(write_difference_tar(difference, hashed));
+    if (TRY(oci::Digest::from_sha256_hex(hashed.finish_hex())) != layer.diff_id) {
+        return lost_tar(layer);
+    }
+    return ok();
+}
+
+Result<void> LayerStore::write_tar(const oci::Digest& chain_id, ByteSink& sink) const {
+    LayerInfo layer = TRY(get(chain_id));
+    std::vector<LayerBlob> known = TRY(blobs(layer.diff_id));
+    if (known.empty()) {
+        return parts_->write_tar_from_files(layer, sink);
+    }
+    FdSource file(TRY(parts_->blobs.open_blob(known.front().digest)));
+    auto decompressor = TRY(compression::Decompressor::create(file));
+    HashingSource hashed(*decompressor);
+    TRY(copy(hashed, sink));
+    if (TRY(oci::Digest::from_sha256_hex(hashed.finish_hex())) != layer.diff_id) {
+        return Error(
+            ErrorKind::DataLoss, "blob " + known.front().digest.to_string() + " is damaged");
+    }
+    return ok();
+}
+
+Result<LayerBlob> LayerStore::ensure_blob(Lease& lease, const oci::Digest& chain_id) {
+    lease.add_layer(chain_id);
+    LayerInfo layer = TRY(get(chain_id));
+    for (LayerBlob& blob : TRY(blobs(layer.diff_id))) {
+        lease.add_blob(blob.digest);
+        if (parts_->blobs.contains(blob.digest)) { // once more, now that nobody can take it
+            return std::move(blob);
+        }
+    }
+    BlobWriter writer = TRY(parts_->blobs.writer(lease));
+    auto compressor = TRY(compression::Compressor::create(writer, compression::Format::Gzip));
+    TRY(parts_->write_tar_from_files(layer, *compressor));
+    TRY(compressor->finish());
+    BlobInfo info = TRY(writer.commit());
+    LayerBlob blob{info.digest, info.size, std::string(oci::media_type::oci_layer_gzip)};
+    TRY(set_blob(layer.diff_id, blob));
+    return blob;
+}
+
+} // namespace berth::store

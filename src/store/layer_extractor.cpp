@@ -1,0 +1,513 @@
+// SPDX-License-Identifier: Apache-2.0
+// Unpacks a layer's tar. Speed: one openat, write, futimens and close for the usual file, since the
+// descriptors of directories are kept and owner and mode are set only where creation did not.
+#include "store/layer_extractor.h"
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "kernel/path.h"
+#include "store/disk_error.h"
+#include "store/overlay_form.h"
+#include "store/tree_removal.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 1U << 20;
+// Runs of zeros this long become holes: a sparse file of a terabyte must not fill the disk.
+constexpr std::size_t hole_bytes = 64U << 10;
+constexpr std::size_t open_directories_limit = 512;
+
+Error entry_error(std::string_view path, std::string_view why) {
+    return invalid_argument("layer entry \"" + std::string(path) + "\": " + std::string(why));
+}
+
+Error entry_errno(std::string_view path) {
+    int number = errno;
+    return disk_error(Error::from_errno("layer entry \"" + std::string(path) + "\"", number));
+}
+
+// The process's umask without changing it, which another thread would see.
+Result<mode_t> current_umask() {
+    std::string status = TRY(read_file("/proc/thread-self/status"));
+    std::optional<Cut> found = cut(status, "\nUmask:\t");
+    if (!found) {
+        return mode_t{0777}; // then every mode is set explicitly
+    }
+    return parse_number<mode_t>(cut(found->after, "\n")->before, 8);
+}
+
+timespec to_timespec(std::int64_t nanoseconds) {
+    constexpr std::int64_t second = 1'000'000'000;
+    std::int64_t seconds = nanoseconds / second;
+    std::int64_t rest = nanoseconds % second;
+    if (rest < 0) {
+        --seconds;
+        rest += second;
+    }
+    return {seconds, rest};
+}
+
+mode_t mode_of(const tar::Header& header) {
+    return static_cast<mode_t>(header.mode & 07777);
+}
+
+// File systems without an attribute's namespace, and attributes that belong to the machine, are
+// passed over as Docker does (moby pkg/archive/archive.go, createTarFile).
+bool may_skip_attribute(int number) {
+    return number == ENOTSUP || number == EPERM;
+}
+
+std::pair<std::string, std::string> split_parent(const std::string& path) {
+    std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) {
+        return {"", path};
+    }
+    return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+bool is_zero(std::string_view bytes) {
+    return bytes.front() == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin());
+}
+
+} // namespace
+
+Result<std::string> clean_entry_name(std::string_view name) {
+    std::string clean;
+    clean.reserve(name.size());
+    for (std::string_view part : split(name, '/')) {
+        if (part.empty() || part == ".") {
+            continue;
+        }
+        if (part == "..") {
+            if (clean.empty()) {
+                return entry_error(name, "leads out of the layer");
+            }
+            std::size_t slash = clean.rfind('/');
+            clean.resize(slash == std::string::npos ? 0 : slash);
+            continue;
+        }
+        if (part.size() > NAME_MAX) {
+            return entry_error(name, "a name in it is longer than 255 bytes");
+        }
+        clean.append(clean.empty() ? "" : "/").append(part);
+    }
+    return clean;
+}
+
+Result<LayerExtractor> LayerExtractor::create(const std::string& root, ExtractionLimits limits) {
+    UniqueFd fd = TRY(open_file(root, O_RDONLY | O_DIRECTORY));
+    return LayerExtractor(std::move(fd), limits, TRY(current_umask()));
+}
+
+Result<void> LayerExtractor::extract(ByteSource& archive) {
+    tar::Reader reader(archive, limits_.tar);
+    buffer_.resize(buffer_bytes);
+    while (std::optional<tar::Header> header = TRY(reader.next())) {
+        if (++entries_ > limits_.entries) {
+            return Error(
+                ErrorKind::ResourceExhausted,
+                "layer has more than " + std::to_string(limits_.entries) + " entries");
+        }
+        TRY(extract_entry(reader, *header));
+    }
+    TRY(reader.drain());
+    directories_.clear();
+    return set_directory_times();
+}
+
+Result<void> LayerExtractor::extract_entry(tar::Reader& reader, const tar::Header& header) {
+    std::string path = TRY(clean_entry_name(header.name));
+    auto [parent, name] = split_parent(path);
+    if (!name.starts_with(whiteout_prefix)) {
+        return extract_present(reader, header, std::move(path));
+    }
+    // https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
+    if (name == opaque_marker) {
+        return mark_opaque(parent);
+    }
+    if (name.starts_with(whiteout_meta_prefix)) {
+        return ok(); // what AUFS kept for itself
+    }
+    std::string hidden = name.substr(whiteout_prefix.size());
+    if (hidden.empty() || hidden == "." || hidden == "..") {
+        return entry_error(path, "is a whiteout without a name");
+    }
+    Place place = TRY(place_of((parent.empty() ? "" : parent + "/") + hidden));
+    return make_whiteout(place);
+}
+
+Result<void>
+LayerExtractor::extract_present(tar::Reader& reader, const tar::Header& header, std::string path) {
+    if (header.type == tar::EntryType::Directory) {
+        return make_directory(header, path);
+    }
+    if (path.empty()) {
+        return entry_error(header.name, "the layer's root is not a directory");
+    }
+    Place place = TRY(place_of(path));
+    switch (header.type) {
+    case tar::EntryType::File:
+        return write_file(reader, header, place);
+    case tar::EntryType::HardLink:
+        return make_hard_link(header, place);
+    case tar::EntryType::SymbolicLink:
+    case tar::EntryType::CharacterDevice:
+    case tar::EntryType::BlockDevice:
+    case tar::EntryType::Fifo:
+        return make_special(header, place);
+    case tar::EntryType::Directory:
+        break;
+    }
+    return entry_error(path, "has an unknown type");
+}
+
+Result<void>
+LayerExtractor::write_file(tar::Reader& reader, const tar::Header& header, const Place& place) {
+    constexpr int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    mode_t mode = mode_of(header) & 0777;
+    UniqueFd file(openat(place.directory, place.name.c_str(), flags, mode));
+    if (!file && errno == EEXIST) {
+        TRY(clear_way(place));
+        file.reset(openat(place.directory, place.name.c_str(), flags, mode));
+    }
+    if (!file) {
+        return entry_errno(header.name);
+    }
+    TRY(write_data(reader, header, file));
+    return set_file_metadata(header, file);
+}
+
+Result<void>
+LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef file) {
+    std::uint64_t left = header.size;
+    if (left > limits_.bytes - size_) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            "layer has more than " + std::to_string(limits_.bytes) + " bytes of files");
+    }
+    size_ += left;
+    bool ends_in_hole = false;
+    while (left > 0) {
+        std::size_t wanted =
+            static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_.size()));
+        std::size_t count = TRY(read_full(reader, std::span(buffer_).first(wanted)));
+        if (count == 0) {
+            return Error(ErrorKind::DataLoss, "layer entry \"" + header.name + "\" is truncated");
+        }
+        left -= count;
+        std::string_view bytes = std::string_view(buffer_).substr(0, count);
+        ends_in_hole = count >= hole_bytes && is_zero(bytes);
+        if (ends_in_hole) {
+            if (lseek(file.get(), static_cast<off_t>(count), SEEK_CUR) < 0) {
+                return entry_errno(header.name);
+            }
+            continue;
+        }
+        TRY_CONTEXT(disk_result(berth::write_all(file, bytes)), header.name);
+    }
+    if (ends_in_hole && ftruncate(file.get(), static_cast<off_t>(header.size)) != 0) {
+        return entry_errno(header.name);
+    }
+    return ok();
+}
+
+// Owner first: changing it clears set-id bits and capabilities.
+Result<void> LayerExtractor::set_file_metadata(const tar::Header& header, FdRef file) {
+    mode_t mode = mode_of(header);
+    bool foreign = header.uid != geteuid() || header.gid != getegid();
+    if (foreign && fchown(file.get(), header.uid, header.gid) != 0) {
+        return entry_errno(header.name);
+    }
+    if (((mode & 07000) != 0 || (mode & umask_) != 0) && fchmod(file.get(), mode) != 0) {
+        return entry_errno(header.name);
+    }
+    for (const auto& [name, value] : header.xattrs) {
+        if (!is_overlay_attribute(name) &&
+            fsetxattr(file.get(), name.c_str(), value.data(), value.size(), 0) != 0 &&
+            !may_skip_attribute(errno)) {
+            return entry_errno(header.name);
+        }
+    }
+    timespec time = to_timespec(header.mtime);
+    timespec times[2] = {time, time};
+    if (futimens(file.get(), times) != 0) {
+        return entry_errno(header.name);
+    }
+    return ok();
+}
+
+Result<void> LayerExtractor::make_directory(const tar::Header& header, const std::string& path) {
+    UniqueFd fd;
+    if (path.empty()) {
+        fd = TRY(root_.duplicate());
+    } else {
+        Place place = TRY(place_of(path));
+        bool hides_below = false;
+        if (mkdirat(place.directory, place.name.c_str(), mode_of(header) & 0777) != 0) {
+            if (errno != EEXIST) {
+                return entry_errno(header.name);
+            }
+
+            struct stat status {};
+
+            if (fstatat(place.directory, place.name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+                return entry_errno(header.name);
+            }
+            if (!S_ISDIR(status.st_mode)) {
+                hides_below = is_whiteout(status);
+                TRY(clear_way(place));
+                if (mkdirat(place.directory, place.name.c_str(), mode_of(header) & 0777) != 0) {
+                    return entry_errno(header.name);
+                }
+            }
+        }
+        fd.reset(openat(
+            place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!fd) {
+            return entry_errno(header.name);
+        }
+        if (hides_below) {
+            TRY(set_opaque(fd));
+        }
+    }
+    // It may have been made with another owner or mode, by an earlier entry or for a child.
+    if (fchown(fd.get(), header.uid, header.gid) != 0 || fchmod(fd.get(), mode_of(header)) != 0) {
+        return entry_errno(header.name);
+    }
+    TRY(set_file_metadata(header, fd));
+    // Entries that follow will change the time; it is set again at the end.
+    directory_times_.insert_or_assign(path, header.mtime);
+    implied_.erase(path);
+    return ok();
+}
+
+Result<void> LayerExtractor::make_hard_link(const tar::Header& header, const Place& place) {
+    std::string target = TRY(clean_entry_name(header.link_name));
+    auto [target_parent, target_name] = split_parent(target);
+    if (target_name.empty()) {
+        return entry_error(header.name, "is a hard link to the layer's root");
+    }
+    // The link's target resolves like every path: within the root, whatever links are on the way.
+    Result<UniqueFd> source =
+        kernel::open_in_root(root_, "/" + target_parent, O_PATH | O_DIRECTORY);
+    if (!source.ok()) {
+        return entry_error(
+            header.name, "is a hard link to \"" + header.link_name + "\", which is not there");
+    }
+    auto link = [&] {
+        return linkat(source->get(), target_name.c_str(), place.directory, place.name.c_str(), 0);
+    };
+    if (link() == 0) {
+        return ok();
+    }
+    if (errno == EEXIST) {
+        struct stat from {};
+
+        struct stat to {};
+
+        if (fstatat(source->get(), target_name.c_str(), &from, AT_SYMLINK_NOFOLLOW) == 0 &&
+            fstatat(place.directory, place.name.c_str(), &to, AT_SYMLINK_NOFOLLOW) == 0 &&
+            from.st_ino == to.st_ino && from.st_dev == to.st_dev) {
+            return ok(); // the same file already; clearing the way could delete it
+        }
+        TRY(clear_way(place));
+        if (link() == 0) {
+            return ok();
+        }
+    }
+    if (errno == ENOENT || errno == EPERM) {
+        return entry_error(
+            header.name,
+            "is a hard link to \"" + header.link_name + "\", which " +
+                (errno == ENOENT ? "is not there" : "cannot be linked to"));
+    }
+    return entry_errno(header.name);
+}
+
+Result<void> LayerExtractor::make_special(const tar::Header& header, const Place& place) {
+    auto make = [&]() -> int {
+        const char* name = place.name.c_str();
+        mode_t mode = mode_of(header) & 0777;
+        dev_t device = makedev(header.device_major, header.device_minor);
+        if (header.type == tar::EntryType::SymbolicLink) {
+            return symlinkat(header.link_name.c_str(), place.directory, name);
+        }
+        if (header.type == tar::EntryType::Fifo) {
+            return mknodat(place.directory, name, S_IFIFO | mode, 0);
+        }
+        bool character = header.type == tar::EntryType::CharacterDevice;
+        return mknodat(place.directory, name, (character ? S_IFCHR : S_IFBLK) | mode, device);
+    };
+    if (header.type == tar::EntryType::SymbolicLink && header.link_name.empty()) {
+        return entry_error(header.name, "is a symbolic link without a target");
+    }
+    if (make() != 0) {
+        if (errno != EEXIST) {
+            return entry_errno(header.name);
+        }
+        TRY(clear_way(place));
+        if (make() != 0) {
+            return entry_errno(header.name);
+        }
+    }
+    const char* name = place.name.c_str();
+    bool foreign = header.uid != geteuid() || header.gid != getegid();
+    if (foreign &&
+        fchownat(place.directory, name, header.uid, header.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return entry_errno(header.name);
+    }
+    // A link has no mode, and a node's name was made just now: fchmodat cannot be led astray.
+    if (header.type != tar::EntryType::SymbolicLink &&
+        fchmodat(place.directory, name, mode_of(header), 0) != 0) {
+        return entry_errno(header.name);
+    }
+    for (const auto& [key, value] : header.xattrs) {
+        std::string path = "/proc/self/fd/" + std::to_string(place.directory) + "/" + place.name;
+        if (!is_overlay_attribute(key) &&
+            lsetxattr(path.c_str(), key.c_str(), value.data(), value.size(), 0) != 0 &&
+            !may_skip_attribute(errno)) {
+            return entry_errno(header.name);
+        }
+    }
+    timespec time = to_timespec(header.mtime);
+    timespec times[2] = {time, time};
+    if (utimensat(place.directory, name, times, AT_SYMLINK_NOFOLLOW) != 0) {
+        return entry_errno(header.name);
+    }
+    return ok();
+}
+
+// What the same layer brings stays; the whiteout hides only what is below. A directory that the
+// layer brings beside it is therefore opaque.
+Result<void> LayerExtractor::make_whiteout(const Place& place) {
+    if (mknodat(place.directory, place.name.c_str(), S_IFCHR, makedev(0, 0)) == 0) {
+        return ok();
+    }
+    if (errno != EEXIST) {
+        return entry_errno(place.name);
+    }
+    UniqueFd fd(openat(
+        place.directory, place.name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    return fd ? set_opaque(fd) : ok();
+}
+
+Result<void> LayerExtractor::mark_opaque(const std::string& path) {
+    TRY(directory(path));
+    UniqueFd fd = TRY(kernel::open_in_root(root_, "/" + path, O_RDONLY | O_DIRECTORY));
+    return disk_result(set_opaque(fd));
+}
+
+Result<LayerExtractor::Place> LayerExtractor::place_of(const std::string& path) {
+    auto [parent, name] = split_parent(path);
+    return Place{TRY(directory(parent)), name};
+}
+
+Result<int> LayerExtractor::directory(const std::string& path) {
+    if (path.empty()) {
+        return root_.get();
+    }
+    auto found = directories_.find(path);
+    if (found != directories_.end()) {
+        return found->second.get();
+    }
+    Result<UniqueFd> fd = kernel::open_in_root(root_, "/" + path, O_PATH | O_DIRECTORY);
+    if (!fd.ok()) {
+        int number = fd.error().error_number();
+        if (number != ENOENT && number != ENOTDIR) {
+            return entry_error(path, "cannot be reached: " + fd.error().message());
+        }
+        TRY(make_missing(path));
+        fd = kernel::open_in_root(root_, "/" + path, O_PATH | O_DIRECTORY);
+        if (!fd.ok()) {
+            return entry_error(path, "is not a directory, but has entries below it");
+        }
+    }
+    if (directories_.size() >= open_directories_limit) {
+        directories_.clear();
+    }
+    return directories_.emplace(path, std::move(*fd)).first->second.get();
+}
+
+Result<void> LayerExtractor::make_missing(const std::string& path) {
+    std::string walked;
+    for (std::string_view part : split(path, '/')) {
+        Result<UniqueFd> parent = kernel::open_in_root(root_, "/" + walked, O_PATH | O_DIRECTORY);
+        if (!parent.ok()) {
+            return entry_error(path, "cannot be reached: " + parent.error().message());
+        }
+        std::string name(part);
+        walked += (walked.empty() ? "" : "/") + name;
+        if (mkdirat(parent->get(), name.c_str(), 0755) == 0) {
+            if ((umask_ & 0755) != 0 && fchmodat(parent->get(), name.c_str(), 0755, 0) != 0) {
+                return entry_errno(walked);
+            }
+            implied_.insert(walked);
+            continue;
+        }
+        if (errno != EEXIST) {
+            return entry_errno(walked);
+        }
+        TRY(make_missing_component(*parent, name));
+    }
+    return ok();
+}
+
+// A whiteout where a directory is needed: the directory takes its place and hides what is below.
+Result<void> LayerExtractor::make_missing_component(FdRef parent, const std::string& name) {
+    struct stat status {};
+
+    if (fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return entry_errno(name);
+    }
+    if (!is_whiteout(status)) {
+        return ok(); // a directory, or a link that the walk follows or fails on
+    }
+    if (unlinkat(parent.get(), name.c_str(), 0) != 0 ||
+        mkdirat(parent.get(), name.c_str(), 0755) != 0) {
+        return entry_errno(name);
+    }
+    UniqueFd fd(
+        openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!fd) {
+        return entry_errno(name);
+    }
+    return set_opaque(fd);
+}
+
+// The last of several entries with one name wins. Paths that led through what is gone now must be
+// walked again; the place's own directory stays open through a duplicate.
+Result<void> LayerExtractor::clear_way(const Place& place) {
+    TRY(disk_result(remove_tree_at(FdRef::unowned(place.directory), place.name)));
+    std::erase_if(
+        directories_, [&](const auto& entry) { return entry.second.get() != place.directory; });
+    return ok();
+}
+
+Result<void> LayerExtractor::set_directory_times() {
+    for (const auto& [path, nanoseconds] : directory_times_) {
+        Result<UniqueFd> fd =
+            kernel::open_in_root(root_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+        if (!fd.ok()) {
+            continue; // a later entry took its place
+        }
+        timespec time = to_timespec(nanoseconds);
+        timespec times[2] = {time, time};
+        if (futimens(fd->get(), times) != 0) {
+            return entry_errno(path);
+        }
+    }
+    return ok();
+}
+
+} // namespace berth::store

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// Unpacks a layer's tar into a directory, in overlay form. The tar is hostile: every path is walked
+// by descriptor within the directory, links never lead out, and overlayfs's own attributes cannot
+// be smuggled in.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "codec/tar.h"
+
+#include <cstdint>
+#include <map>
+#include <set>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <utility>
+
+#include <sys/types.h>
+
+namespace berth::store {
+
+struct ExtractionLimits {
+    std::uint64_t entries = 10'000'000;
+    std::uint64_t bytes = 1ULL << 40; // of all files, holes included
+    tar::Limits tar;
+};
+
+// One extraction by one thread. REQUIRES: nobody else changes the directory meanwhile.
+class LayerExtractor {
+  public:
+    // root is a directory, usually empty.
+    static Result<LayerExtractor> create(const std::string& root, ExtractionLimits limits = {});
+
+    // The whole archive, including what follows its end mark. InvalidArgument names the entry that
+    // cannot be.
+    Result<void> extract(ByteSource& archive);
+
+    // Bytes of the files that were written.
+    std::uint64_t size() const { return size_; }
+
+    // Directories that had to be made without an entry of their own, parents first.
+    std::set<std::string> take_implied_directories() { return std::move(implied_); }
+
+  private:
+    // Where an entry goes: the directory that holds it, and its name there.
+    struct Place {
+        int directory;
+        std::string name;
+    };
+
+    LayerExtractor(UniqueFd root, ExtractionLimits limits, mode_t umask)
+        : root_(std::move(root))
+        , limits_(limits)
+        , umask_(umask) {}
+
+    Result<void> extract_entry(tar::Reader& reader, const tar::Header& header);
+    Result<void> extract_present(tar::Reader& reader, const tar::Header& header, std::string path);
+    Result<void> write_file(tar::Reader& reader, const tar::Header& header, const Place& place);
+    Result<void> write_data(tar::Reader& reader, const tar::Header& header, FdRef file);
+    Result<void> make_directory(const tar::Header& header, const std::string& path);
+    Result<void> make_hard_link(const tar::Header& header, const Place& place);
+    Result<void> make_special(const tar::Header& header, const Place& place);
+    Result<void> make_whiteout(const Place& place);
+    Result<void> mark_opaque(const std::string& directory);
+
+    Result<Place> place_of(const std::string& path);
+    Result<int> directory(const std::string& path);
+    Result<void> make_missing(const std::string& path);
+    Result<void> make_missing_component(FdRef parent, const std::string& name);
+    Result<void> clear_way(const Place& place);
+    Result<void> set_file_metadata(const tar::Header& header, FdRef file);
+    Result<void> set_directory_times();
+
+    UniqueFd root_;
+    ExtractionLimits limits_;
+    mode_t umask_;
+    std::unordered_map<std::string, UniqueFd> directories_;
+    std::map<std::string, std::int64_t> directory_times_;
+    std::set<std::string> implied_;
+    std::string buffer_;
+    std::uint64_t entries_ = 0;
+    std::uint64_t size_ = 0;
+};
+
+// "./a//b/../c" -> "a/c", "/" -> "". InvalidArgument for a name that leads above the root.
+Result<std::string> clean_entry_name(std::string_view name);
+
+} // namespace berth::store

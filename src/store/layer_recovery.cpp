@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// What open() does about an earlier process that was killed, and an earlier boot that ended without
+// a shutdown.
+#include "base/file.h"
+#include "base/log.h"
+#include "kernel/mount.h"
+#include "store/layer_store.h"
+#include "store/layer_store_parts.h"
+#include "store/tree_removal.h"
+
+#include <cstdio>
+#include <set>
+
+namespace berth::store {
+
+namespace {
+
+class NullSink final : public ByteSink {
+  public:
+    Result<void> write(std::string_view) override { return ok(); }
+};
+
+Result<std::set<std::string>> column(Database& database, std::string_view sql) {
+    std::set<std::string> values;
+    Session session = database.session();
+    Statement query = TRY(session.prepare(sql));
+    while (TRY(query.step())) {
+        values.insert(query.text_copy(0));
+    }
+    return values;
+}
+
+} // namespace
+
+// Half-unpacked layers, layers and writable layers without a row.
+Result<void> LayerStore::Parts::sweep_directories() {
+    for (const std::string& name : TRY(list_directory(root + "/tmp"))) {
+        if (name.starts_with("layer-")) {
+            // The janitor deletes it; renaming is quick.
+            rename((root + "/tmp/" + name).c_str(), (root + "/tmp/trash-" + name).c_str());
+        } else if (name.starts_with("tmp-")) { // a probe's
+            TRY(kernel::unmount_lazily(root + "/tmp/" + name + "/probe/rootfs"));
+            TRY(remove_tree_of(root + "/tmp/" + name));
+        }
+    }
+    std::set<std::string> layers = TRY(column(database, "SELECT chain_id FROM layers"));
+    for (const std::string& name : TRY(list_directory(root + "/layers"))) {
+        if (!layers.contains("sha256:" + name)) {
+            rename((root + "/layers/" + name).c_str(), (root + "/tmp/trash-layer-" + name).c_str());
+        }
+    }
+    std::set<std::string> writable = TRY(column(database, "SELECT id FROM writable_layers"));
+    for (const std::string& name : TRY(list_directory(root + "/snapshots"))) {
+        if (!writable.contains(name)) {
+            WritableLayer layer{root + "/snapshots/" + name, {}};
+            TRY(snapshotter->unmount(layer));
+            rename(layer.directory.c_str(), (root + "/tmp/trash-writable-" + name).c_str());
+        }
+    }
+    return ok();
+}
+
+// A layer of an earlier boot that was never synced may have lost anything. Where its blob is (blobs
+// are synced before they appear) it is unpacked again; where it can be made again from its files it
+// is compared; else it is gone, and so is what nobody holds it for.
+Result<void> LayerStore::Parts::check_unsynced_layers() {
+    std::vector<LayerInfo> doubtful;
+    {
+        Session session = database.session();
+        Statement query =
+            TRY(session.prepare("SELECT chain_id FROM layers WHERE boot_id IS NOT NULL AND boot_id "
+                                "<> ?1 ORDER BY created"));
+        query.bind(1, boot_id);
+        while (TRY(query.step())) {
+            LayerInfo layer;
+            layer.chain_id = TRY(oci::Digest::parse(query.text(0)));
+            doubtful.push_back(layer);
+        }
+    }
+    for (LayerInfo& layer : doubtful) {
+        Result<std::vector<LayerInfo>> layers = chain(layer.chain_id);
+        if (!layers.ok()) {
+            continue; // went with a damaged parent
+        }
+        Result<void> repaired = repair(layers->back());
+        if (!repaired.ok()) {
+            log::error(
+                "a layer was damaged when the machine went down; pull or build its image again",
+                {{"layer", layer.chain_id.to_string()}, {"error", repaired.error().message()}});
+            TRY(drop_damaged(layer.chain_id));
+            continue;
+        }
+        TRY(mark_checked(layer.chain_id));
+    }
+    return ok();
+}
+
+Result<void> LayerStore::Parts::repair(const LayerInfo& layer) {
+    for (const LayerBlob& blob : TRY(blobs_of(layer.diff_id))) {
+        Result<StagedLayer> staged = unpack_blob(blob, layer.diff_id);
+        if (!staged.ok()) {
+            continue;
+        }
+        TRY(adopt_implied_directories(*staged, layer.parent));
+        std::string directory = layer_directory(layer.chain_id);
+        TRY(remove_tree_of(directory));
+        if (rename(staged->directory_.c_str(), directory.c_str()) != 0) {
+            return errno_error("rename " + staged->directory_);
+        }
+        staged->directory_.clear();
+        return ok();
+    }
+    NullSink nowhere;
+    return write_tar_from_files(layer, nowhere);
+}
+
+// Checked, but not synced in this boot either.
+Result<void> LayerStore::Parts::mark_checked(const oci::Digest& chain_id) {
+    Transaction transaction = TRY(database.begin(Durability::Cache));
+    {
+        Statement update =
+            TRY(transaction->prepare("UPDATE layers SET boot_id = ?2 WHERE chain_id = ?1"));
+        TRY(update.bind(1, chain_id.to_string()).bind(2, boot_id).run());
+    }
+    return transaction.commit();
+}
+
+// The layer, the layers on it and the images of all those, unless a container stands on one: then
+// everything stays, for the user to look at.
+Result<void> LayerStore::Parts::drop_damaged(const oci::Digest& chain_id) {
+    constexpr std::string_view descendants =
+        "WITH RECURSIVE above (id) AS (VALUES (?1) UNION SELECT chain_id FROM layers JOIN above ON "
+        "layers.parent = above.id) ";
+    auto sql = [&](std::string_view rest) { return std::string(descendants) + std::string(rest); };
+    Transaction transaction = TRY(database.begin(Durability::Cache));
+    {
+        Statement used = TRY(transaction->prepare(
+            sql("SELECT 1 FROM writable_layers WHERE parent IN (SELECT id FROM above)")));
+        if (TRY(used.bind(1, chain_id.to_string()).step())) {
+            return ok();
+        }
+        Statement images = TRY(transaction->prepare(
+            sql("DELETE FROM images WHERE chain_id IN (SELECT id FROM above)")));
+        TRY(images.bind(1, chain_id.to_string()).run());
+        // One by one from the top: a row goes only when nothing refers to it.
+        Statement leaf = TRY(transaction->prepare(
+            sql("DELETE FROM layers WHERE chain_id IN (SELECT id FROM above) AND NOT EXISTS "
+                "(SELECT 1 FROM layers AS child WHERE child.parent = layers.chain_id)")));
+        do {
+            TRY(leaf.bind(1, chain_id.to_string()).run());
+        } while (transaction->changed_rows() > 0);
+    }
+    return transaction.commit(); // the directories are swept at the next start
+}
+
+} // namespace berth::store

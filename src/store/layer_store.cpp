@@ -1,0 +1,341 @@
+// SPDX-License-Identifier: Apache-2.0
+// Read-only layers: layers/<chain id>/diff and a row each. A layer is there when its row is; a
+// directory without a row is swept at the next start.
+#include "store/layer_store.h"
+
+#include "base/file.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "codec/sha256.h"
+#include "kernel/path.h"
+#include "oci/descriptor.h"
+#include "oci/image_config.h"
+#include "store/compressing_tee.h"
+#include "store/disk_error.h"
+#include "store/layer_extractor.h"
+#include "store/layer_store_parts.h"
+#include "store/overlay_form.h"
+#include "store/read_ahead.h"
+#include "store/schema.h"
+#include "store/tree_copy.h"
+#include "store/tree_removal.h"
+
+#include <algorithm>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+constexpr std::size_t chain_limit = 4096;
+
+LayerInfo read_layer(const Statement& row) {
+    LayerInfo layer;
+    // Our own rows hold digests; one that does not parse ends up empty and is found nowhere.
+    layer.chain_id = oci::Digest::parse(row.text(0)).value_or(oci::Digest());
+    layer.diff_id = oci::Digest::parse(row.text(1)).value_or(oci::Digest());
+    layer.parent = oci::Digest::parse(row.text(2)).value_or(oci::Digest());
+    layer.size = static_cast<std::uint64_t>(row.number(3));
+    layer.created.nanoseconds = row.number(4);
+    return layer;
+}
+
+Error layer_not_found(const oci::Digest& chain_id) {
+    return not_found("layer " + chain_id.to_string() + " not found");
+}
+
+Error diff_id_mismatch(const oci::Digest& found, const oci::Digest& expected) {
+    return {
+        ErrorKind::DataLoss,
+        "layer has diff id " + found.to_string() + " where " + expected.to_string() +
+            " was expected"};
+}
+
+Result<std::string> read_boot_id() {
+    return std::string(trim(TRY(read_file("/proc/sys/kernel/random/boot_id"))));
+}
+
+} // namespace
+
+StagedLayer::StagedLayer(StagedLayer&& other) noexcept {
+    *this = std::move(other);
+}
+
+StagedLayer& StagedLayer::operator=(StagedLayer&& other) noexcept {
+    std::swap(directory_, other.directory_);
+    std::swap(diff_id_, other.diff_id_);
+    std::swap(size_, other.size_);
+    std::swap(implied_directories_, other.implied_directories_);
+    return *this;
+}
+
+StagedLayer::~StagedLayer() {
+    if (!directory_.empty()) {
+        // A destructor has nobody to tell; what stays behind is swept at the next start.
+        [[maybe_unused]] Result<void> removed = remove_tree_of(directory_);
+    }
+}
+
+LayerStore::LayerStore(std::unique_ptr<Parts> parts)
+    : parts_(std::move(parts)) {}
+
+LayerStore::~LayerStore() = default;
+
+Result<std::unique_ptr<LayerStore>>
+LayerStore::open(Options options, Database& database, BlobStore& blobs) {
+    auto parts = std::make_unique<Parts>(options.root, database, blobs);
+    for (const char* name : {"/layers", "/snapshots", "/tmp"}) {
+        TRY(disk_result(make_directories(options.root + name, 0710)));
+    }
+    parts->boot_id = TRY(read_boot_id());
+    TRY(database.migrate("store", schema_steps));
+    parts->snapshotter = TRY(create_snapshotter(options.snapshotter, options.root));
+    TRY(parts->sweep_directories());
+    TRY(parts->check_unsynced_layers());
+    Parts* raw = parts.get();
+    parts->janitor = std::make_unique<Janitor>(options.root, [raw] {
+        // What could not be synced now is checked at the next start.
+        [[maybe_unused]] Result<void> synced = raw->sync();
+    });
+    return std::unique_ptr<LayerStore>(new LayerStore(std::move(parts)));
+}
+
+std::string_view LayerStore::driver_name() const {
+    return parts_->snapshotter->name();
+}
+
+bool LayerStore::contains(const oci::Digest& chain_id) const {
+    return get(chain_id).ok();
+}
+
+Result<LayerInfo> LayerStore::get(const oci::Digest& chain_id) const {
+    Session session = parts_->database.session();
+    Statement query = TRY(session.prepare(
+        "SELECT chain_id, diff_id, parent, size, created FROM layers WHERE chain_id = ?1"));
+    if (!TRY(query.bind(1, chain_id.to_string()).step())) {
+        return layer_not_found(chain_id);
+    }
+    return read_layer(query);
+}
+
+Result<std::vector<LayerInfo>> LayerStore::list() const {
+    Session session = parts_->database.session();
+    Statement query =
+        TRY(session.prepare("SELECT chain_id, diff_id, parent, size, created FROM layers ORDER BY "
+                            "chain_id"));
+    std::vector<LayerInfo> layers;
+    while (TRY(query.step())) {
+        layers.push_back(read_layer(query));
+    }
+    return layers;
+}
+
+Result<std::vector<LayerInfo>> LayerStore::chain(const oci::Digest& chain_id) const {
+    return parts_->chain(chain_id);
+}
+
+Result<std::vector<LayerInfo>> LayerStore::Parts::chain(const oci::Digest& chain_id) const {
+    std::vector<LayerInfo> layers;
+    Session session = database.session();
+    oci::Digest next = chain_id;
+    while (!next.empty()) {
+        Statement query = TRY(session.prepare(
+            "SELECT chain_id, diff_id, parent, size, created FROM layers WHERE chain_id = ?1"));
+        if (!TRY(query.bind(1, next.to_string()).step())) {
+            return layer_not_found(next);
+        }
+        layers.push_back(read_layer(query));
+        next = layers.back().parent;
+        if (layers.size() > chain_limit) {
+            return Error(ErrorKind::DataLoss, "layers have each other as parents");
+        }
+    }
+    std::reverse(layers.begin(), layers.end());
+    return layers;
+}
+
+Result<std::vector<std::string>>
+LayerStore::Parts::content_directories(const oci::Digest& chain_id) const {
+    std::vector<std::string> directories;
+    std::vector<LayerInfo> layers = TRY(chain(chain_id));
+    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
+        directories.push_back(content_directory(layer->chain_id));
+    }
+    return directories;
+}
+
+// Whatever passes through `source` on its way is read to its end when this returns.
+Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source) const {
+    StagedLayer layer;
+    std::string directory = root + "/tmp/layer-" + random_hex(16);
+    TRY(disk_result(make_directories(directory, 0700)));
+    layer.directory_ = directory;
+    TRY(disk_result(make_directories(directory + "/diff", 0755)));
+    if (chmod((directory + "/diff").c_str(), 0755) != 0) { // whatever the umask
+        return errno_error("chmod " + directory);
+    }
+    ReadAheadSource ahead(source);
+    LayerExtractor extractor = TRY(LayerExtractor::create(directory + "/diff"));
+    TRY(extractor.extract(ahead));
+    layer.size_ = extractor.size();
+    layer.implied_directories_ = extractor.take_implied_directories();
+    return layer;
+}
+
+Result<StagedLayer> LayerStore::stage(Lease& lease, ByteSource& tar, StageOptions options) {
+    HashingSource hashed(tar);
+    std::optional<CompressingTee> tee;
+    if (options.keep_blob) {
+        tee.emplace(TRY(CompressingTee::create(hashed, parts_->blobs, lease)));
+    }
+    ByteSource& source = tee ? static_cast<ByteSource&>(*tee) : hashed;
+    StagedLayer layer = TRY(parts_->unpack(source));
+    layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
+    if (options.expected_diff_id && layer.diff_id_ != *options.expected_diff_id) {
+        return diff_id_mismatch(layer.diff_id_, *options.expected_diff_id);
+    }
+    if (tee) {
+        BlobInfo blob = TRY(tee->finish());
+        std::string type(oci::media_type::oci_layer_gzip);
+        TRY(set_blob(layer.diff_id_, {blob.digest, blob.size, std::move(type)}));
+    }
+    return layer;
+}
+
+// A directory that no entry named would hide owner and mode of the one below (an overlay shows the
+// upper one's); so it takes after that.
+Result<void>
+LayerStore::Parts::adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent) {
+    if (layer.implied_directories_.empty() || parent.empty()) {
+        return ok();
+    }
+    std::vector<std::string> directories = TRY(content_directories(parent));
+    MergedDirectory parent_root = TRY(MergedDirectory::open(directories));
+    UniqueFd tree = TRY(open_file(layer.directory_ + "/diff", O_RDONLY | O_DIRECTORY));
+    for (const std::string& path : layer.implied_directories_) {
+        MergedDirectory below = TRY(parent_root.child("."));
+        for (std::string_view part : split(path, '/')) {
+            below = TRY(below.child(std::string(part)));
+        }
+        const UniqueFd* model = below.top();
+        if (model == nullptr) {
+            continue;
+        }
+        Result<UniqueFd> place =
+            kernel::open_in_root(tree, path, O_RDONLY | O_DIRECTORY, 0, kernel::FollowLinks::Never);
+        if (place.ok()) { // else a later entry took its place
+            TRY(copy_directory_metadata(*model, *place));
+        }
+    }
+    return ok();
+}
+
+Result<void> LayerStore::Parts::insert_layer(const LayerInfo& layer) {
+    Transaction transaction = TRY(database.begin(Durability::Cache));
+    {
+        Statement insert =
+            TRY(transaction->prepare("INSERT INTO layers (chain_id, diff_id, parent, size, "
+                                     "created, boot_id) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
+        TRY(insert.bind(1, layer.chain_id.to_string())
+                .bind(2, layer.diff_id.to_string())
+                .bind_optional(3, layer.parent.to_string())
+                .bind(4, static_cast<std::int64_t>(layer.size))
+                .bind(5, layer.created.nanoseconds)
+                .bind(6, boot_id)
+                .run());
+    }
+    return transaction.commit();
+}
+
+Result<LayerInfo> LayerStore::publish(Lease& lease, const oci::Digest& parent, StagedLayer staged) {
+    VERIFY(!staged.directory_.empty());
+    LayerInfo layer;
+    layer.chain_id = oci::chain_id(parent, staged.diff_id_);
+    layer.diff_id = staged.diff_id_;
+    layer.parent = parent;
+    layer.size = staged.size_;
+    layer.created = Timestamp::now();
+    lease.add_layer(layer.chain_id);
+    if (!parent.empty()) {
+        lease.add_layer(parent);
+        TRY(get(parent));
+        TRY(parts_->adopt_implied_directories(staged, parent));
+    }
+    std::lock_guard lock(parts_->publishing);
+    if (Result<LayerInfo> existing = get(layer.chain_id); existing.ok()) {
+        return existing;
+    }
+    std::string directory = parts_->layer_directory(layer.chain_id);
+    TRY(parts_->janitor->discard(directory)); // of a publication that failed half-way
+    if (rename(staged.directory_.c_str(), directory.c_str()) != 0) {
+        return disk_error(errno_error("rename " + staged.directory_));
+    }
+    staged.directory_.clear();
+    TRY(parts_->insert_layer(layer));
+    parts_->janitor->request_sync();
+    return layer;
+}
+
+Result<LayerInfo>
+LayerStore::apply(Lease& lease, const oci::Digest& parent, ByteSource& tar, StageOptions options) {
+    StagedLayer layer = TRY(stage(lease, tar, std::move(options)));
+    return publish(lease, parent, std::move(layer));
+}
+
+Result<void> LayerStore::remove(const oci::Digest& chain_id) {
+    std::lock_guard lock(parts_->publishing);
+    {
+        Transaction transaction = TRY(parts_->database.begin(Durability::Cache));
+        {
+            Statement removal = TRY(transaction->prepare("DELETE FROM layers WHERE chain_id = ?1"));
+            Result<void> removed = removal.bind(1, chain_id.to_string()).run();
+            if (!removed.ok() && removed.error().kind() == ErrorKind::Conflict) {
+                return conflict("layer " + chain_id.to_string() + " is in use");
+            }
+            TRY(std::move(removed));
+        }
+        TRY(transaction.commit());
+    }
+    return parts_->janitor->discard(parts_->layer_directory(chain_id));
+}
+
+void LayerStore::wait_for_deletions() {
+    parts_->janitor->wait_idle();
+}
+
+// https://man7.org/linux/man-pages/man2/syncfs.2.html: one call for thousands of files.
+Result<void> LayerStore::Parts::sync() {
+    std::vector<std::string> unsynced;
+    {
+        Session session = database.session();
+        Statement query = TRY(session.prepare("SELECT chain_id FROM layers WHERE boot_id = ?1"));
+        query.bind(1, boot_id);
+        while (TRY(query.step())) {
+            unsynced.push_back(query.text_copy(0));
+        }
+    }
+    if (unsynced.empty()) {
+        return ok();
+    }
+    UniqueFd directory = TRY(open_file(root, O_RDONLY | O_DIRECTORY));
+    if (syncfs(directory.get()) != 0) {
+        return disk_error(errno_error("sync " + root));
+    }
+    Transaction transaction = TRY(database.begin(Durability::Durable));
+    for (const std::string& chain_id : unsynced) {
+        Statement update =
+            TRY(transaction->prepare("UPDATE layers SET boot_id = NULL WHERE chain_id = ?1"));
+        TRY(update.bind(1, chain_id).run());
+    }
+    return transaction.commit();
+}
+
+Result<void> LayerStore::sync() {
+    return parts_->sync();
+}
+
+} // namespace berth::store

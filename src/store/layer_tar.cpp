@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: Apache-2.0
+// A difference as a tar stream. The tree may belong to a running container, so everything is opened
+// by descriptor without following links, and a file that changes its size while it is read still
+// gives a well-formed archive.
+#include "store/layer_tar.h"
+
+#include "base/file.h"
+#include "codec/tar.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <optional>
+#include <set>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+constexpr std::size_t buffer_bytes = 1U << 20;
+
+// The machine's own labels and measurements mean nothing elsewhere.
+bool is_portable_attribute(std::string_view name) {
+    return !is_overlay_attribute(name) && name != "security.selinux" && name != "security.ima" &&
+           name != "security.evm" && !name.starts_with("security.SMACK64") &&
+           name != "security.apparmor";
+}
+
+Result<std::map<std::string, std::string>> read_attributes(const std::string& path) {
+    std::map<std::string, std::string> attributes;
+    ssize_t size = llistxattr(path.c_str(), nullptr, 0);
+    if (size <= 0) {
+        // No attributes, or a file system without them.
+        return attributes;
+    }
+    std::string names(static_cast<std::size_t>(size), '\0');
+    size = llistxattr(path.c_str(), names.data(), names.size());
+    if (size < 0) {
+        return errno_error("list extended attributes");
+    }
+    names.resize(static_cast<std::size_t>(size));
+    for (std::size_t start = 0; start < names.size();) {
+        std::string name = names.c_str() + start;
+        start += name.size() + 1;
+        if (!is_portable_attribute(name)) {
+            continue;
+        }
+        std::string value(64U << 10, '\0'); // XATTR_SIZE_MAX
+        ssize_t length = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        if (length < 0) {
+            if (errno == ENODATA || errno == EOPNOTSUPP) {
+                continue;
+            }
+            return errno_error("read extended attribute " + name);
+        }
+        value.resize(static_cast<std::size_t>(length));
+        attributes.emplace(std::move(name), std::move(value));
+    }
+    return attributes;
+}
+
+std::optional<tar::EntryType> type_of(mode_t mode) {
+    switch (mode & S_IFMT) {
+    case S_IFREG:
+        return tar::EntryType::File;
+    case S_IFDIR:
+        return tar::EntryType::Directory;
+    case S_IFLNK:
+        return tar::EntryType::SymbolicLink;
+    case S_IFCHR:
+        return tar::EntryType::CharacterDevice;
+    case S_IFBLK:
+        return tar::EntryType::BlockDevice;
+    case S_IFIFO:
+        return tar::EntryType::Fifo;
+    default:
+        return std::nullopt; // a socket: tar has none, Docker leaves them out too
+    }
+}
+
+std::pair<std::string, std::string> split_parent(const std::string& path) {
+    std::size_t slash = path.rfind('/');
+    if (slash == std::string::npos) {
+        return {"", path};
+    }
+    return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+class DifferenceWriter {
+  public:
+    DifferenceWriter(FdRef tree, ByteSink& sink)
+        : tree_(tree)
+        , writer_(sink)
+        , buffer_(buffer_bytes, '\0') {}
+
+    Result<void> write(const DiffEntry& entry) {
+        auto [parent, name] = split_parent(entry.path);
+        if (entry.kind == DiffEntry::Kind::Deleted) {
+            return write_marker(parent, std::string(whiteout_prefix) + name);
+        }
+        Result<int> directory = open_parent(parent);
+        if (!directory.ok()) {
+            // Deleted while we look: as if it had never been.
+            int number = directory.error().error_number();
+            return number == ENOENT || number == ENOTDIR ? ok() : std::move(directory).error();
+        }
+        TRY_CONTEXT(write_present(*directory, name, entry.path), entry.path);
+        return entry.opaque ? write_marker(entry.path, std::string(opaque_marker)) : ok();
+    }
+
+    Result<void> finish() { return writer_.finish(); }
+
+  private:
+    Result<void> write_marker(const std::string& parent, const std::string& name) {
+        tar::Header header;
+        header.name = (parent.empty() ? "" : parent + "/") + name;
+        header.mode = 0;
+        return writer_.write_header(header);
+    }
+
+    // Entries come in the tree's order, so the last parent is nearly always the next one. Walked
+    // from the root without links; a container cannot lead us out of its tree.
+    Result<int> open_parent(const std::string& path) {
+        if (parent_ && parent_path_ == path) {
+            return parent_.get();
+        }
+        UniqueFd fd(openat(tree_.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        std::size_t start = 0;
+        while (fd && start < path.size()) {
+            std::size_t end = std::min(path.find('/', start), path.size());
+            std::string part = path.substr(start, end - start);
+            fd.reset(
+                openat(fd.get(), part.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+            start = end + 1;
+        }
+        if (!fd) {
+            return errno_error("open " + path);
+        }
+        parent_ = std::move(fd);
+        parent_path_ = path;
+        return parent_.get();
+    }
+
+    Result<void> write_present(int directory, const std::string& name, const std::string& path) {
+        struct stat status {};
+
+        if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            return errno == ENOENT ? ok() : errno_error("stat");
+        }
+        std::optional<tar::EntryType> type = type_of(status.st_mode);
+        if (!type) {
+            return ok();
+        }
+        UniqueFd file;
+        if (*type == tar::EntryType::File) {
+            file.reset(
+                openat(directory, name.c_str(), O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+            if (!file) {
+                return errno == ENOENT || errno == ELOOP ? ok() : errno_error("open");
+            }
+            if (fstat(file.get(), &status) != 0) {
+                return errno_error("stat");
+            }
+            if (!S_ISREG(status.st_mode)) {
+                return ok(); // exchanged since the first look
+            }
+        }
+        tar::Header header = header_of(status, *type);
+        header.name = path;
+        std::string attributes_path = descriptor_path(FdRef::unowned(directory), name);
+        if (*type == tar::EntryType::SymbolicLink) {
+            header.link_name.resize(PATH_MAX);
+            ssize_t length = readlinkat(
+                directory, name.c_str(), header.link_name.data(), header.link_name.size());
+            if (length < 0) {
+                return errno == ENOENT ? ok() : errno_error("read link");
+            }
+            header.link_name.resize(static_cast<std::size_t>(length));
+        } else if (file) {
+            if (status.st_nlink > 1 && !remember(status, path)) {
+                header.type = tar::EntryType::HardLink;
+                header.link_name = first_names_.at({status.st_dev, status.st_ino});
+                header.size = 0;
+                return writer_.write_header(header);
+            }
+        }
+        header.xattrs = TRY(read_attributes(attributes_path));
+        TRY(writer_.write_header(header));
+        return file ? write_data(file, header.size) : ok();
+    }
+
+    static tar::Header header_of(const struct stat& status, tar::EntryType type) {
+        tar::Header header;
+        header.type = type;
+        header.mode = status.st_mode & 07777;
+        header.uid = status.st_uid;
+        header.gid = status.st_gid;
+        header.mtime = status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec;
+        if (type == tar::EntryType::File) {
+            header.size = static_cast<std::uint64_t>(status.st_size);
+        }
+        if (type == tar::EntryType::CharacterDevice || type == tar::EntryType::BlockDevice) {
+            header.device_major = major(status.st_rdev);
+            header.device_minor = minor(status.st_rdev);
+        }
+        return header;
+    }
+
+    // True for the first name of an inode.
+    bool remember(const struct stat& status, const std::string& path) {
+        return first_names_.emplace(std::pair(status.st_dev, status.st_ino), path).second;
+    }
+
+    Result<void> write_data(const UniqueFd& file, std::uint64_t size) {
+        FdSource source{FdRef(file)};
+        while (size > 0) {
+            auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(size, buffer_.size()));
+            std::size_t count = TRY(source.read(std::span(buffer_).first(wanted)));
+            if (count == 0) { // it shrank; the header has promised the bytes
+                std::memset(buffer_.data(), 0, wanted);
+                count = wanted;
+            }
+            TRY(writer_.write({buffer_.data(), count}));
+            size -= count;
+        }
+        return ok();
+    }
+
+    FdRef tree_;
+    tar::Writer writer_;
+    std::string buffer_;
+    UniqueFd parent_;
+    std::string parent_path_;
+    std::map<std::pair<dev_t, ino_t>, std::string> first_names_;
+};
+
+} // namespace
+
+Result<void> write_difference_tar(const Difference& difference, ByteSink& sink) {
+    DifferenceWriter writer(difference.tree, sink);
+    for (const DiffEntry& entry : difference.entries) {
+        TRY(writer.write(entry));
+    }
+    return writer.finish();
+}
+
+// moby pkg/archive/changes.go, changes(): the parent of an addition or deletion counts as modified,
+// that of a modification does not.
+std::vector<Change> changes_of(const Difference& difference) {
+    std::set<std::string> touched;
+    for (const DiffEntry& entry : difference.entries) {
+        bool adds = entry.kind == DiffEntry::Kind::Present && !entry.in_parent;
+        if (adds || entry.kind == DiffEntry::Kind::Deleted) {
+            touched.insert(split_parent(entry.path).first);
+        }
+    }
+    std::vector<Change> changes;
+    for (const DiffEntry& entry : difference.entries) {
+        ChangeKind kind = ChangeKind::Modified;
+        switch (entry.kind) {
+        case DiffEntry::Kind::Present:
+            kind = entry.in_parent ? ChangeKind::Modified : ChangeKind::Added;
+            break;
+        case DiffEntry::Kind::Deleted:
+            kind = ChangeKind::Deleted;
+            break;
+        case DiffEntry::Kind::Traversed:
+            if (!touched.contains(entry.path)) {
+                continue;
+            }
+            break;
+        }
+        changes.push_back({"/" + entry.path, kind});
+    }
+    return changes;
+}
+
+} // namespace berth::store

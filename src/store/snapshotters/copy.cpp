@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+// Plain copies: the root file system is a directory, and what changed is found by comparing.
+#include "store/snapshotters/copy.h"
+
+#include "base/file.h"
+#include "kernel/path.h"
+#include "store/disk_error.h"
+#include "store/layer_tar.h"
+#include "store/tree_copy.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace berth::store {
+
+namespace {
+
+std::string root_of(const WritableLayer& layer) {
+    return layer.directory + "/rootfs";
+}
+
+} // namespace
+
+Result<void> CopySnapshotter::prepare(const WritableLayer& layer) {
+    std::string root = root_of(layer);
+    TRY(disk_result(make_directories(root, 0755)));
+    if (layer.layers.empty()) {
+        return ok();
+    }
+    MergedDirectory image = TRY(MergedDirectory::open(layer.layers));
+    TRY(copy_merged_tree(std::move(image), root));
+    UniqueFd from = TRY(open_file(layer.layers.front(), O_RDONLY | O_DIRECTORY));
+    UniqueFd to = TRY(open_file(root, O_RDONLY | O_DIRECTORY));
+    return copy_directory_metadata(from, to);
+}
+
+Result<std::string> CopySnapshotter::mount(const WritableLayer& layer, WriteMode) {
+    return root_of(layer);
+}
+
+Result<void> CopySnapshotter::unmount(const WritableLayer&) {
+    return ok();
+}
+
+Result<Difference> CopySnapshotter::difference(const WritableLayer& layer) {
+    return tree_difference(root_of(layer), layer.layers);
+}
+
+Result<std::uint64_t> CopySnapshotter::usage(const WritableLayer& layer) {
+    Difference written = TRY(difference(layer));
+    std::uint64_t total = 0;
+    for (const DiffEntry& entry : written.entries) {
+        if (entry.kind != DiffEntry::Kind::Present) {
+            continue;
+        }
+        Result<UniqueFd> file =
+            kernel::open_in_root(written.tree, entry.path, O_PATH, 0, kernel::FollowLinks::NotLast);
+
+        struct stat status {};
+
+        if (file.ok() && fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode)) {
+            total += static_cast<std::uint64_t>(status.st_size);
+        }
+    }
+    return total;
+}
+
+Result<bool> CopySnapshotter::convert_to_layer(const WritableLayer&, const std::string&) {
+    return false;
+}
+
+std::vector<std::pair<std::string, std::string>>
+CopySnapshotter::describe(const WritableLayer&) const {
+    return {};
+}
+
+} // namespace berth::store

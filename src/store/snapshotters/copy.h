@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: Apache-2.0
+// Writable layers as plain copies of everything below them, for file systems on which overlayfs
+// does not work. Slow and large, but without a mount. Docker calls it vfs.
+#pragma once
+
+#include "store/snapshotter.h"
+
+namespace berth::store {
+
+class CopySnapshotter final : public Snapshotter {
+  public:
+    std::string_view name() const override { return "vfs"; }
+
+    Result<void> prepare(const WritableLayer& layer) override;
+    Result<std::string> mount(const WritableLayer& layer, WriteMode mode) override;
+    Result<void> unmount(const WritableLayer& layer) override;
+    Result<Difference> difference(const WritableLayer& layer) override;
+    Result<std::uint64_t> usage(const WritableLayer& layer) override;
+    Result<bool> convert_to_layer(const WritableLayer& layer, const std::string& target) override;
+    std::vector<std::pair<std::string, std::string>>
+    describe(const WritableLayer& layer) const override;
+};
+
+} // namespace berth::store

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// Overlayfs mounts. Lower directories are given one by one (lowerdir+, Linux 6.5), each at most 255
+// bytes long; where that does not fit, by descriptor (/proc/self/fd/<n>), which also lets 128
+// layers fit into the one page of options that mount(2) takes.
+#include "store/snapshotters/overlay.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "kernel/mount.h"
+#include "kernel/path.h"
+#include "store/disk_error.h"
+#include "store/layer_tar.h"
+#include "store/tree_removal.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+// fsconfig(2) takes strings of 256 bytes with their end.
+constexpr std::size_t parameter_bytes = 255;
+
+std::string upper_of(const WritableLayer& layer) {
+    return layer.directory + "/upper";
+}
+
+std::string work_of(const WritableLayer& layer) {
+    return layer.directory + "/work";
+}
+
+std::string root_of(const WritableLayer& layer) {
+    return layer.directory + "/rootfs";
+}
+
+// What the mounts of an image have in common. Layers come from strangers: nothing that an attribute
+// in them says about other places is followed (redirects, data elsewhere).
+std::vector<kernel::MountParameter> fixed_parameters(WriteMode mode) {
+    std::vector<kernel::MountParameter> parameters{
+        {"index", "off"}, {"metacopy", "off"}, {"redirect_dir", "nofollow"}};
+    if (mode == WriteMode::Volatile) {
+        parameters.push_back({"volatile", ""});
+    }
+    return parameters;
+}
+
+// Directories opened for the time of a mount, so that they can be named shortly.
+class OpenDirectories {
+  public:
+    Result<std::string> name(const std::string& path) {
+        fds_.push_back(TRY(open_file(path, O_PATH | O_DIRECTORY)));
+        return kernel::fd_path(fds_.back());
+    }
+
+  private:
+    std::vector<UniqueFd> fds_;
+};
+
+std::vector<std::string> lowers_of(const WritableLayer& layer) {
+    if (layer.layers.empty()) {
+        return {layer.directory + "/empty"}; // overlayfs wants at least one
+    }
+    return layer.layers;
+}
+
+Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
+    OpenDirectories opened;
+    std::vector<kernel::MountParameter> parameters;
+    auto add = [&](std::string key, const std::string& path) -> Result<void> {
+        bool fits = path.size() <= parameter_bytes;
+        parameters.push_back({std::move(key), fits ? path : TRY(opened.name(path))});
+        return ok();
+    };
+    for (const std::string& lower : lowers_of(layer)) {
+        TRY(add("lowerdir+", lower));
+    }
+    TRY(add("upperdir", upper_of(layer)));
+    TRY(add("workdir", work_of(layer)));
+    for (kernel::MountParameter& parameter : fixed_parameters(mode)) {
+        parameters.push_back(std::move(parameter));
+    }
+    UniqueFd mount = TRY(kernel::make_mount("overlay", "overlay", parameters, 0));
+    return kernel::attach_mount(mount, root_of(layer));
+}
+
+Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
+    OpenDirectories opened;
+    std::string options = "lowerdir=";
+    for (const std::string& lower : lowers_of(layer)) {
+        options += (options.ends_with('=') ? "" : ":") + TRY(opened.name(lower));
+    }
+    options += ",upperdir=" + TRY(opened.name(upper_of(layer)));
+    options += ",workdir=" + TRY(opened.name(work_of(layer)));
+    for (const kernel::MountParameter& parameter : fixed_parameters(mode)) {
+        options += "," + parameter.key + (parameter.value.empty() ? "" : "=" + parameter.value);
+    }
+    if (options.size() >= static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {
+        return invalid_argument(
+            std::to_string(layer.layers.size()) + " layers are too many for this kernel");
+    }
+    if (::mount("overlay", root_of(layer).c_str(), "overlay", 0, options.c_str()) != 0) {
+        return errno_error("mount overlay");
+    }
+    return ok();
+}
+
+} // namespace
+
+Result<void> OverlaySnapshotter::probe(const std::string& root) {
+    TemporaryDirectory directory = TRY(TemporaryDirectory::create(root));
+    WritableLayer layer{directory.path() + "/probe", {directory.path() + "/lower"}};
+    for (const std::string& path : {layer.directory, layer.layers[0]}) {
+        TRY(make_directories(path));
+    }
+    TRY(prepare(layer));
+    Result<std::string> mounted = mount(layer, WriteMode::Normal);
+    if (!mounted.ok()) {
+        return not_implemented(
+            "overlayfs does not work on " + root + ": " + mounted.error().message());
+    }
+    return unmount(layer);
+}
+
+Result<void> OverlaySnapshotter::prepare(const WritableLayer& layer) {
+    for (const std::string& path : {upper_of(layer), work_of(layer), root_of(layer)}) {
+        TRY(disk_result(make_directories(path, 0755)));
+    }
+    if (layer.layers.empty()) {
+        return disk_result(make_directories(layer.directory + "/empty", 0755));
+    }
+
+    // The root directory that a container sees is the upper one: it takes after the image's.
+    struct stat status {};
+
+    if (stat(layer.layers.front().c_str(), &status) != 0) {
+        return errno_error("stat " + layer.layers.front());
+    }
+    UniqueFd upper = TRY(open_file(upper_of(layer), O_RDONLY | O_DIRECTORY));
+    timespec times[2] = {status.st_mtim, status.st_mtim};
+    if (fchown(upper.get(), status.st_uid, status.st_gid) != 0 ||
+        fchmod(upper.get(), status.st_mode & 07777) != 0 || futimens(upper.get(), times) != 0) {
+        return errno_error("prepare " + upper_of(layer));
+    }
+    return ok();
+}
+
+Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteMode mode) {
+    std::string root = root_of(layer);
+    if (TRY(kernel::is_mount_point(root))) {
+        return root;
+    }
+    if (mode == WriteMode::Volatile) {
+        // The kernel refuses a volatile layer a second time, since it cannot know whether the
+        // machine went down in between. Whoever asks for volatile takes that on.
+        TRY(remove_tree_of(work_of(layer)));
+        TRY(disk_result(make_directories(work_of(layer), 0755)));
+    }
+    if (legacy_) {
+        TRY(mount_by_page(layer, mode));
+        return root;
+    }
+    Result<void> mounted = mount_by_parameters(layer, mode);
+    if (mounted.ok()) {
+        return root;
+    }
+    bool unknown = mounted.error().error_number() == EINVAL;
+    if (!unknown || !mount_by_page(layer, mode).ok()) {
+        return std::move(mounted).error();
+    }
+    legacy_ = true;
+    log::debug("overlayfs takes its lower directories in one page only");
+    return root;
+}
+
+Result<void> OverlaySnapshotter::unmount(const WritableLayer& layer) {
+    return kernel::unmount_lazily(root_of(layer));
+}
+
+Result<Difference> OverlaySnapshotter::difference(const WritableLayer& layer) {
+    return overlay_difference(upper_of(layer), layer.layers);
+}
+
+Result<std::uint64_t> OverlaySnapshotter::usage(const WritableLayer& layer) {
+    UniqueFd upper = TRY(open_file(upper_of(layer), O_RDONLY | O_DIRECTORY));
+    return directory_usage(upper);
+}
+
+Result<bool>
+OverlaySnapshotter::convert_to_layer(const WritableLayer& layer, const std::string& target) {
+    if (rename(upper_of(layer).c_str(), target.c_str()) != 0) {
+        return disk_error(errno_error("rename " + upper_of(layer)));
+    }
+    return true;
+}
+
+std::vector<std::pair<std::string, std::string>>
+OverlaySnapshotter::describe(const WritableLayer& layer) const {
+    return {
+        {"LowerDir", join(layer.layers, ":")},
+        {"MergedDir", root_of(layer)},
+        {"UpperDir", upper_of(layer)},
+        {"WorkDir", work_of(layer)}};
+}
+
+} // namespace berth::store

@@ -1,0 +1,241 @@
+// SPDX-License-Identifier: Apache-2.0
+// Copying a merged tree, by descriptor on both sides; file data is shared where the file system can
+// (reflink), else copied by the kernel.
+#include "store/tree_copy.h"
+
+#include "base/file.h"
+#include "codec/stream.h"
+#include "store/disk_error.h"
+
+#include <linux/fs.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <optional>
+#include <utility>
+#include <vector>
+
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+struct Frame {
+    MergedDirectory source;
+    UniqueFd target;
+    UniqueFd metadata; // the directory whose owner, mode and times the target gets at the end
+    std::vector<std::string> names;
+    std::size_t next = 0;
+    std::string path;
+};
+
+constexpr std::size_t depth_limit = 1000;
+
+Result<void> copy_attributes(const std::string& from, const std::string& to) {
+    ssize_t size = llistxattr(from.c_str(), nullptr, 0);
+    if (size <= 0) {
+        return ok();
+    }
+    std::string names(static_cast<std::size_t>(size), '\0');
+    size = llistxattr(from.c_str(), names.data(), names.size());
+    names.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+    std::string value(64U << 10, '\0');
+    for (std::size_t start = 0; start < names.size();) {
+        std::string name = names.c_str() + start;
+        start += name.size() + 1;
+        if (is_overlay_attribute(name)) {
+            continue;
+        }
+        ssize_t length = lgetxattr(from.c_str(), name.c_str(), value.data(), value.size());
+        if (length < 0) {
+            continue;
+        }
+        if (lsetxattr(
+                to.c_str(), name.c_str(), value.data(), static_cast<std::size_t>(length), 0) != 0 &&
+            errno != ENOTSUP && errno != EPERM) {
+            return disk_error(errno_error("set extended attribute " + name));
+        }
+    }
+    return ok();
+}
+
+Result<void> copy_data(FdRef from, FdRef to, std::uint64_t size) {
+    if (size == 0 || ioctl(to.get(), FICLONE, from.get()) == 0) {
+        return ok();
+    }
+    for (;;) {
+        ssize_t count = copy_file_range(from.get(), nullptr, to.get(), nullptr, 1U << 30, 0);
+        if (count == 0) {
+            return ok();
+        }
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0 && (errno == EXDEV || errno == EINVAL || errno == EOPNOTSUPP)) {
+            break;
+        }
+        if (count < 0) {
+            return disk_error(errno_error("copy"));
+        }
+    }
+    FdSource source(from);
+    FdSink sink(to);
+    TRY(disk_result(copy(source, sink)));
+    return ok();
+}
+
+class TreeCopy {
+  public:
+    Result<void> run(MergedDirectory source, const std::string& target) {
+        std::vector<Frame> frames;
+        frames.push_back(
+            {.source = std::move(source),
+             .target = TRY(open_file(target, O_RDONLY | O_DIRECTORY))});
+        root_ = TRY(frames[0].target.duplicate());
+        frames[0].names = TRY(frames[0].source.names());
+        while (!frames.empty()) {
+            Frame& frame = frames.back();
+            if (frame.next == frame.names.size()) {
+                TRY(finish(frame));
+                frames.pop_back();
+                continue;
+            }
+            std::optional<Frame> child = TRY(visit(frame, frame.names[frame.next++]));
+            if (child) {
+                if (frames.size() >= depth_limit) {
+                    return Error(
+                        ErrorKind::ResourceExhausted, "directories are nested too deep to copy");
+                }
+                frames.push_back(std::move(*child));
+            }
+        }
+        return ok();
+    }
+
+  private:
+    static Result<void> finish(const Frame& frame) {
+        return frame.metadata ? copy_directory_metadata(frame.metadata, frame.target) : ok();
+    }
+
+    Result<std::optional<Frame>> visit(Frame& frame, const std::string& name) {
+        std::optional<MergedDirectory::Entry> entry = TRY(frame.source.find(name));
+        VERIFY(entry.has_value());
+        const struct stat& status = entry->status;
+        std::string path = frame.path.empty() ? name : frame.path + "/" + name;
+        if (!S_ISDIR(status.st_mode)) {
+            TRY_CONTEXT(copy_entry(*entry, name, frame.target, path), path);
+            return std::optional<Frame>();
+        }
+        if (mkdirat(frame.target.get(), name.c_str(), 0700) != 0) {
+            return disk_error(errno_error("mkdir " + path));
+        }
+        constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        Frame child;
+        child.source = TRY(frame.source.child(name));
+        child.target.reset(openat(frame.target.get(), name.c_str(), flags));
+        child.metadata.reset(openat(entry->directory->get(), name.c_str(), flags));
+        if (!child.target || !child.metadata) {
+            return errno_error("open " + path);
+        }
+        child.names = TRY(child.source.names());
+        child.path = std::move(path);
+        return std::optional(std::move(child));
+    }
+
+    Result<void> copy_entry(
+        const MergedDirectory::Entry& entry,
+        const std::string& name,
+        FdRef target,
+        const std::string& path) {
+        const struct stat& status = entry.status;
+        if (status.st_nlink > 1) {
+            auto [first, is_new] =
+                first_paths_.emplace(std::pair(status.st_dev, status.st_ino), path);
+            if (!is_new) {
+                // Both ends were made by this copy; no link of the image is on the way.
+                if (linkat(root_.get(), first->second.c_str(), target.get(), name.c_str(), 0) !=
+                    0) {
+                    return disk_error(errno_error("link"));
+                }
+                return ok();
+            }
+        }
+        if (S_ISREG(status.st_mode)) {
+            UniqueFd from(
+                openat(entry.directory->get(), name.c_str(), O_RDONLY | O_NOFOLLOW | O_CLOEXEC));
+            UniqueFd to(
+                openat(target.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
+            if (!from || !to) {
+                return disk_error(errno_error("open"));
+            }
+            TRY(copy_data(from, to, static_cast<std::uint64_t>(status.st_size)));
+        } else if (S_ISLNK(status.st_mode)) {
+            std::string link(PATH_MAX, '\0');
+            ssize_t size =
+                readlinkat(entry.directory->get(), name.c_str(), link.data(), link.size());
+            if (size < 0) {
+                return errno_error("read link");
+            }
+            link.resize(static_cast<std::size_t>(size));
+            if (symlinkat(link.c_str(), target.get(), name.c_str()) != 0) {
+                return disk_error(errno_error("symlink"));
+            }
+        } else if (
+            mknodat(target.get(), name.c_str(), status.st_mode & ~mode_t{07777}, status.st_rdev) !=
+            0) {
+            return disk_error(errno_error("mknod"));
+        }
+        return copy_metadata(entry, name, target);
+    }
+
+    static Result<void>
+    copy_metadata(const MergedDirectory::Entry& entry, const std::string& name, FdRef target) {
+        const struct stat& status = entry.status;
+        const char* place = name.c_str();
+        if (fchownat(target.get(), place, status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) != 0) {
+            return errno_error("chown");
+        }
+        if (!S_ISLNK(status.st_mode) &&
+            fchmodat(target.get(), place, status.st_mode & 07777, 0) != 0) {
+            return errno_error("chmod");
+        }
+        TRY(copy_attributes(
+            descriptor_path(*entry.directory, name), descriptor_path(target, name)));
+        timespec times[2] = {status.st_mtim, status.st_mtim};
+        if (utimensat(target.get(), place, times, AT_SYMLINK_NOFOLLOW) != 0) {
+            return errno_error("set times");
+        }
+        return ok();
+    }
+
+    UniqueFd root_;
+    std::map<std::pair<dev_t, ino_t>, std::string> first_paths_;
+};
+
+} // namespace
+
+Result<void> copy_directory_metadata(FdRef from, FdRef to) {
+    struct stat status {};
+
+    if (fstat(from.get(), &status) != 0 || fchown(to.get(), status.st_uid, status.st_gid) != 0 ||
+        fchmod(to.get(), status.st_mode & 07777) != 0) {
+        return errno_error("copy a directory's owner and mode");
+    }
+    TRY(copy_attributes(descriptor_path(from, "."), descriptor_path(to, ".")));
+    timespec times[2] = {status.st_mtim, status.st_mtim};
+    if (futimens(to.get(), times) != 0) {
+        return errno_error("set times");
+    }
+    return ok();
+}
+
+Result<void> copy_merged_tree(MergedDirectory source, const std::string& target) {
+    return TreeCopy().run(std::move(source), target);
+}
+
+} // namespace berth::store

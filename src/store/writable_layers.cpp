@@ -1,0 +1,237 @@
+// SPDX-License-Identifier: Apache-2.0
+// The writable layers of containers and build steps: snapshots/<id> and a row each.
+#include "base/file.h"
+#include "base/random.h"
+#include "codec/sha256.h"
+#include "store/disk_error.h"
+#include "store/layer_store.h"
+#include "store/layer_store_parts.h"
+#include "store/layer_tar.h"
+#include "store/read_ahead.h"
+
+#include <algorithm>
+#include <thread>
+
+#include <unistd.h>
+
+namespace berth::store {
+
+namespace {
+
+class NullSink final : public ByteSink {
+  public:
+    Result<void> write(std::string_view) override { return ok(); }
+};
+
+// The id becomes a directory's name.
+Result<void> check_id(const std::string& id) {
+    bool plain = !id.empty() && id.size() <= 255 && id[0] != '.' &&
+                 std::all_of(id.begin(), id.end(), [](char c) {
+                     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
+                            (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
+                 });
+    return plain ? ok() : invalid_argument("\"" + id + "\" is no id of a writable layer");
+}
+
+Result<void> delete_row(Database& database, const std::string& id) {
+    Transaction transaction = TRY(database.begin(Durability::Cache));
+    {
+        Statement removal = TRY(transaction->prepare("DELETE FROM writable_layers WHERE id = ?1"));
+        TRY(removal.bind(1, id).run());
+    }
+    return transaction.commit();
+}
+
+} // namespace
+
+Result<LayerStore::Parts::Writable> LayerStore::Parts::find_writable(const std::string& id) const {
+    Writable writable;
+    {
+        Session session = database.session();
+        Statement query =
+            TRY(session.prepare("SELECT parent, write_mode FROM writable_layers WHERE id = ?1"));
+        if (!TRY(query.bind(1, id).step())) {
+            return not_found("writable layer " + id + " not found");
+        }
+        if (!query.is_null(0)) {
+            writable.parent = TRY(oci::Digest::parse(query.text(0)));
+        }
+        writable.mode = query.number(1) == 0 ? WriteMode::Normal : WriteMode::Volatile;
+    }
+    writable.layer.directory = writable_directory(id);
+    writable.layer.layers = TRY(content_directories(writable.parent));
+    return writable;
+}
+
+// Row first: a row without its directory is visible and can be removed, a directory without its row
+// is swept.
+Result<void>
+LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOptions options) {
+    TRY(check_id(id));
+    std::lock_guard lock(parts_->lock_of(id));
+    {
+        Transaction transaction = TRY(parts_->database.begin(Durability::Cache));
+        {
+            Statement insert =
+                TRY(transaction->prepare("INSERT INTO writable_layers (id, parent, write_mode, "
+                                         "created) VALUES (?1, ?2, ?3, ?4)"));
+            Result<void> inserted = insert.bind(1, id)
+                                        .bind_optional(2, parent.to_string())
+                                        .bind(3, options.mode == WriteMode::Normal ? 0 : 1)
+                                        .bind(4, Timestamp::now().nanoseconds)
+                                        .run();
+            if (!inserted.ok() && inserted.error().kind() == ErrorKind::Conflict) {
+                return conflict(
+                    "writable layer " + id + " exists, or layer " + parent.to_string() +
+                    " does not");
+            }
+            TRY(std::move(inserted));
+        }
+        TRY(transaction.commit());
+    }
+    WritableLayer layer{parts_->writable_directory(id), TRY(parts_->content_directories(parent))};
+    Result<void> prepared = [&]() -> Result<void> {
+        TRY(disk_result(make_directories(layer.directory, 0710)));
+        return parts_->snapshotter->prepare(layer);
+    }();
+    if (!prepared.ok()) {
+        TRY(parts_->janitor->discard(layer.directory));
+        TRY(delete_row(parts_->database, id));
+    }
+    return prepared;
+}
+
+Result<std::string> LayerStore::mount(const std::string& id) {
+    std::lock_guard lock(parts_->lock_of(id));
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    std::string path =
+        TRY_CONTEXT(parts_->snapshotter->mount(writable.layer, writable.mode), "mount " + id);
+    ++(*parts_->mounts.lock())[id];
+    return path;
+}
+
+Result<void> LayerStore::unmount(const std::string& id) {
+    std::lock_guard lock(parts_->lock_of(id));
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    {
+        auto mounts = parts_->mounts.lock();
+        auto found = mounts->find(id);
+        // Without an entry it is a mount of an earlier process, which counts as one.
+        if (found != mounts->end() && --found->second > 0) {
+            return ok();
+        }
+    }
+    return parts_->unmount_all(id, writable.layer);
+}
+
+Result<void> LayerStore::Parts::unmount_all(const std::string& id, const WritableLayer& layer) {
+    TRY_CONTEXT(snapshotter->unmount(layer), "unmount " + id);
+    mounts.lock()->erase(id);
+    return ok();
+}
+
+Result<void> LayerStore::remove_writable(const std::string& id) {
+    std::lock_guard lock(parts_->lock_of(id));
+    Result<Parts::Writable> writable = parts_->find_writable(id);
+    if (!writable.ok()) {
+        return writable.error().kind() == ErrorKind::NotFound ? ok() : std::move(writable).error();
+    }
+    TRY(parts_->unmount_all(id, writable->layer));
+    TRY(delete_row(parts_->database, id));
+    return parts_->janitor->discard(writable->layer.directory);
+}
+
+bool LayerStore::has_writable(const std::string& id) const {
+    return parent_of(id).ok();
+}
+
+Result<std::vector<std::string>> LayerStore::list_writable() const {
+    Session session = parts_->database.session();
+    Statement query = TRY(session.prepare("SELECT id FROM writable_layers ORDER BY id"));
+    std::vector<std::string> ids;
+    while (TRY(query.step())) {
+        ids.push_back(query.text_copy(0));
+    }
+    return ids;
+}
+
+Result<oci::Digest> LayerStore::parent_of(const std::string& id) const {
+    Session session = parts_->database.session();
+    Statement query = TRY(session.prepare("SELECT parent FROM writable_layers WHERE id = ?1"));
+    if (!TRY(query.bind(1, id).step())) {
+        return not_found("writable layer " + id + " not found");
+    }
+    return query.is_null(0) ? oci::Digest() : TRY(oci::Digest::parse(query.text(0)));
+}
+
+Result<std::vector<Change>> LayerStore::changes(const std::string& id) const {
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    return changes_of(TRY(parts_->snapshotter->difference(writable.layer)));
+}
+
+Result<std::uint64_t> LayerStore::usage(const std::string& id) const {
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    return parts_->snapshotter->usage(writable.layer);
+}
+
+Result<void> LayerStore::write_difference(const std::string& id, ByteSink& sink) const {
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
+    return write_difference_tar(difference, sink);
+}
+
+Result<LayerInfo> LayerStore::commit(Lease& lease, const std::string& id) {
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
+    // A pipe inside the process: the tar is written on one thread and unpacked on another.
+    Pipe pipe = TRY(Pipe::create());
+    Result<void> written;
+    std::thread writer([&] {
+        FdSink sink(std::move(pipe.write_end));
+        written = write_difference_tar(difference, sink);
+    });
+    Result<StagedLayer> staged = [&] {
+        FdSource source(std::move(pipe.read_end));
+        return stage(lease, source);
+        // The read end closes here, so that a writer whose reader gave up ends with EPIPE.
+    }();
+    writer.join();
+    TRY(std::move(written));
+    return publish(lease, writable.parent, TRY(std::move(staged)));
+}
+
+Result<LayerInfo> LayerStore::commit_and_remove(Lease& lease, const std::string& id) {
+    StagedLayer staged;
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    {
+        std::lock_guard lock(parts_->lock_of(id));
+        TRY(parts_->unmount_all(id, writable.layer));
+        {
+            Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
+            NullSink nowhere;
+            HashingSink hash(nowhere);
+            TRY(write_difference_tar(difference, hash));
+            staged.diff_id_ = TRY(oci::Digest::from_sha256_hex(hash.finish_hex()));
+        }
+        staged.size_ = TRY(parts_->snapshotter->usage(writable.layer));
+        staged.directory_ = parts_->root + "/tmp/layer-" + random_hex(16);
+        TRY(disk_result(make_directories(staged.directory_, 0700)));
+        if (!TRY(parts_->snapshotter->convert_to_layer(
+                writable.layer, staged.directory_ + "/diff"))) {
+            staged = StagedLayer();
+        }
+    }
+    LayerInfo layer = staged.directory_.empty()
+                          ? TRY(commit(lease, id))
+                          : TRY(publish(lease, writable.parent, std::move(staged)));
+    TRY(remove_writable(id));
+    return layer;
+}
+
+Result<std::vector<std::pair<std::string, std::string>>>
+LayerStore::describe(const std::string& id) const {
+    Parts::Writable writable = TRY(parts_->find_writable(id));
+    return parts_->snapshotter->describe(writable.layer);
+}
+
+} // namespace berth::store
