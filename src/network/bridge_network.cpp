@@ -117,10 +117,18 @@ Result<Endpoint> BridgeNetwork::State::wire(const EndpointRequest& request, cons
         TRY(configure(attached.inside, attached.inside_index, request, endpoint));
         endpoint.host_interface = std::move(attached.host_interface);
     }
+    UniqueFd netns;
+    if (endpoint.netns) {
+        netns = TRY(endpoint.netns.duplicate());
+    }
     rollback.commit();
     auto guard = members.lock();
     guard->endpoints[request.id] = Live{
-        .container_name = request.container_name, .ip = ip, .host_index = host_index, .ports = {}};
+        .container_name = request.container_name,
+        .ip = ip,
+        .host_index = host_index,
+        .netns = std::move(netns),
+        .ports = {}};
     return endpoint;
 }
 
@@ -187,10 +195,10 @@ Result<void> BridgeNetwork::State::tear_down() {
         guard->removed = true;
         endpoints = std::exchange(guard->endpoints, {});
     }
-    for (const auto& [id, live] : endpoints) {
+    for (auto& [id, live] : endpoints) {
         if (live) {
             close_ports(live->ports);
-            parts->reaper->discard(live->host_index);
+            parts->reaper->discard(live->host_index, std::move(live->netns));
         }
     }
     parts->pool->remove_shelf(shelf);
@@ -238,7 +246,8 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
             return not_found("endpoint " + endpoint_id + " not found");
         }
         // The place stays taken until the address may be given out again.
-        live = *std::exchange(found->second, std::nullopt);
+        live = *std::move(found->second);
+        found->second.reset();
     }
     state_->close_ports(live.ports);
     if (live.host_index != 0) {
@@ -249,7 +258,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
             // Silent from here on: the dead container's namespace would answer ARP requests for an
             // address that its successor has.
             batch.change_bridge_port(live.host_index, {.silence = true});
-            state_->parts->reaper->discard(live.host_index);
+            state_->parts->reaper->discard(live.host_index, std::move(live.netns));
         }
         // ENODEV: it went with its namespace.
         const Result<std::vector<int>> errors = state_->parts->host.lock()->execute_each(batch);

@@ -31,6 +31,9 @@ struct BridgeNetwork::State {
         std::string container_name;
         IpAddress ip;
         int host_index = 0; // 0 when a restored endpoint's interface is gone
+        // Of an endpoint that brought its own namespace: kept so that the namespace goes together
+        // with others (interface_reaper.h) and not when the container ends.
+        UniqueFd netns{};
         std::vector<BoundPort> ports;
     };
 

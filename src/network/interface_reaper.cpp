@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "kernel/netlink_route.h"
 
+#include <algorithm>
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
@@ -15,15 +16,27 @@
 namespace berth::network {
 namespace {
 
-// Long enough for the kernel to have removed the namespace of a container that ended.
-constexpr auto moment_of_grace = std::chrono::milliseconds(100);
+using Clock = std::chrono::steady_clock;
+
+// Removal starts when nothing was discarded for a while, at the latest after some time or number.
+constexpr auto quiet_time = std::chrono::milliseconds(300);
+constexpr auto longest_wait = std::chrono::seconds(2);
+constexpr std::size_t most_waiting = 256;
+// How long the kernel has to remove interfaces with their namespaces before they are removed
+// singly.
+constexpr auto moment_of_grace = std::chrono::milliseconds(200);
+
+struct Discarded {
+    int interface_index = 0;
+    UniqueFd netns;
+};
 
 // All in one message: the kernel waits once for the whole group.
 Result<void> delete_together(
-    kernel::RouteSocket& host, const std::vector<int>& interfaces, std::uint32_t group) {
+    kernel::RouteSocket& host, const std::vector<Discarded>& discarded, std::uint32_t group) {
     kernel::RouteBatch mark;
-    for (const int index : interfaces) {
-        mark.change_link(index, {.group = group});
+    for (const Discarded& entry : discarded) {
+        mark.change_link(entry.interface_index, {.group = group});
     }
     std::size_t left = 0;
     for (const int error_number : TRY(host.execute_each(mark))) {
@@ -44,13 +57,27 @@ Result<void> delete_together(
 struct InterfaceReaper::State {
     std::mutex mutex;
     std::condition_variable changed;
-    std::vector<int> waiting;
+    std::vector<Discarded> waiting;
+    Clock::time_point first_discarded;
+    Clock::time_point last_discarded;
     bool working = false;
     bool hurry = false;
     bool stopping = false;
 
     std::uint32_t group = 0; // of our own: another engine's reaper has another
     std::thread thread;
+
+    // REQUIRES: lock held. Returns when what waits is to go.
+    void wait_until_due(std::unique_lock<std::mutex>& lock) {
+        while (!stopping && !hurry && waiting.size() < most_waiting) {
+            const Clock::time_point due =
+                std::min(last_discarded + quiet_time, first_discarded + longest_wait);
+            if (Clock::now() >= due) {
+                return;
+            }
+            changed.wait_until(lock, due);
+        }
+    }
 
     void run(kernel::RouteSocket& host) {
         std::unique_lock lock(mutex);
@@ -59,11 +86,17 @@ struct InterfaceReaper::State {
             if (waiting.empty()) {
                 return;
             }
-            changed.wait_for(lock, moment_of_grace, [&] { return stopping || hurry; });
-            const std::vector<int> interfaces = std::exchange(waiting, {});
+            wait_until_due(lock);
+            std::vector<Discarded> discarded = std::exchange(waiting, {});
             working = true;
             lock.unlock();
-            const Result<void> deleted = delete_together(host, interfaces, group);
+            for (Discarded& entry : discarded) {
+                entry.netns.reset();
+            }
+            lock.lock();
+            changed.wait_for(lock, moment_of_grace, [&] { return stopping || hurry; });
+            lock.unlock();
+            const Result<void> deleted = delete_together(host, discarded, group);
             lock.lock();
             working = false;
             if (!deleted.ok()) {
@@ -97,9 +130,13 @@ InterfaceReaper::~InterfaceReaper() {
     state_->thread.join();
 }
 
-void InterfaceReaper::discard(int interface_index) {
+void InterfaceReaper::discard(int interface_index, UniqueFd netns) {
     const std::lock_guard lock(state_->mutex);
-    state_->waiting.push_back(interface_index);
+    state_->last_discarded = Clock::now();
+    if (state_->waiting.empty()) {
+        state_->first_discarded = state_->last_discarded;
+    }
+    state_->waiting.push_back({interface_index, std::move(netns)});
     state_->changed.notify_all();
 }
 

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Removes interfaces behind everybody's back. The kernel waits about 20 ms for a grace period per
-// removal, with its network configuration locked; many at once cost the same as one. A container's
-// veth pair also goes by itself with the container's namespace, so the reaper first gives it a
-// moment. Thread-safe.
+// Removes interfaces and namespaces behind everybody's back. The kernel waits about 20 ms for grace
+// periods per removal, with its network configuration locked against everybody; many at once cost
+// the same as one. So what is to go gathers until things are quiet, and goes together. Thread-safe.
 #pragma once
 
 #include "base/result.h"
@@ -22,10 +21,11 @@ class InterfaceReaper {
     InterfaceReaper(const InterfaceReaper&) = delete;
     InterfaceReaper& operator=(const InterfaceReaper&) = delete;
 
-    // The interface goes soon; one that is gone already is fine.
-    void discard(int interface_index);
+    // The interface goes soon; one that is gone already is fine. The namespace, if given, is that
+    // of its other end: its last owner's going would start a removal of its own.
+    void discard(int interface_index, UniqueFd netns = UniqueFd());
 
-    // Does not wait for the moment of grace; returns when nothing is left.
+    // Does not wait for quiet; returns when nothing is left.
     void finish();
 
   private:
