@@ -1,0 +1,251 @@
+"""Engines, registries and clients for the tests: real processes, waited for by their events."""
+import http.client
+import json
+import os
+import pathlib
+import pty
+import select
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+BUILD = pathlib.Path(os.environ.get("BERTH_BUILD", ROOT / "build" / "release"))
+BIN = BUILD / "bin"
+DEADLINE = 60
+
+
+def wait_until(what, condition, deadline=DEADLINE):
+    """Asks again and again; only for things that have no event to wait for."""
+    end = time.monotonic() + deadline
+    while True:
+        result = condition()
+        if result:
+            return result
+        if time.monotonic() > end:
+            raise AssertionError(f"no {what} within {deadline} s")
+        select.select([], [], [], 0.02)
+
+
+def busybox_rootfs(folder):
+    busybox = shutil.which("busybox")
+    applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
+    path = folder / "busybox.tar"
+    with tarfile.open(path, "w") as tar:
+        for name in ("bin", "etc", "tmp", "root", "dev", "proc", "sys", "var", "home"):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
+            tar.addfile(entry)
+        tar.add(busybox, "bin/busybox")
+        for applet in applets:
+            if applet != "busybox":
+                entry = tarfile.TarInfo("bin/" + applet)
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        for name, text in (("etc/passwd", "root:x:0:0:root:/root:/bin/sh\nguest:x:1000:1000::/home:/bin/sh\n"),
+                           ("etc/group", "root:x:0:\nguest:x:1000:\nextra:x:2000:guest\n")):
+            data = text.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            import io
+            tar.addfile(entry, io.BytesIO(data))
+    return path
+
+
+class UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=DEADLINE)
+        self.path = path
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(DEADLINE)
+        self.sock.connect(str(self.path))
+
+
+def docker_client():
+    """The unmodified docker command line: the machine's, or Debian's package unpacked beside the build."""
+    found = shutil.which("docker")
+    if found:
+        return found
+    folder = BUILD / "docker-client"
+    program = folder / "usr" / "bin" / "docker"
+    if not program.exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        subprocess.run("apt-get download docker-cli || apt-get download docker.io; dpkg -x docker*.deb .", shell=True,
+                       cwd=folder, check=True, stdout=subprocess.DEVNULL)
+    return str(program)
+
+
+class Engine:
+    bridges = 0
+
+    def __init__(self, folder, *flags, name="berthd"):
+        self.folder = pathlib.Path(folder)
+        Engine.bridges += 1
+        self.socket = self.folder / "berth.sock"
+        self.data = self.folder / "data"
+        self.exec = self.folder / "exec"
+        self.number = Engine.bridges
+        self.flags = [f"--data-root={self.data}", f"--exec-root={self.exec}", f"--host=unix://{self.socket}",
+                      f"--pidfile={self.folder}/berthd.pid", f"--bridge=brt{self.number}",
+                      f"--bip=10.{200 + self.number // 250}.{self.number % 250}.1/24",
+                      f"--cgroup-parent={os.environ['BERTH_TEST_CGROUP']}", *flags]
+        self.environment = dict(os.environ, DOCKER_HOST=f"unix://{self.socket}", DOCKER_BUILDKIT="0",
+                                DOCKER_CLI_HINTS="false", PATH=f"{BIN}:{os.environ['PATH']}")
+        self.program = name
+        self.process = None
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *_):
+        if self.process is not None and self.process.poll() is None:
+            left = self.berth("ps", "-aq", check=False).stdout.split()
+            if left:
+                self.berth("rm", "-f", "-v", *left, check=False)
+        self.stop()
+
+    def start(self):
+        log = open(self.folder / "berthd.log", "ab")
+        self.process = subprocess.Popen([str(BIN / "berthd"), *self.flags], stdin=subprocess.DEVNULL, stdout=log,
+                                        stderr=log, env=self.environment)
+        log.close()
+        wait_until("engine", self.answers)
+
+    def answers(self):
+        assert self.process.poll() is None, "the engine ended:\n" + self.log()
+        try:
+            return self.request("GET", "/_ping")[0] == 200
+        except OSError:
+            return False
+
+    def log(self):
+        return (self.folder / "berthd.log").read_text(errors="replace")
+
+    def stop(self):
+        if self.process is not None:
+            self.process.terminate()
+            try:
+                self.process.wait(DEADLINE)
+            finally:
+                self.process.kill()
+                self.process = None
+
+    def kill(self):
+        """SIGKILL: the engine gets no chance to do anything."""
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def run(self, *command, check=True, input=None, timeout=DEADLINE * 2, **options):
+        done = subprocess.run([str(word) for word in command], env=self.environment, text=True, input=input,
+                              stdin=subprocess.DEVNULL if input is None else None, capture_output=True,
+                              timeout=timeout, **options)
+        if check:
+            assert done.returncode == 0, f"{command}: {done.returncode}\n{done.stdout}\n{done.stderr}\n{self.log()[-3000:]}"
+        return done
+
+    def berth(self, *arguments, **options):
+        return self.run(BIN / "berth", *arguments, **options)
+
+    def docker(self, *arguments, **options):
+        return self.run(docker_client(), *arguments, **options)
+
+    def request(self, method, target, body=None, headers=None):
+        """(status, decoded JSON or text)"""
+        connection = UnixConnection(self.socket)
+        try:
+            headers = dict(headers or {})
+            if isinstance(body, (dict, list)):
+                body = json.dumps(body)
+                headers.setdefault("Content-Type", "application/json")
+            connection.request(method, target, body, headers)
+            answer = connection.getresponse()
+            data = answer.read()
+        finally:
+            connection.close()
+        try:
+            return answer.status, json.loads(data)
+        except ValueError:
+            return answer.status, data.decode(errors="replace")
+
+    def inspect(self, container):
+        return json.loads(self.berth("inspect", container).stdout)[0]
+
+
+class Registry:
+    """berth-registry on a free port of the loopback interface."""
+
+    def __init__(self, folder):
+        self.folder = pathlib.Path(folder)
+        self.process = None
+        self.address = None
+
+    def __enter__(self):
+        address = self.folder / "address"
+        log = open(self.folder / "registry.log", "wb")
+        self.process = subprocess.Popen([str(BIN / "berth-registry"), "serve", "--listen", "127.0.0.1:0", "--root",
+                                         str(self.folder / "data"), "--address-file", str(address)],
+                                        stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        log.close()
+
+        def listening():
+            assert self.process.poll() is None, (self.folder / "registry.log").read_text()
+            return address.exists() and address.read_text().strip()
+
+        self.address = wait_until("registry", listening)
+        return self
+
+    def __exit__(self, *_):
+        self.process.terminate()
+        assert self.process.wait(DEADLINE) == 0
+
+
+class Terminal:
+    """A program on a pseudo terminal, as a person has it."""
+
+    def __init__(self, command, environment, rows=40, columns=132):
+        import fcntl
+        import struct
+        import termios
+        self.pid, self.fd = pty.fork()
+        if self.pid == 0:
+            os.execvpe(str(command[0]), [str(word) for word in command], environment)
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.text = ""
+
+    def expect(self, wanted, deadline=DEADLINE):
+        end = time.monotonic() + deadline
+        while wanted not in self.text:
+            left = end - time.monotonic()
+            assert left > 0, f"no {wanted!r} in {self.text!r}"
+            if select.select([self.fd], [], [], left)[0]:
+                try:
+                    data = os.read(self.fd, 65536)
+                except OSError:
+                    data = b""
+                assert data, f"it ended without {wanted!r}: {self.text!r}"
+                self.text += data.decode(errors="replace")
+        before, self.text = self.text.split(wanted, 1)
+        return before
+
+    def send(self, text):
+        os.write(self.fd, text.encode())
+
+    def wait(self):
+        end = time.monotonic() + DEADLINE
+        while True:
+            if select.select([self.fd], [], [], 0.05)[0]:
+                try:
+                    self.text += os.read(self.fd, 65536).decode(errors="replace")
+                except OSError:
+                    pass
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.fd)
+                return os.waitstatus_to_exitcode(status)
+            assert time.monotonic() < end, f"it does not end: {self.text!r}"

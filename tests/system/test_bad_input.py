@@ -1,0 +1,107 @@
+"""Wrong input gets Docker's status and a sentence that names the thing and the cause."""
+import socket
+
+import pytest
+
+
+def message(answer):
+    status, body = answer
+    return status, body["message"] if isinstance(body, dict) else body
+
+
+@pytest.mark.parametrize("method, target, body, status, words", [
+    ("POST", "/containers/create", {"Image": "absent"}, 404, "No such image: absent:latest"),
+    ("POST", "/containers/create", {"Image": "Bad//Ref"}, 400, "invalid reference format"),
+    ("POST", "/containers/create", "{", 400, ""),
+    ("POST", "/containers/create", {"Image": 5}, 400, "Image"),
+    ("POST", "/containers/create", {}, 400, ""),
+    ("GET", "/containers/absent/json", None, 404, "No such container: absent"),
+    ("POST", "/containers/absent/start", None, 404, "No such container: absent"),
+    ("GET", "/images/absent/json", None, 404, "No such image: absent"),
+    ("DELETE", "/images/absent", None, 404, "No such image: absent"),
+    ("GET", "/networks/absent", None, 404, "network absent not found"),
+    ("GET", "/exec/absent/json", None, 404, "No such exec instance: absent"),
+    ("GET", "/nothing/here", None, 404, "page not found"),
+    ("GET", "/v1.10/info", None, 400, "too old"),
+    ("GET", "/v9.99/info", None, 400, "too new"),
+])
+def test_api_errors(engine, method, target, body, status, words):
+    headers = {"Content-Type": "application/json"}
+    got, text = message(engine.request(method, target, body, headers))
+    assert got == status, text
+    assert words in text
+
+
+@pytest.mark.parametrize("client", ["berth", "docker"])
+@pytest.mark.parametrize("arguments, code, words", [
+    (["run", "--nonsense", "busybox"], 125, "unknown flag: --nonsense"),
+    (["run", "-p", "70000:80", "busybox"], 125, "70000"),
+    (["run", "--pull=never", "absent"], 125, "No such image"),
+    (["run", "UPPER/case"], 125, "must be lowercase"),
+    (["rm", "absent"], 1, "No such container: absent"),
+    (["pull", "127.0.0.1:1/absent"], 1, "connection refused"),
+])
+def test_client_errors(engine, client, arguments, code, words):
+    done = getattr(engine, client)(*arguments, check=False)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    if client == "berth":
+        assert "berth: " in done.stderr
+
+
+def test_name_in_use(engine):
+    engine.berth("create", "--name", "twice", "busybox")
+    done = engine.docker("create", "--name", "twice", "busybox", check=False)
+    assert 'The container name "/twice" is already in use' in done.stderr and done.returncode == 1
+
+
+def test_port_in_use(engine):
+    with socket.socket() as taken:
+        taken.bind(("0.0.0.0", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = engine.docker("run", "--name", "late", "-p", f"{port}:80", "busybox", "true", check=False)
+        assert done.returncode == 125 and "address already in use" in done.stderr, done.stderr
+    # Nothing half-made remains: the same container starts once the port is free.
+    engine.berth("start", "-a", "late")
+
+
+def test_port_of_another_container(engine):
+    engine.berth("run", "-d", "--name", "first", "-p", "127.0.0.1:18080:80", "busybox", "sleep", "100")
+    done = engine.berth("run", "-p", "127.0.0.1:18080:80", "busybox", "true", check=False)
+    assert done.returncode == 125 and "port is already allocated" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize("text, words", [
+    ("FROM busybox\nFROBNICATE\n", "unknown instruction: FROBNICATE"),
+    ("RUN true\n", "no build stage in current context"),
+    ("", "cannot be empty"),
+    ("FROM busybox\nCOPY absent /\n", "absent"),
+    ("FROM busybox\nRUN exit 3\n", "returned a non-zero code: 3"),
+])
+def test_dockerfile_errors(engine, tmp_path, text, words):
+    (tmp_path / "Dockerfile").write_text(text)
+    for client in (engine.berth, engine.docker):
+        done = client("build", str(tmp_path), check=False)
+        assert done.returncode == 1 and words in done.stderr, done.stderr
+
+
+def test_wrong_media_type(engine, registry):
+    import json
+    import urllib.request
+    url = f"http://{registry.address}/v2/odd/manifests/1"
+    request = urllib.request.Request(url, json.dumps({"schemaVersion": 2, "mediaType": "text/odd"}).encode(),
+                                     {"Content-Type": "text/odd"}, method="PUT")
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(request)
+    assert refused.value.code in (400, 415)
+
+
+def test_a_load_that_breaks_off_leaves_nothing(engine, tmp_path):
+    archive = tmp_path / "image.tar"
+    engine.berth("save", "-o", str(archive), "busybox:latest")
+    data = archive.read_bytes()
+    (tmp_path / "cut.tar").write_bytes(data[: len(data) // 2])
+    before = engine.berth("images", "-aq", "--no-trunc").stdout
+    assert engine.berth("load", "-i", str(tmp_path / "cut.tar"), check=False).returncode == 1
+    assert engine.berth("images", "-aq", "--no-trunc").stdout == before

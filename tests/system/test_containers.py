@@ -1,0 +1,139 @@
+"""What a container looks like from inside, and what its limits do."""
+import json
+import os
+import subprocess
+
+import pytest
+
+from engine import wait_until
+
+
+def inside(engine, *arguments, flags=()):
+    return engine.berth("run", "--rm", *flags, "busybox", *arguments).stdout
+
+
+def test_namespaces_are_its_own(engine):
+    mine = {name: os.readlink(f"/proc/self/ns/{name}") for name in ("pid", "net", "mnt", "ipc", "uts", "cgroup")}
+    theirs = inside(engine, "sh", "-c", "for n in pid net mnt ipc uts cgroup; do readlink /proc/self/ns/$n; done").split()
+    assert not set(mine.values()) & set(theirs)
+    assert inside(engine, "sh", "-c", "echo $$") == "1\n"
+
+
+def test_capabilities_are_dockers(engine):
+    status = inside(engine, "cat", "/proc/self/status")
+    assert "CapEff:\t00000000a80425fb" in status and "CapBnd:\t00000000a80425fb" in status
+    assert "CapInh:\t0000000000000000" in status and "Seccomp:\t2" in status
+    assert "CapEff:\t0000000000000000" in inside(engine, "cat", "/proc/self/status", flags=["--cap-drop", "ALL"])
+    assert "Seccomp:\t0" in inside(engine, "cat", "/proc/self/status", flags=["--security-opt", "seccomp=unconfined"])
+    assert "NoNewPrivs:\t1" in inside(engine, "cat", "/proc/self/status", flags=["--security-opt", "no-new-privileges"])
+
+
+def test_no_descriptor_leaks(engine):
+    assert inside(engine, "ls", "/proc/self/fd").split() == ["0", "1", "2", "3"]  # 3 is ls's own
+
+
+@pytest.mark.parametrize("path", ["/proc/kcore", "/proc/keys", "/proc/timer_list"])
+def test_masked_files_are_empty(engine, path):
+    assert inside(engine, "sh", "-c", f"cat {path} | wc -c") == "0\n"
+
+
+@pytest.mark.parametrize("path", ["/proc/sysrq-trigger", "/proc/sys/kernel/core_pattern"])
+def test_readonly_paths(engine, path):
+    done = engine.berth("run", "--rm", "busybox", "sh", "-c", f"echo x > {path}", check=False)
+    assert done.returncode != 0 and "ead-only" in done.stderr
+
+
+def test_user_workdir_environment_hostname(engine):
+    output = inside(engine, "sh", "-c", "id; pwd; echo $A; hostname; echo $HOME",
+                    flags=["-u", "guest", "-w", "/made/here", "-e", "A=b c", "-h", "boat"])
+    assert output == "uid=1000(guest) gid=1000(guest) groups=1000(guest),2000(extra)\n/made/here\nb c\nboat\n/home\n"
+    assert "uid=4711 gid=0(root)" in inside(engine, "id", flags=["-u", "4711"])
+
+
+def test_entrypoint_and_init(engine):
+    assert inside(engine, "a", "b", flags=["--entrypoint", "echo"]) == "a b\n"
+    assert "init" in inside(engine, "sh", "-c", "cat /proc/1/comm", flags=["--init"])
+
+
+def test_memory_limit(engine):
+    done = engine.berth("run", "--name", "eater", "-m", "16m", "busybox", "sh", "-c", "tail /dev/zero", check=False)
+    assert done.returncode == 137
+    assert engine.inspect("eater")["State"]["OOMKilled"]
+
+
+def test_pids_limit(engine):
+    done = engine.berth("run", "--rm", "--pids-limit", "5", "busybox", "sh", "-c",
+                        "for i in 1 2 3 4 5 6 7 8; do sleep 5 & done", check=False)
+    assert "fork" in done.stderr
+
+
+def test_cpu_limit_reaches_the_cgroup(engine):
+    engine.berth("run", "-d", "--name", "slow", "--cpus", "0.5", "busybox", "sleep", "100")
+    pid = engine.inspect("slow")["State"]["Pid"]
+    lines = open(f"/proc/{pid}/cgroup").read().splitlines()
+    found = False
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if "cpu" in controllers.split(","):
+            folder = f"/sys/fs/cgroup/cpu{path}"
+            assert open(folder + "/cpu.cfs_quota_us").read() == "50000\n"
+            found = True
+        elif controllers == "" and os.path.exists(f"/sys/fs/cgroup{path}/cpu.max"):
+            assert open(f"/sys/fs/cgroup{path}/cpu.max").read() == "50000 100000\n"
+            found = True
+    assert found
+
+
+def test_volumes(engine, tmp_path):
+    (tmp_path / "file").write_text("from the host\n")
+    assert inside(engine, "cat", "/data/file", flags=["-v", f"{tmp_path}:/data:ro"]) == "from the host\n"
+    done = engine.berth("run", "--rm", "-v", f"{tmp_path}:/data:ro", "busybox", "touch", "/data/new", check=False)
+    assert done.returncode == 1 and "Read-only" in done.stderr
+    inside(engine, "sh", "-c", "echo kept > /v/x", flags=["-v", "keep:/v"])
+    assert inside(engine, "cat", "/v/x", flags=["-v", "keep:/v"]) == "kept\n"
+    engine.berth("volume", "rm", "keep")
+
+
+@pytest.mark.parametrize("network, interfaces", [("none", {"lo"}), ("bridge", {"lo", "eth0"})])
+def test_network_modes(engine, network, interfaces):
+    output = inside(engine, "ls", "/sys/class/net", flags=["--network", network])
+    assert set(output.split()) == interfaces
+
+
+def test_host_network(engine):
+    mine = os.readlink("/proc/self/ns/net")
+    assert inside(engine, "readlink", "/proc/self/ns/net", flags=["--network", "host"]).strip() == mine
+
+
+def test_containers_reach_each_other_and_udp_ports_are_published(engine):
+    engine.berth("run", "-d", "--name", "server", "-p", "127.0.0.1::9000/udp", "busybox", "sh", "-c",
+                 "echo here > /index.html; httpd -h / -p 80; nc -u -l -p 9000 -e cat")
+    address = engine.inspect("server")["NetworkSettings"]["IPAddress"]
+    fetch = f"for i in 1 2 3 4 5 6 7 8 9; do wget -qO- http://{address}/index.html && break; usleep 100000; done"
+    assert inside(engine, "sh", "-c", fetch) == "here\n"
+    port = int(engine.berth("port", "server", "9000/udp").stdout.strip().rsplit(":", 1)[1])
+    import socket
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(0.5)
+
+        def echoed():
+            client.sendto(b"ping", ("127.0.0.1", port))
+            try:
+                return client.recv(100) == b"ping"
+            except OSError:
+                return False
+        wait_until("echo", echoed)
+
+
+def test_events_and_restart_policy(engine):
+    listener = subprocess.Popen([str(engine.environment["PATH"].split(":")[0]) + "/berth", "events", "--format", "{{.Action}}",
+                                 "--filter", "container=again"], env=engine.environment, stdout=subprocess.PIPE, text=True)
+    engine.berth("run", "-d", "--name", "again", "--restart", "on-failure:2", "busybox", "false")
+    seen = []
+    while seen.count("die") < 3:
+        seen.append(listener.stdout.readline().strip())
+    listener.terminate()
+    listener.wait()
+    assert seen[0] == "create" and seen.count("start") == 3
+    wait_until("end", lambda: engine.inspect("again")["State"]["Status"] == "exited")
+    assert engine.inspect("again")["RestartCount"] == 2
