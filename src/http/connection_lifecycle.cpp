@@ -2,6 +2,7 @@
 // The loop's side that other threads call: workers that give a connection back, and stop().
 #include "http/connection_loop.h"
 #include "http/connection_stream.h"
+#include "http/response_head.h"
 
 #include <utility>
 
@@ -23,6 +24,7 @@ void Server::Loop::resume(const ConnectionRef& connection, std::string leftover)
         return;
     }
     std::lock_guard lock(connection->mutex);
+    drop_empty_lines(leftover);
     bool timed = !leftover.empty() || options_.limits.idle_time.count() > 0;
     connection->state = State::Waiting;
     connection->input = std::move(leftover);
@@ -100,10 +102,14 @@ void Server::Loop::interrupt_workers() {
     for (const ConnectionRef& connection : all_connections()) {
         std::unique_lock lock(connection->mutex);
         if (connection->state == State::Working) {
-            shutdown(connection->fd.get(), SHUT_RDWR);
+            // The token first: a handler that then sees its connection break knows why.
             std::stop_source stop = connection->stop;
             lock.unlock();
             stop.request_stop();
+            lock.lock();
+            if (connection->state == State::Working) {
+                shutdown(connection->fd.get(), SHUT_RDWR);
+            }
         }
     }
 }

@@ -286,13 +286,11 @@ void Server::Loop::receive(const ConnectionRef& connection) {
         forget(connection);
         return;
     }
-    std::string_view received(scratch_.data(), static_cast<std::size_t>(count));
     if (connection->input.empty()) {
         connection->since = Clock::now();
-        // RFC 9112, 2.2: empty lines before a request are ignored.
-        received.remove_prefix(std::min(received.find_first_not_of("\r\n"), received.size()));
     }
-    connection->input += received;
+    connection->input.append(scratch_.data(), static_cast<std::size_t>(count));
+    drop_empty_lines(connection->input);
     if (has_whole_head(connection->input)) {
         dispatch(connection, std::move(lock));
     } else if (connection->input.size() > options_.limits.head_bytes) {

@@ -212,6 +212,7 @@ void serve(const std::shared_ptr<Server::Loop>& loop, const ConnectionRef& conne
         if (!leftover) {
             return;
         }
+        drop_empty_lines(*leftover);
         if (!has_whole_head(*leftover)) {
             loop->resume(connection, std::move(*leftover));
             return;

@@ -95,6 +95,10 @@ error_response(const ServerOptions& options, unsigned status, std::string_view m
     return response_head(options, status, headers, framing) + answer.body;
 }
 
+void drop_empty_lines(std::string& bytes) {
+    bytes.erase(0, bytes.find_first_not_of("\r\n"));
+}
+
 bool has_whole_head(std::string_view bytes) {
     return bytes.find("\r\n\r\n") != std::string_view::npos;
 }

@@ -28,6 +28,9 @@ std::string response_head(
 // A whole response after which the connection closes.
 std::string error_response(const ServerOptions& options, unsigned status, std::string_view message);
 
+// RFC 9112, 2.2: empty lines before a request are ignored.
+void drop_empty_lines(std::string& bytes);
+
 // Whether the bytes have an empty line in them.
 bool has_whole_head(std::string_view bytes);
 
