@@ -8,7 +8,6 @@ set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 option(BERTH_WERROR "Treat warnings as errors" OFF)
 option(BERTH_FUZZ "Build the libFuzzer targets (clang only)" OFF)
-option(BERTH_BENCHMARKS "Build the micro benchmarks" OFF)
 set(BERTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, empty for none")
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor

@@ -1,0 +1,154 @@
+"""What is measured of an engine, from outside: over its API socket and with a command line client."""
+import http.client
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import tarfile
+import time
+
+API = "/v1.44"
+
+
+class Connection(http.client.HTTPConnection):
+    def __init__(self, path):
+        super().__init__("localhost", timeout=120)
+        self.path = str(path)
+
+    def connect(self):
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(120)
+        self.sock.connect(self.path)
+
+
+class Subject:
+    """An engine under measurement."""
+
+    def __init__(self, name, path, client, processes=""):
+        self.name, self.path, self.client, self.processes = name, path, client, processes
+        self.connection = None
+
+    def answers(self):
+        try:
+            return self.request("GET", "/_ping") is not None
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            return False
+
+    def request(self, method, target, body=None):
+        if self.connection is None:
+            self.connection = Connection(self.path)
+        headers = {}
+        if isinstance(body, (dict, list)):
+            body, headers = json.dumps(body), {"Content-Type": "application/json"}
+        try:
+            self.connection.request(method, API + target, body, headers)
+            answer = self.connection.getresponse()
+            data = answer.read()
+        except (OSError, http.client.HTTPException):
+            self.connection = None
+            raise
+        if answer.will_close:
+            self.connection = None
+        if answer.status >= 400:
+            raise RuntimeError(f"{self.name}: {method} {target}: {answer.status} {data[:300]!r}")
+        return json.loads(data) if data.strip().startswith((b"{", b"[")) else data
+
+    def run_client(self, *arguments):
+        subprocess.run([self.client, *arguments], env=dict(os.environ, DOCKER_HOST=f"unix://{self.path}"), check=True,
+                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+
+    def prepare(self, folder):
+        """An image `busybox:latest` of Debian's static busybox."""
+        archive = pathlib.Path(folder) / "busybox.tar"
+        busybox = shutil.which("busybox")
+        with tarfile.open(archive, "w") as tar:
+            tar.add(busybox, "bin/busybox")
+            for applet in ("sh", "true", "sleep", "cat"):
+                entry = tarfile.TarInfo("bin/" + applet)
+                entry.type, entry.linkname = tarfile.SYMTYPE, "busybox"
+                tar.addfile(entry)
+        self.run_client("import", str(archive), "busybox:latest")
+
+    def create(self, command, network="bridge"):
+        return self.request("POST", "/containers/create", {
+            "Image": "busybox:latest", "Cmd": command, "HostConfig": {"NetworkMode": network}})["Id"]
+
+    def pss(self):
+        """Proportional memory of the engine's processes, MiB."""
+        total = 0
+        for process in pathlib.Path("/proc").iterdir():
+            if not process.name.isdigit():
+                continue
+            try:
+                command = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
+                if re.search(self.processes, pathlib.Path(command).name):
+                    for line in (process / "smaps_rollup").read_text().splitlines():
+                        if line.startswith("Pss:"):
+                            total += int(line.split()[1])
+            except OSError:
+                pass
+        return total / 1024
+
+
+def timed(function):
+    begin = time.monotonic()
+    result = function()
+    return (time.monotonic() - begin) * 1000, result
+
+
+def round_trip(subject, network):
+    """create, start, wait, remove: milliseconds of each and of all."""
+    create, container = timed(lambda: subject.create(["true"], network))
+    start, _ = timed(lambda: subject.request("POST", f"/containers/{container}/start"))
+    wait, ended = timed(lambda: subject.request("POST", f"/containers/{container}/wait"))
+    assert ended["StatusCode"] == 0, ended
+    remove, _ = timed(lambda: subject.request("DELETE", f"/containers/{container}?force=1&v=1"))
+    return {"create": create, "start": start, "wait": wait, "remove": remove, "all": create + start + wait + remove}
+
+
+def execute(subject, container):
+    def run():
+        identity = subject.request("POST", f"/containers/{container}/exec",
+                                   {"Cmd": ["true"], "AttachStdout": True, "AttachStderr": True})["Id"]
+        connection = Connection(subject.path)
+        connection.request("POST", f"{API}/exec/{identity}/start", json.dumps({"Detach": False, "Tty": False}),
+                           {"Content-Type": "application/json"})
+        connection.getresponse().read()
+        connection.close()
+        assert subject.request("GET", f"/exec/{identity}/json")["ExitCode"] == 0
+    return timed(run)[0]
+
+
+def measure(subject, runs, first):
+    """Each figure's values; one warm-up of each is thrown away."""
+    figures = {}
+
+    def add(metric, value):
+        figures.setdefault(metric, []).append(value)
+
+    if first and subject.processes:
+        add("idle memory, MiB PSS", subject.pss())
+    for network in ("none", "bridge"):
+        for number in range(runs + 1):
+            parts = round_trip(subject, network)
+            if number > 0:
+                for part, value in parts.items():
+                    add(f"API {part}, {network}, ms", value)
+    for number in range(runs + 1):
+        value = timed(lambda: subject.run_client("run", "--rm", "busybox", "true"))[0]
+        if number > 0:
+            add("run --rm busybox true, bridge, ms", value)
+    container = subject.create(["sleep", "100000"])
+    subject.request("POST", f"/containers/{container}/start")
+    for number in range(runs + 1):
+        value = execute(subject, container)
+        if number > 0:
+            add("exec true, ms", value)
+    subject.request("DELETE", f"/containers/{container}?force=1&v=1")
+    for number in range(runs * 5):
+        add("GET /_ping, ms", timed(lambda: subject.request("GET", "/_ping"))[0])
+    return figures
