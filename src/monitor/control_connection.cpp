@@ -4,6 +4,8 @@
 
 #include <utility>
 
+#include <sys/socket.h>
+
 namespace berth::monitor {
 
 ControlConnection::ControlConnection(io::EventLoop& loop, UniqueFd socket, Handlers handlers)
@@ -61,8 +63,9 @@ void ControlConnection::flush() {
     while (!queue_.empty()) {
         const Result<std::size_t> sent = send_some(socket_, queue_, {});
         if (!sent.ok() || queue_.size() - sent.value() > queue_limit) {
-            broken_ = true; // told to the owner at the next event, which a hang-up is
+            broken_ = true;
             queue_.clear();
+            (void)shutdown(socket_.get(), SHUT_RDWR); // the hang-up event tells the owner
             return;
         }
         if (sent.value() == 0) {

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+// MonitorClient: requests are sent by the calling threads, answers and events read by the loop.
+// What both share lives in State, which the loop's callback keeps alive.
+#include "monitor/client.h"
+
+#include "base/file.h"
+#include "io/detach_keys.h"
+#include "kernel/process.h"
+#include "kernel/socket.h"
+#include "monitor/client_state.h"
+#include "monitor/monitor_options.h"
+
+#include <cerrno>
+#include <utility>
+
+#include <fcntl.h>
+#include <unistd.h>
+
+namespace berth::monitor {
+namespace {
+
+constexpr int control_fd = 3;
+
+Result<AttachStreams> streams_of(const AttachRequest& request) {
+    AttachStreams streams{
+        .want_stdin = request.want_stdin,
+        .want_stdout = request.want_stdout,
+        .want_stderr = request.want_stderr,
+        .multiplexed = request.multiplexed,
+        .leftover = request.leftover};
+    if (request.detach_keys) {
+        streams.detach_sequence = TRY(io::parse_detach_keys(*request.detach_keys));
+    }
+    return streams;
+}
+
+Result<pid_t> pid_of(Result<Notice> answer) {
+    const Notice notice = TRY(std::move(answer));
+    const auto* done = std::get_if<Done>(&notice);
+    if (done == nullptr) {
+        return internal_error("the monitor gave an answer to another question");
+    }
+    return done->pid;
+}
+
+Result<void> nothing_of(Result<Notice> answer) {
+    (void)TRY(pid_of(std::move(answer)));
+    return ok();
+}
+
+Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd& control) {
+    const UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
+    MonitorOptions monitor{
+        .id = options.id,
+        .bundle = options.bundle,
+        .runtime_root = options.runtime_root,
+        .socket_path = options.socket_path,
+        .exit_path = options.exit_path,
+        .log = options.log,
+        .terminal = options.terminal,
+        .open_stdin = options.open_stdin,
+        .stdin_once = options.stdin_once,
+        .control_fd = control_fd};
+    kernel::SpawnOptions spawn{
+        .arguments = {"berth-monitor"},
+        .program = options.program.find('/') == std::string::npos ? "" : options.program,
+        .environment = std::vector<std::string>{},
+        .fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {control.get(), control_fd}},
+        .new_session = true};
+    if (spawn.program.empty()) {
+        spawn.arguments.front() = options.program;
+    }
+    for (const InheritedFd& inherited : options.fds) {
+        VERIFY(inherited.number >= first_inherited_fd);
+        spawn.fds.emplace_back(inherited.fd.get(), inherited.number);
+        monitor.inherited_fds.push_back(inherited.number);
+    }
+    for (std::string& argument : to_arguments(monitor)) {
+        spawn.arguments.push_back(std::move(argument));
+    }
+    return kernel::spawn(spawn);
+}
+
+} // namespace
+
+MonitorClient::MonitorClient(std::shared_ptr<State> state)
+    : state_(std::move(state)) {}
+
+MonitorClient::~MonitorClient() {
+    state_->abandon();
+}
+
+Result<std::shared_ptr<MonitorClient>>
+MonitorClient::launch(io::EventLoop& loop, LaunchOptions options, MonitorHandlers handlers) {
+    if (unlink(options.exit_path.c_str()) != 0 && errno != ENOENT) {
+        return errno_error("remove " + options.exit_path);
+    }
+    kernel::SocketPair pair = TRY(kernel::socket_pair(SOCK_STREAM | SOCK_NONBLOCK));
+    kernel::Child child = TRY_CONTEXT(spawn_monitor(options, pair.second), options.program);
+    pair.second.reset();
+    auto state = std::make_shared<State>(loop, std::move(pair.first), std::move(handlers));
+    state->set_child(std::move(child));
+    TRY(State::begin(state));
+    return std::shared_ptr<MonitorClient>(new MonitorClient(std::move(state)));
+}
+
+Result<std::shared_ptr<MonitorClient>> MonitorClient::connect(
+    io::EventLoop& loop, const std::string& socket_path, MonitorHandlers handlers) {
+    UniqueFd socket = TRY(kernel::connect_unix(socket_path));
+    TRY(io::set_nonblocking(socket));
+    auto state = std::make_shared<State>(loop, std::move(socket), std::move(handlers));
+    TRY(State::begin(state));
+    return std::shared_ptr<MonitorClient>(new MonitorClient(std::move(state)));
+}
+
+Result<pid_t> MonitorClient::wait_created() {
+    return pid_of(state_->ask(AwaitCreated{}));
+}
+
+Result<pid_t> MonitorClient::start() {
+    return pid_of(state_->ask(Start{}));
+}
+
+Result<void> MonitorClient::attach(AttachRequest& request) {
+    Attach attach{.exec_id = request.exec_id, .streams = TRY(streams_of(request))};
+    TRY(nothing_of(state_->ask(std::move(attach), request.connection.get())));
+    request.connection.reset();
+    return ok();
+}
+
+Result<pid_t> MonitorClient::exec(ExecRequest& request) {
+    Exec exec{
+        .exec_id = request.exec_id,
+        .process = request.process,
+        .terminal = request.terminal,
+        .open_stdin = request.open_stdin,
+        .attached = request.attach.has_value()};
+    int connection = -1;
+    if (request.attach) {
+        exec.streams = TRY(streams_of(*request.attach));
+        connection = request.attach->connection.get();
+    }
+    const pid_t pid = TRY(pid_of(state_->ask(std::move(exec), connection)));
+    if (request.attach) {
+        request.attach->connection.reset();
+    }
+    return pid;
+}
+
+Result<void> MonitorClient::signal(const std::string& exec_id, int number) {
+    return nothing_of(state_->ask(Signal{.exec_id = exec_id, .number = number}));
+}
+
+Result<void> MonitorClient::kill_all(int number) {
+    return nothing_of(state_->ask(Signal{.number = number, .everything = true}));
+}
+
+Result<void> MonitorClient::resize(const std::string& exec_id, io::TerminalSize size) {
+    return nothing_of(state_->ask(Resize{.exec_id = exec_id, .size = size}));
+}
+
+Result<void> MonitorClient::pause() {
+    return nothing_of(state_->ask(Pause{}));
+}
+
+Result<void> MonitorClient::resume() {
+    return nothing_of(state_->ask(Resume{}));
+}
+
+Result<void> MonitorClient::update(const std::string& resources) {
+    return nothing_of(state_->ask(Update{.resources = resources}));
+}
+
+Result<StatusReply> MonitorClient::status() {
+    Notice notice = TRY(state_->ask(Status{}));
+    auto* reply = std::get_if<StatusReply>(&notice);
+    if (reply == nullptr) {
+        return internal_error("the monitor gave an answer to another question");
+    }
+    state_->tell_past_exits(*reply);
+    return std::move(*reply);
+}
+
+Result<void> MonitorClient::release() {
+    return state_->send_only(Release{});
+}
+
+pid_t MonitorClient::monitor_pid() const {
+    return state_->monitor_pid();
+}
+
+} // namespace berth::monitor

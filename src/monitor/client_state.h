@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a MonitorClient shares with the event loop: the connection, the questions under way, and the
+// child that the monitor is when this engine has started it.
+#pragma once
+
+#include "base/synchronized.h"
+#include "kernel/process.h"
+#include "monitor/channel.h"
+#include "monitor/client.h"
+
+#include <condition_variable>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace berth::monitor {
+
+struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State> {
+  public:
+    State(io::EventLoop& loop, UniqueFd socket, MonitorHandlers handlers);
+
+    ~State();
+
+    // REQUIRES: before begin().
+    void set_child(kernel::Child child);
+
+    // Registers in the loop, from any thread.
+    static Result<void> begin(const std::shared_ptr<State>& state);
+
+    // Sends a request with a descriptor (-1: none) and waits for its answer.
+    Result<Notice> ask(Request request, int descriptor = -1);
+
+    // Sends a request whose answer is of no interest; never waits for the monitor.
+    Result<void> send_only(const Request& request);
+
+    // Exits that happened while no engine was connected.
+    void tell_past_exits(const StatusReply& reply);
+
+    // The client is destroyed: no handler runs after this.
+    void abandon();
+
+    pid_t monitor_pid() const { return monitor_pid_; }
+
+  private:
+    struct Question {
+        std::optional<Result<Notice>> answer;
+    };
+
+    void handle_readable();
+    Result<bool> read_messages();
+    void handle_message(const Message& message);
+    void tell(const Notice& notice);
+    void lose();
+    void reap_child();
+
+    io::EventLoop& loop_;
+    UniqueFd socket_; // closed by the loop's thread only
+    MonitorHandlers handlers_;
+    pid_t monitor_pid_ = 0;
+    std::optional<kernel::Child> child_;
+    MessageReceiver receiver_;
+    bool watched_ = false;
+
+    // Handlers run with this held, so that abandon() can wait for the one that runs; recursive,
+    // because a handler may end in the client's destruction.
+    std::recursive_mutex handling_;
+    bool abandoned_ = false;
+
+    std::mutex sending_; // one message at a time
+    std::mutex mutex_;   // guards what follows
+    std::condition_variable answered_;
+    std::map<std::uint32_t, Question> questions_;
+    std::uint32_t next_number_ = 1;
+    bool lost_ = false;
+};
+
+} // namespace berth::monitor

@@ -1,0 +1,322 @@
+// SPDX-License-Identifier: Apache-2.0
+// The life of a container, from its creation to exit.json. SIGCHLD comes by signalfd, and
+// everything that ends is reaped: processes of the runtime, of execs, and orphans that fell to this
+// process as their reaper.
+#include "monitor/monitor.h"
+
+#include "kernel/socket.h"
+#include "monitor/exit_record.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <utility>
+
+#include <fcntl.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace berth::monitor {
+namespace {
+
+constexpr std::size_t untold_exit_limit = 256;
+constexpr std::size_t control_limit = 8;
+
+// Docker shows 128 + signal, as shells do.
+Exited exit_from(int wait_status) {
+    Exited exit{.time = Timestamp::now()};
+    if (WIFSIGNALED(wait_status)) {
+        exit.signal = WTERMSIG(wait_status);
+        exit.code = 128 + exit.signal;
+    } else {
+        exit.code = WEXITSTATUS(wait_status);
+    }
+    return exit;
+}
+
+bool makes_pid_namespace(const oci::RuntimeConfig& config) {
+    for (const oci::Namespace& item : config.linux_.namespaces) {
+        if (item.type == "pid") {
+            return item.path.empty();
+        }
+    }
+    return false;
+}
+
+} // namespace
+
+Result<void> become_monitor() {
+    (void)setsid(); // fails when it leads a session already
+    if (prctl(PR_SET_CHILD_SUBREAPER, 1) != 0) {
+        return errno_error("PR_SET_CHILD_SUBREAPER");
+    }
+
+    // Handlers and not SIG_IGN, which programs of the container would inherit.
+    struct sigaction nothing {};
+
+    nothing.sa_handler = [](int) {};
+    nothing.sa_flags = SA_RESTART;
+    for (const int number : {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGPIPE, SIGUSR1, SIGUSR2}) {
+        if (sigaction(number, &nothing, nullptr) != 0) {
+            return errno_error("sigaction");
+        }
+    }
+    return ok();
+}
+
+Monitor::Monitor(MonitorOptions options, std::unique_ptr<io::EventLoop> loop)
+    : options_(std::move(options))
+    , loop_(std::move(loop))
+    , scratch_(*loop_) {}
+
+Monitor::~Monitor() {
+    if (signals_) {
+        loop_->remove(signals_);
+    }
+    if (listener_) {
+        loop_->remove(listener_);
+    }
+}
+
+Result<std::unique_ptr<Monitor>> Monitor::create(MonitorOptions options) {
+    auto loop = TRY(io::EventLoop::create());
+    std::unique_ptr<Monitor> monitor(new Monitor(std::move(options), std::move(loop)));
+    TRY(monitor->set_up());
+    return monitor;
+}
+
+Result<void> Monitor::set_up() {
+    sigset_t children;
+    sigemptyset(&children);
+    sigaddset(&children, SIGCHLD);
+    if (sigprocmask(SIG_BLOCK, &children, nullptr) != 0) {
+        return errno_error("sigprocmask");
+    }
+    signals_ = UniqueFd(signalfd(-1, &children, SFD_CLOEXEC | SFD_NONBLOCK));
+    if (!signals_) {
+        return errno_error("signalfd");
+    }
+    TRY(loop_->add(signals_, EPOLLIN, [this](std::uint32_t) { reap(); }));
+    if (options_.control_fd) {
+        TRY(add_control(UniqueFd(*options_.control_fd)));
+    }
+    // A failure is told to whoever asks, in the runtime's words.
+    Result<void> created = create_container();
+    if (created.ok()) {
+        created = listen();
+    }
+    if (!created.ok()) {
+        failure_ = std::move(created).error();
+        remove_container();
+    }
+    scratch_.trim_soon();
+    return ok();
+}
+
+Result<void> Monitor::create_container() {
+    std::vector<UniqueFd> inherited;
+    for (const int fd : options_.inherited_fds) {
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
+            return errno_error("inherited descriptor " + std::to_string(fd));
+        }
+        inherited.emplace_back(fd);
+    }
+    if (options_.log) {
+        log_ = TRY(io::LogWriter::open(*options_.log));
+    }
+    streams_ = std::make_unique<ProcessStreams>(
+        *loop_,
+        scratch_,
+        ProcessStreams::Options{
+            .terminal = options_.terminal,
+            .open_stdin = options_.open_stdin,
+            .close_stdin_with_client = options_.stdin_once,
+            .log = log_ ? &*log_ : nullptr},
+        ProcessStreams::Handlers{
+            .on_drained = [this] { finish_container(); },
+            .on_idle = [this] { consider_quitting(); },
+            .on_detach = [this] { tell(Detached{}); }});
+    runtime::CreateOptions create{
+        .state_root = options_.runtime_root,
+        .id = options_.id,
+        .bundle = options_.bundle,
+        .stdio = {},
+        .on_parent_death = runtime::OnParentDeath::Kill};
+    if (!options_.terminal) {
+        ProcessStreams::ProcessEnds ends = TRY(streams_->make_pipes());
+        create.stdio = {std::move(ends.in), std::move(ends.out), std::move(ends.err)};
+    }
+    container_ = TRY(runtime::Container::create(std::move(create)));
+    if (options_.terminal) {
+        UniqueFd terminal = container_->take_terminal();
+        if (!terminal) {
+            return invalid_argument("config.json does not ask for a terminal");
+        }
+        streams_->set_terminal(std::move(terminal));
+    }
+    pid_ = container_->pid();
+    own_pid_namespace_ = makes_pid_namespace(container_->config());
+    return streams_->open();
+}
+
+Result<void> Monitor::listen() {
+    listener_ = TRY(kernel::listen_unix(options_.socket_path, 0600, SOCK_STREAM | SOCK_NONBLOCK));
+    return loop_->add(listener_, EPOLLIN, [this](std::uint32_t) {
+        UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        if (socket && peer_is_trusted(socket) && controls_.size() < control_limit) {
+            (void)add_control(std::move(socket)); // a failure ends the connection
+        }
+    });
+}
+
+Result<void> Monitor::add_control(UniqueFd socket) {
+    ControlConnection::Handlers handlers{
+        .on_request =
+            [this](Request request, std::vector<UniqueFd>& descriptors) {
+                return answer(std::move(request), descriptors);
+            },
+        .on_closed =
+            [this](ControlConnection& closed) {
+                std::erase_if(controls_, [&](const auto& item) { return item.get() == &closed; });
+                consider_quitting();
+            }};
+    controls_.push_back(
+        TRY(ControlConnection::open(*loop_, std::move(socket), std::move(handlers))));
+    return ok();
+}
+
+void Monitor::run() {
+    consider_quitting();
+    loop_->run();
+}
+
+void Monitor::tell(const Notice& notice) {
+    for (const auto& control : controls_) {
+        control->tell(notice);
+    }
+}
+
+// Exits
+
+void Monitor::reap() {
+    std::array<signalfd_siginfo, 4> infos;
+    while (read(signals_.get(), infos.data(), sizeof infos) > 0) {
+    }
+    while (true) {
+        int wait_status = 0;
+        const pid_t pid = waitpid(-1, &wait_status, WNOHANG);
+        if (pid <= 0) {
+            break;
+        }
+        if (pid == pid_ && phase_ != ContainerPhase::Exited) {
+            handle_init_exit(wait_status);
+            continue;
+        }
+        const auto exec = std::find_if(execs_.begin(), execs_.end(), [&](const ExecPtr& candidate) {
+            return candidate->pid == pid && !candidate->reaped;
+        });
+        if (exec != execs_.end()) {
+            handle_exec_exit(**exec, wait_status);
+        }
+    }
+}
+
+void Monitor::handle_init_exit(int wait_status) {
+    phase_ = ContainerPhase::Exited;
+    exit_ = exit_from(wait_status);
+    if (!own_pid_namespace_) {
+        // With a pid namespace the kernel has done this.
+        (void)container_->kill_all(SIGKILL);
+    }
+    streams_->process_ended(); // ends in finish_container()
+}
+
+void Monitor::handle_exec_exit(ExecProcess& exec, int wait_status) {
+    exec.reaped = true;
+    const std::string id = exec.id;
+    exec.exit = exit_from(wait_status);
+    exec.exit.exec_id = id;
+    exec.streams->process_ended(); // ends in finish_exec()
+}
+
+// The object lives on in told_execs_ until its clients have gone: this is called from inside of its
+// streams.
+void Monitor::finish_exec(ExecProcess& exec) {
+    if (controls_.empty()) {
+        if (untold_exits_.size() == untold_exit_limit) {
+            untold_exits_.pop_front();
+        }
+        untold_exits_.push_back(exec.exit);
+    } else {
+        tell(exec.exit);
+    }
+    const auto found = std::find_if(execs_.begin(), execs_.end(), [&](const ExecPtr& candidate) {
+        return candidate.get() == &exec;
+    });
+    told_execs_.push_back(std::move(*found));
+    execs_.erase(found);
+    loop_->post([this] { sweep_execs(); });
+}
+
+void Monitor::sweep_execs() {
+    std::erase_if(told_execs_, [](const ExecPtr& exec) { return !exec->streams->has_clients(); });
+    scratch_.trim_soon();
+    consider_quitting();
+}
+
+void Monitor::finish_container() {
+    // Init has ended, so every process in its pid namespace has, and was reaped. In another's
+    // namespace they were killed: their ends follow at once, and are not waited for.
+    while (!execs_.empty()) {
+        ExecProcess& exec = *execs_.back();
+        if (!exec.reaped) {
+            exec.exit = {.exec_id = exec.id, .code = 128 + SIGKILL, .signal = SIGKILL};
+            exec.exit.time = exit_.time;
+            exec.reaped = true;
+            exec.streams->process_ended();
+        }
+        if (!execs_.empty() && execs_.back().get() == &exec) {
+            exec.streams->give_up();
+        }
+    }
+    const Result<std::uint64_t> kills = container_->cgroup().oom_kills();
+    exit_.oom_killed = kills.ok() && kills.value() > 0;
+    remove_container();
+    (void)write_exit_record(options_.exit_path, exit_);
+    // Before the exit is told: the next monitor of this container uses the same path.
+    loop_->remove(listener_);
+    listener_.reset();
+    (void)unlink(options_.socket_path.c_str());
+    finished_ = true;
+    tell(exit_);
+    consider_quitting();
+}
+
+void Monitor::remove_container() {
+    if (container_) {
+        (void)container_->destroy(runtime::Container::Force::Yes);
+        container_.reset();
+    }
+}
+
+bool Monitor::has_clients() const {
+    return !told_execs_.empty() || (streams_ && streams_->has_clients());
+}
+
+void Monitor::consider_quitting() {
+    if (phase_ == ContainerPhase::Created && controls_.empty() && !failure_) {
+        // Nobody will start it: a restarted engine makes a new one.
+        failure_ = Error(ErrorKind::Cancelled, "the engine went away before the start");
+        remove_container();
+    }
+    const bool ended = finished_ || failure_;
+    const bool told = controls_.empty() || released_;
+    if (ended && told && !has_clients()) {
+        loop_->stop();
+    }
+}
+
+} // namespace berth::monitor
