@@ -10,6 +10,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <mutex>
 #include <set>
 #include <stop_token>
 #include <vector>
@@ -38,7 +39,14 @@ class GarbageCollector {
     Result<CollectionReport> collect(std::stop_token stop = {});
 
   private:
-    Result<std::set<ContentKey>> mark();
+    using Marks = std::set<ContentKey>;
+
+    Result<Marks> mark();
+    Result<void> mark_layer_blobs(Marks& marks);
+    Result<void> sweep_layers(
+        const std::stop_token& stop, std::vector<LayerInfo> layers, CollectionReport& report);
+    Result<void> sweep_blobs(
+        const std::stop_token& stop, const std::vector<BlobInfo>& blobs, CollectionReport& report);
 
     ImageStore& images_;
     Leases& leases_;

@@ -104,6 +104,10 @@ class ImageStore {
 
     Result<DiskUsage> disk_usage() const;
 
+    // What must stay so that every image stays whole, layers without their parents. For the garbage
+    // collector.
+    Result<std::vector<ContentKey>> roots() const;
+
     Database& database() const { return database_; }
 
     BlobStore& blobs() const { return blobs_; }
@@ -116,6 +120,10 @@ class ImageStore {
         , blobs_(blobs)
         , layers_(layers)
         , leases_(leases) {}
+
+    Result<void> remember_layer_blobs(const NewImage& image, const oci::ImageConfig& config);
+    Result<std::optional<PushableManifest>>
+    original_manifest(Lease& lease, const oci::Digest& id) const;
 
     Database& database_;
     BlobStore& blobs_;

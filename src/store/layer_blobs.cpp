@@ -46,6 +46,15 @@ Result<void> LayerStore::set_blob(const oci::Digest& diff_id, const LayerBlob& b
     return transaction.commit();
 }
 
+Result<void> LayerStore::forget_blob(const oci::Digest& digest) {
+    Transaction transaction = TRY(parts_->database.begin(Durability::Cache));
+    {
+        Statement removal = TRY(transaction->prepare("DELETE FROM layer_blobs WHERE digest = ?1"));
+        TRY(removal.bind(1, digest.to_string()).run());
+    }
+    return transaction.commit();
+}
+
 Result<std::vector<LayerBlob>> LayerStore::blobs(const oci::Digest& diff_id) const {
     return parts_->blobs_of(diff_id);
 }

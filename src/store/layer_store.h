@@ -120,6 +120,8 @@ class LayerStore {
     Result<void> set_blob(const oci::Digest& diff_id, const LayerBlob& blob);
     // The blobs known for a diff id and present in the blob store, preferred first.
     Result<std::vector<LayerBlob>> blobs(const oci::Digest& diff_id) const;
+    // The blob is gone (garbage collector).
+    Result<void> forget_blob(const oci::Digest& digest);
     // blobs(), or the layer compressed now with gzip and kept as a blob.
     Result<LayerBlob> ensure_blob(Lease& lease, const oci::Digest& chain_id);
     // The uncompressed tar, bytes that hash to the diff id: from the blob, or from the directory.

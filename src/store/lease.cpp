@@ -33,6 +33,9 @@ void Lease::add(const ContentKey& key) {
     auto keys = state_->keys.lock();
     if (keys->insert(key).second) {
         ++table->holders[key];
+        if (table->watches > 0) {
+            table->seen.insert(key);
+        }
     }
 }
 
@@ -45,6 +48,18 @@ Lease Leases::create() {
     auto state = std::make_unique<Lease::State>();
     state->table = table_;
     return Lease(std::move(state));
+}
+
+Leases::Watch::Watch(const Leases& leases)
+    : leases_(leases) {
+    ++leases_.table_->lock()->watches;
+}
+
+Leases::Watch::~Watch() {
+    auto table = leases_.table_->lock();
+    if (--table->watches == 0) {
+        table->seen.clear();
+    }
 }
 
 bool Leases::holds(const ContentKey& key) const {
@@ -63,7 +78,7 @@ std::set<ContentKey> Leases::all() const {
 Result<bool>
 Leases::unless_held(const ContentKey& key, const std::function<Result<void>()>& remove) const {
     auto table = table_->lock();
-    if (table->holders.contains(key)) {
+    if (table->holders.contains(key) || table->seen.contains(key)) {
         return false;
     }
     TRY(remove());

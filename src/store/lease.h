@@ -30,7 +30,8 @@ struct ContentKey {
 };
 
 // Everything added stays until the lease ends. Take the lease first and ask whether the content is
-// there second; then it cannot vanish in between. Thread-safe.
+// there second; then it cannot vanish in between. Thread-safe; never add while a database session
+// is open, since the collector takes the two locks the other way round.
 class Lease {
   public:
     Lease(Lease&&) noexcept;
@@ -61,6 +62,19 @@ class Leases {
     bool holds(const ContentKey& key) const;
     std::set<ContentKey> all() const;
 
+    // While a Watch lives, unless_held() also spares what was held for a moment since: an operation
+    // may begin, name its content and end while a collection goes on.
+    class Watch {
+      public:
+        explicit Watch(const Leases& leases);
+        Watch(const Watch&) = delete;
+        Watch& operator=(const Watch&) = delete;
+        ~Watch();
+
+      private:
+        const Leases& leases_;
+    };
+
     // Runs remove unless somebody holds the key, with the table locked: a lease that is added
     // meanwhile waits, and then finds the content gone. `remove` must be short (a rename, a row).
     Result<bool>
@@ -72,6 +86,8 @@ class Leases {
     // Shared with the leases, which may outlive this object.
     struct Table {
         std::map<ContentKey, std::size_t> holders;
+        std::set<ContentKey> seen; // since the first of the watches began
+        int watches = 0;
     };
 
     std::shared_ptr<Synchronized<Table>> table_;

@@ -25,6 +25,7 @@ CREATE TABLE layer_blobs (
     media_type TEXT NOT NULL,
     PRIMARY KEY (diff_id, digest)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX layer_blobs_digest ON layer_blobs (digest);
 CREATE TABLE writable_layers (
     id TEXT PRIMARY KEY,
     parent TEXT REFERENCES layers (chain_id),

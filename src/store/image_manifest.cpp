@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+// An image as others see it: its manifest for a push, the content that it needs, the room that it
+// takes.
+#include "store/image_store.h"
+
+#include <algorithm>
+#include <map>
+
+namespace berth::store {
+
+namespace {
+
+struct StoredManifest {
+    oci::Digest digest;
+    std::string media_type;
+};
+
+Result<std::optional<StoredManifest>> stored_manifest(Database& database, const oci::Digest& id) {
+    Session session = database.session();
+    Statement query =
+        TRY(session.prepare("SELECT manifest, manifest_type FROM images WHERE id = ?1"));
+    if (!TRY(query.bind(1, id.to_string()).step()) || query.is_null(0)) {
+        return std::optional<StoredManifest>();
+    }
+    StoredManifest manifest{TRY(oci::Digest::parse(query.text(0))), query.text_copy(1)};
+    return std::optional(std::move(manifest));
+}
+
+// Docker's own types for what every registry knows; OCI's where Docker has no name for it.
+std::string docker_layer_type(const std::string& type) {
+    return std::string(
+        type.ends_with("gzip") ? oci::media_type::docker_layer_gzip
+                               : oci::media_type::docker_layer);
+}
+
+std::string oci_layer_type(const std::string& type) {
+    if (type.ends_with("gzip")) {
+        return std::string(oci::media_type::oci_layer_gzip);
+    }
+    return std::string(
+        type.ends_with("zstd") ? oci::media_type::oci_layer_zstd : oci::media_type::oci_layer);
+}
+
+} // namespace
+
+Result<std::optional<PushableManifest>>
+ImageStore::original_manifest(Lease& lease, const oci::Digest& id) const {
+    std::optional<PushableManifest> nothing;
+    std::optional<StoredManifest> stored = TRY(stored_manifest(database_, id));
+    if (!stored) {
+        return nothing;
+    }
+    lease.add_blob(stored->digest);
+    Result<std::string> bytes = blobs_.read(stored->digest, oci::ManifestLimits::bytes);
+    if (!bytes.ok()) {
+        return nothing;
+    }
+    oci::ManifestDocument document = TRY(oci::parse_manifest(*bytes, stored->media_type));
+    const auto* manifest = std::get_if<oci::Manifest>(&document);
+    if (manifest == nullptr) {
+        return nothing;
+    }
+    for (const oci::Descriptor& layer : manifest->layers) {
+        lease.add_blob(layer.digest);
+        if (!blobs_.contains(layer.digest)) {
+            return nothing;
+        }
+    }
+    PushableManifest pushable;
+    pushable.descriptor.media_type = stored->media_type;
+    pushable.descriptor.digest = stored->digest;
+    pushable.descriptor.size = static_cast<std::int64_t>(bytes->size());
+    pushable.bytes = std::move(*bytes);
+    pushable.manifest = *manifest;
+    return std::optional(std::move(pushable));
+}
+
+Result<PushableManifest> ImageStore::manifest_for_push(Lease& lease, const oci::Digest& id) {
+    Image image = TRY(get(id));
+    // The row holds the configuration; its blob may be missing only after outside interference.
+    TRY(blobs_.put(lease, image.config_json));
+    if (auto original = TRY(original_manifest(lease, id))) {
+        return std::move(*original);
+    }
+    std::vector<LayerBlob> layer_blobs;
+    for (const LayerInfo& layer : TRY(layers_.chain(image.chain_id))) {
+        layer_blobs.push_back(TRY(layers_.ensure_blob(lease, layer.chain_id)));
+    }
+    bool docker = std::none_of(layer_blobs.begin(), layer_blobs.end(), [](const LayerBlob& blob) {
+        return blob.media_type.ends_with("zstd");
+    });
+    PushableManifest pushable;
+    oci::Manifest& manifest = pushable.manifest;
+    manifest.media_type = docker ? oci::media_type::docker_manifest : oci::media_type::oci_manifest;
+    manifest.config.media_type =
+        docker ? oci::media_type::docker_config : oci::media_type::oci_config;
+    manifest.config.digest = id;
+    manifest.config.size = static_cast<std::int64_t>(image.config_json.size());
+    for (const LayerBlob& blob : layer_blobs) {
+        oci::Descriptor layer;
+        layer.media_type =
+            docker ? docker_layer_type(blob.media_type) : oci_layer_type(blob.media_type);
+        layer.digest = blob.digest;
+        layer.size = static_cast<std::int64_t>(blob.size);
+        manifest.layers.push_back(std::move(layer));
+    }
+    pushable.bytes = manifest.serialize();
+    pushable.descriptor.media_type = manifest.media_type;
+    pushable.descriptor.digest = TRY(blobs_.put(lease, pushable.bytes)).digest;
+    pushable.descriptor.size = static_cast<std::int64_t>(pushable.bytes.size());
+    // The next push sends the same bytes.
+    Transaction transaction = TRY(database_.begin(Durability::Cache));
+    {
+        Statement update = TRY(transaction->prepare(
+            "UPDATE images SET manifest = ?2, manifest_type = ?3 WHERE id = ?1"));
+        TRY(update.bind(1, id.to_string())
+                .bind(2, pushable.descriptor.digest.to_string())
+                .bind(3, pushable.descriptor.media_type)
+                .run());
+    }
+    TRY(transaction.commit());
+    return pushable;
+}
+
+Result<std::vector<ContentKey>> ImageStore::roots() const {
+    std::vector<ContentKey> keys;
+    Session session = database_.session();
+    Statement query = TRY(session.prepare("SELECT id, manifest, chain_id FROM images"));
+    while (TRY(query.step())) {
+        keys.push_back({ContentKind::Blob, TRY(oci::Digest::parse(query.text(0)))});
+        if (!query.is_null(1)) {
+            keys.push_back({ContentKind::Blob, TRY(oci::Digest::parse(query.text(1)))});
+        }
+        if (!query.is_null(2)) {
+            keys.push_back({ContentKind::Layer, TRY(oci::Digest::parse(query.text(2)))});
+        }
+    }
+    return keys;
+}
+
+Result<DiskUsage> ImageStore::disk_usage() const {
+    DiskUsage usage;
+    std::map<oci::Digest, LayerInfo> layers;
+    for (LayerInfo& layer : TRY(layers_.list())) {
+        usage.layers_size += layer.size;
+        layers.emplace(layer.chain_id, std::move(layer));
+    }
+    for (const BlobInfo& blob : TRY(blobs_.list())) {
+        usage.blobs_size += blob.size;
+    }
+    std::map<oci::Digest, int> users;
+    std::vector<Image> images = TRY(list());
+    auto for_each_layer = [&](const Image& image, auto&& visit) {
+        auto layer = layers.find(image.chain_id);
+        while (layer != layers.end()) {
+            visit(layer->second);
+            layer = layers.find(layer->second.parent);
+        }
+    };
+    for (const Image& image : images) {
+        for_each_layer(image, [&](const LayerInfo& layer) { ++users[layer.chain_id]; });
+    }
+    for (const Image& image : images) {
+        std::uint64_t own = 0;
+        for_each_layer(image, [&](const LayerInfo& layer) {
+            own += users[layer.chain_id] == 1 ? layer.size : 0;
+        });
+        usage.unique_size.emplace_back(image.id, own);
+    }
+    return usage;
+}
+
+} // namespace berth::store
