@@ -74,9 +74,24 @@ class ProcessStreamsTest : public testing::Test {
         return all;
     }
 
+    // A terminal passes bytes on in a kernel worker: they come soon, not at once.
+    template <class Condition>
+    void wait_until(Condition condition) {
+        const auto deadline = std::chrono::steady_clock::now() + 5s;
+        while (!condition() && std::chrono::steady_clock::now() < deadline) {
+            loop_->run_once(1ms);
+        }
+    }
+
+    std::string wait_for(const UniqueFd& fd, std::size_t size) {
+        std::string all;
+        wait_until([&] { return (all += take(fd)).size() >= size; });
+        return all;
+    }
+
     static bool at_end(const UniqueFd& fd) {
         char byte = 0;
-        return recv(fd.get(), &byte, 1, MSG_DONTWAIT) == 0;
+        return recv(fd.get(), &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0;
     }
 
     void end_process() {
@@ -224,7 +239,7 @@ TEST_F(ProcessStreamsTest, DetachKeysEndTheSessionOfATerminalOnly) {
     settle();
     EXPECT_EQ(detached_, 1);
     EXPECT_FALSE(streams_->has_clients());
-    EXPECT_EQ(take(process_.in), "ls\n");
+    EXPECT_EQ(wait_for(process_.in, 3), "ls\n");
 }
 
 TEST_F(ProcessStreamsTest, TheTerminalsOutputIsRawAndItsSizeCanBeSet) {
@@ -234,10 +249,10 @@ TEST_F(ProcessStreamsTest, TheTerminalsOutputIsRawAndItsSizeCanBeSet) {
     const UniqueFd client = attach(streams);
     ASSERT_TRUE(write_all(process_.in, "hi").ok());
     ASSERT_TRUE(streams_->resize({.rows = 5, .columns = 7}).ok());
-    settle();
-    EXPECT_EQ(take(client), "hi");
+    EXPECT_EQ(wait_for(client, 2), "hi");
     EXPECT_EQ(io::terminal_size(process_.in).value().columns, 7);
     end_process();
+    wait_until([&] { return idle_ == 1; });
     EXPECT_EQ(drained_, 1);
     EXPECT_EQ(idle_, 1);
     EXPECT_TRUE(at_end(client));
