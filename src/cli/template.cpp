@@ -38,6 +38,11 @@ Result<std::vector<std::string>> scan(std::string_view text) {
         char c = text[i];
         if (c == ' ' || c == '\t' || c == '\n') {
             ++i;
+        } else if (c == ')' && i + 1 < text.size() && text[i + 1] == '.') {
+            // "(index .L 1).Name": the parenthesis and the field of its value are one word.
+            std::size_t end = std::min(text.find_first_of(" \t\n()|,", i + 1), text.size());
+            found.emplace_back(text.substr(i, end - i));
+            i = end;
         } else if (c == '(' || c == ')' || c == '|' || c == ',') {
             found.emplace_back(1, c);
             ++i;
@@ -314,7 +319,7 @@ class Evaluator {
             std::vector<json::Value> arguments;
             std::string function;
             int operands = 0;
-            for (; at < words.size() && words[at] != "|" && words[at] != ")"; ++at) {
+            for (; at < words.size() && words[at] != "|" && words[at][0] != ')'; ++at) {
                 if (operands++ == 0 && is_function(words[at])) {
                     function = words[at];
                 } else if (words[at] == "(") {
@@ -322,7 +327,10 @@ class Evaluator {
                     std::vector<std::string> inner(
                         words.begin() + static_cast<std::ptrdiff_t>(at) + 1,
                         words.begin() + static_cast<std::ptrdiff_t>(close));
-                    arguments.push_back(TRY(pipeline(inner, dot)));
+                    json::Value value = TRY(pipeline(inner, dot));
+                    std::string_view path = std::string_view(words[close]).substr(1);
+                    arguments.push_back(
+                        path.empty() ? std::move(value) : TRY(field(value, path.substr(1))));
                     at = close;
                 } else {
                     arguments.push_back(TRY(operand(words[at], dot)));
@@ -343,7 +351,7 @@ class Evaluator {
     static Result<std::size_t> matching(const std::vector<std::string>& words, std::size_t open) {
         int depth = 0;
         for (std::size_t i = open; i < words.size(); ++i) {
-            depth += words[i] == "(" ? 1 : words[i] == ")" ? -1 : 0;
+            depth += words[i][0] == '(' ? 1 : words[i][0] == ')' ? -1 : 0;
             if (depth == 0) {
                 return i;
             }
