@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Raw system calls: glibc has no clone3 and no pidfd wrappers in this version.
+#include "kernel/namespace.h"
+
+#include "base/file.h"
+#include "base/strings.h"
+
+#include <linux/nsfs.h>
+#include <linux/sched.h>
+
+#include <cerrno>
+#include <csignal>
+#include <map>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace berth::kernel {
+
+namespace {
+
+std::string_view file_of(std::uint64_t flag) {
+    switch (flag) {
+    case CLONE_NEWNET:
+        return "net";
+    case CLONE_NEWIPC:
+        return "ipc";
+    case CLONE_NEWUTS:
+        return "uts";
+    case CLONE_NEWCGROUP:
+        return "cgroup";
+    case CLONE_NEWPID:
+        return "pid";
+    case CLONE_NEWNS:
+        return "mnt";
+    case CLONE_NEWUSER:
+        return "user";
+    }
+    return "time";
+}
+
+} // namespace
+
+std::optional<std::uint64_t> namespace_flag(std::string_view oci_name) {
+    static const std::map<std::string_view, std::uint64_t> flags{
+        {"pid", CLONE_NEWPID},
+        {"network", CLONE_NEWNET},
+        {"mount", CLONE_NEWNS},
+        {"ipc", CLONE_NEWIPC},
+        {"uts", CLONE_NEWUTS},
+        {"user", CLONE_NEWUSER},
+        {"cgroup", CLONE_NEWCGROUP},
+        {"time", CLONE_NEWTIME}};
+    auto found = flags.find(oci_name);
+    return found == flags.end() ? std::nullopt : std::optional(found->second);
+}
+
+Result<UniqueFd> open_namespace(const std::string& path, std::uint64_t flag) {
+    UniqueFd fd = TRY(open_file(path, O_RDONLY));
+    // Another file system answers ENOTTY, so this also proves that it is a namespace at all.
+    int type = ::ioctl(fd.get(), NS_GET_NSTYPE);
+    if (type < 0 || static_cast<std::uint64_t>(type) != flag) {
+        return invalid_argument(path + " is not a " + std::string(file_of(flag)) + " namespace");
+    }
+    return fd;
+}
+
+NamespaceScope::~NamespaceScope() {
+    for (auto before = before_.rbegin(); before != before_.rend(); ++before) {
+        VERIFY(::setns(before->first.get(), static_cast<int>(before->second)) == 0);
+    }
+}
+
+Result<void> NamespaceScope::enter(FdRef joined, std::uint64_t flag) {
+    UniqueFd own = TRY(open_file("/proc/thread-self/ns/" + std::string(file_of(flag)), O_RDONLY));
+    TRY(join_namespaces(joined, flag));
+    before_.emplace_back(std::move(own), flag);
+    return ok();
+}
+
+Result<void> join_namespaces(FdRef joined, std::uint64_t flags) {
+    if (::setns(joined.get(), static_cast<int>(flags)) < 0) {
+        return errno_error("join namespace");
+    }
+    return ok();
+}
+
+Result<Cloned> clone_process(std::uint64_t namespaces, const UniqueFd& cgroup) {
+    int pidfd = -1;
+    clone_args arguments{};
+    arguments.flags = CLONE_PIDFD | namespaces;
+    arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
+    arguments.exit_signal = SIGCHLD;
+    if (cgroup) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = static_cast<std::uint64_t>(cgroup.get());
+    }
+    // SAFETY: no CLONE_VM: the child has a copy of our memory and, as the process has one thread,
+    // no lock of the C library is held in it.
+    long pid = ::syscall(SYS_clone3, &arguments, sizeof arguments);
+    if (pid < 0) {
+        return errno_error("clone3");
+    }
+    if (pid == 0) {
+        return Cloned{};
+    }
+    return Cloned{static_cast<pid_t>(pid), UniqueFd(pidfd)};
+}
+
+Result<UniqueFd> open_pidfd(pid_t pid) {
+    UniqueFd fd(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+    if (!fd) {
+        return errno_error("pidfd_open " + std::to_string(pid));
+    }
+    return fd;
+}
+
+Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map) {
+    return write_existing("/proc/" + std::to_string(pid) + "/" + std::string(file), map);
+}
+
+Result<std::uint64_t> process_start_time(pid_t pid) {
+    std::string text = TRY(read_file("/proc/" + std::to_string(pid) + "/stat", 4096));
+    // The name in parentheses may hold anything; fields are counted after the last one.
+    std::optional<Cut> parts = cut_last(text, ")");
+    if (!parts) {
+        return internal_error("/proc/" + std::to_string(pid) + "/stat cannot be read");
+    }
+    constexpr std::size_t start_time_field = 22;
+    constexpr std::size_t first_field_after_name = 3;
+    std::vector<std::string_view> fields = words(parts->after);
+    if (fields.size() <= start_time_field - first_field_after_name) {
+        return internal_error("/proc/" + std::to_string(pid) + "/stat is too short");
+    }
+    return parse_number<std::uint64_t>(fields[start_time_field - first_field_after_name]);
+}
+
+} // namespace berth::kernel

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// Namespaces and the process that is born into them: clone3(2), setns(2), namespaces(7).
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <sys/types.h>
+
+namespace berth::kernel {
+
+// CLONE_NEW* of the OCI names (pid network mount ipc uts user cgroup time); nullopt for others.
+std::optional<std::uint64_t> namespace_flag(std::string_view oci_name);
+
+// Opens a namespace file and checks that it is one of this kind (nsfs, NS_GET_NSTYPE). The path
+// may be a magic link (/proc/self/fd/7, /proc/8/ns/net).
+Result<UniqueFd> open_namespace(const std::string& path, std::uint64_t flag);
+
+// Puts the calling thread into other namespaces (pid: its future children) and back when
+// destroyed. For network, ipc, uts, cgroup and pid.
+class NamespaceScope {
+  public:
+    NamespaceScope() = default;
+    NamespaceScope(NamespaceScope&&) = default;
+    NamespaceScope& operator=(NamespaceScope&&) = delete;
+    // Aborts when the way back fails: the process would go on in a container.
+    ~NamespaceScope();
+
+    // `joined` is a namespace file or a pidfd.
+    Result<void> enter(FdRef joined, std::uint64_t flag);
+
+  private:
+    std::vector<std::pair<UniqueFd, std::uint64_t>> before_;
+};
+
+Result<void> join_namespaces(FdRef joined, std::uint64_t flags);
+
+struct Cloned {
+    pid_t pid = 0; // 0 in the child
+    UniqueFd pidfd;
+};
+
+// Like fork(2), with new namespaces (CLONE_NEW*) and in a cgroup of version 2 from birth.
+// REQUIRES: the calling process has one thread.
+Result<Cloned> clone_process(std::uint64_t namespaces, const UniqueFd& cgroup);
+
+Result<UniqueFd> open_pidfd(pid_t pid);
+
+// Text of /proc/<pid>/{uid_map,gid_map}: "0 100000 65536\n".
+Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map);
+
+// Clock ticks after boot when the process was made: with the pid it names a process for ever.
+Result<std::uint64_t> process_start_time(pid_t pid);
+
+} // namespace berth::kernel

@@ -1,0 +1,284 @@
+// SPDX-License-Identifier: Apache-2.0
+// libseccomp builds the program; in front of it goes a few instructions that answer ENOSYS for
+// system calls newer than any that the profile names. A C library that meets ENOSYS falls back to
+// the older call; with EPERM it would give up.
+#include "kernel/seccomp.h"
+
+#include "base/file.h"
+
+#include <linux/audit.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <seccomp.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstring>
+#include <map>
+#include <memory>
+
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace berth::kernel {
+
+namespace {
+
+// BPF_MAXINSNS of the kernel.
+constexpr std::size_t max_instructions = 4096;
+constexpr std::uint32_t x32_bit = 0x40000000U;
+
+struct ReleaseContext {
+    void operator()(void* context) const { ::seccomp_release(context); }
+};
+
+using Context = std::unique_ptr<void, ReleaseContext>;
+
+Result<std::uint32_t>
+parse_action(const std::string& name, std::optional<std::uint32_t> errno_value) {
+    std::uint32_t number = errno_value.value_or(EPERM) & 0xffffU;
+    if (name == "SCMP_ACT_ALLOW") {
+        return SCMP_ACT_ALLOW;
+    }
+    if (name == "SCMP_ACT_ERRNO") {
+        return SCMP_ACT_ERRNO(number);
+    }
+    if (name == "SCMP_ACT_KILL" || name == "SCMP_ACT_KILL_THREAD") {
+        return SCMP_ACT_KILL_THREAD;
+    }
+    if (name == "SCMP_ACT_KILL_PROCESS") {
+        return SCMP_ACT_KILL_PROCESS;
+    }
+    if (name == "SCMP_ACT_TRAP") {
+        return SCMP_ACT_TRAP;
+    }
+    if (name == "SCMP_ACT_TRACE") {
+        return SCMP_ACT_TRACE(number);
+    }
+    if (name == "SCMP_ACT_LOG") {
+        return SCMP_ACT_LOG;
+    }
+    if (name == "SCMP_ACT_NOTIFY") {
+        return not_implemented("seccomp action SCMP_ACT_NOTIFY is not implemented");
+    }
+    return invalid_argument("unknown seccomp action \"" + name + "\"");
+}
+
+Result<scmp_compare> parse_operation(const std::string& name) {
+    static const std::map<std::string, scmp_compare> operations{
+        {"SCMP_CMP_NE", SCMP_CMP_NE},
+        {"SCMP_CMP_LT", SCMP_CMP_LT},
+        {"SCMP_CMP_LE", SCMP_CMP_LE},
+        {"SCMP_CMP_EQ", SCMP_CMP_EQ},
+        {"SCMP_CMP_GE", SCMP_CMP_GE},
+        {"SCMP_CMP_GT", SCMP_CMP_GT},
+        {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
+    auto found = operations.find(name);
+    if (found == operations.end()) {
+        return invalid_argument("unknown seccomp operator \"" + name + "\"");
+    }
+    return found->second;
+}
+
+Result<std::uint32_t> parse_architecture(const std::string& name) {
+    constexpr std::string_view prefix = "SCMP_ARCH_";
+    if (name.starts_with(prefix)) {
+        std::string lower;
+        for (char c : name.substr(prefix.size())) {
+            lower += (c >= 'A' && c <= 'Z') ? static_cast<char>(c - 'A' + 'a') : c;
+        }
+        if (std::uint32_t token = ::seccomp_arch_resolve_name(lower.c_str()); token != 0) {
+            return token;
+        }
+    }
+    return invalid_argument("unknown seccomp architecture \"" + name + "\"");
+}
+
+Result<std::uint32_t> parse_flags(const std::vector<std::string>& names) {
+    std::uint32_t flags = 0;
+    for (const std::string& name : names) {
+        if (name == "SECCOMP_FILTER_FLAG_LOG") {
+            flags |= SECCOMP_FILTER_FLAG_LOG;
+        } else if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
+            flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
+        } else if (name != "SECCOMP_FILTER_FLAG_TSYNC") {
+            // TSYNC is about other threads, of which init has none.
+            return not_implemented("seccomp flag " + name + " is not implemented");
+        }
+    }
+    return flags;
+}
+
+Result<void> add_architectures(scmp_filter_ctx context, const SeccompFilter& filter) {
+    for (const std::string& name : filter.architectures) {
+        std::uint32_t token = TRY(parse_architecture(name));
+        int failed = ::seccomp_arch_add(context, token);
+        if (failed < 0 && failed != -EEXIST) {
+            return Error::from_errno("seccomp architecture " + name, -failed);
+        }
+    }
+    return ok();
+}
+
+Result<void>
+add_call(scmp_filter_ctx context, std::uint32_t action, int call, const SeccompFilterRule& rule) {
+    std::vector<scmp_arg_cmp> conditions;
+    std::array<int, 6> uses{};
+    for (const SeccompCondition& condition : rule.conditions) {
+        if (condition.argument >= uses.size()) {
+            return invalid_argument(
+                "seccomp: a system call has no argument " + std::to_string(condition.argument));
+        }
+        ++uses[condition.argument];
+        conditions.push_back(
+            {condition.argument,
+             TRY(parse_operation(condition.operation)),
+             condition.value,
+             condition.value_two});
+    }
+    auto check = [&](int failed) -> Result<void> {
+        // EEXIST: another rule said the same already.
+        return failed < 0 && failed != -EEXIST
+                   ? Result<void>(Error::from_errno("seccomp rule for " + rule.names[0], -failed))
+                   : ok();
+    };
+    // libseccomp takes one condition for each argument; the specification means "or" when there
+    // are more (runc: matchCall).
+    if (std::any_of(uses.begin(), uses.end(), [](int count) { return count > 1; })) {
+        for (const scmp_arg_cmp& condition : conditions) {
+            TRY(check(::seccomp_rule_add_array(context, action, call, 1, &condition)));
+        }
+        return ok();
+    }
+    return check(::seccomp_rule_add_array(
+        context, action, call, static_cast<unsigned>(conditions.size()), conditions.data()));
+}
+
+Result<void>
+add_rules(scmp_filter_ctx context, const SeccompFilter& filter, std::uint32_t default_action) {
+    for (const SeccompFilterRule& rule : filter.rules) {
+        std::uint32_t action = TRY(parse_action(rule.action, rule.errno_value));
+        if (action == default_action) {
+            continue; // libseccomp refuses what says nothing new
+        }
+        for (const std::string& name : rule.names) {
+            int call = ::seccomp_syscall_resolve_name(name.c_str());
+            if (call != __NR_SCMP_ERROR) {
+                TRY_CONTEXT(add_call(context, action, call, rule), name);
+            }
+        }
+    }
+    return ok();
+}
+
+Result<std::string> export_program(scmp_filter_ctx context) {
+    UniqueFd file(::memfd_create("seccomp", MFD_CLOEXEC));
+    if (!file) {
+        return errno_error("memfd_create");
+    }
+    if (int failed = ::seccomp_export_bpf(context, file.get()); failed < 0) {
+        return Error::from_errno("compile seccomp filter", -failed);
+    }
+    if (::lseek(file.get(), 0, SEEK_SET) < 0) {
+        return errno_error("seccomp filter");
+    }
+    return read_all(file, max_instructions * sizeof(sock_filter));
+}
+
+// The highest system call of `architecture` that the profile names; -1 without one.
+int highest_call(const SeccompFilter& filter, std::uint32_t architecture) {
+    int highest = -1;
+    for (const SeccompFilterRule& rule : filter.rules) {
+        for (const std::string& name : rule.names) {
+            highest =
+                std::max(highest, ::seccomp_syscall_resolve_name_arch(architecture, name.c_str()));
+        }
+    }
+    return highest;
+}
+
+// For each architecture:  if (arch == A && nr > highest && nr < x32_bit) return ENOSYS.
+std::string unknown_call_stub(const SeccompFilter& filter) {
+    constexpr std::uint16_t load = BPF_LD | BPF_W | BPF_ABS;
+    constexpr std::uint16_t equal = BPF_JMP | BPF_JEQ | BPF_K;
+    constexpr std::uint16_t greater = BPF_JMP | BPF_JGT | BPF_K;
+    std::vector<std::uint32_t> tokens{::seccomp_arch_native()};
+    for (const std::string& name : filter.architectures) {
+        Result<std::uint32_t> token = parse_architecture(name);
+        if (token.ok() && *token != SCMP_ARCH_X32 &&
+            std::find(tokens.begin(), tokens.end(), *token) == tokens.end()) {
+            tokens.push_back(*token);
+        }
+    }
+    std::string program;
+    auto emit = [&program](sock_filter instruction) {
+        std::array<char, sizeof instruction> bytes;
+        std::memcpy(bytes.data(), &instruction, sizeof instruction);
+        program.append(bytes.data(), bytes.size());
+    };
+    for (std::uint32_t token : tokens) {
+        int highest = highest_call(filter, token);
+        if (highest < 0) {
+            continue;
+        }
+        emit({load, 0, 0, offsetof(seccomp_data, arch)});
+        emit({equal, 0, 4, token});
+        emit({load, 0, 0, offsetof(seccomp_data, nr)});
+        emit({greater, 0, 2, static_cast<std::uint32_t>(highest)});
+        emit({greater, 1, 0, x32_bit - 1});
+        emit({BPF_RET | BPF_K, 0, 0, SECCOMP_RET_ERRNO | ENOSYS});
+    }
+    return program;
+}
+
+bool refuses_by_default(std::uint32_t action) {
+    std::uint32_t kind = action & SECCOMP_RET_ACTION_FULL;
+    return action != SCMP_ACT_ERRNO(ENOSYS) &&
+           (kind == SECCOMP_RET_ERRNO || kind == SECCOMP_RET_TRAP ||
+            kind == SECCOMP_RET_KILL_THREAD || kind == SECCOMP_RET_KILL_PROCESS);
+}
+
+} // namespace
+
+Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter) {
+    std::uint32_t default_action = TRY(parse_action(filter.default_action, filter.default_errno));
+    SeccompProgram program;
+    program.flags = TRY(parse_flags(filter.flags));
+    Context context(::seccomp_init(default_action));
+    if (!context) {
+        return internal_error("libseccomp cannot start a filter");
+    }
+    TRY(add_architectures(context.get(), filter));
+    // A binary tree instead of a list: fewer instructions on each system call.
+    ::seccomp_attr_set(context.get(), SCMP_FLTATR_CTL_OPTIMIZE, 2);
+    TRY(add_rules(context.get(), filter, default_action));
+    if (refuses_by_default(default_action)) {
+        program.instructions = unknown_call_stub(filter);
+    }
+    program.instructions += TRY(export_program(context.get()));
+    if (program.instructions.size() > max_instructions * sizeof(sock_filter)) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            "seccomp profile compiles to more than " + std::to_string(max_instructions) +
+                " instructions");
+    }
+    return program;
+}
+
+Result<void> install_seccomp(const SeccompProgram& program) {
+    sock_fprog raw{
+        static_cast<unsigned short>(program.instructions.size() / sizeof(sock_filter)),
+        // The kernel only reads; a std::string's storage is aligned for any scalar.
+        const_cast<sock_filter*>(
+            reinterpret_cast<const sock_filter*>(program.instructions.data()))};
+    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.flags, &raw) < 0) {
+        return errno_error("install seccomp filter");
+    }
+    return ok();
+}
+
+} // namespace berth::kernel
