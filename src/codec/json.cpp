@@ -6,6 +6,9 @@
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
 
+#include <algorithm>
+#include <cmath>
+
 namespace berth::json {
 
 namespace {
@@ -75,6 +78,24 @@ void append_indented(
     }
 }
 
+// 1e999 becomes infinity in the parser, which JSON cannot say.
+bool is_finite(const Value& value) {
+    if (value.is_double()) {
+        return std::isfinite(value.get_double());
+    }
+    if (value.is_array()) {
+        const Array& array = value.get_array();
+        return std::all_of(array.begin(), array.end(), is_finite);
+    }
+    if (value.is_object()) {
+        const Object& object = value.get_object();
+        return std::all_of(object.begin(), object.end(), [](const auto& member) {
+            return is_finite(member.value());
+        });
+    }
+    return true;
+}
+
 } // namespace
 
 Result<Value> parse(std::string_view text, ParseLimits limits) {
@@ -102,7 +123,11 @@ Result<Value> parse(std::string_view text, ParseLimits limits) {
             return invalid_argument(
                 "invalid JSON at byte " + std::to_string(used) + ": extra data after the document");
         }
-        return parser.release();
+        Value value = parser.release();
+        if (!is_finite(value)) {
+            return invalid_argument("invalid JSON: a number is out of range");
+        }
+        return value;
     } catch (const std::exception& error) {
         return invalid_argument(std::string("invalid JSON: ") + error.what());
     }

@@ -37,6 +37,11 @@ TEST(Json, RejectsInvalidUtf8) {
     EXPECT_FALSE(parse("\"\xff\"").ok());
 }
 
+TEST(Json, RejectsNumbersThatNoDoubleHolds) {
+    EXPECT_TRUE(parse("[1e308]").ok());
+    EXPECT_FALSE(parse("{\"a\":[1e309]}").ok());
+}
+
 TEST(Json, StopsAtTheDepthLimit) {
     EXPECT_TRUE(parse(std::string(64, '[') + std::string(64, ']')).ok());
     auto value = parse(std::string(65, '[') + std::string(65, ']'));
