@@ -313,6 +313,24 @@ Result<const NetworkInspect*> ContainerNetwork::find(const std::string& text) co
     return by_prefix;
 }
 
+Result<std::shared_ptr<network::BridgeNetwork>>
+ContainerNetwork::find_bridge(const std::string& name) const {
+    if (!name.empty() && name != "default") {
+        const NetworkInspect* found = TRY(find(name));
+        if (found->driver != "bridge") {
+            return not_found("network " + name + " not found");
+        }
+    }
+    if (bridge_ == nullptr) {
+        return not_found("network bridge not found");
+    }
+    return bridge_;
+}
+
+Result<UniqueFd> ContainerNetwork::isolated_namespace() {
+    return driver_->create_isolated_namespace();
+}
+
 void ContainerNetwork::settle() {
     driver_->wait_until_removed();
 }

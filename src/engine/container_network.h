@@ -41,6 +41,9 @@ class ContainerNetwork {
 
     Result<const NetworkInspect*> find(const std::string& text) const;
 
+    Result<std::shared_ptr<network::BridgeNetwork>> find_bridge(const std::string& name) const;
+    Result<UniqueFd> isolated_namespace();
+
     network::BridgeNetwork* bridge() { return bridge_.get(); }
 
     // Waits until what containers left is removed.

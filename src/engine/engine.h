@@ -24,6 +24,7 @@ class Database;
 class BlobStore;
 class LayerStore;
 class ImageStore;
+class Store;
 } // namespace berth::store
 
 namespace berth::network {
@@ -58,11 +59,16 @@ class Engine {
     System& system();
 
     // For build and the image routes, which work on the stores directly.
+    store::Store& store();
     store::Database& database();
     store::BlobStore& blobs();
     store::LayerStore& layers();
     store::ImageStore& image_store();
     network::BridgeNetwork* default_bridge(); // nullptr: bridge none
+    // "bridge", "" or "default"; NotFound "network x not found".
+    Result<std::shared_ptr<network::BridgeNetwork>> find_bridge(const std::string& name);
+    // A network namespace with nothing but lo.
+    Result<UniqueFd> isolated_namespace();
     io::EventLoop& loop();
 
     const EngineOptions& options() const;

@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+// berthd: the engine behind the Docker Engine API. Under the name dockerd it takes dockerd's paths.
+#include "api/router.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/log_spdlog.h"
+#include "base/strings.h"
+#include "berthd_listeners.h"
+#include "build/builder.h"
+#include "engine/engine.h"
+
+#include <algorithm>
+#include <array>
+#include <csignal>
+#include <cstdio>
+#include <cstdlib>
+#include <string>
+#include <vector>
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace {
+
+using namespace std::chrono_literals;
+using berth::Result;
+using berth::engine::DaemonAction;
+using berth::engine::DaemonConfig;
+using berth::engine::Engine;
+
+constexpr const char* version = "0.1.0";
+
+// Monitors, init and runtime lie beside this program, or where packages put helpers.
+std::string program_directory() {
+    std::array<char, 4096> path{};
+    const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1);
+    std::string directory(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    directory.resize(std::min(directory.rfind('/'), directory.size()));
+    return berth::exists(directory + "/berth-monitor") ? directory : "/usr/libexec/berth";
+}
+
+Result<void> write_pid_file(const std::string& path) {
+    if (auto text = berth::read_file(path); text.ok()) {
+        const pid_t pid = berth::parse_number<pid_t>(berth::trim(*text)).value_or(0);
+        if (pid > 0 && pid != getpid() && berth::exists("/proc/" + std::to_string(pid))) {
+            return berth::conflict(
+                "failed to start daemon, ensure the daemon is not running or delete " + path +
+                ": process with PID " + std::to_string(pid) + " is still running");
+        }
+    }
+    TRY(berth::make_directories(path.substr(0, path.rfind('/') + 1)));
+    return berth::replace_file(path, std::to_string(getpid()), 0644, berth::Sync::No);
+}
+
+Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
+    const DaemonConfig& config = engine.config();
+    berth::build::BuilderOptions options{.store = engine.store(), .loop = engine.loop()};
+    options.find_network = [&engine](const std::string& name) { return engine.find_bridge(name); };
+    options.isolated_namespace = [&engine] { return engine.isolated_namespace(); };
+    options.data_root = config.data_root;
+    options.exec_root = config.exec_root;
+    options.monitor_program = engine.options().program_directory + "/berth-monitor";
+    options.cgroup_parent = config.cgroup_parent.empty() ? "/berth" : config.cgroup_parent;
+    options.dns = config.dns;
+    options.dns_search = config.dns_search;
+    options.dns_options = config.dns_options;
+    return berth::build::Builder::create(std::move(options));
+}
+
+Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
+    TRY(write_pid_file(config.pidfile));
+    for (const std::string& flag : config.ignored) {
+        berth::log::info("option has no effect here, ignoring", {{"option", flag}});
+    }
+    std::unique_ptr<Engine> engine = TRY(Engine::open(
+        {.config = config, .program_directory = program_directory(), .version = version}));
+    auto builder = TRY(make_builder(*engine));
+    const berth::api::Services services{.engine = engine.get(), .builder = builder.get()};
+    berth::http::ServerOptions options;
+    options.handler = berth::api::make_handler(services);
+    options.error_body = berth::api::server_error;
+    options.default_headers = berth::api::default_headers(version);
+    auto server = TRY(berth::http::Server::create(std::move(options)));
+    TRY(berth::bin::add_listeners(*server, config));
+    TRY(server->start());
+    berth::log::info("Daemon has completed initialization", {{"version", version}});
+    int signal = 0;
+    while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
+        berth::log::warn("reloading the configuration is not implemented, ignoring");
+    }
+    berth::log::info("Processing signal", {{"signal", signal}});
+    // Requests that are under way may wait for containers, so both end together.
+    engine->shutdown();
+    server->stop(1s);
+    unlink(config.pidfile.c_str());
+    return berth::ok();
+}
+
+int run(const DaemonConfig& config) {
+    berth::log::use_spdlog();
+    berth::log::set_level(
+        config.debug ? berth::log::Level::Debug
+                     : berth::log::parse_level(config.log_level).value_or(berth::log::Level::Info));
+    // Two arenas: more of them cost memory, and threads here mostly wait.
+    mallopt(M_ARENA_MAX, 2);
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    std::signal(SIGPIPE, SIG_IGN);
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (int number : {SIGTERM, SIGINT, SIGHUP}) {
+        sigaddset(&signals, number);
+    }
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before threads start, which inherit it
+    if (auto served = serve(config, signals); !served.ok()) {
+        std::fprintf(stderr, "failed to start daemon: %s\n", served.error().message().c_str());
+        return EXIT_FAILURE;
+    }
+    return EXIT_SUCCESS;
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    std::string program = argc > 0 ? argv[0] : "berthd";
+    program = program.substr(program.rfind('/') + 1) == "dockerd" ? "dockerd" : "berthd";
+    auto parsed = berth::engine::parse_daemon_flags(program, arguments);
+    if (!parsed.ok()) {
+        std::fprintf(stderr, "%s\n", parsed.error().message().c_str());
+        return EXIT_FAILURE; // dockerd's too
+    }
+    switch (parsed->action) {
+    case DaemonAction::ShowHelp:
+        std::fputs(berth::engine::daemon_help(program).c_str(), stdout);
+        return EXIT_SUCCESS;
+    case DaemonAction::ShowVersion:
+        std::printf("Berth version %s\n", version);
+        return EXIT_SUCCESS;
+    case DaemonAction::Validate:
+        std::puts("configuration OK");
+        return EXIT_SUCCESS;
+    case DaemonAction::Run:
+        return run(parsed->config);
+    }
+    return EXIT_FAILURE;
+}

@@ -1,0 +1,205 @@
+// SPDX-License-Identifier: Apache-2.0
+// Opening and closing. Order matters twice: what others point at is made before them and destroyed
+// after, and monitors are found before the network sweeps what nobody claims.
+#include "engine/engine.h"
+
+#include "base/log.h"
+#include "engine/supervisor.h"
+
+namespace berth::engine {
+namespace {
+
+constexpr std::size_t background_threads = 16;
+constexpr std::size_t background_queue = 1U << 16;
+constexpr std::size_t probe_threads = 8;
+constexpr std::size_t pool_stack_bytes = 512U << 10;
+
+Result<void> make_roots(const DaemonConfig& config) {
+    TRY(make_directories(config.data_root, 0710));
+    TRY(make_directories(config.data_root + "/containers", 0710));
+    TRY(make_directories(config.exec_root, 0711));
+    TRY(make_directories(config.exec_root + "/containers", 0700));
+    return make_directories(config.exec_root + "/runtime", 0700);
+}
+
+Result<std::unique_ptr<FileLock>> take_lock(const std::string& data_root) {
+    auto lock = FileLock::acquire(data_root + "/lock");
+    if (!lock.ok()) {
+        if (lock.error().kind() == ErrorKind::Conflict) {
+            return conflict("the data root " + data_root + " is in use by another engine");
+        }
+        return std::move(lock).error();
+    }
+    return std::make_unique<FileLock>(std::move(lock).value());
+}
+
+ImagesOptions images_options(Core& core) {
+    const DaemonConfig& config = core.config();
+    ImagesOptions options;
+    options.store = core.store.get();
+    options.events = core.events.get();
+    options.hello_binary = core.options.program_directory + "/berth-hello";
+    options.insecure_registries = config.insecure_registries;
+    options.registry_mirrors = config.registry_mirrors;
+    options.max_concurrent_downloads = config.max_concurrent_downloads;
+    options.max_concurrent_uploads = config.max_concurrent_uploads;
+    options.max_download_attempts = config.max_download_attempts;
+    return options;
+}
+
+} // namespace
+
+struct Engine::Parts {
+    Core core;
+    std::unique_ptr<ContainerSupervisor> supervisor;
+    std::unique_ptr<Containers> containers;
+    std::unique_ptr<Execs> execs;
+    std::unique_ptr<Networks> networks;
+    std::unique_ptr<System> system;
+
+    ~Parts() {
+        core.stopping = true;
+        // The loop first: nothing calls back from here on. Then whoever is still at work.
+        core.log_watch.reset();
+        core.probes.reset();
+        core.background.reset();
+        for (const ContainerPtr& container : core.index.all()) {
+            container->state.lock()->monitor.reset();
+        }
+        core.loop_thread.reset();
+    }
+};
+
+Engine::Engine(std::unique_ptr<Parts> parts)
+    : parts_(std::move(parts)) {}
+
+Engine::~Engine() = default;
+
+Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
+    auto engine = std::unique_ptr<Engine>(new Engine(std::make_unique<Parts>()));
+    Core& core = engine->parts_->core;
+    core.options = std::move(options);
+    const DaemonConfig& config = core.config();
+    TRY(check_exec_root(config.exec_root));
+    TRY(make_roots(config));
+    core.lock = TRY(take_lock(config.data_root));
+    store::StoreOptions store_options{.root = config.data_root};
+    store_options.snapshotter = TRY(store::parse_snapshotter_kind(config.storage_driver));
+    core.store = TRY(store::Store::open(store_options));
+    core.events = std::make_unique<Events>();
+    core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));
+    core.images = std::make_unique<Images>(images_options(core));
+    core.loop_thread = TRY(io::EventLoopThread::start());
+    core.log_watch = TRY(io::LogWatch::create(core.loop()));
+    WorkerPool::Options pool{
+        .threads = background_threads,
+        .queue_limit = background_queue,
+        .stack_bytes = pool_stack_bytes,
+        .name = "background"};
+    core.background = std::make_unique<WorkerPool>(pool);
+    pool.threads = probe_threads;
+    pool.name = "probes";
+    core.probes = std::make_unique<WorkerPool>(pool);
+    core.table =
+        std::make_unique<ContainerTable>(TRY(ContainerTable::open(core.store->database())));
+    std::vector<ContainerRecord> records = TRY(core.table->load());
+    core.network = TRY(ContainerNetwork::start(config, core.store->database(), records));
+
+    Parts& parts = *engine->parts_;
+    parts.supervisor = std::make_unique<ContainerSupervisor>(core);
+    parts.containers = std::make_unique<Containers>(*parts.supervisor);
+    parts.execs = std::make_unique<Execs>(*parts.supervisor);
+    parts.networks = std::make_unique<Networks>(*parts.supervisor);
+    parts.system = std::make_unique<System>(*engine);
+    core.images->set_users([&parts](const std::string& id, bool running_only) {
+        return parts.containers->using_image(id, running_only);
+    });
+    TRY(parts.supervisor->restore(std::move(records)));
+    return engine;
+}
+
+void Engine::shutdown() {
+    Core& core = parts_->core;
+    core.stopping = true;
+    if (core.config().live_restore) {
+        log::info("live restore: containers go on");
+        return;
+    }
+    parts_->supervisor->stop_all(std::chrono::seconds(core.config().shutdown_timeout));
+    core.background->wait_idle();
+    core.network->settle();
+}
+
+Containers& Engine::containers() {
+    return *parts_->containers;
+}
+
+Execs& Engine::execs() {
+    return *parts_->execs;
+}
+
+Images& Engine::images() {
+    return *parts_->core.images;
+}
+
+Networks& Engine::networks() {
+    return *parts_->networks;
+}
+
+Volumes& Engine::volumes() {
+    return *parts_->core.volumes;
+}
+
+Events& Engine::events() {
+    return *parts_->core.events;
+}
+
+System& Engine::system() {
+    return *parts_->system;
+}
+
+store::Store& Engine::store() {
+    return *parts_->core.store;
+}
+
+store::Database& Engine::database() {
+    return parts_->core.store->database();
+}
+
+store::BlobStore& Engine::blobs() {
+    return parts_->core.store->blobs();
+}
+
+store::LayerStore& Engine::layers() {
+    return parts_->core.store->layers();
+}
+
+store::ImageStore& Engine::image_store() {
+    return parts_->core.store->images();
+}
+
+network::BridgeNetwork* Engine::default_bridge() {
+    return parts_->core.network->bridge();
+}
+
+Result<std::shared_ptr<network::BridgeNetwork>> Engine::find_bridge(const std::string& name) {
+    return parts_->core.network->find_bridge(name);
+}
+
+Result<UniqueFd> Engine::isolated_namespace() {
+    return parts_->core.network->isolated_namespace();
+}
+
+io::EventLoop& Engine::loop() {
+    return parts_->core.loop();
+}
+
+const EngineOptions& Engine::options() const {
+    return parts_->core.options;
+}
+
+const DaemonConfig& Engine::config() const {
+    return parts_->core.config();
+}
+
+} // namespace berth::engine

@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+// One reader per follower, driven by whoever says that there is more.
+#include "engine/log_follower.h"
+
+#include "base/log.h"
+
+namespace berth::engine {
+namespace {
+
+Result<io::LogReader> open_reader(const std::string& directory, const LogOptions& options) {
+    io::LogReader::Options wanted{.directory = directory};
+    wanted.since = options.since.value_or(Timestamp());
+    wanted.until = options.until.value_or(Timestamp());
+    if (options.tail && *options.tail >= 0) {
+        wanted.tail = static_cast<std::uint64_t>(*options.tail);
+    }
+    wanted.want_stdout = options.standard_output;
+    wanted.want_stderr = options.standard_error;
+    wanted.split_lines = options.split_lines;
+    return io::LogReader::open(std::move(wanted));
+}
+
+LogRecord record_of(const io::LogChunk& chunk) {
+    return {
+        .time = chunk.time,
+        .stream = chunk.stream == io::Stream::Stderr ? LogStream::Error : LogStream::Output,
+        .bytes = std::string(chunk.bytes),
+        .continues_line = chunk.continues_line};
+}
+
+} // namespace
+
+Result<void> read_log(
+    const std::string& directory,
+    const LogOptions& options,
+    const std::function<bool(const LogRecord&)>& record) {
+    io::LogReader reader = TRY(open_reader(directory, options));
+    while (auto chunk = TRY(reader.next())) {
+        if (!record(record_of(*chunk))) {
+            break;
+        }
+    }
+    return ok();
+}
+
+Result<std::shared_ptr<LogFollower>>
+LogFollower::create(const std::string& directory, const LogOptions& options, LogSink sink) {
+    io::LogReader reader = TRY(open_reader(directory, options));
+    return std::shared_ptr<LogFollower>(new LogFollower(std::move(reader), std::move(sink)));
+}
+
+Result<void> LogFollower::start(io::LogWatch& watch, const std::string& directory) {
+    // The directory may be watched before its first record; the monitor makes it otherwise.
+    const std::lock_guard lock(mutex_);
+    watch_ = TRY(watch.subscribe(directory, [weak = weak_from_this()] {
+        if (auto self = weak.lock()) {
+            const std::lock_guard inner(self->mutex_);
+            self->drain();
+        }
+    }));
+    drain();
+    return ok();
+}
+
+void LogFollower::drain() {
+    while (!ended_) {
+        auto chunk = reader_.next();
+        if (!chunk.ok()) {
+            log::warn("log cannot be read", {{"error", chunk.error().message()}});
+            end();
+            return;
+        }
+        if (!*chunk) {
+            if (reader_.ended()) {
+                end();
+            }
+            return;
+        }
+        if (!sink_.record(record_of(**chunk))) {
+            ended_ = true;
+        }
+    }
+}
+
+void LogFollower::end() {
+    if (!ended_) {
+        ended_ = true;
+        sink_.end();
+    }
+}
+
+void LogFollower::finish() {
+    const std::lock_guard lock(mutex_);
+    drain();
+    end();
+}
+
+void LogFollower::cancel() {
+    std::unique_ptr<io::LogWatch::Subscription> doomed;
+    const std::lock_guard lock(mutex_);
+    ended_ = true;
+    doomed = std::move(watch_);
+}
+
+} // namespace berth::engine

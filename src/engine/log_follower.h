@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+// Reads a container's log to its end, and follows it until the container has ended.
+#pragma once
+
+#include "engine/containers.h"
+#include "io/log_file.h"
+#include "io/log_watch.h"
+
+#include <memory>
+#include <mutex>
+#include <string>
+
+namespace berth::engine {
+
+// All records that are there, to `record`; stops when it returns false.
+Result<void> read_log(
+    const std::string& directory,
+    const LogOptions& options,
+    const std::function<bool(const LogRecord&)>& record);
+
+// Calls of the sink never overlap. Thread-safe.
+class LogFollower : public std::enable_shared_from_this<LogFollower> {
+  public:
+    static Result<std::shared_ptr<LogFollower>>
+    create(const std::string& directory, const LogOptions& options, LogSink sink);
+
+    // Delivers what is there from this thread, then what comes from the watch's loop.
+    Result<void> start(io::LogWatch& watch, const std::string& directory);
+
+    // The container has ended: the rest, then the sink's end().
+    void finish();
+
+    // The reader is gone: nothing is delivered any more.
+    void cancel();
+
+  private:
+    LogFollower(io::LogReader reader, LogSink sink)
+        : reader_(std::move(reader))
+        , sink_(std::move(sink)) {}
+
+    void drain();
+    void end();
+
+    std::mutex mutex_;
+    io::LogReader reader_;
+    LogSink sink_;
+    bool ended_ = false;
+    std::unique_ptr<io::LogWatch::Subscription> watch_;
+};
+
+} // namespace berth::engine

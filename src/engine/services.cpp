@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: Apache-2.0
+// The faces that the API and others call: they find the container and hand over to the part that
+// does it.
+#include "base/log.h"
+#include "engine/containers.h"
+#include "engine/execs.h"
+#include "engine/log_follower.h"
+#include "engine/networks.h"
+#include "engine/supervisor.h"
+#include "io/stream_multiplexer.h"
+
+#include <algorithm>
+#include <condition_variable>
+
+namespace berth::engine {
+namespace {
+
+Error networks_are_fixed(std::string_view what) {
+    return not_implemented(
+        std::string(what) + " networks is not implemented by this engine: there are bridge, host "
+                            "and none");
+}
+
+monitor::AttachRequest attach_request(const AttachOptions& options, bool tty, AttachStream stream) {
+    monitor::AttachRequest request;
+    request.connection = std::move(stream.connection);
+    request.leftover = std::move(stream.leftover);
+    request.want_stdin = options.standard_input;
+    request.want_stdout = options.standard_output;
+    request.want_stderr = options.standard_error;
+    request.multiplexed = !tty;
+    if (tty && options.standard_input) {
+        request.detach_keys = options.detach_keys.empty() ? "ctrl-p,ctrl-q" : options.detach_keys;
+    }
+    return request;
+}
+
+} // namespace
+
+Result<CreateResult> Containers::create(CreateRequest request) {
+    return supervisor_.creator.create(std::move(request));
+}
+
+Result<void> Containers::start(const std::string& container) {
+    return supervisor_.runner.start(TRY(supervisor_.core.index.find(container)));
+}
+
+Result<void> Containers::stop(
+    const std::string& container, std::optional<std::int64_t> timeout, const std::string& signal) {
+    return supervisor_.control.stop(TRY(supervisor_.core.index.find(container)), timeout, signal);
+}
+
+Result<void> Containers::restart(
+    const std::string& container, std::optional<std::int64_t> timeout, const std::string& signal) {
+    return supervisor_.control.restart(
+        TRY(supervisor_.core.index.find(container)), timeout, signal);
+}
+
+Result<void> Containers::kill(const std::string& container, const std::string& signal) {
+    return supervisor_.control.kill(TRY(supervisor_.core.index.find(container)), signal);
+}
+
+Result<void> Containers::pause(const std::string& container) {
+    return supervisor_.control.pause(TRY(supervisor_.core.index.find(container)));
+}
+
+Result<void> Containers::unpause(const std::string& container) {
+    return supervisor_.control.unpause(TRY(supervisor_.core.index.find(container)));
+}
+
+Result<void> Containers::rename(const std::string& container, const std::string& new_name) {
+    return supervisor_.control.rename(TRY(supervisor_.core.index.find(container)), new_name);
+}
+
+Result<void> Containers::remove(const std::string& container, const RemoveOptions& options) {
+    return supervisor_.control.remove(TRY(supervisor_.core.index.find(container)), options);
+}
+
+Result<void>
+Containers::resize(const std::string& container, std::uint32_t height, std::uint32_t width) {
+    return supervisor_.control.resize(TRY(supervisor_.core.index.find(container)), height, width);
+}
+
+Result<void> Containers::update(const std::string& container, const UpdateRequest& request) {
+    return supervisor_.control.update(TRY(supervisor_.core.index.find(container)), request);
+}
+
+Result<Subscription>
+Containers::on_exit(const std::string& container, WaitCondition condition, ExitCallback callback) {
+    ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return supervisor_.control.on_exit(found, condition, std::move(callback));
+}
+
+Result<ExitResult>
+Containers::wait(std::stop_token stop, const std::string& container, WaitCondition condition) {
+    struct Shared {
+        std::mutex mutex;
+        std::condition_variable_any changed;
+        std::optional<ExitResult> result;
+    };
+
+    auto shared = std::make_shared<Shared>();
+    const Subscription waiting =
+        TRY(on_exit(container, condition, [shared](const ExitResult& result) {
+            const std::lock_guard lock(shared->mutex);
+            shared->result = result;
+            shared->changed.notify_all();
+        }));
+    std::unique_lock lock(shared->mutex);
+    if (!shared->changed.wait(lock, stop, [&] { return shared->result.has_value(); })) {
+        return Error(ErrorKind::Cancelled, "waiting for container " + container + " was cancelled");
+    }
+    return *shared->result;
+}
+
+Result<bool> Containers::check_attach(const std::string& container, const AttachOptions&) const {
+    ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    const ContainerView view = view_of(*found);
+    switch (view.life.state.status) {
+    case ContainerStatus::Paused:
+        return conflict(
+            "container " + container + " is paused, unpause the container before attach");
+    case ContainerStatus::Restarting:
+        return conflict(
+            "container " + container + " is restarting, wait until the container is running");
+    case ContainerStatus::Created:
+    case ContainerStatus::Running:
+    case ContainerStatus::Removing:
+    case ContainerStatus::Exited:
+    case ContainerStatus::Dead:
+        break;
+    }
+    return view.definition->config.tty;
+}
+
+Result<void> Containers::attach(
+    const std::string& container, const AttachOptions& options, AttachStream stream) {
+    ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    Core& core = supervisor_.core;
+    const ContainerView view = view_of(*found);
+    const bool tty = view.definition->config.tty;
+    if (options.logs) {
+        const LogOptions wanted{
+            .standard_output = options.standard_output, .standard_error = options.standard_error};
+        TRY(read_log(core.log_directory(found->id), wanted, [&](const LogRecord& record) {
+            std::string bytes;
+            if (tty) {
+                bytes = record.bytes;
+            } else {
+                io::append_frame(bytes, static_cast<io::Stream>(record.stream), record.bytes);
+            }
+            return write_all(stream.connection, bytes).ok();
+        }));
+    }
+    if (!options.stream) {
+        return ok();
+    }
+    monitor::AttachRequest request = attach_request(options, tty, std::move(stream));
+    std::shared_ptr<monitor::MonitorClient> client;
+    {
+        auto state = found->state.lock();
+        client = state->monitor;
+        if (client == nullptr) {
+            // Not started yet (or about to be): start() hands it over before the program runs.
+            state->parked.push_back(std::move(request));
+        }
+    }
+    core.publish(*view.definition, "attach");
+    return client == nullptr ? ok() : client->attach(request);
+}
+
+Result<Subscription>
+Containers::logs(const std::string& container, const LogOptions& options, LogSink sink) {
+    Core& core = supervisor_.core;
+    ContainerPtr found = TRY(core.index.find(container));
+    const ContainerView view = view_of(*found);
+    if (!options.standard_output && !options.standard_error) {
+        return invalid_argument("You must choose at least one stream");
+    }
+    if (view.definition->host_config.log_config.type == "none") {
+        return not_implemented("configured logging driver does not support reading");
+    }
+    const std::string directory = core.log_directory(found->id);
+    if (!options.follow) {
+        TRY(read_log(directory, options, sink.record));
+        sink.end();
+        return Subscription();
+    }
+    TRY(make_directories(directory, 0700));
+    auto follower = TRY(LogFollower::create(directory, options, std::move(sink)));
+    TRY(follower->start(*core.log_watch, directory));
+    // A container that does not run has said everything; one that was created may still be started.
+    const bool may_start = view.life.state.status == ContainerStatus::Created;
+    auto exit = std::make_shared<Subscription>(supervisor_.control.on_exit(
+        found,
+        may_start ? WaitCondition::NextExit : WaitCondition::NotRunning,
+        [follower](const ExitResult&) { follower->finish(); }));
+    return Subscription([follower, exit] {
+        exit->reset();
+        follower->cancel();
+    });
+}
+
+Result<ContainerInspect> Containers::inspect(const std::string& container, bool size) const {
+    return supervisor_.reader.inspect(TRY(supervisor_.core.index.find(container)), size);
+}
+
+Result<std::vector<ContainerSummary>> Containers::list(const ListOptions& options) const {
+    return supervisor_.reader.list(options);
+}
+
+Result<std::string> Containers::resolve(const std::string& container) const {
+    ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return found->id;
+}
+
+Result<TopResult>
+Containers::top(const std::string& container, const std::string& ps_arguments) const {
+    return supervisor_.reader.top(TRY(supervisor_.core.index.find(container)), ps_arguments);
+}
+
+Result<ContainerStats> Containers::stats(const std::string& container) const {
+    return supervisor_.reader.stats(TRY(supervisor_.core.index.find(container)));
+}
+
+Result<PruneReport> Containers::prune(const Filters& filters) {
+    TRY(filters.allow_only({"label", "label!", "until"}));
+    std::optional<Timestamp> until;
+    for (const std::string& text : filters.get("until")) {
+        if (auto age = parse_duration(text); age.ok()) {
+            until = Timestamp{Timestamp::now().nanoseconds - age->count()};
+        } else if (auto time = parse_rfc3339(text); time.ok()) {
+            until = *time;
+        } else {
+            return invalid_argument("invalid filter 'until=" + text + "'");
+        }
+    }
+    PruneReport report;
+    for (const ContainerPtr& container : supervisor_.core.index.all()) {
+        const ContainerView view = view_of(*container);
+        const StringMap& labels = view.definition->config.labels;
+        const bool is_stopped = view.life.state.status == ContainerStatus::Created ||
+                                view.life.state.status == ContainerStatus::Exited ||
+                                view.life.state.status == ContainerStatus::Dead;
+        if (!is_stopped || (until && view.definition->created > *until) ||
+            !filters.match_labels("label", labels) ||
+            (filters.contains("label!") && filters.match_labels("label!", labels))) {
+            continue;
+        }
+        const auto size = supervisor_.core.store->layers().usage(container->id);
+        if (auto removed = supervisor_.control.remove(container, {}); !removed.ok()) {
+            log::debug("container not pruned", {{"id", container->id}});
+            continue;
+        }
+        report.deleted.push_back(container->id);
+        report.space_reclaimed += size.ok() ? static_cast<std::int64_t>(*size) : 0;
+    }
+    supervisor_.core.events->publish(Event{
+        .type = "container",
+        .action = "prune",
+        .actor_id = "",
+        .attributes = {{"reclaimed", std::to_string(report.space_reclaimed)}},
+        .time = {}});
+    return report;
+}
+
+std::vector<std::string>
+Containers::using_image(const std::string& image_id, bool running_only) const {
+    std::vector<std::string> ids;
+    for (const ContainerPtr& container : supervisor_.core.index.all()) {
+        const ContainerView view = view_of(*container);
+        if (view.definition->image_id == image_id &&
+            (!running_only || view.life.state.is_running())) {
+            ids.push_back(container->id);
+        }
+    }
+    return ids;
+}
+
+Result<std::string> Execs::create(const std::string& container, ExecConfig config) {
+    ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return supervisor_.execs.create(found, std::move(config));
+}
+
+Result<void> Execs::check_start(const std::string& exec_id) const {
+    return supervisor_.execs.check_start(exec_id);
+}
+
+Result<void>
+Execs::start(const std::string& exec_id, ExecStart options, std::optional<ExecStream> stream) {
+    return supervisor_.execs.start(exec_id, options, std::move(stream));
+}
+
+Result<ExecInspect> Execs::inspect(const std::string& exec_id) const {
+    return supervisor_.execs.inspect(exec_id);
+}
+
+Result<void> Execs::resize(const std::string& exec_id, std::uint32_t height, std::uint32_t width) {
+    return supervisor_.execs.resize(exec_id, height, width);
+}
+
+Result<std::vector<NetworkInspect>> Networks::list(const Filters& filters) const {
+    TRY(filters.allow_only({"dangling", "driver", "id", "label", "name", "scope", "type"}));
+    const bool dangling = TRY(filters.get_bool("dangling", false));
+    for (const std::string& type : filters.get("type")) {
+        if (type != "custom" && type != "builtin") {
+            return invalid_argument("invalid filter: 'type'='" + type + "'");
+        }
+    }
+    std::vector<NetworkInspect> result;
+    for (const NetworkInspect& network : supervisor_.core.network->networks()) {
+        const bool name_matches =
+            !filters.contains("name") ||
+            std::ranges::any_of(filters.get("name"), [&network](const std::string& part) {
+                return network.name.find(part) != std::string::npos;
+            });
+        if (name_matches && !dangling && filters.exact_match("driver", network.driver) &&
+            filters.prefix_match("id", network.id) && filters.exact_match("type", "builtin") &&
+            filters.exact_match("scope", network.scope) &&
+            filters.match_labels("label", network.labels)) {
+            result.push_back(TRY(inspect(network.id)));
+        }
+    }
+    return result;
+}
+
+Result<NetworkInspect> Networks::inspect(const std::string& network) const {
+    NetworkInspect result = *TRY(supervisor_.core.network->find(network));
+    for (const ContainerPtr& container : supervisor_.core.index.all()) {
+        const ContainerView view = view_of(*container);
+        if (view.definition->host_config.network_mode != result.name ||
+            !view.life.state.is_running()) {
+            continue;
+        }
+        NetworkEndpoint shown{.name = view.definition->name};
+        for (const EndpointState& endpoint : view.life.endpoints) {
+            shown.endpoint_id = endpoint.id;
+            shown.mac_address = endpoint.mac;
+            shown.ipv4_address = endpoint.ip + "/" + std::to_string(endpoint.prefix_length);
+        }
+        result.containers.emplace(container->id, std::move(shown));
+    }
+    return result;
+}
+
+Result<std::string> Networks::create(const NetworkCreate& request) {
+    if (supervisor_.core.network->find(request.name).ok()) {
+        return conflict("network with name " + request.name + " already exists");
+    }
+    return networks_are_fixed("creating");
+}
+
+Result<void> Networks::remove(const std::string& network) {
+    const NetworkInspect* found = TRY(supervisor_.core.network->find(network));
+    return Error(
+        ErrorKind::Forbidden, found->name + " is a pre-defined network and cannot be removed");
+}
+
+Result<void> Networks::connect(const std::string&, const std::string&, const EndpointSettings&) {
+    return networks_are_fixed("connecting containers to");
+}
+
+Result<void> Networks::disconnect(const std::string&, const std::string&, bool) {
+    return networks_are_fixed("disconnecting containers from");
+}
+
+Result<NetworkPruneReport> Networks::prune(const Filters& filters) {
+    TRY(filters.allow_only({"label", "label!", "until"}));
+    return NetworkPruneReport{};
+}
+
+} // namespace berth::engine

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Start and end of the engine, as far as containers go.
+#include "engine/supervisor.h"
+
+#include "base/log.h"
+
+#include <algorithm>
+#include <set>
+#include <thread>
+
+namespace berth::engine {
+namespace {
+
+constexpr std::size_t id_length = 64;
+
+// Only names that are containers' ids: other users of the store keep theirs.
+bool is_container_id(const std::string& name) {
+    return name.size() == id_length &&
+           name.find_first_not_of("0123456789abcdef") == std::string::npos;
+}
+
+} // namespace
+
+// Listed before any request is served: nothing here can be a container on its way.
+struct ContainerSupervisor::Leftovers {
+    std::vector<std::string> layers;
+    std::vector<std::string> paths;
+};
+
+ContainerSupervisor::Leftovers ContainerSupervisor::find_leftovers() const {
+    Leftovers leftovers;
+    std::set<std::string> known;
+    for (const ContainerPtr& container : core.index.all()) {
+        known.insert(container->id);
+        known.insert(core.directory(container->id));
+        known.insert(core.run_directory(container->id));
+    }
+    if (auto layers = core.store->layers().list_writable(); layers.ok()) {
+        for (const std::string& id : *layers) {
+            if (is_container_id(id) && !known.contains(id)) {
+                leftovers.layers.push_back(id);
+            }
+        }
+    }
+    for (const std::string& root : {core.config().data_root, core.config().exec_root}) {
+        const std::string directory = root + "/containers";
+        auto names = list_directory(directory);
+        for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+            const std::string path = directory + "/" + name;
+            if (!known.contains(path)) {
+                leftovers.paths.push_back(path);
+            }
+        }
+    }
+    return leftovers;
+}
+
+Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) {
+    runner.set_remove([this](const ContainerPtr& container) {
+        auto removed = control.remove(container, {.force = true, .volumes = true});
+        if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
+            log::warn(
+                "container not auto-removed",
+                {{"id", container->id}, {"error", removed.error().message()}});
+        }
+    });
+    for (ContainerRecord& record : records) {
+        const std::shared_ptr<const ContainerDefinition> definition = record.definition;
+        if (auto reserved = core.index.reserve_name(definition->name, definition->id);
+            !reserved.ok()) {
+            return reserved;
+        }
+        for (const PlannedMount& mount : definition->mounts) {
+            if (mount.point.type == "volume") {
+                core.volumes->hold(mount.point.name, definition->id);
+            }
+        }
+        core.index.add(std::make_shared<LiveContainer>(std::move(record)));
+    }
+    std::vector<ContainerPtr> waiting;
+    for (const ContainerPtr& container : core.index.all()) {
+        bool claims_to_run = false;
+        {
+            auto state = container->state.lock();
+            claims_to_run = state->life.state.is_running();
+        }
+        if (claims_to_run || exists(core.socket_path(container->id))) {
+            runner.reconnect(container);
+        }
+    }
+    core.in_background([this, leftovers = find_leftovers()] {
+        for (const ContainerPtr& container : core.index.all()) {
+            const ContainerView view = view_of(*container);
+            if (view.definition->host_config.auto_remove && !view.life.state.is_running() &&
+                !view.life.state.started_at.is_zero()) {
+                auto removed = control.remove(container, {.force = true, .volumes = true});
+                if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
+                    log::warn("container not auto-removed", {{"id", container->id}});
+                }
+            } else {
+                runner.restart_after_boot(container);
+            }
+        }
+        sweep(leftovers);
+    });
+    return ok();
+}
+
+void ContainerSupervisor::sweep(const Leftovers& leftovers) {
+    const auto report = [](const std::string& what, const Result<void>& done) {
+        if (done.ok()) {
+            log::info("swept leftover", {{"path", what}});
+        } else {
+            log::warn(
+                "leftover stays, ignoring", {{"path", what}, {"error", done.error().message()}});
+        }
+    };
+    for (const std::string& id : leftovers.layers) {
+        report(id, core.store->layers().remove_writable(id));
+    }
+    for (const std::string& path : leftovers.paths) {
+        report(path, remove_tree(path));
+    }
+}
+
+void ContainerSupervisor::stop_all(std::chrono::seconds limit) {
+    std::vector<std::thread> threads;
+    for (const ContainerPtr& container : core.index.all()) {
+        const ContainerView view = view_of(*container);
+        if (!view.life.state.is_running()) {
+            continue;
+        }
+        // One thread each, for the time of a stop: they only wait.
+        threads.emplace_back([this, container, limit] {
+            auto stopped = control.stop_for_shutdown(container, limit);
+            if (!stopped.ok()) {
+                log::warn(
+                    "container not stopped",
+                    {{"id", container->id}, {"error", stopped.error().message()}});
+            }
+        });
+    }
+    for (std::thread& thread : threads) {
+        thread.join();
+    }
+}
+
+} // namespace berth::engine

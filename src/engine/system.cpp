@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+// docker info and docker version, from uname, /proc, /etc/os-release and the cgroup layout.
+#include "engine/system.h"
+
+#include "base/file.h"
+#include "base/random.h"
+#include "base/strings.h"
+#include "engine/engine.h"
+#include "engine/images.h"
+#include "kernel/cgroup.h"
+#include "store/store.h"
+
+#include <fcntl.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+namespace berth::engine {
+namespace {
+
+utsname machine() {
+    utsname name{};
+    uname(&name);
+    return name;
+}
+
+// Go's names for architectures.
+std::string go_architecture(const std::string& name) {
+    if (name == "x86_64") {
+        return "amd64";
+    }
+    return name == "aarch64" ? "arm64" : name;
+}
+
+// PRETTY_NAME="Debian GNU/Linux 12 (bookworm)"
+std::string os_release(std::string_view key) {
+    auto text = read_file("/etc/os-release");
+    if (!text.ok()) {
+        return {};
+    }
+    for (std::string_view line : split(*text, '\n')) {
+        auto parts = cut(line, "=");
+        if (parts && parts->before == key) {
+            std::string_view value = trim(parts->after);
+            if (value.size() >= 2 && (value.front() == '"' || value.front() == '\'')) {
+                value = value.substr(1, value.size() - 2);
+            }
+            return std::string(value);
+        }
+    }
+    return {};
+}
+
+std::int64_t directory_count(const std::string& path) {
+    auto names = list_directory(path);
+    return names.ok() ? static_cast<std::int64_t>(names->size()) : 0;
+}
+
+// Chosen once, kept beside the database.
+Result<std::string> engine_id(const std::string& data_root) {
+    const std::string path = data_root + "/engine-id";
+    auto text = read_file(path);
+    if (text.ok() && !trim(*text).empty()) {
+        return std::string(trim(*text));
+    }
+    const std::string hex = random_hex(16);
+    std::string id = hex.substr(0, 8) + "-" + hex.substr(8, 4) + "-" + hex.substr(12, 4) + "-" +
+                     hex.substr(16, 4) + "-" + hex.substr(20);
+    TRY(replace_file(path, id + "\n", 0600));
+    return id;
+}
+
+void describe_cgroups(SystemInfo& info) {
+    info.cgroup_driver = "cgroupfs";
+    info.cgroup_version = "1";
+    auto layout = kernel::cgroup_layout();
+    if (!layout.ok()) {
+        return;
+    }
+    const auto has = [&layout](const char* controller) {
+        return (*layout)->controllers.contains(controller);
+    };
+    bool unified = (*layout)->mode == kernel::CgroupMode::Version2;
+    info.cgroup_version = unified ? "2" : "1";
+    info.memory_limit = unified || has("memory");
+    info.swap_limit = unified || exists("/sys/fs/cgroup/memory/memory.memsw.limit_in_bytes");
+    info.cpu_cfs_period = unified || has("cpu");
+    info.cpu_cfs_quota = info.cpu_cfs_period;
+    info.cpu_shares = info.cpu_cfs_period;
+    info.cpu_set = unified || has("cpuset");
+    info.pids_limit = unified || has("pids");
+    info.oom_kill_disable = !unified && has("memory");
+}
+
+} // namespace
+
+Result<SystemInfo> System::info() const {
+    const DaemonConfig& config = engine_.config();
+    SystemInfo info;
+    info.id = TRY(engine_id(config.data_root));
+    const std::vector<ContainerSummary> containers = TRY(engine_.containers().list({.all = true}));
+    for (const ContainerSummary& container : containers) {
+        ++info.containers;
+        if (container.state.status == ContainerStatus::Paused) {
+            ++info.containers_paused;
+        } else if (container.state.is_running()) {
+            ++info.containers_running;
+        } else {
+            ++info.containers_stopped;
+        }
+    }
+    info.images = engine_.images().count();
+    info.driver = engine_.layers().driver_name();
+    if (info.driver == "overlay2") {
+        info.driver_status = {{"Supports d_type", "true"}, {"Native Overlay Diff", "true"}};
+    }
+    info.docker_root_dir = config.data_root;
+    describe_cgroups(info);
+    auto forwarding = read_file("/proc/sys/net/ipv4/ip_forward");
+    info.ipv4_forwarding = forwarding.ok() && trim(*forwarding) == "1";
+    info.debug = config.debug;
+    info.open_files = directory_count("/proc/self/fd");
+    info.threads = directory_count("/proc/self/task");
+    info.event_listeners = static_cast<std::int64_t>(engine_.events().listener_count());
+    info.system_time = Timestamp::now();
+    info.logging_driver = config.log_driver.empty() ? "json-file" : config.log_driver;
+    const utsname name = machine();
+    info.kernel_version = name.release;
+    info.operating_system = os_release("PRETTY_NAME");
+    info.os_version = os_release("VERSION_ID");
+    info.architecture = name.machine;
+    info.name = name.nodename;
+    info.cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    info.memory_total = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
+    info.registry_mirrors = config.registry_mirrors;
+    info.insecure_registries = config.insecure_registries;
+    info.labels = config.labels;
+    info.experimental = config.experimental;
+    info.server_version = engine_.options().version;
+    // Clients look for runc by name; it stands for the built-in runtime.
+    info.runtimes = {{"runc", engine_.options().program_directory + "/berth-runtime"}};
+    info.runtimes.insert(config.runtimes.begin(), config.runtimes.end());
+    info.default_runtime = config.default_runtime.empty() ? "runc" : config.default_runtime;
+    info.init_binary = "berth-init";
+    info.live_restore = config.live_restore;
+    info.security_options = {"name=seccomp,profile=builtin"};
+    if (info.cgroup_version == "2") {
+        info.security_options.emplace_back("name=cgroupns");
+    }
+    info.log_plugins = {"json-file", "local", "none"};
+    if (!info.swap_limit) {
+        info.warnings.emplace_back("WARNING: No swap limit support");
+    }
+    if (!info.ipv4_forwarding) {
+        info.warnings.emplace_back("WARNING: IPv4 forwarding is disabled");
+    }
+    return info;
+}
+
+SystemVersion System::version() const {
+    const utsname name = machine();
+    SystemVersion version;
+    version.version = engine_.options().version;
+    version.architecture = go_architecture(name.machine);
+    version.kernel_version = name.release;
+    version.build_time = std::string(__DATE__ " " __TIME__);
+    version.experimental = engine_.config().experimental;
+    return version;
+}
+
+} // namespace berth::engine
