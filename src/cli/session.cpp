@@ -199,7 +199,7 @@ Result<std::string> Session::registry_auth(std::string_view reference) const {
         return std::string();
     }
     oci::Reference parsed = TRY(oci::Reference::parse_normalized(reference));
-    std::string registry(parsed.registry());
+    const std::string& registry = parsed.registry();
     std::string text = TRY(read_file(path));
     json::Value config = TRY_CONTEXT(json::parse(text), path);
     const json::Value* auths = json::find(config, "auths");
