@@ -3,6 +3,7 @@
 #include "cli/build_context.h"
 
 #include "base/file.h"
+#include "codec/ignore_file.h"
 #include "codec/tar.h"
 
 #include <algorithm>
@@ -28,6 +29,7 @@ class ContextWriter {
 
     Result<void> write() {
         UniqueFd root = TRY(open_file(options_.folder, O_RDONLY | O_DIRECTORY));
+        TRY(read_ignore_file());
         TRY(write_folder(root, ""));
         if (!options_.dockerfile.empty()) {
             tar::Header header;
@@ -40,6 +42,26 @@ class ContextWriter {
     }
 
   private:
+    // What the engine needs to build stays in the archive whatever the patterns say, as with
+    // docker.
+    bool is_needed(const std::string& path) const {
+        return path == ".dockerignore" || path == options_.dockerfile_name;
+    }
+
+    Result<void> read_ignore_file() {
+        // <Dockerfile>.dockerignore goes before the context's own.
+        for (const std::string& name :
+             {options_.dockerfile_name + ".dockerignore", std::string(".dockerignore")}) {
+            std::string path = options_.folder + "/" + name;
+            if (exists(path)) {
+                std::string text = TRY(read_file(path));
+                ignored_ = TRY_CONTEXT(IgnoreFile::parse(text), name);
+                break;
+            }
+        }
+        return ok();
+    }
+
     Result<void> write_folder(FdRef folder, const std::string& prefix) {
         for (const std::string& name :
              TRY(list_directory("/proc/self/fd/" + std::to_string(folder.get())))) {
@@ -58,9 +80,14 @@ class ContextWriter {
         header.name = path;
         header.mode = status.st_mode & 07777U;
         header.mtime = status.st_mtim.tv_sec * nanoseconds_a_second + status.st_mtim.tv_nsec;
+        if (excluded && !(S_ISDIR(status.st_mode) && !ignored_->may_skip_directory(path))) {
+            return ok();
+        }
         if (S_ISDIR(status.st_mode)) {
             header.type = tar::EntryType::Directory;
-            TRY(writer_.write_header(header));
+            if (!excluded) {
+                TRY(writer_.write_header(header));
+            }
             UniqueFd child(::openat(
                 folder.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
             if (!child) {
@@ -110,6 +137,7 @@ class ContextWriter {
     }
 
     BuildContextOptions options_;
+    std::optional<IgnoreFile> ignored_;
     tar::Writer writer_;
 };
 
