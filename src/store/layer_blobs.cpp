@@ -14,6 +14,19 @@ namespace berth::store {
 
 namespace {
 
+class CountingSink final : public ByteSink {
+  public:
+    Result<void> write(std::string_view bytes) override {
+        count_ += bytes.size();
+        return ok();
+    }
+
+    std::uint64_t count() const { return count_; }
+
+  private:
+    std::uint64_t count_ = 0;
+};
+
 // Registries and engines that know zstd know gzip; not the other way round.
 int preference(const LayerBlob& blob) {
     if (blob.media_type.ends_with("gzip")) {
@@ -120,6 +133,15 @@ Result<void> LayerStore::write_tar(const oci::Digest& chain_id, ByteSink& sink) 
             ErrorKind::DataLoss, "blob " + known.front().digest.to_string() + " is damaged");
     }
     return ok();
+}
+
+Result<std::uint64_t> LayerStore::tar_size(const oci::Digest& chain_id) const {
+    LayerInfo layer = TRY(get(chain_id));
+    std::vector<std::string> parents = TRY(parts_->content_directories(layer.parent));
+    Difference difference = TRY(overlay_difference(parts_->content_directory(chain_id), parents));
+    CountingSink counter;
+    TRY(write_difference_tar(difference, counter, FileData::Zeros));
+    return counter.count();
 }
 
 Result<LayerBlob> LayerStore::ensure_blob(Lease& lease, const oci::Digest& chain_id) {

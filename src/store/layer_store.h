@@ -127,6 +127,8 @@ class LayerStore {
     // The uncompressed tar, bytes that hash to the diff id: from the blob, or from the directory.
     // DataLoss when neither gives them.
     Result<void> write_tar(const oci::Digest& chain_id, ByteSink& sink) const;
+    // How many bytes write_tar() gives when there is no blob; reads no file's data.
+    Result<std::uint64_t> tar_size(const oci::Digest& chain_id) const;
 
     // --- writable layers ---
 

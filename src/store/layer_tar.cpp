@@ -96,9 +96,10 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
 
 class DifferenceWriter {
   public:
-    DifferenceWriter(FdRef tree, ByteSink& sink)
+    DifferenceWriter(FdRef tree, ByteSink& sink, FileData data)
         : tree_(tree)
         , writer_(sink)
+        , data_(data)
         , buffer_(buffer_bytes, '\0') {}
 
     Result<void> write(const DiffEntry& entry) {
@@ -223,7 +224,10 @@ class DifferenceWriter {
         FdSource source{FdRef(file)};
         while (size > 0) {
             auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(size, buffer_.size()));
-            std::size_t count = TRY(source.read(std::span(buffer_).first(wanted)));
+            std::size_t count = wanted;
+            if (data_ == FileData::Content) {
+                count = TRY(source.read(std::span(buffer_).first(wanted)));
+            }
             if (count == 0) { // it shrank; the header has promised the bytes
                 std::memset(buffer_.data(), 0, wanted);
                 count = wanted;
@@ -236,6 +240,7 @@ class DifferenceWriter {
 
     FdRef tree_;
     tar::Writer writer_;
+    FileData data_;
     std::string buffer_;
     UniqueFd parent_;
     std::string parent_path_;
@@ -244,8 +249,8 @@ class DifferenceWriter {
 
 } // namespace
 
-Result<void> write_difference_tar(const Difference& difference, ByteSink& sink) {
-    DifferenceWriter writer(difference.tree, sink);
+Result<void> write_difference_tar(const Difference& difference, ByteSink& sink, FileData data) {
+    DifferenceWriter writer(difference.tree, sink, data);
     for (const DiffEntry& entry : difference.entries) {
         TRY(writer.write(entry));
     }

@@ -21,7 +21,11 @@ overlay_difference(const std::string& upper, const std::vector<std::string>& lay
 // What a complete tree changes in the layers that it was copied from.
 Result<Difference> tree_difference(const std::string& tree, const std::vector<std::string>& layers);
 
-Result<void> write_difference_tar(const Difference& difference, ByteSink& sink);
+// Zeros: as many bytes as the files have, without reading them, for measuring.
+enum class FileData : std::uint8_t { Content, Zeros };
+
+Result<void> write_difference_tar(
+    const Difference& difference, ByteSink& sink, FileData data = FileData::Content);
 
 // Docker's list of changes: a directory is in it when it changed itself, or when something directly
 // in it was added or deleted.

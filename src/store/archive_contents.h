@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+// What an image archive has in it, read in one pass: documents are kept in memory, layers are
+// unpacked while they stream by, before anything says which image they belong to.
+#pragma once
+
+#include "codec/stream.h"
+#include "codec/tar.h"
+#include "store/archive.h"
+#include "store/image_store.h"
+
+#include <map>
+#include <optional>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <string_view>
+
+namespace berth::store {
+
+struct ArchiveLimits {
+    static constexpr std::size_t entries = 100'000;
+    static constexpr std::size_t document_bytes = 8U << 20;
+    static constexpr std::size_t all_documents_bytes = 64U << 20;
+};
+
+class ArchiveContents {
+  public:
+    ArchiveContents(
+        std::stop_token stop,
+        ImageStore& images,
+        Lease& lease,
+        const ArchiveProgressCallback& progress)
+        : stop_(std::move(stop))
+        , images_(images)
+        , lease_(lease)
+        , progress_(progress) {}
+
+    // The whole tar, decompressed if need be.
+    Result<void> read(ByteSource& archive);
+
+    // nullptr when there is none of that name.
+    const std::string* document(std::string_view name) const;
+
+    // The layer that an entry holds, on top of parent. InvalidArgument when there is no such entry,
+    // or it is no layer, or another one than expected.
+    Result<LayerInfo> publish(
+        const oci::Digest& parent, const std::string& name, const oci::Digest& expected_diff_id);
+
+  private:
+    struct Layer {
+        std::optional<StagedLayer> staged; // none once published
+        oci::Digest diff_id;
+        std::optional<Error> error; // why it is no layer; reported only if an image wants it
+    };
+
+    Result<void> read_entry(tar::Reader& reader, const tar::Header& header);
+    Result<void> read_document(ByteSource& data, const std::string& name);
+    Result<void> read_layer(ByteSource& data, const std::string& name, std::uint64_t size);
+    Result<StagedLayer> stage(ByteSource& data, const std::string& name);
+    Result<StagedLayer> stage_again(const oci::Digest& diff_id);
+    std::string resolve(const std::string& name) const;
+
+    std::stop_token stop_;
+    ImageStore& images_;
+    Lease& lease_;
+    const ArchiveProgressCallback& progress_;
+    std::map<std::string, std::string, std::less<>> documents_;
+    std::map<std::string, Layer> layers_;
+    std::map<std::string, std::string> links_;
+    std::size_t entries_ = 0;
+    std::size_t documents_bytes_ = 0;
+};
+
+} // namespace berth::store
