@@ -71,6 +71,8 @@ class ContextWriter {
     }
 
     Result<void> write_entry(FdRef folder, const std::string& name, const std::string& path) {
+        bool excluded = ignored_ && ignored_->excludes(path) && !is_needed(path);
+
         struct stat status {};
 
         if (::fstatat(folder.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {

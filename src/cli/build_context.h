@@ -17,7 +17,7 @@ struct BuildContextOptions {
 };
 
 // Owners are dropped (root), as docker does; modes, times and links stay. What .dockerignore names
-// is left out by the engine. Sockets are skipped. The source ends with an error when a file cannot
+// is left out. Sockets are skipped. The source ends with an error when a file cannot
 // be read.
 Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options);
 
