@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+// berthd's command line and daemon.json, in dockerd's words.
+#include "base/file.h"
+#include "engine/daemon_config.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::engine {
+namespace {
+
+class DaemonFlags : public testing::Test {
+  protected:
+    void SetUp() override {
+        directory_ = std::make_unique<TemporaryDirectory>(
+            std::move(TemporaryDirectory::create("/tmp")).value());
+        path_ = directory_->path() + "/daemon.json";
+    }
+
+    Result<ParsedDaemonFlags>
+    parse(std::vector<std::string> flags, const std::string& json = "{}") {
+        replace_file(path_, json, 0600, Sync::No).value();
+        flags.insert(flags.end(), {"--config-file", path_});
+        return parse_daemon_flags("dockerd", flags);
+    }
+
+    std::string error_of(std::vector<std::string> flags, const std::string& json = "{}") {
+        auto parsed = parse(std::move(flags), json);
+        return parsed.ok() ? "" : parsed.error().message();
+    }
+
+    std::unique_ptr<TemporaryDirectory> directory_;
+    std::string path_;
+};
+
+TEST_F(DaemonFlags, TakesLongShortAndCombinedForms) {
+    auto parsed = parse(
+        {"-D",
+         "-lwarn",
+         "-H",
+         "unix:///a",
+         "-H=tcp://b:1",
+         "--mtu=1400",
+         "--label",
+         "a=b",
+         "--icc=false",
+         "--default-ulimit",
+         "nofile=10:20",
+         "--log-opt",
+         "max-size=1m"});
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    const DaemonConfig& config = parsed->config;
+    EXPECT_TRUE(config.debug);
+    EXPECT_EQ(config.log_level, "warn");
+    EXPECT_EQ(config.hosts, (std::vector<std::string>{"unix:///a", "tcp://b:1"}));
+    EXPECT_EQ(config.mtu, 1400);
+    EXPECT_FALSE(config.icc);
+    EXPECT_EQ(config.default_ulimits.at("nofile").hard, 20);
+    EXPECT_EQ(config.log_options.at("max-size"), "1m");
+}
+
+TEST_F(DaemonFlags, RejectsUnknownFlagsInDockersWords) {
+    EXPECT_EQ(error_of({"--foo"}), "unknown flag: --foo\nSee 'dockerd --help'.");
+    EXPECT_EQ(error_of({"-x"}), "unknown shorthand flag: 'x' in -x\nSee 'dockerd --help'.");
+    EXPECT_TRUE(error_of({"run"}).starts_with("\"dockerd\" accepts no arguments."));
+    EXPECT_EQ(
+        error_of({"--mtu=abc"}),
+        "invalid argument \"abc\" for \"--mtu\" flag: strconv.ParseInt: parsing \"abc\": invalid "
+        "syntax\nSee 'dockerd --help'.");
+}
+
+TEST_F(DaemonFlags, ReadsDaemonJson) {
+    auto parsed = parse(
+        {},
+        R"({"debug": true, "hosts": ["unix:///x"], "log-opts": {"max-file": "3"},
+            "default-ulimits": {"nofile": {"Name": "nofile", "Hard": 64000, "Soft": 1024}},
+            "max-concurrent-downloads": 7, "data-root": "/srv/berth"})");
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    EXPECT_TRUE(parsed->config.debug);
+    EXPECT_EQ(parsed->config.hosts, std::vector<std::string>{"unix:///x"});
+    EXPECT_EQ(parsed->config.log_options.at("max-file"), "3");
+    EXPECT_EQ(parsed->config.default_ulimits.at("nofile").soft, 1024);
+    EXPECT_EQ(parsed->config.max_concurrent_downloads, 7);
+    EXPECT_EQ(parsed->config.data_root, "/srv/berth");
+}
+
+TEST_F(DaemonFlags, RefusesAnOptionGivenTwice) {
+    EXPECT_EQ(
+        error_of({"--debug", "-H", "unix:///y"}, R"({"debug": false, "hosts": ["unix:///x"]})"),
+        "unable to configure the Docker daemon with file " + path_ +
+            ": the following directives are specified both as a flag and in the configuration "
+            "file: debug: (from flag: true, from file: false), hosts: (from flag: [unix:///y], "
+            "from file: [unix:///x])");
+}
+
+TEST_F(DaemonFlags, RefusesUnknownKeysAndWrongTypes) {
+    EXPECT_EQ(
+        error_of({}, R"({"nope": 1})"),
+        "unable to configure the Docker daemon with file " + path_ +
+            ": the following directives don't match any configuration option: nope");
+    EXPECT_NE(error_of({}, R"({"debug": "yes"})").find("\"debug\" must be"), std::string::npos);
+    EXPECT_NE(error_of({}, "{").find("unable to configure"), std::string::npos);
+    EXPECT_EQ(error_of({}, R"({"log-level": "loud"})"), "invalid logging level: loud");
+}
+
+TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
+    auto refused = parse({"--metrics-addr", ":9323"});
+    ASSERT_FALSE(refused.ok());
+    EXPECT_NE(
+        refused.error().message().find("--metrics-addr is not implemented"), std::string::npos);
+    EXPECT_TRUE(parse({"--ipv6=false"}).ok());
+    EXPECT_FALSE(parse({"--ipv6"}).ok());
+    auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
+    ASSERT_TRUE(accepted.ok());
+    EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));
+}
+
+TEST(DaemonFlagDefaults, FollowTheProgramsName) {
+    const std::vector<std::string> none;
+    auto docker = parse_daemon_flags("dockerd", none);
+    auto berth = parse_daemon_flags("berthd", none);
+    if (docker.ok()) {
+        EXPECT_EQ(docker->config.bridge, "docker0");
+        EXPECT_EQ(docker->config.hosts.front(), "unix:///var/run/docker.sock");
+    }
+    if (berth.ok()) {
+        EXPECT_EQ(berth->config.bridge, "berth0");
+        EXPECT_EQ(berth->config.hosts.front(), "unix:///run/berth/berth.sock");
+    }
+}
+
+TEST(MemorySize, KnowsUnits) {
+    EXPECT_EQ(parse_memory_size("64m").value_or(0), 64 << 20);
+    EXPECT_EQ(parse_memory_size("1.5GiB").value_or(0), 3LL << 29);
+    EXPECT_EQ(parse_memory_size("512").value_or(0), 512);
+    EXPECT_EQ(parse_memory_size("2kb").value_or(0), 2048);
+    for (const char* text : {"", "m", "1x", "-1", "1.2.3", "99999999999p"}) {
+        EXPECT_FALSE(parse_memory_size(text).ok()) << text;
+    }
+}
+
+TEST(UlimitFlag, SoftIsHardWhenAlone) {
+    EXPECT_EQ(parse_ulimit("nofile=5").value_or({}).hard, 5);
+    EXPECT_EQ(parse_ulimit("nofile=5:-1").value_or({}).hard, -1);
+    EXPECT_FALSE(parse_ulimit("nofile=6:5").ok());
+    EXPECT_FALSE(parse_ulimit("nofile").ok());
+}
+
+} // namespace
+} // namespace berth::engine
