@@ -5,6 +5,7 @@
 #include <libmnl/libmnl.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
+#include <linux/if_bridge.h>
 #include <linux/if_link.h>
 #include <linux/rtnetlink.h>
 
@@ -37,13 +38,28 @@ std::optional<IpAddress> address_of(const nlattr& attribute) {
     return IpAddress::from_bytes({bytes, size});
 }
 
-std::string kind_of(const nlattr& link_info) {
-    for (const nlattr* attribute : attributes_of(link_info)) {
-        if (mnl_attr_get_type(attribute) == IFLA_INFO_KIND) {
-            return string_of(*attribute);
+bool is_forwarding(const nlattr& port_data) {
+    for (const nlattr* attribute : attributes_of(port_data)) {
+        if (mnl_attr_get_type(attribute) == IFLA_BRPORT_STATE &&
+            mnl_attr_get_payload_len(attribute) == 1) {
+            return mnl_attr_get_u8(attribute) == BR_STATE_FORWARDING;
         }
     }
-    return {};
+    return false;
+}
+
+void parse_link_info(const nlattr& link_info, Link& link) {
+    std::string port_kind;
+    for (const nlattr* attribute : attributes_of(link_info)) {
+        const std::uint16_t type = mnl_attr_get_type(attribute);
+        if (type == IFLA_INFO_KIND) {
+            link.kind = string_of(*attribute);
+        } else if (type == IFLA_INFO_SLAVE_KIND) {
+            port_kind = string_of(*attribute);
+        } else if (type == IFLA_INFO_SLAVE_DATA && port_kind == "bridge") {
+            link.forwarding = is_forwarding(*attribute);
+        }
+    }
 }
 
 // The fixed part of a message of one of the types, or nullptr.
@@ -78,8 +94,10 @@ std::optional<Link> parse_link(const nlmsghdr& header) {
             link.mtu = u32_of(*attribute).value_or(0);
         } else if (type == IFLA_MASTER) {
             link.master = static_cast<int>(u32_of(*attribute).value_or(0));
+        } else if (type == IFLA_OPERSTATE && mnl_attr_get_payload_len(attribute) == 1) {
+            link.operational = mnl_attr_get_u8(attribute) == IF_OPER_UP;
         } else if (type == IFLA_LINKINFO) {
-            link.kind = kind_of(*attribute);
+            parse_link_info(*attribute, link);
         } else if (
             type == IFLA_ADDRESS && mnl_attr_get_payload_len(attribute) == link.mac.bytes.size()) {
             std::memcpy(

@@ -20,8 +20,10 @@ namespace berth::kernel {
 struct Link {
     int index = 0;
     std::string name;
-    std::string kind; // "bridge", "veth"; empty for hardware and lo
-    bool up = false;
+    std::string kind;         // "bridge", "veth"; empty for hardware and lo
+    bool up = false;          // an administrator wants it to be
+    bool operational = false; // it is: the other end is up too
+    bool forwarding = false;  // as a bridge's port
     std::uint32_t mtu = 0;
     MacAddress mac;
     int master = 0;

@@ -22,6 +22,10 @@ namespace {
 constexpr std::size_t elements_per_message = 256;
 constexpr std::size_t type_bits = 6; // in nft's number of a concatenated type
 
+// A note for nft(8), which prints an interface's name backwards without it: attribute 0 (the key's
+// byte order) of four bytes, 1 (the host's).
+constexpr std::array<std::uint8_t, 6> host_byte_order_key{0, 4, 1, 0, 0, 0};
+
 nfgenmsg header_for(std::uint8_t family, std::uint16_t resource) {
     return {.nfgen_family = family, .version = NFNETLINK_V0, .res_id = htobe16(resource)};
 }
@@ -163,6 +167,9 @@ void NftBatch::add_set(const NftSet& set) {
     messages_.put_big_endian_u32(NFTA_SET_KEY_TYPE, key.type);
     messages_.put_big_endian_u32(NFTA_SET_KEY_LEN, key.size);
     messages_.put_big_endian_u32(NFTA_SET_ID, ++set_ids_);
+    if (set.key == std::vector{NftType::InterfaceName}) {
+        messages_.put_bytes(NFTA_SET_USERDATA, host_byte_order_key);
+    }
     if (!set.data.empty()) {
         const TypeAndSize data = concatenate(set.data);
         messages_.put_big_endian_u32(NFTA_SET_DATA_TYPE, data.type);

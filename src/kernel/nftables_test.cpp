@@ -35,6 +35,9 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
         batch.add_set({.name = "bridges", .key = {NftType::InterfaceName}, .data = {}});
         batch.add_set(
             {.name = "pairs", .key = {NftType::InterfaceName, NftType::InterfaceName}, .data = {}});
+        batch.add_elements("bridges", {{.key = NftValue().interface("br0"), .data = {}}});
+        batch.add_elements(
+            "pairs", {{.key = NftValue().interface("br0").interface("br1"), .data = {}}});
         batch.add_chain("other");
         batch.add_base_chain(
             "forward", {.type = "filter", .hook = NftHook::Forward, .priority = -5});
@@ -58,7 +61,8 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
         commit(socket, batch);
         const std::string text = listing();
         for (const char* line : {
-                 "set bridges {\n\t\ttype ifname\n",
+                 "set bridges {\n\t\ttype ifname\n\t\telements = { \"br0\" }\n",
+                 "elements = { \"br0\" . \"br1\" }\n",
                  "type ifname . ifname\n",
                  "type filter hook forward priority filter - 5; policy accept;",
                  "type nat hook postrouting priority srcnat; policy accept;",

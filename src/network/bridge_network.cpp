@@ -149,10 +149,11 @@ Result<std::vector<BoundPort>> BridgeNetwork::State::open_ports(
         parts->ports.release(bound);
         return std::move(written).error().with_context(context);
     }
+    parts->firewall.forget_datagram_flows(bound, ip);
     return bound;
 }
 
-void BridgeNetwork::State::close_ports(const std::vector<BoundPort>& ports) {
+void BridgeNetwork::State::close_ports(const std::vector<BoundPort>& ports, const IpAddress& ip) {
     if (ports.empty()) {
         return;
     }
@@ -161,6 +162,7 @@ void BridgeNetwork::State::close_ports(const std::vector<BoundPort>& ports) {
         log::debug(
             "cannot remove published ports, ignoring", {{"error", removed.error().message()}});
     }
+    parts->firewall.forget_datagram_flows(ports, ip);
     parts->ports.release(ports);
 }
 
@@ -197,7 +199,7 @@ Result<void> BridgeNetwork::State::tear_down() {
     }
     for (auto& [id, live] : endpoints) {
         if (live) {
-            close_ports(live->ports);
+            close_ports(live->ports, live->ip);
             parts->reaper->discard(live->host_index, std::move(live->netns));
         }
     }
@@ -226,7 +228,7 @@ Result<Endpoint> BridgeNetwork::connect(const EndpointRequest& request) {
     // The ports first: they are what fails, and cost nothing to give back.
     std::vector<BoundPort> ports =
         TRY(state_->open_ports(request.ports, ip, request.container_name, request.id));
-    rollback.push([&] { state_->close_ports(ports); });
+    rollback.push([&] { state_->close_ports(ports, ip); });
     Endpoint endpoint = TRY(state_->wire(request, ip));
     rollback.commit();
     endpoint.ports = ports;
@@ -249,7 +251,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
         live = *std::move(found->second);
         found->second.reset();
     }
-    state_->close_ports(live.ports);
+    state_->close_ports(live.ports, live.ip);
     if (live.host_index != 0) {
         RouteBatch batch;
         if (detach == Detach::Now) {
@@ -287,7 +289,7 @@ BridgeNetwork::publish(const std::string& endpoint_id, const std::vector<PortReq
     auto guard = state_->members.lock();
     const auto found = guard->endpoints.find(endpoint_id);
     if (found == guard->endpoints.end() || !found->second) {
-        state_->close_ports(bound);
+        state_->close_ports(bound, ip);
         return not_found("endpoint " + endpoint_id + " was disconnected meanwhile");
     }
     found->second->ports.insert(found->second->ports.end(), bound.begin(), bound.end());
@@ -297,12 +299,14 @@ BridgeNetwork::publish(const std::string& endpoint_id, const std::vector<PortReq
 Result<void>
 BridgeNetwork::unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) {
     std::vector<BoundPort> closing;
+    IpAddress ip;
     {
         auto guard = state_->members.lock();
         const auto found = guard->endpoints.find(endpoint_id);
         if (found == guard->endpoints.end() || !found->second) {
             return not_found("endpoint " + endpoint_id + " not found");
         }
+        ip = found->second->ip;
         std::vector<BoundPort>& open = found->second->ports;
         for (const BoundPort& port : ports) {
             const auto place = std::find(open.begin(), open.end(), port);
@@ -312,7 +316,7 @@ BridgeNetwork::unpublish(const std::string& endpoint_id, const std::vector<Bound
             }
         }
     }
-    state_->close_ports(closing);
+    state_->close_ports(closing, ip);
     return ok();
 }
 

@@ -66,7 +66,7 @@ struct BridgeNetwork::State {
         const IpAddress& ip,
         const std::string& container_name,
         const std::string& endpoint_id);
-    void close_ports(const std::vector<BoundPort>& ports);
+    void close_ports(const std::vector<BoundPort>& ports, const IpAddress& ip);
     void restore(const EndpointRecord& record);
     // All that is left of it: endpoints, rules, bridge.
     Result<void> tear_down();

@@ -4,6 +4,7 @@
 #include "network/firewall.h"
 
 #include "base/log.h"
+#include "kernel/netlink_conntrack.h"
 #include "kernel/nftables.h"
 
 #include <linux/netfilter.h>
@@ -287,6 +288,31 @@ Result<void> Firewall::remove_ports(const std::vector<BoundPort>& ports) {
     batch.delete_elements(ports_map, elements.everywhere);
     batch.delete_elements(address_ports_map, elements.by_address);
     return commit_or_write_all(*state, batch);
+}
+
+void Firewall::forget_datagram_flows(
+    const std::vector<BoundPort>& ports, const kernel::IpAddress& container_ip) {
+    constexpr auto udp = static_cast<std::uint8_t>(Protocol::Udp);
+    std::vector<kernel::ConnectionMatch> matches;
+    for (const BoundPort& port : ports) {
+        if (port.protocol == Protocol::Udp) {
+            matches.push_back({.protocol = udp, .destination_port = port.host_port});
+        }
+    }
+    if (matches.empty()) {
+        return;
+    }
+    matches.push_back({.protocol = udp, .reply_source = container_ip});
+    auto state = state_->lock();
+    for (const kernel::ConnectionMatch& match : matches) {
+        const Result<std::size_t> forgotten = kernel::forget_connections(state->socket, match);
+        if (!forgotten.ok()) {
+            log::debug(
+                "cannot forget tracked connections, ignoring",
+                {{"error", forgotten.error().message()}});
+            return;
+        }
+    }
 }
 
 Result<std::vector<std::string>> Firewall::foreign_obstacles() {

@@ -46,6 +46,11 @@ class Firewall {
     add_ports(const std::vector<BoundPort>& ports, const kernel::IpAddress& container_ip);
     Result<void> remove_ports(const std::vector<BoundPort>& ports);
 
+    // Makes clients that go on sending datagrams meet the rules as they are now: those to the
+    // ports, and those that the container answered. TCP clients notice by themselves.
+    void forget_datagram_flows(
+        const std::vector<BoundPort>& ports, const kernel::IpAddress& container_ip);
+
     // Rules of others that stop what these rules allow, in words for a log: an accept here does not
     // overrule a base chain elsewhere that drops.
     Result<std::vector<std::string>> foreign_obstacles();

@@ -26,6 +26,8 @@ constexpr int loopback_index = 1;                 // in every network namespace
 constexpr std::uint32_t smallest_ipv6_mtu = 1280; // below it a link has no IPv6 to set up
 constexpr std::size_t veth_suffix_bytes = 4;
 constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
+constexpr auto longest_wait_for_carrier = std::chrono::milliseconds(50);
+constexpr auto pause_between_looks = std::chrono::microseconds(200);
 constexpr auto pause_after_failure = std::chrono::seconds(1);
 
 std::string sysctl_path(std::string_view name) {
@@ -55,6 +57,28 @@ Result<NewNamespace> create_namespace(const NamespacePool::Sysctls& sysctls) {
         TRY(write_existing(ipv6_default, "1"));
     }
     return NewNamespace{scope.take(), std::move(inside)};
+}
+
+Result<bool> is_operational(RouteSocket& socket, int index) {
+    const std::optional<kernel::Link> link = TRY(socket.find_link(index));
+    return link && link->operational;
+}
+
+// The kernel notices behind our backs that both ends are up, and upon that that the bridge is; only
+// then they send and the bridge forwards. A frame sent before is lost, and ARP asks again only
+// after a second.
+Result<void> wait_until_forwarding(
+    RouteSocket& host, const NamespaceTemplate& shape, int near, RouteSocket& inside, int far) {
+    const auto deadline = std::chrono::steady_clock::now() + longest_wait_for_carrier;
+    while (std::chrono::steady_clock::now() < deadline) {
+        const std::optional<kernel::Link> port = TRY(host.find_link(near));
+        if (port && port->forwarding && TRY(is_operational(inside, far)) &&
+            TRY(is_operational(host, shape.bridge_index))) {
+            return ok();
+        }
+        std::this_thread::sleep_for(pause_between_looks);
+    }
+    return ok(); // it will come; the container's first packets may have to be sent twice
 }
 
 // Everything but the namespace: the pair, its far end up, its near end forwarding on the bridge.
@@ -90,6 +114,7 @@ Result<AttachedInterface> plug_in(
     // it left by.
     near_up.change_bridge_port(near->index, {.hairpin = true, .isolated = shape.isolated});
     TRY(host.execute(near_up));
+    TRY(wait_until_forwarding(host, shape, near->index, inside, far->index));
     return AttachedInterface{std::move(inside), name, near->index, far->index};
 }
 

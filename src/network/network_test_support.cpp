@@ -5,11 +5,13 @@
 #include "base/strings.h"
 #include "kernel/netlink_namespace.h"
 #include "kernel/netlink_route.h"
+#include "kernel/netlink_test_support.h"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <optional>
 
 #include <fcntl.h>
@@ -115,6 +117,13 @@ UniqueFd make_outside_world() {
     outside.add_address(near, *kernel::IpPrefix::parse("10.99.0.1/24"));
     outside.add_route({.destination = {}, .gateway = *IpAddress::parse("10.99.0.2")});
     EXPECT_TRUE(here.execute(outside).ok());
+    // The kernel takes a moment to notice; packets sent before are lost.
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+    while (
+        !(here.find_link(near).value()->operational && there.find_link(far).value()->operational) &&
+        std::chrono::steady_clock::now() < deadline) {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
     return netns;
 }
 
@@ -165,6 +174,27 @@ void EchoServer::serve() {
     }
 }
 
+DatagramClient::DatagramClient(
+    const UniqueFd& netns, const std::string& address, std::uint16_t port)
+    : socket_(open_socket(netns, Protocol::Udp, SOCK_NONBLOCK)) {
+    const sockaddr_in target = socket_address(*IpAddress::parse(address), port);
+    EXPECT_EQ(
+        ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target), 0);
+}
+
+std::string DatagramClient::ask() {
+    if (::send(socket_.get(), "?", 1, MSG_NOSIGNAL) < 0) {
+        return failure_text(errno);
+    }
+    if (!wait_for(socket_, POLLIN, vain_milliseconds)) {
+        return "timeout";
+    }
+    std::array<char, 64> answer{};
+    const ssize_t size = ::recv(socket_.get(), answer.data(), answer.size(), 0);
+    return size < 0 ? failure_text(errno)
+                    : std::string(answer.data(), static_cast<std::size_t>(size));
+}
+
 std::string
 ask(const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port) {
     return ask_within(netns, protocol, address, port, patience_milliseconds);
@@ -173,6 +203,65 @@ ask(const UniqueFd& netns, Protocol protocol, const std::string& address, std::u
 std::string ask_in_vain(
     const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port) {
     return ask_within(netns, protocol, address, port, vain_milliseconds);
+}
+
+std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options) {
+    Result<std::unique_ptr<NetworkDriver>> driver = NetworkDriver::start(std::move(options));
+    EXPECT_TRUE(driver.ok()) << (driver.ok() ? "" : driver.error().message());
+    return std::move(driver).value();
+}
+
+BridgeOptions bridge_options(const std::string& name, const std::string& subnet) {
+    BridgeOptions options;
+    options.name = name;
+    options.subnet = *IpPrefix::parse(subnet);
+    return options;
+}
+
+std::shared_ptr<BridgeNetwork> create(NetworkDriver& driver, const BridgeOptions& options) {
+    Result<std::shared_ptr<BridgeNetwork>> network = driver.create(options);
+    EXPECT_TRUE(network.ok()) << (network.ok() ? "" : network.error().message());
+    return std::move(network).value();
+}
+
+std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver) {
+    return create(driver, bridge_options("test0", "172.17.0.0/16"));
+}
+
+Endpoint connect(BridgeNetwork& network, EndpointRequest request) {
+    if (request.container_name.empty()) {
+        request.container_name = "container-" + request.id;
+    }
+    Result<Endpoint> endpoint = network.connect(request);
+    EXPECT_TRUE(endpoint.ok()) << (endpoint.ok() ? "" : endpoint.error().message());
+    return std::move(endpoint).value();
+}
+
+Endpoint connect(BridgeNetwork& network, const std::string& id) {
+    return connect(network, EndpointRequest{.id = id, .container_name = {}, .ports = {}});
+}
+
+Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports) {
+    return connect(
+        network, EndpointRequest{.id = id, .container_name = {}, .ports = std::move(ports)});
+}
+
+PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip) {
+    return {
+        .protocol = Protocol::Tcp,
+        .container_port = container,
+        .host_ip = *IpAddress::parse(ip),
+        .host_port = host};
+}
+
+std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command) {
+    // Not close-on-exec: nsenter opens it by number.
+    const int shared = ::dup(endpoint.netns.get());
+    std::vector<std::string> all{"nsenter", "--net=/proc/self/fd/" + std::to_string(shared)};
+    all.insert(all.end(), command.begin(), command.end());
+    std::string output = kernel::output_of(all);
+    ::close(shared);
+    return output;
 }
 
 } // namespace berth::network

@@ -3,12 +3,13 @@
 #pragma once
 
 #include "base/unique_fd.h"
-#include "network/port_publisher.h"
+#include "network/network.h"
 
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace berth::network {
 
@@ -34,6 +35,17 @@ class EchoServer {
     std::thread thread_;
 };
 
+// A client that keeps its socket, and so its connection in the kernel's eyes. ask() answers as
+// below.
+class DatagramClient {
+  public:
+    DatagramClient(const UniqueFd& netns, const std::string& address, std::uint16_t port);
+    std::string ask();
+
+  private:
+    UniqueFd socket_;
+};
+
 // What the server answers: the address it saw. "refused", "timeout" or "unreachable" when there is
 // no answer.
 std::string
@@ -42,5 +54,18 @@ ask(const UniqueFd& netns, Protocol protocol, const std::string& address, std::u
 // The same for what must not get through: it does not wait as long.
 std::string ask_in_vain(
     const UniqueFd& netns, Protocol protocol, const std::string& address, std::uint16_t port);
+
+// What the tests of networks begin with; a failure is the test's.
+std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options = {});
+BridgeOptions bridge_options(const std::string& name, const std::string& subnet);
+std::shared_ptr<BridgeNetwork> create(NetworkDriver& driver, const BridgeOptions& options);
+std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver); // test0, 172.17.0.0/16
+Endpoint connect(BridgeNetwork& network, EndpointRequest request);
+Endpoint connect(BridgeNetwork& network, const std::string& id);
+Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports);
+PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip = "0.0.0.0");
+
+// A command's output within the endpoint's namespace.
+std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command);
 
 } // namespace berth::network

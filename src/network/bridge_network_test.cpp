@@ -20,68 +20,6 @@ const UniqueFd here; // the test's own namespace plays the host
 
 constexpr auto patience = std::chrono::seconds(10);
 
-std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options = {}) {
-    Result<std::unique_ptr<NetworkDriver>> driver = NetworkDriver::start(std::move(options));
-    EXPECT_TRUE(driver.ok()) << (driver.ok() ? "" : driver.error().message());
-    return std::move(driver).value();
-}
-
-BridgeOptions bridge_options(const std::string& name, const std::string& subnet) {
-    BridgeOptions options;
-    options.name = name;
-    options.subnet = *IpPrefix::parse(subnet);
-    return options;
-}
-
-std::shared_ptr<BridgeNetwork> create(NetworkDriver& driver, const BridgeOptions& options) {
-    Result<std::shared_ptr<BridgeNetwork>> network = driver.create(options);
-    EXPECT_TRUE(network.ok()) << (network.ok() ? "" : network.error().message());
-    return std::move(network).value();
-}
-
-std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver) {
-    return create(driver, bridge_options("test0", "172.17.0.0/16"));
-}
-
-Endpoint connect(BridgeNetwork& network, EndpointRequest request) {
-    if (request.container_name.empty()) {
-        request.container_name = "container-" + request.id;
-    }
-    Result<Endpoint> endpoint = network.connect(request);
-    EXPECT_TRUE(endpoint.ok()) << (endpoint.ok() ? "" : endpoint.error().message());
-    return std::move(endpoint).value();
-}
-
-Endpoint connect(BridgeNetwork& network, const std::string& id) {
-    return connect(network, EndpointRequest{.id = id, .container_name = {}, .ports = {}});
-}
-
-Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports) {
-    return connect(
-        network, EndpointRequest{.id = id, .container_name = {}, .ports = std::move(ports)});
-}
-
-PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip = "0.0.0.0") {
-    return {
-        .protocol = Protocol::Tcp,
-        .container_port = container,
-        .host_ip = *IpAddress::parse(ip),
-        .host_port = host};
-}
-
-std::string inside(const Endpoint& endpoint, std::vector<std::string> command) {
-    std::vector<std::string> all{
-        "nsenter", "--net=/proc/self/fd/" + std::to_string(endpoint.netns.get())};
-    all.insert(all.end(), command.begin(), command.end());
-    // The descriptor must live on in nsenter.
-    Result<UniqueFd> copy = endpoint.netns.duplicate();
-    const int shared = ::dup(copy->get());
-    all[1] = "--net=/proc/self/fd/" + std::to_string(shared);
-    std::string output = output_of(all);
-    ::close(shared);
-    return output;
-}
-
 TEST(BridgeNetwork, GivesAContainerItsInterfaceAddressAndRoute) {
     in_new_network([] {
         const auto driver = start_driver();
@@ -227,6 +165,28 @@ TEST(BridgeNetwork, AddsAndTakesPortsOfARunningContainer) {
         EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
         ASSERT_TRUE(network->unpublish("web", bound.value()).ok());
         EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "refused");
+    });
+}
+
+TEST(BridgeNetwork, LeadsAPatientDatagramClientToEachNewContainer) {
+    in_new_network([] {
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const PortRequest dns{
+            .protocol = Protocol::Udp, .container_port = 53, .host_ip = {}, .host_port = 5353};
+        DatagramClient client(outside, "10.99.0.1", 5353);
+        EXPECT_EQ(client.ask(), "refused"); // tracked from here on
+        const Endpoint first = connect(*network, "first", {dns});
+        const auto server = std::make_unique<EchoServer>(first.netns, Protocol::Udp, 53);
+        EXPECT_EQ(client.ask(), "10.99.0.2");
+        const Endpoint between = connect(*network, "between");
+        ASSERT_TRUE(network->disconnect("first").ok());
+        const Endpoint other = connect(*network, "other");
+        const Endpoint second = connect(*network, "second", {dns});
+        EXPECT_NE(second.ip, first.ip);
+        const EchoServer successor(second.netns, Protocol::Udp, 53);
+        EXPECT_EQ(client.ask(), "10.99.0.2");
     });
 }
 
@@ -439,156 +399,6 @@ TEST(BridgeNetwork, ServesManyAtOnceFromAnEmptyPool) {
             EXPECT_EQ(ask(here, Protocol::Tcp, endpoint.ip.to_string(), 80), "172.17.0.1");
         }
         EXPECT_TRUE(network->wait_until_pool_is_full(patience));
-    });
-}
-
-TEST(NetworkDriver, RestoresNetworksEndpointsAndPorts) {
-    in_new_network([] {
-        NetworkRecord record{.options = bridge_options("test0", "172.17.0.0/16"), .endpoints = {}};
-        Endpoint web;
-        Endpoint forgotten;
-        {
-            const auto driver = start_driver();
-            const auto network = create(*driver, record.options);
-            web = connect(*network, "web", {tcp(8080, 80)});
-            forgotten = connect(*network, "forgotten", {tcp(8081, 80)});
-        }
-        const EchoServer server(web.netns, Protocol::Tcp, 80);
-        // The daemon is gone, the container's port is not.
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
-        record.endpoints = {
-            {.id = "web",
-             .container_name = "web",
-             .ip = web.ip,
-             .mac = web.mac,
-             .host_interface = web.host_interface,
-             .ports = web.ports}};
-        NetworkDriver::Options options;
-        options.networks = {record};
-        const auto driver = start_driver(std::move(options));
-        const auto network = driver->find("test0");
-        ASSERT_TRUE(network);
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "refused");
-        driver->wait_until_removed();
-        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(forgotten.host_interface)));
-        EXPECT_EQ(connect(*network, "next").ip.to_string(), "172.17.0.3");
-        const Result<Endpoint> taken =
-            network->connect({.id = "x", .container_name = "x", .ports = {tcp(8080, 80)}});
-        ASSERT_FALSE(taken.ok());
-        EXPECT_THAT(taken.error().message(), HasSubstr("port is already allocated"));
-        ASSERT_TRUE(network->disconnect("web").ok());
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "refused");
-    });
-}
-
-TEST(NetworkDriver, WritesItsRulesAgainWhenSomebodyFlushedThem) {
-    in_new_network([] {
-        const auto driver = start_driver();
-        const auto network = create_default(*driver);
-        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
-        output_of({"nft", "flush", "ruleset"});
-        const Endpoint more = connect(*network, "more", {tcp(8081, 80)});
-        const EchoServer server(web.netns, Protocol::Tcp, 80);
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
-    });
-}
-
-TEST(NetworkDriver, LivesBesideAnotherEngine) {
-    in_new_network([] {
-        const auto one = start_driver({.table = "one", .networks = {}});
-        const auto two = start_driver({.table = "two", .networks = {}});
-        const auto network_one = create(*one, bridge_options("one0", "172.17.0.0/16"));
-        const auto network_two = create(*two, bridge_options("two0", "172.18.0.0/16"));
-        const Endpoint a = connect(*network_one, "e", {tcp(8080, 80)});
-        const Endpoint b = connect(*network_two, "e", {tcp(8081, 80)});
-        const EchoServer server_a(a.netns, Protocol::Tcp, 80);
-        const EchoServer server_b(b.netns, Protocol::Tcp, 80);
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "172.18.0.1");
-        EXPECT_EQ(ask_in_vain(a.netns, Protocol::Tcp, "172.18.0.2", 80), "timeout");
-        ASSERT_TRUE(one->remove_all().ok());
-        EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "172.18.0.1");
-    });
-}
-
-TEST(NetworkDriver, LeavesNothingWhenAllIsRemoved) {
-    in_new_network([] {
-        const std::string before = output_of({"ip", "link"});
-        const auto driver = start_driver();
-        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
-        options.pool_size = 2;
-        const auto network = create(*driver, options);
-        const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
-        EXPECT_TRUE(network->wait_until_pool_is_full(patience));
-        ASSERT_TRUE(driver->remove_all().ok());
-        EXPECT_EQ(output_of({"nft", "list", "ruleset"}), "");
-        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));
-        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(web.host_interface)));
-    });
-}
-
-TEST(NetworkDriver, RefusesToRemoveANetworkInUseAndRemovesAnEmptyOne) {
-    in_new_network([] {
-        const auto driver = start_driver();
-        const auto network = create_default(*driver);
-        const Endpoint a = connect(*network, "a");
-        EXPECT_FALSE(driver->remove("test0").ok());
-        ASSERT_TRUE(network->disconnect("a").ok());
-        EXPECT_TRUE(driver->remove("test0").ok());
-        EXPECT_EQ(driver->find("test0"), nullptr);
-        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));
-    });
-}
-
-TEST(NetworkDriver, RefusesSubnetsThatOverlapAndPicksFreeOnes) {
-    in_new_network([] {
-        const auto driver = start_driver();
-        EXPECT_EQ(driver->pick_subnet()->to_string(), "172.17.0.0/16");
-        const auto network = create_default(*driver);
-        EXPECT_FALSE(driver->create(bridge_options("test1", "172.17.4.0/24")).ok());
-        output_of({"ip", "link", "add", "dummy0", "type", "bridge"});
-        output_of({"ip", "address", "add", "172.18.5.1/24", "dev", "dummy0"});
-        output_of({"ip", "link", "set", "dummy0", "up"});
-        EXPECT_EQ(driver->pick_subnet()->to_string(), "172.19.0.0/16");
-    });
-}
-
-TEST(NetworkDriver, TakesTheMtuOfTheWayOut) {
-    in_new_network([] {
-        const UniqueFd outside = make_outside_world();
-        output_of({"ip", "link", "set", "wan0", "mtu", "1234"});
-        const auto driver = start_driver();
-        const auto network = create_default(*driver);
-        EXPECT_EQ(network->mtu(), 1234U);
-        const Endpoint a = connect(*network, "a");
-        EXPECT_THAT(inside(a, {"ip", "link", "show", "eth0"}), HasSubstr("mtu 1234"));
-    });
-}
-
-TEST(NetworkDriver, MakesNamespacesWithNothingButLoopback) {
-    in_new_network([] {
-        const auto driver = start_driver();
-        Endpoint none;
-        Result<UniqueFd> netns = driver->create_isolated_namespace();
-        ASSERT_TRUE(netns.ok());
-        none.netns = std::move(netns).value();
-        const std::string links = inside(none, {"ip", "-o", "link"});
-        EXPECT_THAT(links, HasSubstr("lo: <LOOPBACK,UP,LOWER_UP>"));
-        EXPECT_THAT(links, Not(HasSubstr("eth0")));
-    });
-}
-
-TEST(NetworkDriver, NamesForeignChainsThatDrop) {
-    in_new_network([] {
-        const auto driver = start_driver();
-        EXPECT_TRUE(driver->foreign_obstacles()->empty());
-        output_of(
-            {"nft",
-             "add table ip filter; add chain ip filter FORWARD { type filter hook forward "
-             "priority 0; policy drop; }"});
-        ASSERT_EQ(driver->foreign_obstacles()->size(), 1U);
-        EXPECT_THAT(driver->foreign_obstacles()->at(0), HasSubstr("chain FORWARD"));
     });
 }
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+// Connection tracking over netlink. Layout: include/uapi/linux/netfilter/nfnetlink_conntrack.h.
+#include "kernel/netlink_conntrack.h"
+
+#include <libmnl/libmnl.h>
+#include <linux/netfilter.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/netfilter/nfnetlink_conntrack.h>
+
+#include <cerrno>
+#include <cstring>
+
+#include <endian.h>
+
+namespace berth::kernel {
+namespace {
+
+// Bits of CTA_FILTER_REPLY_FLAGS and CTA_FILTER_ORIG_FLAGS (net/netfilter/nf_conntrack_netlink.c).
+constexpr std::uint32_t filter_source_address = 1U << 0;
+
+std::uint16_t conntrack_message(std::uint16_t message) {
+    return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message);
+}
+
+nfgenmsg ipv4_header() {
+    return {.nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0, .res_id = 0};
+}
+
+std::span<const std::uint8_t> payload_of(const nlattr& attribute) {
+    return {
+        static_cast<const std::uint8_t*>(mnl_attr_get_payload(&attribute)),
+        mnl_attr_get_payload_len(&attribute)};
+}
+
+const nlattr* find(const std::vector<const nlattr*>& attributes, std::uint16_t type) {
+    for (const nlattr* attribute : attributes) {
+        if (mnl_attr_get_type(attribute) == type) {
+            return attribute;
+        }
+    }
+    return nullptr;
+}
+
+// An attribute of an attribute of a tuple, with exactly that many bytes; empty when absent.
+std::span<const std::uint8_t>
+field_of(const nlattr& tuple, std::uint16_t outer, std::uint16_t inner, std::size_t size) {
+    const nlattr* group = find(attributes_of(tuple), outer);
+    const nlattr* field = group == nullptr ? nullptr : find(attributes_of(*group), inner);
+    if (field == nullptr || payload_of(*field).size() != size) {
+        return {};
+    }
+    return payload_of(*field);
+}
+
+bool matches(const TrackedConnection& connection, const ConnectionMatch& match) {
+    return connection.protocol == match.protocol &&
+           (!match.destination_port || *match.destination_port == connection.destination_port) &&
+           (!match.reply_source || *match.reply_source == connection.reply_source);
+}
+
+// Kernels from 5.8 on answer with what matches only; older ones ignore the filter.
+void put_filter(NetlinkBatch& request, const IpAddress& reply_source) {
+    request.begin_nested(CTA_TUPLE_REPLY);
+    request.begin_nested(CTA_TUPLE_IP);
+    request.put_bytes(CTA_IP_V4_SRC, reply_source.bytes());
+    request.end_nested();
+    request.end_nested();
+    request.begin_nested(CTA_FILTER);
+    request.put_u32(CTA_FILTER_ORIG_FLAGS, 0);
+    request.put_u32(CTA_FILTER_REPLY_FLAGS, filter_source_address);
+    request.end_nested();
+}
+
+} // namespace
+
+std::optional<TrackedConnection> parse_connection(const nlmsghdr& header) {
+    if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||
+        mnl_nlmsg_get_payload_len(&header) < sizeof(nfgenmsg)) {
+        return std::nullopt;
+    }
+    const std::vector<const nlattr*> attributes = attributes_of(header, sizeof(nfgenmsg));
+    const nlattr* original = find(attributes, CTA_TUPLE_ORIG);
+    const nlattr* reply = find(attributes, CTA_TUPLE_REPLY);
+    if (original == nullptr || reply == nullptr) {
+        return std::nullopt;
+    }
+    const auto protocol = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
+    const auto port = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
+    const auto source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
+    if (protocol.empty() || port.empty() || source.empty()) {
+        return std::nullopt;
+    }
+    const std::span<const std::uint8_t> description = payload_of(*original);
+    return TrackedConnection{
+        .protocol = protocol[0],
+        .destination_port = static_cast<std::uint16_t>(port[0] << 8 | port[1]),
+        .reply_source = IpAddress::from_bytes(source),
+        .original = {description.begin(), description.end()},
+    };
+}
+
+Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMatch& match) {
+    NetlinkBatch request;
+    request.begin(
+        conntrack_message(IPCTNL_MSG_CT_GET),
+        NLM_F_DUMP,
+        struct_bytes(ipv4_header()),
+        "list tracked connections");
+    if (match.reply_source) {
+        put_filter(request, *match.reply_source);
+    }
+    std::vector<TrackedConnection> found;
+    TRY(socket.dump(
+        request,
+        [&] { found.clear(); },
+        [&](const nlmsghdr& message) {
+            std::optional<TrackedConnection> connection = parse_connection(message);
+            if (connection && matches(*connection, match)) {
+                found.push_back(std::move(*connection));
+            }
+        }));
+    std::size_t forgotten = 0;
+    for (const TrackedConnection& connection : found) {
+        NetlinkBatch removal;
+        removal.begin(
+            conntrack_message(IPCTNL_MSG_CT_DELETE),
+            NLM_F_ACK,
+            struct_bytes(ipv4_header()),
+            "forget a tracked connection");
+        removal.put_bytes(CTA_TUPLE_ORIG | NLA_F_NESTED, connection.original);
+        const Result<void> removed = socket.execute(removal);
+        // ENOENT: it ended by itself meanwhile.
+        if (!removed.ok() && removed.error().error_number() != ENOENT) {
+            return removed.error();
+        }
+        forgotten += removed.ok() ? 1 : 0;
+    }
+    return forgotten;
+}
+
+} // namespace berth::kernel

@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+// Forgetting tracked connections. Address translation is decided by a connection's first packet:
+// what a UDP client has been sending to a port goes on as before when the port is published or its
+// container replaced, for as long as it keeps sending.
+#pragma once
+
+#include "base/result.h"
+#include "kernel/netlink_address.h"
+#include "kernel/netlink_socket.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace berth::kernel {
+
+struct TrackedConnection {
+    std::uint8_t protocol = 0;
+    std::uint16_t destination_port = 0; // as the client asked for it
+    IpAddress reply_source;             // who answers, behind address translation
+    std::vector<std::uint8_t> original; // the kernel's own description of it, to name it by
+};
+
+// What is absent is not looked at.
+struct ConnectionMatch {
+    std::uint8_t protocol = 0;
+    std::optional<std::uint16_t> destination_port;
+    std::optional<IpAddress> reply_source;
+};
+
+// The number of IPv4 connections that were forgotten. REQUIRES: socket opened for
+// netfilter_protocol.
+Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMatch& match);
+
+std::optional<TrackedConnection> parse_connection(const nlmsghdr& header);
+
+} // namespace berth::kernel

@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network/address_pool.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::IpAddress;
+using kernel::IpPrefix;
+
+AddressPool pool_of(const std::string& subnet) {
+    return AddressPool::create(*IpPrefix::parse(subnet)).value();
+}
+
+std::string next(AddressPool& pool) {
+    const Result<IpAddress> address = pool.allocate();
+    return address.ok() ? address.value().to_string() : address.error().message();
+}
+
+TEST(AddressPool, GivesTheLowestFreeAddress) {
+    AddressPool pool = pool_of("172.17.0.0/16");
+    ASSERT_TRUE(pool.reserve(*IpAddress::parse("172.17.0.1")).ok());
+    EXPECT_EQ(next(pool), "172.17.0.2");
+    EXPECT_EQ(next(pool), "172.17.0.3");
+    pool.release(*IpAddress::parse("172.17.0.2"));
+    EXPECT_EQ(next(pool), "172.17.0.2");
+    EXPECT_EQ(next(pool), "172.17.0.4");
+}
+
+TEST(AddressPool, NeverGivesTheNetworkOrBroadcastAddress) {
+    AddressPool pool = pool_of("10.0.0.0/30");
+    EXPECT_EQ(next(pool), "10.0.0.1");
+    EXPECT_EQ(next(pool), "10.0.0.2");
+    EXPECT_EQ(
+        next(pool), "no available IPv4 addresses on this network's address pools: 10.0.0.0/30");
+    EXPECT_FALSE(pool.reserve(*IpAddress::parse("10.0.0.0")).ok());
+    EXPECT_FALSE(pool.reserve(*IpAddress::parse("10.0.0.3")).ok());
+}
+
+TEST(AddressPool, FindsAnAddressThatCameBackToAFullPool) {
+    AddressPool pool = pool_of("10.0.0.0/29");
+    while (pool.allocate().ok()) {
+    }
+    pool.release(*IpAddress::parse("10.0.0.5"));
+    EXPECT_EQ(next(pool), "10.0.0.5");
+    EXPECT_FALSE(pool.allocate().ok());
+}
+
+TEST(AddressPool, RefusesATakenAddressInDockersWords) {
+    AddressPool pool = pool_of("10.0.0.0/24");
+    ASSERT_TRUE(pool.reserve(*IpAddress::parse("10.0.0.9")).ok());
+    const Result<void> again = pool.reserve(*IpAddress::parse("10.0.0.9"));
+    ASSERT_FALSE(again.ok());
+    EXPECT_EQ(again.error().kind(), ErrorKind::Conflict);
+    EXPECT_EQ(again.error().message(), "Address already in use");
+    EXPECT_TRUE(pool.is_taken(*IpAddress::parse("10.0.0.9")));
+}
+
+TEST(AddressPool, RefusesAnAddressOfAnotherSubnet) {
+    AddressPool pool = pool_of("10.0.0.0/24");
+    EXPECT_FALSE(pool.reserve(*IpAddress::parse("10.0.1.1")).ok());
+    EXPECT_FALSE(pool.reserve(*IpAddress::parse("fd00::1")).ok());
+}
+
+TEST(AddressPool, ChoosesFromTheRangeButReservesAnywhere) {
+    AddressPool pool =
+        AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.0.128/25"))
+            .value();
+    EXPECT_EQ(next(pool), "10.0.0.128");
+    EXPECT_TRUE(pool.reserve(*IpAddress::parse("10.0.0.5")).ok());
+    pool.release(*IpAddress::parse("10.0.0.5"));
+    EXPECT_EQ(next(pool), "10.0.0.129");
+}
+
+TEST(AddressPool, RefusesSubnetsWithoutRoomAndRangesOutside) {
+    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("10.0.0.0/31")).ok());
+    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("fd00::/64")).ok());
+    EXPECT_FALSE(
+        AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.1.0/25")).ok());
+    EXPECT_FALSE(
+        AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.0.0/16")).ok());
+}
+
+} // namespace
+} // namespace berth::network

@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "network/hosts_file.h"
+
+#include <gtest/gtest.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::IpAddress;
+
+constexpr std::string_view default_lines = "127.0.0.1\tlocalhost\n"
+                                           "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                           "fe00::\tip6-localnet\n"
+                                           "ff00::\tip6-mcastprefix\n"
+                                           "ff02::1\tip6-allnodes\n"
+                                           "ff02::2\tip6-allrouters\n";
+
+std::string lines_of(const HostsOptions& options) {
+    const Result<std::string> text = hosts_file(options);
+    EXPECT_TRUE(text.ok()) << (text.ok() ? "" : text.error().message());
+    EXPECT_TRUE(text.value().starts_with(default_lines));
+    return text.value().substr(default_lines.size());
+}
+
+HostsOptions options_with(const std::string& extra_host) {
+    HostsOptions options;
+    options.extra_hosts = {extra_host};
+    return options;
+}
+
+TEST(HostsFile, NamesTheContainerAtItsAddresses) {
+    HostsOptions options;
+    options.hostname = "0123456789ab";
+    options.addresses = {*IpAddress::parse("172.17.0.2"), *IpAddress::parse("172.18.0.2")};
+    EXPECT_EQ(lines_of(options), "172.17.0.2\t0123456789ab\n172.18.0.2\t0123456789ab\n");
+}
+
+TEST(HostsFile, ListsFullNameAndHostName) {
+    HostsOptions options;
+    options.hostname = "web";
+    options.domainname = "example.org";
+    options.addresses = {*IpAddress::parse("172.17.0.2")};
+    EXPECT_EQ(lines_of(options), "172.17.0.2\tweb.example.org web\n");
+    options.hostname = "web.example.net";
+    options.domainname = "";
+    EXPECT_EQ(lines_of(options), "172.17.0.2\tweb.example.net web\n");
+}
+
+TEST(HostsFile, AddsExtraHosts) {
+    EXPECT_EQ(lines_of(options_with("db:10.0.0.7")), "10.0.0.7\tdb\n");
+    EXPECT_EQ(lines_of(options_with("db=10.0.0.7")), "10.0.0.7\tdb\n");
+    EXPECT_EQ(lines_of(options_with("db:fd00::7")), "fd00::7\tdb\n");
+    EXPECT_EQ(lines_of(options_with("db=[fd00::7]")), "fd00::7\tdb\n");
+}
+
+TEST(HostsFile, ResolvesTheHostGateway) {
+    HostsOptions options = options_with("host.docker.internal:host-gateway");
+    options.host_gateway = *IpAddress::parse("172.17.0.1");
+    EXPECT_EQ(lines_of(options), "172.17.0.1\thost.docker.internal\n");
+    options.host_gateway.reset();
+    EXPECT_FALSE(hosts_file(options).ok());
+}
+
+TEST(HostsFile, RefusesMalformedExtraHosts) {
+    for (const char* entry : {"", "db", "db:", ":10.0.0.7", "db:10.0.0", "a\nb:10.0.0.7", "db=x"}) {
+        EXPECT_FALSE(hosts_file(options_with(entry)).ok()) << entry;
+    }
+}
+
+} // namespace
+} // namespace berth::network
