@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the operations of Client share: addressing, authorization and repetition. Internal.
+#pragma once
+
+#include "base/synchronized.h"
+#include "registry/address.h"
+#include "registry/api_error.h"
+#include "registry/authorizer.h"
+#include "registry/client.h"
+#include "registry/transport.h"
+
+#include <chrono>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <string>
+
+namespace berth::registry {
+
+// Waits, or returns sooner with Cancelled.
+Result<void> wait_for(std::stop_token stop, std::chrono::milliseconds time);
+
+// 0.5 s, doubled with each failure, at most 16 s.
+std::chrono::milliseconds back_off(int failures);
+
+struct Client::Parts {
+    Parts(
+        std::string registry_name, std::string repository_name, Action wanted, ClientOptions chosen)
+        : registry(std::move(registry_name))
+        , repository(std::move(repository_name))
+        , action(wanted)
+        , options(std::move(chosen))
+        , transport(options.user_agent)
+        , authorizer(transport, options.credentials) {}
+
+    // "/v2/<repository>/<rest>" at the registry; REQUIRES: ping() succeeded.
+    std::string url(std::string_view rest) const;
+    // A Location header, made absolute.
+    std::string absolute(std::string_view location, std::string_view asked) const;
+    std::string scope() const;
+
+    Result<void> ping(const std::stop_token& stop);
+
+    // With authorization; repeats what failed on the way (429, 5xx, network) and once after a 401.
+    // A request with content is not repeated after a failure.
+    Result<std::unique_ptr<Exchange>>
+    call(const std::stop_token& stop, Outgoing request, const std::string& scopes);
+
+    Result<std::unique_ptr<Exchange>> call(const std::stop_token& stop, Outgoing request) {
+        return call(stop, std::move(request), scope());
+    }
+
+    const std::string registry;
+    const std::string repository;
+    const Action action;
+    const ClientOptions options;
+    Transport transport;
+    Authorizer authorizer;
+    Synchronized<std::optional<ApiBase>> base;
+
+  private:
+    Result<std::unique_ptr<Exchange>>
+    send_authorized(const std::stop_token& stop, Outgoing& request, const std::string& scopes);
+    Result<void> ping_base(const std::stop_token& stop, const ApiBase& candidate);
+};
+
+// The error that a refused exchange stands for.
+ApiError read_error(Exchange& exchange);
+
+} // namespace berth::registry

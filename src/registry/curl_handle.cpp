@@ -1,0 +1,312 @@
+// SPDX-License-Identifier: Apache-2.0
+// libcurl's multi interface with a single transfer in it: the reader drives the transfer, and a
+// full buffer pauses it.
+#include "registry/curl_handle.h"
+
+#include "base/strings.h"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+
+namespace berth::registry {
+
+namespace {
+
+constexpr std::size_t buffer_limit = 1U << 20;
+constexpr long connect_seconds = 15;
+constexpr long stalled_seconds = 60;
+constexpr long redirect_limit = 10;
+
+CURLcode initialize_once() {
+    static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
+    return code;
+}
+
+// Go prints the method of a failed request as "Get".
+std::string title_case(std::string_view method) {
+    std::string text = to_lower(method);
+    if (!text.empty()) {
+        text[0] = to_upper(text.substr(0, 1))[0];
+    }
+    return text;
+}
+
+std::string address_text(const curl_sockaddr& address) {
+    std::array<char, INET6_ADDRSTRLEN> text{};
+    if (address.family == AF_INET) {
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address.addr);
+        inet_ntop(AF_INET, &v4.sin_addr, text.data(), text.size());
+        return std::string(text.data()) + ":" + std::to_string(ntohs(v4.sin_port));
+    }
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address.addr, std::min<std::size_t>(sizeof(v6), address.addrlen));
+    inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
+    return "[" + std::string(text.data()) + "]:" + std::to_string(ntohs(v6.sin6_port));
+}
+
+std::string host_of(std::string_view url) {
+    std::optional<Cut> parts = cut(url, "://");
+    std::string_view rest = parts ? parts->after : url;
+    rest = rest.substr(0, rest.find('/'));
+    return std::string(rest.substr(0, rest.rfind(':')));
+}
+
+template <class Value>
+void set(CURL* easy, CURLoption option, Value value) {
+    curl_easy_setopt(easy, option, value);
+}
+
+} // namespace
+
+Result<std::unique_ptr<CurlHandle>> CurlHandle::create() {
+    std::unique_ptr<CurlHandle> handle(new CurlHandle());
+    if (initialize_once() == CURLE_OK) {
+        handle->multi_.reset(curl_multi_init());
+        handle->easy_.reset(curl_easy_init());
+    }
+    if (!handle->multi_ || !handle->easy_) {
+        return internal_error("libcurl cannot be initialized");
+    }
+    return handle;
+}
+
+CurlHandle::~CurlHandle() {
+    finish();
+}
+
+std::size_t CurlHandle::on_header(char* data, std::size_t, std::size_t size, void* self) {
+    auto& handle = *static_cast<CurlHandle*>(self);
+    std::string_view line = trim(std::string_view(data, size));
+    if (line.starts_with("HTTP/")) {
+        handle.headers_ = {}; // of a redirect or a 100 Continue
+        return size;
+    }
+    if (std::optional<Cut> field = cut(line, ":"); field && handle.headers_.size() < 256) {
+        handle.headers_.add(std::string(trim(field->before)), std::string(trim(field->after)));
+    }
+    return size;
+}
+
+std::size_t CurlHandle::on_body(char* data, std::size_t, std::size_t size, void* self) {
+    auto& handle = *static_cast<CurlHandle*>(self);
+    if (handle.buffer_.size() - handle.position_ >= buffer_limit) {
+        handle.paused_ = true;
+        return CURL_WRITEFUNC_PAUSE;
+    }
+    handle.buffer_.append(data, size);
+    return size;
+}
+
+std::size_t CurlHandle::on_upload(char* data, std::size_t size, std::size_t count, void* self) {
+    auto& handle = *static_cast<CurlHandle*>(self);
+    auto got = handle.content_->read(std::span(data, size * count));
+    if (!got.ok()) {
+        handle.content_error_ = std::move(got).error();
+        return CURL_READFUNC_ABORT;
+    }
+    return *got;
+}
+
+curl_socket_t CurlHandle::open_socket(void* self, curlsocktype, curl_sockaddr* address) {
+    auto& handle = *static_cast<CurlHandle*>(self);
+    // Of the addresses of a name Docker's users expect to see the IPv4 one.
+    if (address->family == AF_INET || handle.dialled_.empty()) {
+        handle.dialled_ = address_text(*address);
+    }
+    return socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+void CurlHandle::set_body_options(const Outgoing& request) {
+    CURL* easy = easy_.get();
+    content_ = request.content;
+    request_body_ = request.body;
+    if (request.method == "HEAD") {
+        set(easy, CURLOPT_NOBODY, 1L);
+    } else if (content_ != nullptr) {
+        set(easy, CURLOPT_UPLOAD, 1L);
+        set(easy, CURLOPT_READFUNCTION, &CurlHandle::on_upload);
+        set(easy, CURLOPT_READDATA, this);
+        set(easy, CURLOPT_INFILESIZE_LARGE, static_cast<curl_off_t>(request.content_length));
+        set(easy, CURLOPT_CUSTOMREQUEST, method_.c_str());
+    } else if (request.method != "GET") {
+        set(easy, CURLOPT_POSTFIELDSIZE_LARGE, static_cast<curl_off_t>(request_body_.size()));
+        set(easy, CURLOPT_POSTFIELDS, request_body_.c_str());
+        set(easy, CURLOPT_CUSTOMREQUEST, method_.c_str());
+    }
+}
+
+Result<void>
+CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std::stop_token stop) {
+    CURL* easy = easy_.get();
+    curl_easy_reset(easy);
+    stop_ = std::move(stop);
+    method_ = request.method;
+    requested_url_ = request.url;
+    dialled_.clear();
+    curl_slist* list = nullptr;
+    for (const http::Headers::Field& field : request.headers) {
+        list = curl_slist_append(list, (field.name + ": " + field.value).c_str());
+    }
+    for (const char* unwanted : {"Expect:", "Transfer-Encoding:"}) {
+        list = curl_slist_append(list, unwanted);
+    }
+    header_list_.reset(list);
+    set(easy, CURLOPT_URL, request.url.c_str());
+    set(easy, CURLOPT_HTTPHEADER, list);
+    set(easy, CURLOPT_USERAGENT, user_agent.c_str());
+    set(easy, CURLOPT_NOSIGNAL, 1L);
+    set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
+    set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
+    set(easy,
+        CURLOPT_FOLLOWLOCATION,
+        request.method == "GET" || request.method == "HEAD" ? 1L : 0L);
+    set(easy, CURLOPT_MAXREDIRS, redirect_limit);
+    set(easy, CURLOPT_CONNECTTIMEOUT, connect_seconds);
+    set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    set(easy, CURLOPT_LOW_SPEED_TIME, stalled_seconds);
+    set(easy, CURLOPT_ERRORBUFFER, error_text_.data());
+    set(easy, CURLOPT_HEADERFUNCTION, &CurlHandle::on_header);
+    set(easy, CURLOPT_HEADERDATA, this);
+    set(easy, CURLOPT_WRITEFUNCTION, &CurlHandle::on_body);
+    set(easy, CURLOPT_WRITEDATA, this);
+    set(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlHandle::open_socket);
+    set(easy, CURLOPT_OPENSOCKETDATA, this);
+    if (request.verify == VerifyTls::No) {
+        set(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    set_body_options(request);
+    if (curl_multi_add_handle(multi_.get(), easy) != CURLM_OK) {
+        return internal_error("libcurl does not take the transfer");
+    }
+    attached_ = true;
+    return ok();
+}
+
+std::string CurlHandle::failure_text(CURLcode code) const {
+    long error_number = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &error_number);
+    std::string dial = "dial tcp " + dialled_ + ": ";
+    std::string_view text = error_text_.data();
+    if (code == CURLE_COULDNT_RESOLVE_HOST) {
+        return "dial tcp: lookup " + host_of(requested_url_) + ": no such host";
+    }
+    if (code == CURLE_COULDNT_CONNECT) {
+        const char* reason = error_number == 0 ? "connection refused"
+                                               : std::strerror(static_cast<int>(error_number));
+        return dial + "connect: " + to_lower(reason);
+    }
+    if (code == CURLE_OPERATION_TIMEDOUT && status_ == 0) {
+        return dial + "i/o timeout";
+    }
+    if (code == CURLE_SSL_CONNECT_ERROR && text.find("wrong version") != std::string_view::npos) {
+        return "http: server gave HTTP response to HTTPS client";
+    }
+    if (code == CURLE_PEER_FAILED_VERIFICATION) {
+        return "tls: failed to verify certificate: " + std::string(text);
+    }
+    if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE) {
+        return "unexpected EOF";
+    }
+    return text.empty() ? std::string(curl_easy_strerror(code)) : std::string(text);
+}
+
+Error CurlHandle::failure(CURLcode code) const {
+    if (content_error_) {
+        return *content_error_;
+    }
+    return Error(
+        ErrorKind::Unavailable,
+        title_case(method_) + " \"" + requested_url_ + "\": " + failure_text(code));
+}
+
+// Lets libcurl work until something happened.
+Result<void> CurlHandle::step() {
+    if (error_) {
+        return *error_;
+    }
+    if (stop_.stop_requested()) {
+        error_ = Error(ErrorKind::Cancelled, "context canceled");
+        return *error_;
+    }
+    int running = 0;
+    curl_multi_perform(multi_.get(), &running);
+    int left = 0;
+    while (CURLMsg* message = curl_multi_info_read(multi_.get(), &left)) {
+        if (message->msg == CURLMSG_DONE) {
+            done_ = true;
+            if (message->data.result != CURLE_OK) {
+                error_ = failure(message->data.result);
+            }
+        }
+    }
+    if (!done_ && position_ == buffer_.size()) {
+        // Woken early by the stop callback in run_until_head() and read().
+        curl_multi_poll(multi_.get(), nullptr, 0, 1000, nullptr);
+    }
+    return ok();
+}
+
+Result<void> CurlHandle::run_until_head() {
+    std::stop_callback wake(stop_, [this] { curl_multi_wakeup(multi_.get()); });
+    while (!done_ && buffer_.empty()) {
+        TRY(step());
+    }
+    if (error_ && buffer_.empty()) {
+        return *error_;
+    }
+    long status = 0;
+    char* url = nullptr;
+    curl_easy_getinfo(easy_.get(), CURLINFO_RESPONSE_CODE, &status);
+    curl_easy_getinfo(easy_.get(), CURLINFO_EFFECTIVE_URL, &url);
+    status_ = static_cast<unsigned>(status);
+    url_ = url != nullptr ? url : requested_url_;
+    return ok();
+}
+
+Result<std::size_t> CurlHandle::read(std::span<char> buffer) {
+    if (position_ == buffer_.size() && !done_) {
+        std::stop_callback wake(stop_, [this] { curl_multi_wakeup(multi_.get()); });
+        while (position_ == buffer_.size() && !done_) {
+            buffer_.clear();
+            position_ = 0;
+            if (paused_) {
+                paused_ = false;
+                curl_easy_pause(easy_.get(), CURLPAUSE_CONT);
+            }
+            TRY(step());
+        }
+    }
+    std::size_t count = std::min(buffer.size(), buffer_.size() - position_);
+    if (count == 0 && error_ && !buffer.empty()) {
+        return *error_;
+    }
+    std::copy_n(buffer_.data() + position_, count, buffer.data());
+    position_ += count;
+    return count;
+}
+
+bool CurlHandle::finish() {
+    bool clean = done_ && !error_;
+    if (attached_) {
+        curl_multi_remove_handle(multi_.get(), easy_.get());
+    }
+    attached_ = false;
+    paused_ = false;
+    done_ = false;
+    error_.reset();
+    content_error_.reset();
+    content_ = nullptr;
+    status_ = 0;
+    headers_ = {};
+    buffer_ = {};
+    position_ = 0;
+    return clean;
+}
+
+} // namespace berth::registry

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: Apache-2.0
+// Threads take layers in the manifest's order; the calling thread publishes what is ready.
+#include "registry/layer_puller.h"
+
+#include "codec/compression.h"
+
+#include <algorithm>
+#include <thread>
+
+namespace berth::registry {
+
+namespace {
+
+store::BlobOptions expectations(const oci::Descriptor& descriptor) {
+    return {
+        .expected = descriptor.digest,
+        .expected_size = static_cast<std::uint64_t>(descriptor.size)};
+}
+
+} // namespace
+
+LayerPuller::LayerPuller(Job job, ProgressReporter& reporter)
+    : job_(job)
+    , reporter_(reporter) {
+    oci::Digest parent;
+    for (std::size_t i = 0; i < job_.manifest.layers.size(); ++i) {
+        Layer layer;
+        layer.descriptor = job_.manifest.layers[i];
+        layer.diff_id = job_.config.rootfs.diff_ids[i];
+        layer.chain_id = oci::chain_id(parent, layer.diff_id);
+        layer.parent = parent;
+        layer.short_id = layer.descriptor.digest.short_id();
+        parent = layer.chain_id;
+        layers_.push_back(std::move(layer));
+    }
+}
+
+void LayerPuller::announce() {
+    std::size_t wanted = 0;
+    for (Layer& layer : layers_) {
+        // First the lease, then the question: a layer that is there cannot vanish then.
+        job_.lease.add_layer(layer.chain_id);
+        layer.present = job_.store.layers().contains(layer.chain_id);
+        reporter_.state(layer.short_id, layer.present ? "Already exists" : "Pulling fs layer");
+    }
+    for (const Layer& layer : layers_) {
+        if (!layer.present && ++wanted > job_.max_concurrent) {
+            reporter_.state(layer.short_id, "Waiting");
+        }
+    }
+}
+
+LayerPuller::Layer* LayerPuller::next_wanted() {
+    std::lock_guard lock(mutex_);
+    while (next_ < layers_.size() && layers_[next_].present) {
+        ++next_;
+    }
+    return next_ < layers_.size() && !error_ ? &layers_[next_++] : nullptr;
+}
+
+void LayerPuller::fail(Error error) {
+    {
+        std::lock_guard lock(mutex_);
+        if (!error_) {
+            error_ = std::move(error);
+        }
+    }
+    abort_.request_stop();
+    changed_.notify_all();
+}
+
+Result<store::StagedLayer> LayerPuller::unpack(ByteSource& blob, const Layer& layer) {
+    auto tar = TRY(compression::Decompressor::create(blob));
+    return job_.store.layers().stage(job_.lease, *tar, {.expected_diff_id = layer.diff_id});
+}
+
+// The blob is here already: an earlier pull was stopped before the layer was unpacked.
+Result<store::StagedLayer> LayerPuller::stage_blob(const std::stop_token& stop, Layer& layer) {
+    FdSource blob(TRY(job_.store.blobs().open_blob(layer.descriptor.digest)));
+    WatchedSource watched(
+        blob,
+        stop,
+        TransferProgress(reporter_, layer.short_id, "Extracting", layer.descriptor.size));
+    return unpack(watched, layer);
+}
+
+// The rest of a download that broke off in an earlier pull.
+Result<void> LayerPuller::complete_partial(
+    const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer) {
+    auto source = TRY(job_.client.open_blob(stop, layer.descriptor, writer.offset()));
+    WatchedSource watched(
+        *source,
+        stop,
+        TransferProgress(reporter_, layer.short_id, "Downloading", layer.descriptor.size),
+        writer.offset());
+    TRY(copy(watched, writer));
+    TRY(writer.commit());
+    return ok();
+}
+
+Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& stop, Layer& layer) {
+    store::BlobStore& blobs = job_.store.blobs();
+    auto resumed =
+        blobs.resume(job_.lease, layer.descriptor.digest, expectations(layer.descriptor));
+    // Another pull has the partial download: this one starts from nothing.
+    store::BlobWriter writer = resumed.ok()
+                                   ? std::move(*resumed)
+                                   : TRY(blobs.writer(job_.lease, expectations(layer.descriptor)));
+    if (writer.offset() > 0) {
+        TRY(complete_partial(stop, layer, writer));
+        reporter_.state(layer.short_id, "Download complete");
+        return stage_blob(stop, layer);
+    }
+    auto source = TRY(job_.client.open_blob(stop, layer.descriptor));
+    WatchedSource watched(
+        *source,
+        stop,
+        TransferProgress(reporter_, layer.short_id, "Downloading", layer.descriptor.size));
+    store::BlobTee tee(watched, writer);
+    auto staged = unpack(tee, layer);
+    if (!staged.ok() && staged.error().kind() != ErrorKind::DataLoss) {
+        return staged;
+    }
+    // A damaged download shows as a broken archive first; its digest is the better explanation.
+    reporter_.state(layer.short_id, "Verifying Checksum");
+    TRY(tee.finish());
+    reporter_.state(layer.short_id, "Download complete");
+    return staged;
+}
+
+Result<void> LayerPuller::stage(const std::stop_token& stop, Layer& layer) {
+    job_.lease.add_blob(layer.descriptor.digest);
+    bool here = job_.store.blobs().contains(layer.descriptor.digest);
+    store::StagedLayer staged = TRY(here ? stage_blob(stop, layer) : stage_download(stop, layer));
+    TRY(job_.store.layers().set_blob(
+        layer.diff_id,
+        {.digest = layer.descriptor.digest,
+         .size = static_cast<std::uint64_t>(layer.descriptor.size),
+         .media_type = layer.descriptor.media_type}));
+    TransferProgress(reporter_, layer.short_id, "Extracting", layer.descriptor.size)
+        .report(static_cast<std::uint64_t>(layer.descriptor.size));
+    {
+        std::lock_guard lock(mutex_);
+        layer.staged = std::move(staged);
+    }
+    changed_.notify_all();
+    return ok();
+}
+
+void LayerPuller::work(const std::stop_token& stop) {
+    while (Layer* layer = next_wanted()) {
+        if (auto outcome = stage(stop, *layer); !outcome.ok()) {
+            fail(std::move(outcome).error());
+            return;
+        }
+    }
+}
+
+Result<void> LayerPuller::publish_all() {
+    for (Layer& layer : layers_) {
+        if (layer.present) {
+            continue;
+        }
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [&] { return layer.staged.has_value() || error_.has_value(); });
+        if (error_) {
+            return *error_;
+        }
+        store::StagedLayer staged = std::move(*layer.staged);
+        lock.unlock();
+        TRY(job_.store.layers().publish(job_.lease, layer.parent, std::move(staged)));
+        reporter_.state(layer.short_id, "Pull complete");
+    }
+    return ok();
+}
+
+Result<bool> LayerPuller::run(const std::stop_token& stop) {
+    announce();
+    auto missing = static_cast<std::size_t>(std::ranges::count(layers_, false, &Layer::present));
+    std::stop_callback forward(stop, [this] { abort_.request_stop(); });
+    std::vector<std::jthread> threads;
+    for (std::size_t i = 0; i < std::min(std::max<std::size_t>(job_.max_concurrent, 1), missing);
+         ++i) {
+        threads.emplace_back([this, token = abort_.get_token()] { work(token); });
+    }
+    auto published = publish_all();
+    if (!published.ok()) {
+        fail(published.error());
+    }
+    threads.clear(); // joins
+    TRY(std::move(published));
+    return missing > 0;
+}
+
+} // namespace berth::registry
