@@ -4,23 +4,24 @@
 #include "monitor/protocol.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-    using namespace berth::monitor;
     const std::string bytes(data, data + size);
-    if (bytes.size() < message_header_size) {
+    if (bytes.size() < berth::monitor::message_header_size) {
         return 0;
     }
-    const auto header = decode_header(std::string_view(bytes).substr(0, message_header_size));
+    const auto header = berth::monitor::decode_header(
+        std::string_view(bytes).substr(0, berth::monitor::message_header_size));
     if (!header.ok()) {
         return 0;
     }
-    const std::string_view body = std::string_view(bytes).substr(message_header_size);
-    const auto request = decode_request(*header, body);
+    const std::string_view body =
+        std::string_view(bytes).substr(berth::monitor::message_header_size);
+    const auto request = berth::monitor::decode_request(*header, body);
     if (request.ok()) {
-        (void)encode(*request, header->request, header->descriptors);
+        (void)berth::monitor::encode(*request, header->request, header->descriptors);
     }
-    const auto notice = decode_notice(*header, body);
+    const auto notice = berth::monitor::decode_notice(*header, body);
     if (notice.ok()) {
-        (void)encode(*notice, header->request);
+        (void)berth::monitor::encode(*notice, header->request);
     }
     return 0;
 }

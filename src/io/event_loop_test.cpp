@@ -15,7 +15,8 @@
 namespace berth::io {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""ns;
 
 class EventLoopTest : public testing::Test {
   protected:

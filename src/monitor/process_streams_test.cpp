@@ -16,7 +16,9 @@
 namespace berth::monitor {
 namespace {
 
-using namespace std::chrono_literals;
+using std::chrono_literals::operator""ms;
+using std::chrono_literals::operator""ns;
+using std::chrono_literals::operator""s;
 
 class ProcessStreamsTest : public testing::Test {
   protected:
