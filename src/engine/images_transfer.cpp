@@ -101,13 +101,8 @@ Result<void> Images::pull(
     if (!platform.empty()) {
         options.platform = TRY(oci::Platform::parse(platform));
     }
-    const auto pulled = TRY(registry::pull(
+    TRY(registry::pull(
         std::move(stop), *parts_->options.store, reference, options, forward_to(progress)));
-    say(progress, "Digest: " + pulled.digest.to_string());
-    say(progress,
-        (pulled.newer ? "Status: Downloaded newer image for "
-                      : "Status: Image is up to date for ") +
-            name);
     parts_->publish("pull", name, reference.familiar_name());
     return ok();
 }
@@ -148,7 +143,6 @@ Result<void> Images::push(
                 "An image does not exist locally with the tag: " + name.familiar_name());
         }
     }
-    say(progress, "The push refers to repository [" + reference.name() + "]");
     const registry::PushOptions options{
         .client = client_options(parts_->options, credentials),
         .max_concurrent = at_least_one(parts_->options.max_concurrent_uploads),
