@@ -9,10 +9,10 @@ namespace berth::api {
 
 TEST(RegistryAuth, ReadsUserAndPassword) {
     const auto credentials = parse_registry_auth(base64_encode(
-        R"({"username":"ann","password":"p??>","serveraddress":"localhost:5000"})",
+        R"({"username":"ann","password":"p?~>","serveraddress":"localhost:5000"})",
         Base64Alphabet::UrlSafe));
     EXPECT_EQ(credentials.username, "ann");
-    EXPECT_EQ(credentials.password, "p??>");
+    EXPECT_EQ(credentials.password, "p?~>");
     EXPECT_EQ(credentials.server_address, "localhost:5000");
 }
 
