@@ -61,13 +61,16 @@ std::optional<NetlinkReply> parse_reply(const nlmsghdr& header) {
 // Calls visit for each whole message in the buffer.
 template <class Visit>
 void for_each_message(std::span<const std::byte> buffer, const Visit& visit) {
-    // SAFETY: buffers are aligned for nlmsghdr (vectors and arrays with alignas), and mnl_nlmsg_ok
-    // checks each length against what is left.
-    const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
-    int left = static_cast<int>(buffer.size());
-    while (mnl_nlmsg_ok(header, left)) {
+    while (buffer.size() >= sizeof(nlmsghdr)) {
+        // SAFETY: buffers are aligned for nlmsghdr, and each length is checked against what is left
+        // (by us: mnl_nlmsg_ok takes lengths above INT_MAX for negative ones, hence for good).
+        const auto* header = reinterpret_cast<const nlmsghdr*>(buffer.data());
+        if (header->nlmsg_len < sizeof(nlmsghdr) || header->nlmsg_len > buffer.size()) {
+            return;
+        }
         visit(*header);
-        header = mnl_nlmsg_next(header, &left);
+        const std::size_t step = NLMSG_ALIGN(std::size_t{header->nlmsg_len});
+        buffer = buffer.subspan(std::min(step, buffer.size()));
     }
 }
 

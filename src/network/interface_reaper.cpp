@@ -20,8 +20,8 @@ using Clock = std::chrono::steady_clock;
 
 // Removal starts when nothing was discarded for a while, at the latest after some time or number.
 constexpr auto quiet_time = std::chrono::milliseconds(300);
-constexpr auto longest_wait = std::chrono::seconds(2);
-constexpr std::size_t most_waiting = 256;
+constexpr auto longest_wait = std::chrono::seconds(1);
+constexpr std::size_t most_waiting = 64; // more at once holds the lock noticeably longer
 // How long the kernel has to remove interfaces with their namespaces before they are removed
 // singly.
 constexpr auto moment_of_grace = std::chrono::milliseconds(200);

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "kernel/netlink_namespace.h"
 
+#include <algorithm>
 #include <condition_variable>
 #include <deque>
 #include <map>
@@ -28,6 +29,11 @@ constexpr std::size_t veth_suffix_bytes = 4;
 constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
 constexpr auto longest_wait_for_carrier = std::chrono::milliseconds(50);
 constexpr auto pause_between_looks = std::chrono::microseconds(200);
+// Making a namespace takes the kernel's network configuration lock and a processor, both of which a
+// container that has just been given one needs to start: refilling waits until nobody takes, but
+// not long, and not at all once half is gone.
+constexpr auto quiet_time = std::chrono::milliseconds(20);
+constexpr auto longest_delay = std::chrono::milliseconds(200);
 constexpr auto pause_after_failure = std::chrono::seconds(1);
 
 std::string sysctl_path(std::string_view name) {
@@ -137,10 +143,40 @@ prepare(RouteSocket& host, const NamespaceTemplate& shape, const NamespacePool::
         attached.inside_index};
 }
 
+using Clock = std::chrono::steady_clock;
+
 struct Shelf {
     NamespaceTemplate shape;
     std::size_t size = 0;
-    std::deque<PreparedNamespace> ready;
+    std::deque<PreparedNamespace> ready{};
+    Clock::time_point first_taken{}; // since it was full
+    Clock::time_point last_taken{};
+    bool filling = true; // until it is full
+
+    bool is_full() const { return ready.size() >= size; }
+
+    // When filling is to go on. REQUIRES: not full.
+    Clock::time_point due() const {
+        if (filling || ready.size() * 2 < size) {
+            return Clock::time_point();
+        }
+        return std::min(last_taken + quiet_time, first_taken + longest_delay);
+    }
+
+    PreparedNamespace take() {
+        last_taken = Clock::now();
+        if (is_full()) {
+            first_taken = last_taken;
+        }
+        PreparedNamespace next = std::move(ready.front());
+        ready.pop_front();
+        return next;
+    }
+
+    void put(PreparedNamespace made) {
+        ready.push_back(std::move(made));
+        filling = !is_full();
+    }
 };
 
 } // namespace
@@ -170,14 +206,15 @@ struct NamespacePool::State {
 
     std::thread thread;
 
-    // The shelf that wants one more; REQUIRES: mutex held.
-    std::optional<ShelfId> wanting() const {
+    // The shelf whose turn is next, and when; nothing when all are full. REQUIRES: mutex held.
+    std::optional<std::pair<Clock::time_point, ShelfId>> next_due() const {
+        std::optional<std::pair<Clock::time_point, ShelfId>> next;
         for (const auto& [id, shelf] : shelves) {
-            if (shelf.ready.size() < shelf.size) {
-                return id;
+            if (!shelf.is_full() && (!next || shelf.due() < next->first)) {
+                next = {shelf.due(), id};
             }
         }
-        return std::nullopt;
+        return next;
     }
 
     void fill(RouteSocket& host);
@@ -186,19 +223,22 @@ struct NamespacePool::State {
 
 void NamespacePool::State::fill(RouteSocket& host) {
     std::unique_lock lock(mutex);
-    while (true) {
-        changed.wait(lock, [&] { return stopping || wanting() || !discarded.empty(); });
-        if (stopping) {
-            return;
-        }
+    while (!stopping) {
         std::vector<PreparedNamespace> closing = std::exchange(discarded, {});
         if (!closing.empty()) {
             lock.unlock();
             closing.clear();
             lock.lock();
+            continue;
         }
-        if (const std::optional<ShelfId> id = wanting()) {
-            fill_one(lock, *id, host);
+        const auto next = next_due();
+        if (!next) {
+            changed.wait(lock);
+        } else if (next->first > Clock::now()) {
+            changed.wait_until(lock, next->first);
+        } else {
+            shelves.at(next->second).filling = true;
+            fill_one(lock, next->second, host);
         }
     }
 }
@@ -211,7 +251,7 @@ void NamespacePool::State::fill_one(
     lock.lock();
     const auto shelf = shelves.find(id);
     if (made.ok() && shelf != shelves.end()) {
-        shelf->second.ready.push_back(std::move(made).value());
+        shelf->second.put(std::move(made).value());
         changed.notify_all();
     } else if (made.ok()) {
         discarded.push_back(std::move(made).value());
@@ -248,7 +288,7 @@ NamespacePool::~NamespacePool() {
 NamespacePool::ShelfId NamespacePool::add_shelf(const NamespaceTemplate& shape, std::size_t size) {
     const std::lock_guard lock(state_->mutex);
     const ShelfId id = ++state_->last_id;
-    state_->shelves[id] = Shelf{.shape = shape, .size = size, .ready = {}};
+    state_->shelves[id] = Shelf{.shape = shape, .size = size};
     state_->changed.notify_all();
     return id;
 }
@@ -273,8 +313,7 @@ Result<PreparedNamespace> NamespacePool::take(ShelfId id) {
         const auto shelf = state_->shelves.find(id);
         VERIFY(shelf != state_->shelves.end());
         if (!shelf->second.ready.empty()) {
-            PreparedNamespace ready = std::move(shelf->second.ready.front());
-            shelf->second.ready.pop_front();
+            PreparedNamespace ready = shelf->second.take();
             state_->changed.notify_all();
             return ready;
         }
@@ -295,7 +334,7 @@ bool NamespacePool::wait_until_full(ShelfId id, std::chrono::milliseconds timeou
     std::unique_lock lock(state_->mutex);
     return state_->changed.wait_for(lock, timeout, [&] {
         const auto shelf = state_->shelves.find(id);
-        return shelf == state_->shelves.end() || shelf->second.ready.size() >= shelf->second.size;
+        return shelf == state_->shelves.end() || shelf->second.is_full();
     });
 }
 

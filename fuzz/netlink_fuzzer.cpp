@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+// Netlink answers: acknowledgements, links, addresses, routes, chains, connections.
+#include "kernel/netlink_conntrack.h"
+#include "kernel/netlink_route.h"
+#include "kernel/nftables.h"
+
+#include <linux/netlink.h>
+
+#include <cstring>
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+    // As recv(2) fills it: aligned, and exactly as long as what came.
+    std::vector<nlmsghdr> aligned(size / sizeof(nlmsghdr) + 1);
+    std::memcpy(static_cast<void*>(aligned.data()), data, size);
+    const std::span<const std::byte> bytes = std::as_bytes(std::span(aligned)).first(size);
+    berth::kernel::parse_netlink_replies(bytes);
+    const nlmsghdr& header = aligned.front();
+    if (size < sizeof(nlmsghdr) || header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > size) {
+        return 0;
+    }
+    berth::kernel::parse_link(header);
+    berth::kernel::parse_address(header);
+    berth::kernel::parse_route(header);
+    berth::kernel::parse_nft_chain(header);
+    berth::kernel::parse_connection(header);
+    return 0;
+}
