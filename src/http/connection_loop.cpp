@@ -293,6 +293,9 @@ void Server::Loop::receive(const ConnectionRef& connection) {
     drop_empty_lines(connection->input);
     if (has_whole_head(connection->input)) {
         dispatch(connection, std::move(lock));
+    } else if (!may_be_request(connection->input)) {
+        lock.unlock();
+        refuse(connection, 400, "this is not an HTTP request");
     } else if (connection->input.size() > options_.limits.head_bytes) {
         lock.unlock();
         refuse(

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 
+#include <algorithm>
 #include <array>
 #include <ctime>
 
@@ -97,6 +98,15 @@ error_response(const ServerOptions& options, unsigned status, std::string_view m
 
 void drop_empty_lines(std::string& bytes) {
     bytes.erase(0, bytes.find_first_not_of("\r\n"));
+}
+
+bool may_be_request(std::string_view bytes) {
+    constexpr std::size_t longest_method = 32;
+    std::string_view method = bytes.substr(0, bytes.find(' '));
+    bool letters = std::ranges::all_of(method, [](char c) {
+        return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '_';
+    });
+    return letters && method.size() <= longest_method;
 }
 
 bool has_whole_head(std::string_view bytes) {

@@ -31,6 +31,10 @@ std::string error_response(const ServerOptions& options, unsigned status, std::s
 // RFC 9112, 2.2: empty lines before a request are ignored.
 void drop_empty_lines(std::string& bytes);
 
+// False as soon as the bytes cannot become a request: a TLS client, for one, is told at once and
+// can try plain HTTP.
+bool may_be_request(std::string_view bytes);
+
 // Whether the bytes have an empty line in them.
 bool has_whole_head(std::string_view bytes);
 

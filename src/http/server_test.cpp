@@ -154,6 +154,13 @@ TEST(Server, RefusesMalformedRequests) {
     }
 }
 
+TEST(Server, TellsATlsClientAtOnceThatThisIsPlainHttp) {
+    TestServer server(echo);
+    UniqueFd fd = server.connect();
+    send_text(fd, std::string_view("\x16\x03\x01\x02\x00\x01", 6));
+    EXPECT_TRUE(receive_text(fd).starts_with("HTTP/1.1 400 "));
+}
+
 TEST(Server, ClosesAConnectionWhoseHeadDoesNotArrive) {
     Limits limits;
     limits.head_time = std::chrono::milliseconds(60);
