@@ -439,26 +439,34 @@ Result<int> LayerExtractor::directory(const std::string& path) {
     return directories_.emplace(path, std::move(*fd)).first->second.get();
 }
 
+// Step by step from the directory before, so that deep paths cost no more than they are long; only
+// a link makes the walk start from the root again.
 Result<void> LayerExtractor::make_missing(const std::string& path) {
     std::string walked;
+    UniqueFd parent = TRY(root_.duplicate());
     for (std::string_view part : split(path, '/')) {
-        Result<UniqueFd> parent = kernel::open_in_root(root_, "/" + walked, O_PATH | O_DIRECTORY);
-        if (!parent.ok()) {
-            return entry_error(path, "cannot be reached: " + parent.error().message());
-        }
         std::string name(part);
         walked += (walked.empty() ? "" : "/") + name;
-        if (mkdirat(parent->get(), name.c_str(), 0755) == 0) {
-            if ((umask_ & 0755) != 0 && fchmodat(parent->get(), name.c_str(), 0755, 0) != 0) {
+        if (mkdirat(parent.get(), name.c_str(), 0755) == 0) {
+            if ((umask_ & 0755) != 0 && fchmodat(parent.get(), name.c_str(), 0755, 0) != 0) {
                 return entry_errno(walked);
             }
             implied_.insert(walked);
-            continue;
-        }
-        if (errno != EEXIST) {
+        } else if (errno != EEXIST) {
             return entry_errno(walked);
+        } else {
+            TRY(make_missing_component(parent, name));
         }
-        TRY(make_missing_component(*parent, name));
+        UniqueFd child(
+            openat(parent.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!child) {
+            Result<UniqueFd> followed = kernel::open_in_root(root_, walked, O_PATH | O_DIRECTORY);
+            if (!followed.ok()) {
+                return entry_error(path, "cannot be reached: " + followed.error().message());
+            }
+            child = std::move(*followed);
+        }
+        parent = std::move(child);
     }
     return ok();
 }
