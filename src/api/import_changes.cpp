@@ -57,7 +57,7 @@ class ChangeApplier {
             return invalid_argument(
                 to_lower(build::to_string(change.keyword)) + " is not a valid change command");
         }
-        VERIFY(false);
+        return internal_error("an instruction without a keyword");
     }
 
     oci::ContainerDefaults config;

@@ -4,12 +4,12 @@
 #include "api/log_stream.h"
 
 #include "api/hijack.h"
+#include "api/later.h"
 #include "base/log.h"
 #include "io/stream_multiplexer.h"
 
-#include <condition_variable>
 #include <mutex>
-#include <thread>
+#include <utility>
 
 namespace berth::api {
 
@@ -17,14 +17,11 @@ namespace {
 
 constexpr std::size_t batch_bytes = 64U << 10;
 
-// What a follower may be behind before it is cut off. The log is on disk: it can ask again.
-constexpr std::size_t follower_buffer = 8U << 20;
-
 // Without follow: the worker writes, in large pieces, at the client's pace.
 Result<void> send_existing(
     Context& context,
     const engine::LogOptions& options,
-    LogFormatter formatter,
+    LogFormat format,
     const http::Headers& headers) {
     std::string batch;
     Result<void> written = ok();
@@ -43,7 +40,7 @@ Result<void> send_existing(
         options,
         {.record =
              [&](const engine::LogRecord& record) {
-                 formatter.append(batch, record);
+                 append_log_record(batch, record, format);
                  return batch.size() < batch_bytes || flush();
              },
          .end = [] {}}));
@@ -52,18 +49,28 @@ Result<void> send_existing(
     return context.response().finish();
 }
 
-// With follow. What exists comes on the request's thread, which may wait for the client; what is
-// added comes on the engine's loop, which may not.
+// With follow. What the client has no room for stays in the log on disk, and is read on when it
+// has: a slow client costs one record of memory, and holds nobody up.
 class Follower : public std::enable_shared_from_this<Follower> {
   public:
-    Follower(std::shared_ptr<http::Stream> stream, LogFormatter formatter)
+    Follower(std::shared_ptr<http::Stream> stream, LogFormat format, io::EventLoop& loop)
         : stream_(std::move(stream))
-        , formatter_(formatter) {}
+        , format_(format)
+        , loop_(loop) {}
+
+    engine::LogSink sink() {
+        auto self = shared_from_this();
+        return {
+            .record = [self](const engine::LogRecord& record) { return self->record(record); },
+            .end = [self] { self->stream_->finish(); },
+            .pause =
+                [self](std::function<void()> resume) { return self->pause(std::move(resume)); }};
+    }
 
     void listen() {
         stream_->on_writable([weak = weak_from_this()] {
             if (auto self = weak.lock()) {
-                self->wake();
+                self->writable();
             }
         });
         // Keeps this object, and with it the subscription, until the client goes.
@@ -71,58 +78,58 @@ class Follower : public std::enable_shared_from_this<Follower> {
     }
 
     void keep(engine::Subscription subscription) {
-        std::unique_lock lock(mutex_);
+        const std::lock_guard lock(mutex_);
         if (!closed_) {
             subscription_ = std::move(subscription);
         }
     }
 
+  private:
     bool record(const engine::LogRecord& record) {
         std::string bytes;
-        formatter_.append(bytes, record);
-        while (true) {
-            std::unique_lock lock(mutex_);
-            const std::size_t seen = wakes_;
-            lock.unlock();
-            const auto outcome = stream_->send(bytes);
-            if (outcome != http::Stream::Outcome::Full) {
-                return outcome == http::Stream::Outcome::Sent;
-            }
-            if (std::this_thread::get_id() != requester_) {
-                log::warn("log follower does not read, cutting it off");
-                end();
-                return false;
-            }
-            lock.lock();
-            writable_.wait(lock, [&] { return wakes_ != seen || closed_; });
-        }
-    }
-
-    void end() { stream_->finish(); }
-
-  private:
-    void closed() {
-        engine::Subscription ended; // cancelled without the lock
-        {
-            const std::lock_guard lock(mutex_);
-            closed_ = true;
-            ended = std::move(subscription_);
-            writable_.notify_all();
-        }
-    }
-
-    void wake() {
+        append_log_record(bytes, record, format_);
         const std::lock_guard lock(mutex_);
-        ++wakes_;
-        writable_.notify_all();
+        const auto outcome = stream_->send(bytes);
+        if (outcome == http::Stream::Outcome::Full) {
+            waiting_ = std::move(bytes);
+        }
+        return outcome != http::Stream::Outcome::Closed;
+    }
+
+    bool pause(std::function<void()> resume) {
+        const std::lock_guard lock(mutex_);
+        if (waiting_.empty()) {
+            return false;
+        }
+        resume_ = std::move(resume);
+        return true;
+    }
+
+    // In the server's loop: reading on is the engine's loop's part.
+    void writable() {
+        const std::lock_guard lock(mutex_);
+        if (waiting_.empty() || stream_->send(waiting_) == http::Stream::Outcome::Full) {
+            return;
+        }
+        waiting_.clear();
+        if (auto resume = std::exchange(resume_, nullptr)) {
+            loop_.post([resume = std::move(resume)] { resume(); });
+        }
+    }
+
+    void closed() {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+        resume_ = nullptr;
+        cancel_later(loop_, std::move(subscription_));
     }
 
     std::shared_ptr<http::Stream> stream_;
-    LogFormatter formatter_;
-    std::thread::id requester_ = std::this_thread::get_id();
+    LogFormat format_;
+    io::EventLoop& loop_;
     std::mutex mutex_;
-    std::condition_variable writable_;
-    std::size_t wakes_ = 0;
+    std::string waiting_; // a record that the stream did not take
+    std::function<void()> resume_;
     bool closed_ = false;
     engine::Subscription subscription_;
 };
@@ -130,19 +137,14 @@ class Follower : public std::enable_shared_from_this<Follower> {
 Result<void> follow(
     Context& context,
     const engine::LogOptions& options,
-    LogFormatter formatter,
+    LogFormat format,
     const http::Headers& headers) {
     auto stream = TRY(context.response().into_stream(
-        200,
-        headers,
-        {.buffer_limit = follower_buffer, .slow_reader = http::SlowReader::BackPressure}));
-    auto follower = std::make_shared<Follower>(stream, formatter);
+        200, headers, {.slow_reader = http::SlowReader::BackPressure}));
+    auto follower = std::make_shared<Follower>(stream, format, context.engine().loop());
     follower->listen();
-    auto followed = context.engine().containers().logs(
-        context.parameter(),
-        options,
-        {.record = [follower](const engine::LogRecord& record) { return follower->record(record); },
-         .end = [follower] { follower->end(); }});
+    auto followed =
+        context.engine().containers().logs(context.parameter(), options, follower->sink());
     if (!followed.ok()) {
         log::debug("log stream broke off", {{"error", followed.error().message()}});
         stream->finish();
@@ -154,19 +156,17 @@ Result<void> follow(
 
 } // namespace
 
-void LogFormatter::append(std::string& out, const engine::LogRecord& record) {
-    bool& in_line = in_line_[record.stream == engine::LogStream::Error ? 1 : 0];
+void append_log_record(std::string& out, const engine::LogRecord& record, LogFormat format) {
     std::string prefix;
-    if (!in_line) {
-        if (format_.timestamps) {
+    if (!record.continues_line) {
+        if (format.timestamps) {
             prefix = format_rfc3339_fixed(record.time) + " ";
         }
-        if (format_.details) {
+        if (format.details) {
             prefix += " ";
         }
     }
-    in_line = !record.bytes.ends_with('\n');
-    if (format_.multiplexed) {
+    if (format.multiplexed) {
         const io::Stream stream =
             record.stream == engine::LogStream::Error ? io::Stream::Stderr : io::Stream::Stdout;
         const auto header = io::make_frame_header(stream, prefix.size() + record.bytes.size());
@@ -185,11 +185,11 @@ Result<void> stream_logs(Context& context, const engine::LogOptions& options, Lo
     const auto status = container.state.status;
     if (options.follow &&
         (container.state.is_running() || status == engine::ContainerStatus::Restarting)) {
-        return follow(context, options, LogFormatter(format), headers);
+        return follow(context, options, format, headers);
     }
     engine::LogOptions once = options;
     once.follow = false;
-    return send_existing(context, once, LogFormatter(format), headers);
+    return send_existing(context, once, format, headers);
 }
 
 } // namespace berth::api

@@ -14,18 +14,8 @@ struct LogFormat {
     bool multiplexed = true;
 };
 
-// Writes records; one object for each stream, because a line may come in several records.
-class LogFormatter {
-  public:
-    explicit LogFormatter(LogFormat format)
-        : format_(format) {}
-
-    void append(std::string& out, const engine::LogRecord& record);
-
-  private:
-    LogFormat format_;
-    bool in_line_[2] = {false, false}; // by stream: the last record had no newline
-};
+// Appends a record as a frame, or raw.
+void append_log_record(std::string& out, const engine::LogRecord& record, LogFormat format);
 
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format);
 

@@ -11,34 +11,33 @@ namespace {
 using engine::LogStream;
 
 std::string format(LogFormat how, const std::vector<engine::LogRecord>& records) {
-    LogFormatter formatter(how);
     std::string out;
     for (const auto& record : records) {
-        formatter.append(out, record);
+        append_log_record(out, record, how);
     }
     return out;
 }
 
 } // namespace
 
-TEST(LogFormatter, WritesAFrameForEachRecord) {
+TEST(LogRecords, WritesAFrameForEachRecord) {
     const std::string out = format(
         {}, {{Timestamp(), LogStream::Output, "ab\n"}, {Timestamp(), LogStream::Error, "c\n"}});
     EXPECT_EQ(out, std::string("\1\0\0\0\0\0\0\3ab\n\2\0\0\0\0\0\0\2c\n", 21));
 }
 
-TEST(LogFormatter, WritesRawBytesForATerminal) {
+TEST(LogRecords, WritesRawBytesForATerminal) {
     EXPECT_EQ(
         format({.multiplexed = false}, {{Timestamp(), LogStream::Output, "ab\r\n"}}), "ab\r\n");
 }
 
-TEST(LogFormatter, StampsLinesButNotTheirContinuation) {
+TEST(LogRecords, StampsLinesButNotTheirContinuation) {
     const Timestamp time = Timestamp::from_seconds(1);
     const std::string out = format(
         {.timestamps = true, .multiplexed = false},
         {{time, LogStream::Output, "be"},
          {time, LogStream::Error, "e\n"},
-         {time, LogStream::Output, "gin\n"},
+         {time, LogStream::Output, "gin\n", true},
          {time, LogStream::Output, "next\n"}});
     EXPECT_EQ(
         out,

@@ -72,6 +72,10 @@ struct LogOptions {
 struct LogSink {
     std::function<bool(const LogRecord&)> record;
     std::function<void()> end;
+    // Optional, for a reader that may be slower than the container: asked after each record of a
+    // followed log. True: it has no room, and nothing more is delivered until it calls `resume`
+    // (once; from any thread but not from within record() or pause()).
+    std::function<bool(std::function<void()> resume)> pause;
 };
 
 enum class WaitCondition : std::uint8_t { NotRunning, NextExit, Removed };

@@ -62,8 +62,25 @@ Result<void> LogFollower::start(io::LogWatch& watch, const std::string& director
     return ok();
 }
 
+bool LogFollower::must_pause() {
+    if (!sink_.pause) {
+        return false;
+    }
+    return sink_.pause([weak = weak_from_this()] {
+        if (auto self = weak.lock()) {
+            self->resume();
+        }
+    });
+}
+
+void LogFollower::resume() {
+    const std::lock_guard lock(mutex_);
+    paused_ = false;
+    drain();
+}
+
 void LogFollower::drain() {
-    while (!ended_) {
+    while (!ended_ && !paused_) {
         auto chunk = reader_.next();
         if (!chunk.ok()) {
             log::warn("log cannot be read", {{"error", chunk.error().message()}});
@@ -71,13 +88,15 @@ void LogFollower::drain() {
             return;
         }
         if (!*chunk) {
-            if (reader_.ended()) {
+            if (reader_.ended() || finishing_) {
                 end();
             }
             return;
         }
         if (!sink_.record(record_of(**chunk))) {
             ended_ = true;
+        } else {
+            paused_ = must_pause();
         }
     }
 }
@@ -91,8 +110,8 @@ void LogFollower::end() {
 
 void LogFollower::finish() {
     const std::lock_guard lock(mutex_);
+    finishing_ = true;
     drain();
-    end();
 }
 
 void LogFollower::cancel() {

@@ -39,12 +39,16 @@ class LogFollower : public std::enable_shared_from_this<LogFollower> {
         , sink_(std::move(sink)) {}
 
     void drain();
+    void resume();
+    bool must_pause();
     void end();
 
     std::mutex mutex_;
     io::LogReader reader_;
     LogSink sink_;
     bool ended_ = false;
+    bool paused_ = false;    // the reader has no room
+    bool finishing_ = false; // the container has ended: the end of the log is the end
     std::unique_ptr<io::LogWatch::Subscription> watch_;
 };
 

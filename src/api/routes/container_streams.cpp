@@ -3,6 +3,7 @@
 // in the server's loop without a thread.
 #include "api/context.h"
 #include "api/hijack.h"
+#include "api/later.h"
 #include "api/log_stream.h"
 #include "api/route.h"
 #include "api/stats_stream.h"
@@ -118,7 +119,9 @@ Result<void> wait(Context& context) {
     // The head is sent at once: `docker run` starts the container only when it has seen it.
     auto stream = TRY(context.response().into_stream(200, json_headers()));
     // The stream keeps the subscription for as long as somebody wants the answer.
-    stream->on_close([subscription] { subscription->reset(); });
+    stream->on_close([subscription, &loop = context.engine().loop()] {
+        cancel_later(loop, std::move(*subscription));
+    });
     waiter->stream_ready(std::move(stream));
     return ok();
 }
@@ -138,6 +141,7 @@ Result<void> logs(Context& context) {
         .since = TRY(context.timestamp("since")),
         .until = TRY(context.timestamp("until")),
         .tail = {},
+        .split_lines = context.flag("timestamps") || context.flag("details"),
     };
     // dockerd takes anything that is no number, and anything negative, for "all".
     if (auto tail = parse_number<std::int64_t>(context.query("tail")); tail.ok() && *tail >= 0) {

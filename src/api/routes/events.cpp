@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // /events: what happened and what happens, until the client goes or the time `until` comes.
 #include "api/context.h"
+#include "api/later.h"
 #include "api/route.h"
 #include "io/event_loop.h"
 
@@ -61,18 +62,16 @@ class Follower : public std::enable_shared_from_this<Follower> {
             }
             const auto timer =
                 self->loop_.add_timer(delay, [stream = self->stream_] { stream->finish(); });
-            const std::lock_guard lock(self->mutex_);
             self->timer_ = timer;
         });
     }
 
   private:
     void close() {
-        engine::Subscription ended; // cancelled without the lock
         {
             const std::lock_guard lock(mutex_);
             closed_ = true;
-            ended = std::move(subscription_);
+            cancel_later(loop_, std::move(subscription_));
         }
         loop_.post([self = shared_from_this()] {
             if (self->timer_) {
@@ -86,7 +85,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
     std::mutex mutex_;
     bool closed_ = false;
     engine::Subscription subscription_;
-    std::optional<io::EventLoop::TimerId> timer_;
+    std::optional<io::EventLoop::TimerId> timer_; // only the loop's thread touches it
 };
 
 Result<void> events(Context& context) {
