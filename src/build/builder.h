@@ -120,8 +120,14 @@ class Builder {
 
   private:
     struct State;
-    explicit Builder(std::unique_ptr<State> state);
 
+    // Lets only create() use the public constructor that make_unique needs.
+    struct Private {};
+
+  public:
+    Builder(Private, std::unique_ptr<State> state);
+
+  private:
     std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,340 @@
+// SPDX-License-Identifier: Apache-2.0
+// Stages in the order of the file, those only that the target needs.
+#include "build/build_job.h"
+
+#include "base/strings.h"
+#include "build/stage_executor.h"
+
+#include <algorithm>
+
+#include <fcntl.h>
+
+namespace berth::build {
+
+namespace {
+
+bool is_predefined(std::string_view name) {
+    return std::find(std::begin(predefined_arguments), std::end(predefined_arguments), name) !=
+           std::end(predefined_arguments);
+}
+
+void add_platform(Variables& variables, const std::string& prefix, const oci::Platform& platform) {
+    variables[prefix + "PLATFORM"] = platform.to_string();
+    variables[prefix + "OS"] = platform.os;
+    variables[prefix + "ARCH"] = platform.architecture;
+    variables[prefix + "VARIANT"] = platform.variant;
+}
+
+// Stages and images that an instruction takes files from.
+std::vector<std::string> sources_of(const Instruction& instruction) {
+    std::vector<std::string> sources;
+    if (const std::string_view from = instruction.flag("from"); !from.empty()) {
+        sources.emplace_back(from);
+    }
+    for (const auto& [name, value] : instruction.repeated_flags) {
+        for (const std::string_view part : split(value, ',')) {
+            if (name == "mount" && part.starts_with("from=")) {
+                sources.emplace_back(part.substr(5));
+            }
+        }
+    }
+    return sources;
+}
+
+} // namespace
+
+BuildJob::BuildJob(
+    const BuilderOptions& options,
+    const BuildDatabase& database,
+    const BuildRequest& request,
+    const BuildCallbacks& callbacks,
+    std::stop_token stop)
+    : options_(options)
+    , database_(database)
+    , request_(request)
+    , callbacks_(callbacks)
+    , stop_(std::move(stop))
+    , lease_(options.store.images().lease()) {}
+
+void BuildJob::output(std::string_view text) const {
+    if (!request_.quiet && callbacks_.output) {
+        callbacks_.output(text);
+    }
+}
+
+void BuildJob::set_failure(int exit_code) {
+    if (failure_ != nullptr) {
+        failure_->exit_code = exit_code;
+    }
+}
+
+void BuildJob::announce(std::string_view original) {
+    ++step_;
+    output(
+        "Step " + std::to_string(step_) + "/" + std::to_string(step_count_) + " : " +
+        std::string(original) + "\n");
+}
+
+Result<void> BuildJob::load(ByteSource& context) {
+    platform_ = oci::Platform::host();
+    if (!request_.platform.empty()) {
+        platform_ = TRY(oci::Platform::parse(request_.platform));
+    }
+    context_.emplace(TRY(BuildContext::create(options_.data_root + "/tmp", context)));
+    const std::string text = TRY(context_->read_dockerfile(request_.dockerfile));
+    dockerfile_ = TRY(parse_dockerfile(text));
+    return context_->apply_ignore_file();
+}
+
+Result<std::string> BuildJob::expand_global(const std::string& text) const {
+    return expand_word(text, global_args_, dockerfile_.escape);
+}
+
+Result<void> BuildJob::read_global_args() {
+    add_platform(global_args_, "BUILD", oci::Platform::host());
+    add_platform(global_args_, "TARGET", platform_);
+    for (const Instruction& instruction : dockerfile_.global_args) {
+        for (const Assignment& argument : instruction.assignments) {
+            use_argument(argument.name);
+            const auto given = request_.build_args.find(argument.name);
+            if (given != request_.build_args.end() && given->second) {
+                global_args_[argument.name] = *given->second;
+            } else if (argument.value) {
+                global_args_[argument.name] = TRY(expand_global(*argument.value));
+            }
+        }
+    }
+    return ok();
+}
+
+std::optional<std::size_t> BuildJob::stage_named(std::string_view name, std::size_t before) const {
+    const std::string lower = to_lower(name);
+    // The last of several stages with one name counts.
+    for (std::size_t i = before; i-- > 0;) {
+        if (!dockerfile_.stages[i].name.empty() && dockerfile_.stages[i].name == lower) {
+            return i;
+        }
+    }
+    return std::nullopt;
+}
+
+Result<std::size_t> BuildJob::target_stage() const {
+    const std::size_t count = dockerfile_.stages.size();
+    if (request_.target.empty()) {
+        return count - 1;
+    }
+    if (const auto named = stage_named(request_.target, count)) {
+        return *named;
+    }
+    const auto number = parse_number<std::size_t>(request_.target);
+    if (number.ok() && *number < count) {
+        return *number;
+    }
+    return invalid_argument("failed to reach build target " + request_.target + " in Dockerfile");
+}
+
+std::set<std::size_t> BuildJob::needed_stages(std::size_t target) const {
+    std::set<std::size_t> needed{target};
+    std::vector<std::size_t> pending{target};
+    while (!pending.empty()) {
+        const std::size_t index = pending.back();
+        pending.pop_back();
+        const Stage& stage = dockerfile_.stages[index];
+        if (auto base = expand_global(stage.base); base.ok()) {
+            // FROM takes no numbers.
+            if (const auto named = stage_named(*base, index);
+                named && needed.insert(*named).second) {
+                pending.push_back(*named);
+            }
+        }
+        for (const Instruction& instruction : stage.instructions) {
+            for (const std::string& name : sources_of(instruction)) {
+                auto found = stage_named(name, index);
+                const auto number = parse_number<std::size_t>(name);
+                if (!found && number.ok() && *number < index) {
+                    found = *number;
+                }
+                if (found && needed.insert(*found).second) {
+                    pending.push_back(*found);
+                }
+            }
+        }
+    }
+    return needed;
+}
+
+Result<store::Image>
+BuildJob::find_image(const std::string& name, const oci::Platform& platform, bool pull) {
+    store::ImageStore& images = store().images();
+    if (!pull) {
+        const auto found = TRY(images.find(name));
+        if (found) {
+            store::Image image = TRY(images.get(*found));
+            // An id means this image, whatever it runs on.
+            if (image.config.platform.runs_on(platform) || image.id.hex().starts_with(name)) {
+                return image;
+            }
+        }
+    }
+    const oci::Reference reference = TRY(oci::Reference::parse_normalized(name)).with_default_tag();
+    if (!callbacks_.pull) {
+        return images.get(name);
+    }
+    TRY(callbacks_.pull(stop_, reference, platform));
+    return images.get(reference.to_string());
+}
+
+Result<StageState> BuildJob::begin_stage(std::size_t index) {
+    const Stage& stage = dockerfile_.stages[index];
+    const std::string base = TRY(expand_global(stage.base));
+    if (base.empty()) {
+        return invalid_argument("base name (" + stage.base + ") should not be blank");
+    }
+    oci::Platform platform = platform_;
+    if (!stage.platform.empty()) {
+        const std::string text = TRY(expand_global(stage.platform));
+        platform = TRY(oci::Platform::parse(text));
+    }
+    StageState state;
+    if (const auto parent = stage_named(base, index)) {
+        state = finished_.at(*parent);
+        state.cmd_set = false;
+        state.args.clear();
+        return state;
+    }
+    if (base == "scratch") {
+        state.image.platform = platform;
+        return state;
+    }
+    const store::Image image = TRY(find_image(base, platform, request_.pull));
+    lease_.add_layer(image.chain_id);
+    state.image_id = image.id;
+    state.chain_id = image.chain_id;
+    state.image = image.config;
+    return state;
+}
+
+Result<void> BuildJob::run_triggers(std::size_t index, StageState& state) {
+    const std::vector<std::string> triggers = std::move(state.image.config.on_build);
+    state.image.config.on_build.clear();
+    if (triggers.empty()) {
+        return ok();
+    }
+    output(
+        "# Executing " + std::to_string(triggers.size()) + " build trigger" +
+        (triggers.size() > 1 ? "s" : "") + "\n");
+    StageExecutor executor(*this, state, index);
+    for (const std::string& trigger : triggers) {
+        const Instruction instruction =
+            TRY_CONTEXT(parse_instruction(trigger, dockerfile_.escape), "ONBUILD trigger");
+        TRY(executor.run(instruction));
+    }
+    return ok();
+}
+
+Result<void> BuildJob::run_stage(std::size_t index) {
+    const Stage& stage = dockerfile_.stages[index];
+    announce(stage.from.original);
+    StageState state = TRY(begin_stage(index));
+    const auto show = [this, &state] { output(" ---> " + state.image_id.short_id() + "\n"); };
+    auto& env = state.image.config.env;
+    const bool has_path = std::any_of(env.begin(), env.end(), [](const std::string& entry) {
+        return entry.starts_with("PATH=");
+    });
+    if (!has_path) {
+        env.insert(
+            env.begin(), "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+    }
+    TRY(run_triggers(index, state));
+    show();
+    StageExecutor executor(*this, state, index);
+    for (const Instruction& instruction : stage.instructions) {
+        if (stop_.stop_requested()) {
+            return Error(ErrorKind::Cancelled, "build cancelled");
+        }
+        announce(instruction.original);
+        TRY(executor.run(instruction));
+        show();
+    }
+    if (!state.image_id.empty() && callbacks_.image) {
+        callbacks_.image(state.image_id);
+    }
+    finished_[index] = std::move(state);
+    return ok();
+}
+
+Result<BuildJob::Source> BuildJob::source_from(const std::string& from, std::size_t before_stage) {
+    oci::Digest image_id;
+    oci::Digest chain_id;
+    auto stage = stage_named(from, before_stage);
+    const auto number = parse_number<std::size_t>(from);
+    if (!stage && number.ok() && *number < dockerfile_.stages.size()) {
+        if (*number >= before_stage) {
+            return invalid_argument(
+                "invalid from flag value " + from + ": stage is not built before this one");
+        }
+        stage = *number;
+    }
+    if (stage) {
+        image_id = finished_.at(*stage).image_id;
+        chain_id = finished_.at(*stage).chain_id;
+    } else {
+        const store::Image image = TRY_CONTEXT(
+            find_image(from, platform_, request_.pull), "invalid from flag value " + from);
+        lease_.add_layer(image.chain_id);
+        image_id = image.id;
+        chain_id = image.chain_id;
+    }
+    if (const auto known = mounted_.find(chain_id); known != mounted_.end()) {
+        return Source{known->second.tree.get(), image_id};
+    }
+    MountedSource source;
+    source.layer = std::make_unique<WorkingLayer>(
+        TRY(WorkingLayer::create(store().layers(), database_, chain_id)));
+    source.tree =
+        std::make_unique<SourceTree>(TRY(open_file(source.layer->path(), O_PATH | O_DIRECTORY)));
+    const SourceTree* tree = source.tree.get();
+    mounted_.emplace(chain_id, std::move(source));
+    return Source{tree, image_id};
+}
+
+void BuildJob::warn_of_unused_arguments() const {
+    std::vector<std::string> unused;
+    for (const auto& [name, value] : request_.build_args) {
+        if (!used_arguments_.contains(name) && !is_predefined(name)) {
+            unused.push_back(name);
+        }
+    }
+    if (!unused.empty()) {
+        output("[Warning] One or more build-args [" + join(unused, " ") + "] were not consumed\n");
+    }
+}
+
+Result<oci::Digest> BuildJob::run(ByteSource& context, StepFailure* failure) {
+    failure_ = failure;
+    TRY(load(context));
+    const std::size_t target = TRY(target_stage());
+    if (!request_.labels.empty()) {
+        dockerfile_.stages[target].instructions.push_back(make_label_instruction(request_.labels));
+    }
+    TRY(read_global_args());
+    const std::set<std::size_t> needed = needed_stages(target);
+    step_count_ = dockerfile_.global_args.size();
+    for (const std::size_t index : needed) {
+        step_count_ += 1 + dockerfile_.stages[index].instructions.size();
+    }
+    for (const Instruction& instruction : dockerfile_.global_args) {
+        announce(instruction.original);
+    }
+    for (const std::size_t index : needed) {
+        TRY(run_stage(index));
+    }
+    warn_of_unused_arguments();
+    const oci::Digest id = finished_.at(target).image_id;
+    if (id.empty()) {
+        return invalid_argument("No image was generated. Is your Dockerfile empty?");
+    }
+    return id;
+}
+
+} // namespace berth::build

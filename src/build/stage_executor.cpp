@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+// What all steps share: variables, cache keys, commits.
+#include "build/stage_executor.h"
+
+#include "base/strings.h"
+#include "codec/sha256.h"
+
+#include <algorithm>
+
+namespace berth::build {
+
+Result<void> StageExecutor::run(const Instruction& instruction) {
+    switch (instruction.keyword) {
+    case Keyword::Add:
+    case Keyword::Copy:
+        return run_copy(instruction);
+    case Keyword::Arg:
+        return run_arg(instruction);
+    case Keyword::Cmd:
+        return run_cmd(instruction);
+    case Keyword::Entrypoint:
+        return run_entrypoint(instruction);
+    case Keyword::Env:
+        return run_env(instruction);
+    case Keyword::Expose:
+        return run_expose(instruction);
+    case Keyword::Healthcheck:
+        return run_health_check(instruction);
+    case Keyword::Label:
+        return run_label(instruction);
+    case Keyword::Run:
+        return run_command(instruction);
+    case Keyword::StopSignal:
+        return run_stop_signal(instruction);
+    case Keyword::Volume:
+        return run_volume(instruction);
+    case Keyword::Workdir:
+        return run_workdir(instruction);
+    case Keyword::Maintainer:
+    case Keyword::OnBuild:
+    case Keyword::Shell:
+    case Keyword::User:
+        return run_text(instruction);
+    case Keyword::From:
+        break;
+    }
+    return internal_error("FROM within a stage");
+}
+
+Variables StageExecutor::variables() const {
+    Variables variables = state_.args;
+    for (const std::string& entry : state_.image.config.env) {
+        if (const auto pair = cut(entry, "=")) {
+            variables[std::string(pair->before)] = pair->after;
+        }
+    }
+    return variables;
+}
+
+Result<std::string> StageExecutor::expand(const std::string& text) const {
+    return expand_word(text, variables(), job_.escape());
+}
+
+std::vector<std::string> StageExecutor::shell() const {
+    const auto& own = state_.image.config.shell;
+    return own.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : own;
+}
+
+std::string StageExecutor::no_operation(const std::string& comment) const {
+    return join(shell(), " ") + " #(nop) " + comment;
+}
+
+// The configuration is part of the key: what a step makes of it can depend on earlier lines
+// (ENTRYPOINT keeps a CMD of this Dockerfile only).
+std::string
+StageExecutor::step_key(const std::string& created_by, const std::string& inputs) const {
+    oci::ImageConfig basis = state_.image;
+    basis.created = {};
+    basis.history.clear();
+    basis.parent.clear();
+    const std::string config = basis.serialize();
+    std::string text;
+    for (const std::string_view part :
+         {std::string_view(state_.image_id.to_string()),
+          std::string_view(created_by),
+          std::string_view(inputs),
+          std::string_view(config)}) {
+        text += std::to_string(part.size()) + ":";
+        text += part;
+    }
+    return sha256_hex(text);
+}
+
+Result<bool> StageExecutor::use_cached(const std::string& key) {
+    if (job_.request().no_cache) {
+        return false;
+    }
+    const auto id = TRY(job_.database().find_step(key));
+    if (!id) {
+        return false;
+    }
+    auto image = job_.store().images().get(*id);
+    if (!image.ok()) {
+        return image.error().kind() == ErrorKind::NotFound ? Result<bool>(false)
+                                                           : std::move(image).error();
+    }
+    // Held first, asked second: it cannot go in between.
+    if (!image->chain_id.empty()) {
+        job_.lease().add_layer(image->chain_id);
+        if (!job_.store().layers().contains(image->chain_id)) {
+            return false;
+        }
+    }
+    state_.image_id = image->id;
+    state_.chain_id = image->chain_id;
+    state_.image = std::move(image->config);
+    job_.output(" ---> Using cache\n");
+    return true;
+}
+
+Result<void> StageExecutor::finish_step(
+    const std::string& key,
+    const std::string& created_by,
+    const std::optional<store::LayerInfo>& layer) {
+    oci::ImageConfig& image = state_.image;
+    image.created = Timestamp::now();
+    image.history.push_back(
+        {.created = image.created,
+         .created_by = created_by,
+         .author = image.author,
+         .empty_layer = !layer});
+    if (layer) {
+        image.rootfs.diff_ids.push_back(layer->diff_id);
+        state_.chain_id = layer->chain_id;
+    }
+    image.parent = state_.image_id.to_string();
+    image.container.clear();
+    image.comment.clear();
+    const store::Image stored = TRY(job_.store().images().create(
+        {.config_json = image.serialize(), .parent = state_.image_id}));
+    state_.image_id = stored.id;
+    return job_.database().put_step(key, stored.id);
+}
+
+Result<void> StageExecutor::commit_metadata(const std::string& comment) {
+    const std::string created_by = no_operation(comment);
+    const std::string key = step_key(created_by);
+    const bool cached = TRY(use_cached(key));
+    return cached ? ok() : finish_step(key, created_by, std::nullopt);
+}
+
+} // namespace berth::build
