@@ -12,6 +12,10 @@ set(BERTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, empty for none")
 
 add_compile_options(-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor
                     -Wold-style-cast -Wswitch-enum -Wno-missing-field-initializers -fvisibility=hidden -fno-omit-frame-pointer)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # False alarms of g++ 12 about inlined std::string and std::variant (GCC bugs 105651 and 105593).
+  add_compile_options(-Wno-restrict -Wno-maybe-uninitialized)
+endif()
 if(BERTH_WERROR)
   add_compile_options(-Werror)
 endif()
