@@ -4,6 +4,7 @@
 #include "base/rollback.h"
 #include "network/bridge.h"
 #include "network/bridge_network_state.h"
+#include "network/name_claim.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -23,6 +24,7 @@ BridgeNetwork::State::create(std::shared_ptr<DriverParts> parts, const BridgeOpt
     for (const IpAddress& address : resolved.reserved) {
         TRY(addresses.reserve(address));
     }
+    UniqueFd claim = TRY(claim_name("bridge", resolved.name));
     const int index = TRY(ensure_bridge(resolved, *host));
     TRY(parts->firewall.add_bridge(
         resolved.name,
@@ -35,6 +37,7 @@ BridgeNetwork::State::create(std::shared_ptr<DriverParts> parts, const BridgeOpt
     const NamespacePool::ShelfId shelf = parts->pool->add_shelf(shape, resolved.pool_size);
     return std::unique_ptr<State>(new State{
         .parts = parts,
+        .claim = std::move(claim),
         .options = std::move(resolved),
         .shape = shape,
         .shelf = shelf,
@@ -211,6 +214,7 @@ Result<void> BridgeNetwork::State::tear_down() {
     if (errors[0] != 0 && errors[0] != ENODEV) {
         return Error::from_errno("delete bridge " + options.name, errors[0]);
     }
+    claim.reset();
     return ok();
 }
 

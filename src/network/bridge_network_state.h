@@ -23,6 +23,7 @@ struct DriverParts {
     std::unique_ptr<NamespacePool> pool;
     std::unique_ptr<InterfaceReaper> reaper;
     Synchronized<kernel::RouteSocket> host;
+    UniqueFd table_claim{};
     PortReservations ports{};
 };
 
@@ -44,6 +45,7 @@ struct BridgeNetwork::State {
     };
 
     std::shared_ptr<DriverParts> parts;
+    UniqueFd claim; // on the bridge's name
     BridgeOptions options;
     NamespaceTemplate shape;
     NamespacePool::ShelfId shelf = 0;

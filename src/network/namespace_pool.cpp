@@ -311,7 +311,9 @@ Result<PreparedNamespace> NamespacePool::take(ShelfId id) {
     {
         const std::lock_guard lock(state_->mutex);
         const auto shelf = state_->shelves.find(id);
-        VERIFY(shelf != state_->shelves.end());
+        if (shelf == state_->shelves.end()) {
+            return Error(ErrorKind::Unavailable, "the network is being removed");
+        }
         if (!shelf->second.ready.empty()) {
             PreparedNamespace ready = shelf->second.take();
             state_->changed.notify_all();

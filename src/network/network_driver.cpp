@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "network/bridge.h"
 #include "network/bridge_network_state.h"
+#include "network/name_claim.h"
 
 #include <algorithm>
 #include <mutex>
@@ -31,6 +32,7 @@ struct NetworkDriver::State {
 namespace {
 
 Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& options) {
+    UniqueFd claim = TRY(claim_name("table", options.table));
     Firewall firewall = TRY(Firewall::open(options.table));
     std::unique_ptr<NamespacePool> pool = TRY(NamespacePool::start(options.sysctls));
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());
@@ -40,6 +42,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         .pool = std::move(pool),
         .reaper = std::move(reaper),
         .host = Synchronized<kernel::RouteSocket>(std::move(host)),
+        .table_claim = std::move(claim),
     });
 }
 

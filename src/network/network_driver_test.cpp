@@ -90,6 +90,22 @@ TEST(NetworkDriver, LivesBesideAnotherEngine) {
     });
 }
 
+TEST(NetworkDriver, RefusesTheTableAndTheBridgeOfAnotherEngine) {
+    in_new_network([] {
+        const auto one = start_driver();
+        const auto network = create_default(*one);
+        const Result<std::unique_ptr<NetworkDriver>> same_table = NetworkDriver::start({});
+        ASSERT_FALSE(same_table.ok());
+        EXPECT_EQ(same_table.error().kind(), ErrorKind::Conflict);
+        const auto two = start_driver({.table = "two", .networks = {}});
+        const auto same_bridge = two->create(bridge_options("test0", "172.18.0.0/16"));
+        ASSERT_FALSE(same_bridge.ok());
+        EXPECT_EQ(
+            same_bridge.error().message(),
+            "bridge test0 belongs to another engine that runs on this host");
+    });
+}
+
 TEST(NetworkDriver, LeavesNothingWhenAllIsRemoved) {
     in_new_network([] {
         const std::string before = output_of({"ip", "link"});

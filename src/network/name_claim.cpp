@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+// Claims are abstract Unix sockets: exactly these belong to a network namespace, as bridges do.
+#include "network/name_claim.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstddef>
+
+#include <sys/socket.h>
+#include <sys/un.h>
+
+namespace berth::network {
+
+Result<UniqueFd> claim_name(std::string_view kind, const std::string& name) {
+    UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket) {
+        return errno_error("open a socket");
+    }
+    const std::string text = "berth/network/" + std::string(kind) + "/" + name;
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    if (text.size() + 1 > sizeof address.sun_path) {
+        return invalid_argument("the name of a " + std::string(kind) + " is too long: " + name);
+    }
+    // The zero byte in front makes it abstract: no file, gone with its last descriptor.
+    std::copy(text.begin(), text.end(), address.sun_path + 1);
+    const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
+    // SAFETY: the sockets interface takes every address type through sockaddr.
+    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
+        return socket;
+    }
+    if (errno == EADDRINUSE) {
+        return conflict(
+            std::string(kind) + " " + name + " belongs to another engine that runs on this host");
+    }
+    return errno_error("claim " + std::string(kind) + " " + name);
+}
+
+} // namespace berth::network
