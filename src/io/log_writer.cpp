@@ -95,7 +95,7 @@ Result<void> LogWriter::append_record(Stream stream, Timestamp time, std::string
     }
     if (static_cast<std::uint64_t>(written) != whole) {
         // A full disk took a part: cut it off, so that later records can be read.
-        (void)ftruncate(file_.get(), static_cast<off_t>(size_));
+        [[maybe_unused]] int cut = ftruncate(file_.get(), static_cast<off_t>(size_));
         return Error::from_errno("write to the log", ENOSPC);
     }
     size_ += whole;
