@@ -234,7 +234,6 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         if (status && status->phase != monitor::ContainerPhase::Created) {
             ContainerState& shown = state->life.state;
             state->monitor = *client;
-            state->mounted = true;
             shown.pid = status->pid;
             shown.status = status->phase == monitor::ContainerPhase::Paused
                                ? ContainerStatus::Paused

@@ -91,6 +91,9 @@ ContainerRunner::begin_start(LiveContainer& container) {
     if (state->removed) {
         return not_found("No such container: " + container.id);
     }
+    if (core_.stopping) {
+        return Error(ErrorKind::Unavailable, "the engine is shutting down");
+    }
     switch (status) {
     case ContainerStatus::Running:
         return Error(ErrorKind::NotModified, "container already started");
@@ -254,7 +257,9 @@ Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& la
     }
     std::vector<monitor::AttachRequest> parked;
     {
+        // From here on a client goes to the monitor itself: none can slip in between.
         auto state = container.state.lock();
+        state->monitor = launched.client;
         parked = std::move(state->parked);
         state->parked.clear();
     }
@@ -299,8 +304,6 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
         auto state = container->state.lock();
         state->life.state.status = ContainerStatus::Running;
         state->transition = Transition::None;
-        state->monitor = launched.client;
-        state->mounted = true;
         early = std::exchange(state->early_exit, std::nullopt);
     }
     core_.publish(*launched.definition, "start");
@@ -314,6 +317,7 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
 }
 
 void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, const Error& error) {
+    container.state.lock()->monitor.reset();
     launched.client.reset();
     core_.network->disconnect(launched.network.endpoints);
     if (!launched.shm_path.empty()) {

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 
-#include <algorithm>
+#include <future>
 
 #include <sys/un.h>
 
@@ -42,7 +42,24 @@ std::string Core::run_directory(const std::string& id) const {
            id.substr(0, socket_path_limit - fixed);
 }
 
+void Core::close() {
+    stopping = true;
+    closed = true;
+    // One round of the loop: whatever it was handing to the pools is there, nothing more comes.
+    std::promise<void> passed;
+    loop().post([this, &passed] {
+        log_watch.reset(); // in the loop's thread, as it wants
+        passed.set_value();
+    });
+    passed.get_future().wait();
+    probes->wait_idle();
+    background->wait_idle();
+}
+
 void Core::in_background(std::function<void()> job) {
+    if (closed) {
+        return;
+    }
     if (auto submitted = background->submit(job); !submitted.ok()) {
         log::warn("background queue is full, running in place");
         job();
@@ -50,6 +67,9 @@ void Core::in_background(std::function<void()> job) {
 }
 
 void Core::after(std::chrono::milliseconds delay, std::function<void()> job) {
+    if (closed) {
+        return;
+    }
     loop().post([this, delay, job = std::move(job)]() mutable {
         loop().add_timer(delay, [this, job = std::move(job)] { in_background(job); });
     });

@@ -37,7 +37,8 @@ struct Core {
     // Exits, restarts and what is done behind a request. Never waits for a request.
     std::unique_ptr<WorkerPool> background;
     std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs
-    std::atomic<bool> stopping = false;
+    std::atomic<bool> stopping = false; // containers are not started any more
+    std::atomic<bool> closed = false;   // jobs are dropped: the engine is being taken apart
 
     const DaemonConfig& config() const { return options.config; }
 
@@ -61,6 +62,9 @@ struct Core {
     std::string exit_path(const std::string& id) const { return run_directory(id) + "/exit.json"; }
 
     std::string runtime_root() const { return config().exec_root + "/runtime"; }
+
+    // Ends the background work: no job runs or starts once it has returned.
+    void close();
 
     // Runs the job on the background pool; a full queue is logged and the job runs here.
     void in_background(std::function<void()> job);

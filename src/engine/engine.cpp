@@ -58,13 +58,11 @@ struct Engine::Parts {
     std::unique_ptr<System> system;
 
     ~Parts() {
-        core.stopping = true;
-        // The loop first: nothing calls back from here on. Then whoever is still at work.
-        core.log_watch.reset();
-        core.probes.reset();
-        core.background.reset();
+        if (core.background && core.probes) {
+            core.close();
+        }
         for (const ContainerPtr& container : core.index.all()) {
-            container->state.lock()->monitor.reset();
+            const auto client = std::move(container->state.lock()->monitor);
         }
         core.loop_thread.reset();
     }

@@ -179,7 +179,8 @@ TEST(EngineContainers, AutoRemovedOnesTellRemovalWaiters) {
             });
         ASSERT_TRUE(engine.containers().start(id).ok());
         std::unique_lock lock(mutex);
-        ASSERT_TRUE(changed.wait_for(lock, std::chrono::seconds(20), [&] { return code; }));
+        ASSERT_TRUE(
+            changed.wait_for(lock, std::chrono::seconds(20), [&] { return code.has_value(); }));
         EXPECT_EQ(code, 5);
         EXPECT_EQ(engine.containers().resolve(id).error().kind(), ErrorKind::NotFound);
     });

@@ -41,8 +41,7 @@ int run_as_init(const std::function<void()>& body) {
 
 Result<std::string> busybox_tar() {
     const std::string program = TRY(read_file("/bin/busybox"));
-    std::string bytes;
-    StringSink sink(bytes);
+    StringSink sink;
     tar::Writer writer(sink);
     for (const char* directory : {"bin", "etc", "tmp", "data", "proc", "sys", "dev"}) {
         TRY(writer.write_header(
@@ -82,7 +81,7 @@ Result<std::string> busybox_tar() {
              .type = tar::EntryType::SymbolicLink}));
     }
     TRY(writer.finish());
-    return bytes;
+    return sink.take();
 }
 
 Result<void> import_busybox(store::Store& store) {

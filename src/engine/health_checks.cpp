@@ -120,7 +120,7 @@ void HealthChecks::plan(const ContainerPtr& container, std::uint64_t run) {
         std::chrono::duration_cast<milliseconds>(interval),
         [this, weak = std::weak_ptr(container), run] {
             auto target = weak.lock();
-            if (target == nullptr) {
+            if (target == nullptr || core_.closed) {
                 return;
             }
             auto submitted = core_.probes->submit([this, target, run] { probe(target, run); });

@@ -33,7 +33,6 @@ struct LiveState {
     Transition transition = Transition::None;
     // Counts starts: a notice that belongs to an earlier run is dropped.
     std::uint64_t run = 0;
-    bool mounted = false;
     // An exit that was told while start() was still at work; it is handled after.
     std::optional<monitor::Exited> early_exit;
     std::vector<Waiter> waiters;
