@@ -89,7 +89,10 @@ class Container {
     // Once, after create() of a config with process.terminal.
     UniqueFd take_terminal();
 
+    // REQUIRES: made by create(). Others read it with load_config().
     const oci::RuntimeConfig& config() const;
+    Result<const oci::RuntimeConfig*> load_config() const;
+
     const kernel::Cgroup& cgroup() const;
 
     // Opens the gate. Conflict unless the container is created and not started. A program that
@@ -122,8 +125,9 @@ class Container {
     enum class Force : bool { No, Yes };
     Result<void> destroy(Force force = Force::No);
 
-  private:
     struct Impl;
+
+  private:
     explicit Container(std::unique_ptr<Impl> impl);
 
     std::unique_ptr<Impl> impl_;

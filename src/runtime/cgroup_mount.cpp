@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// With a cgroup namespace the file systems are mounted anew, and their root is the container's
+// group. Without one the container's directories of the host are bound. Version 1: a tmpfs with a
+// directory for each controller.
+#include "runtime/cgroup_mount.h"
+
+#include "base/strings.h"
+#include "kernel/mount.h"
+#include "kernel/path.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::runtime {
+
+namespace {
+
+constexpr std::uint64_t readonly_attribute = MOUNT_ATTR_RDONLY;
+
+Result<UniqueFd> bind_directory(const std::string& directory, std::uint64_t attributes) {
+    UniqueFd mount = TRY(kernel::clone_mount(directory, kernel::Recursive::No));
+    TRY(kernel::set_mount_attributes(
+        mount, {.set = attributes, .propagation = MS_PRIVATE}, kernel::Recursive::No));
+    return mount;
+}
+
+Result<UniqueFd> unified_mount(const CgroupMountOptions& options, const std::string& directory) {
+    if (options.own_namespace) {
+        return kernel::make_mount("cgroup2", "cgroup", {}, options.attributes);
+    }
+    return bind_directory(directory, options.attributes);
+}
+
+// "cpu,cpuacct" is one hierarchy with two names.
+std::vector<kernel::MountParameter> controllers_of(const std::string& mount_point) {
+    std::vector<kernel::MountParameter> parameters;
+    for (std::string_view name : split(mount_point.substr(mount_point.rfind('/') + 1), ',')) {
+        parameters.push_back({std::string(name), ""});
+    }
+    return parameters;
+}
+
+Result<void> mount_controller(
+    FdRef directory,
+    const CgroupMountOptions& options,
+    const std::string& mount_point,
+    const std::string& group) {
+    const std::string name = mount_point.substr(mount_point.rfind('/') + 1);
+    if (::mkdirat(directory.get(), name.c_str(), 0755) < 0 && errno != EEXIST) {
+        return errno_error("make directory " + name);
+    }
+    UniqueFd place = TRY(
+        kernel::open_in_root(directory, name, O_PATH | O_DIRECTORY, 0, kernel::FollowLinks::Never));
+    UniqueFd mount = options.own_namespace
+                         ? TRY(kernel::make_mount(
+                               "cgroup", "cgroup", controllers_of(mount_point), options.attributes))
+                         : TRY(bind_directory(group, options.attributes));
+    return kernel::attach_mount(mount, place);
+}
+
+} // namespace
+
+Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptions& options) {
+    const kernel::CgroupLayout& layout = *TRY(kernel::cgroup_layout());
+    std::vector<UniqueFd> make_readonly;
+    const auto& directories = options.cgroup.directories();
+    if (layout.mode == kernel::CgroupMode::Version2) {
+        UniqueFd mount = TRY(unified_mount(options, directories.at("")));
+        TRY(kernel::attach_mount(mount, target));
+        return make_readonly;
+    }
+    UniqueFd tree = TRY(kernel::make_mount(
+        "tmpfs", "tmpfs", {{"mode", "755"}}, options.attributes & ~readonly_attribute));
+    TRY(kernel::attach_mount(tree, target));
+    std::string last;
+    for (const auto& [controller, group] : directories) {
+        auto found = layout.controllers.find(controller);
+        // Groups that the container is not in would show other containers' names.
+        if (found == layout.controllers.end()) {
+            continue;
+        }
+        const std::string name = found->second.substr(found->second.rfind('/') + 1);
+        if (found->second != last) {
+            TRY(mount_controller(tree, options, found->second, group));
+            last = found->second;
+        }
+        if (name != controller && ::symlinkat(name.c_str(), tree.get(), controller.c_str()) < 0 &&
+            errno != EEXIST) {
+            return errno_error("link " + controller);
+        }
+    }
+    if ((options.attributes & readonly_attribute) != 0) {
+        make_readonly.push_back(std::move(tree));
+    }
+    return make_readonly;
+}
+
+} // namespace berth::runtime

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// Values are taken over one by one; what no kernel of today has is refused.
+#include "runtime/cgroup_resources.h"
+
+namespace berth::runtime {
+
+namespace {
+
+// Go's clients send 0 for "not set" in most numbers (runc: "if r.CpuShares != 0").
+template <class Number>
+std::optional<Number> unless_zero(const std::optional<Number>& number) {
+    return number && *number != 0 ? number : std::nullopt;
+}
+
+std::vector<kernel::CgroupThrottle>
+throttles(const std::vector<oci::BlockThrottleDevice>& devices) {
+    std::vector<kernel::CgroupThrottle> list;
+    for (const oci::BlockThrottleDevice& device : devices) {
+        list.push_back({device.major, device.minor, device.rate});
+    }
+    return list;
+}
+
+Result<void> add_memory(kernel::CgroupLimits& limits, const oci::MemoryResources& memory) {
+    if (unless_zero(memory.kernel).value_or(-1) != -1 ||
+        unless_zero(memory.kernel_tcp).value_or(-1) != -1) {
+        return not_implemented("kernel memory limits are not implemented: Linux 6.1 removed them");
+    }
+    limits.memory = unless_zero(memory.limit);
+    limits.memory_reservation = unless_zero(memory.reservation);
+    limits.memory_and_swap = unless_zero(memory.swap);
+    limits.swappiness = memory.swappiness;
+    if (memory.disable_oom_killer.value_or(false)) {
+        limits.disable_oom_killer = true;
+    }
+    return ok();
+}
+
+void add_cpu(kernel::CgroupLimits& limits, const oci::CpuResources& cpu) {
+    limits.cpu_shares = unless_zero(cpu.shares);
+    limits.cpu_quota = unless_zero(cpu.quota);
+    limits.cpu_period = unless_zero(cpu.period);
+    limits.cpu_burst = cpu.burst;
+    limits.cpu_realtime_runtime = unless_zero(cpu.realtime_runtime);
+    limits.cpu_realtime_period = unless_zero(cpu.realtime_period);
+    limits.cpu_idle = cpu.idle;
+    limits.cpuset_cpus = cpu.cpus;
+    limits.cpuset_mems = cpu.mems;
+}
+
+Result<void> add_block(kernel::CgroupLimits& limits, const oci::BlockResources& block) {
+    if (block.leaf_weight) {
+        return not_implemented("blockIO.leafWeight is not implemented: Linux 5.0 removed it");
+    }
+    limits.block_weight = unless_zero(block.weight);
+    for (const oci::BlockWeightDevice& device : block.weight_devices) {
+        if (device.leaf_weight) {
+            return not_implemented(
+                "blockIO.weightDevice.leafWeight is not implemented: Linux 5.0 removed it");
+        }
+        limits.block_weight_devices.push_back(
+            {device.major, device.minor, device.weight.value_or(0)});
+    }
+    limits.read_bps = throttles(block.throttle_read_bps);
+    limits.write_bps = throttles(block.throttle_write_bps);
+    limits.read_iops = throttles(block.throttle_read_iops);
+    limits.write_iops = throttles(block.throttle_write_iops);
+    return ok();
+}
+
+} // namespace
+
+Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
+    kernel::CgroupLimits limits;
+    if (resources.memory) {
+        TRY(add_memory(limits, *resources.memory));
+    }
+    if (resources.cpu) {
+        add_cpu(limits, *resources.cpu);
+    }
+    if (resources.pids) {
+        limits.pids = unless_zero(resources.pids->limit);
+    }
+    if (resources.block_io) {
+        TRY(add_block(limits, *resources.block_io));
+    }
+    for (const oci::HugePageLimit& huge : resources.huge_page_limits) {
+        limits.huge_pages[huge.page_size] = huge.limit;
+    }
+    limits.unified = resources.unified;
+    return limits;
+}
+
+Result<std::vector<kernel::CgroupDeviceRule>>
+device_rules(const std::vector<oci::DeviceRule>& rules) {
+    std::vector<kernel::CgroupDeviceRule> made;
+    for (const oci::DeviceRule& rule : rules) {
+        kernel::CgroupDeviceRule device{
+            .allow = rule.allow,
+            .type = rule.type.empty() ? 'a' : rule.type[0],
+            .major = rule.major.value_or(-1),
+            .minor = rule.minor.value_or(-1)};
+        if (rule.type.size() > 1 ||
+            (device.type != 'a' && device.type != 'b' && device.type != 'c')) {
+            return invalid_argument("device rule of unknown type \"" + rule.type + "\"");
+        }
+        for (char access : rule.access) {
+            switch (access) {
+            case 'r':
+                device.read = true;
+                break;
+            case 'w':
+                device.write = true;
+                break;
+            case 'm':
+                device.mknod = true;
+                break;
+            default:
+                return invalid_argument("device rule with access \"" + rule.access + "\"");
+            }
+        }
+        // runc: a rule of type "a" is about everything, whatever else it says.
+        if (device.type == 'a') {
+            device = {.allow = rule.allow, .type = 'a', .read = true, .write = true, .mknod = true};
+        }
+        made.push_back(device);
+    }
+    return made;
+}
+
+} // namespace berth::runtime

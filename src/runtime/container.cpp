@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+// The rest of a container's life. What a container is doing is asked of the kernel each time; the
+// files only say who init was.
+#include "runtime/container.h"
+
+#include "base/file.h"
+#include "kernel/namespace.h"
+#include "kernel/socket.h"
+#include "runtime/cgroup_resources.h"
+#include "runtime/container_impl.h"
+#include "runtime/hooks.h"
+#include "runtime/init.h"
+#include "runtime/sync.h"
+
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace berth::runtime {
+
+namespace {
+
+constexpr int kill_wait_milliseconds = 10'000;
+
+bool has_ended(const UniqueFd& pidfd, int milliseconds = 0) {
+    pollfd ended{pidfd.get(), POLLIN, 0};
+    return ::poll(&ended, 1, milliseconds) > 0;
+}
+
+} // namespace
+
+bool Container::Impl::init_runs() const {
+    return pidfd && !has_ended(pidfd);
+}
+
+bool Container::Impl::waits_at_gate() const {
+    return exists(directory.gate_path());
+}
+
+Status Container::Impl::status() const {
+    if (record.pid == 0) {
+        return Status::Creating;
+    }
+    if (!init_runs()) {
+        return Status::Stopped;
+    }
+    if (cgroup.frozen()) {
+        return Status::Paused;
+    }
+    return waits_at_gate() ? Status::Created : Status::Running;
+}
+
+State Container::Impl::state() const {
+    Status now = status();
+    return {
+        .oci_version = record.oci_version,
+        .id = record.id,
+        .status = now,
+        .pid = now == Status::Stopped ? 0 : record.pid,
+        .bundle = record.bundle,
+        .rootfs = record.rootfs,
+        .created = record.created,
+        .annotations = record.annotations};
+}
+
+Result<const oci::RuntimeConfig*> Container::Impl::load_config() {
+    if (!config) {
+        std::string text = TRY(read_file(directory.config_path()));
+        config = TRY(oci::parse_runtime_config(text));
+    }
+    return &*config;
+}
+
+std::string Container::Impl::seccomp_cache() const {
+    return state_root + "/.seccomp";
+}
+
+Container::Container(std::unique_ptr<Impl> impl)
+    : impl_(std::move(impl)) {}
+
+Container::Container(Container&&) noexcept = default;
+Container& Container::operator=(Container&&) noexcept = default;
+Container::~Container() = default;
+
+Result<Container> Container::load(const std::string& state_root, const std::string& id) {
+    StateDirectory directory = TRY(StateDirectory::at(state_root, id));
+    StateRecord record = TRY(directory.read());
+    kernel::Cgroup cgroup = TRY(kernel::Cgroup::open(record.cgroup));
+    UniqueFd pidfd;
+    if (record.pid > 0) {
+        Result<UniqueFd> opened = kernel::open_pidfd(record.pid);
+        Result<std::uint64_t> started = kernel::process_start_time(record.pid);
+        // Another process may have the number by now; its start time tells.
+        if (opened.ok() && started.ok() && *started == record.start_time) {
+            pidfd = std::move(*opened);
+        }
+    }
+    return Container(std::make_unique<Impl>(Impl{
+        .state_root = state_root,
+        .directory = std::move(directory),
+        .record = std::move(record),
+        .cgroup = std::move(cgroup),
+        .pidfd = std::move(pidfd),
+        .terminal = UniqueFd(),
+        .config = std::nullopt}));
+}
+
+Result<std::vector<std::string>> Container::list(const std::string& state_root) {
+    std::vector<std::string> ids;
+    if (!exists(state_root)) {
+        return ids;
+    }
+    for (std::string& name : TRY(list_directory(state_root))) {
+        if (exists(state_root + "/" + name + "/state.json")) {
+            ids.push_back(std::move(name));
+        }
+    }
+    return ids;
+}
+
+const std::string& Container::id() const {
+    return impl_->record.id;
+}
+
+pid_t Container::pid() const {
+    return impl_->record.pid;
+}
+
+FdRef Container::pidfd() const {
+    return impl_->pidfd;
+}
+
+UniqueFd Container::take_terminal() {
+    return std::move(impl_->terminal);
+}
+
+const oci::RuntimeConfig& Container::config() const {
+    VERIFY(impl_->config.has_value());
+    return *impl_->config;
+}
+
+Result<const oci::RuntimeConfig*> Container::load_config() const {
+    return impl_->load_config();
+}
+
+const kernel::Cgroup& Container::cgroup() const {
+    return impl_->cgroup;
+}
+
+Result<void> Container::start() {
+    switch (impl_->status()) {
+    case Status::Created:
+        break;
+    case Status::Stopped:
+        return conflict("cannot start a container that has stopped");
+    case Status::Creating:
+        return conflict("cannot start a container that is being created");
+    case Status::Running:
+        return conflict("cannot start an already running container");
+    case Status::Paused:
+        return conflict("cannot start a paused container");
+    }
+    // Nobody reads: init died just now.
+    UniqueFd gate = TRY(open_file(impl_->directory.gate_path(), O_WRONLY | O_NONBLOCK));
+    TRY(write_all(gate, "1"));
+    if (::unlink(impl_->directory.gate_path().c_str()) < 0 && errno != ENOENT) {
+        return errno_error("remove the start gate");
+    }
+    if (impl_->record.has_hooks) {
+        const oci::RuntimeConfig& config = *TRY(impl_->load_config());
+        State state = impl_->state();
+        TRY(run_hooks(config.hooks.poststart, state, state.bundle));
+    }
+    return ok();
+}
+
+Result<void> Container::kill(int signal) {
+    if (!impl_->init_runs()) {
+        return not_found("container not running");
+    }
+    if (::syscall(SYS_pidfd_send_signal, impl_->pidfd.get(), signal, nullptr, 0) < 0) {
+        return errno == ESRCH ? not_found("container not running")
+                              : errno_error("signal container " + id());
+    }
+    return ok();
+}
+
+Result<void> Container::kill_all(int signal) {
+    return impl_->cgroup.kill(signal);
+}
+
+Result<void> Container::pause() {
+    Status now = impl_->status();
+    if (now != Status::Running && now != Status::Created) {
+        return conflict("container not running");
+    }
+    return impl_->cgroup.freeze();
+}
+
+Result<void> Container::resume() {
+    if (impl_->status() != Status::Paused) {
+        return conflict("container not paused");
+    }
+    return impl_->cgroup.thaw();
+}
+
+Result<void> Container::update(const oci::Resources& resources) {
+    if (!impl_->init_runs()) {
+        return conflict("container not running");
+    }
+    kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
+    TRY(impl_->cgroup.set_limits(limits));
+    if (resources.devices.empty()) {
+        return ok();
+    }
+    std::vector<kernel::CgroupDeviceRule> rules = TRY(device_rules(resources.devices));
+    return impl_->cgroup.set_device_rules(rules);
+}
+
+Result<std::vector<pid_t>> Container::processes() const {
+    return impl_->cgroup.processes();
+}
+
+Result<State> Container::state() const {
+    return impl_->state();
+}
+
+Result<void> Container::destroy(Force force) {
+    if (impl_->init_runs()) {
+        if (force == Force::No && impl_->status() != Status::Created) {
+            return conflict(
+                "cannot delete container " + id() +
+                " that is not stopped: " + std::string(to_string(impl_->status())));
+        }
+        TRY(impl_->cgroup.kill(SIGKILL));
+        [[maybe_unused]] Result<void> also = kill(SIGKILL); // should it have left its group
+        if (!has_ended(impl_->pidfd, kill_wait_milliseconds)) {
+            return Error(ErrorKind::DeadlineExceeded, "container " + id() + " does not end");
+        }
+    } else if (impl_->cgroup.exists()) {
+        // Init is gone; what it left behind in a shared pid namespace goes too.
+        TRY(impl_->cgroup.kill(SIGKILL));
+    }
+    TRY(impl_->cgroup.remove());
+    if (impl_->record.has_hooks && exists(impl_->directory.config_path())) {
+        const oci::RuntimeConfig& config = *TRY(impl_->load_config());
+        State state = impl_->state();
+        // The specification: errors of poststop hooks are logged, the container goes all the same.
+        [[maybe_unused]] Result<void> hooks = run_hooks(config.hooks.poststop, state, state.bundle);
+    }
+    return impl_->directory.remove();
+}
+
+Result<Process> Container::exec(ExecOptions options) {
+    Status now = impl_->status();
+    if (now == Status::Paused) {
+        return conflict("cannot exec in a paused container");
+    }
+    if (now != Status::Running && now != Status::Created) {
+        return conflict("cannot exec in a stopped container");
+    }
+    const oci::RuntimeConfig& config = *TRY(impl_->load_config());
+    NamespacePlan namespaces = TRY(plan_namespaces(config));
+    kernel::Cgroup cgroup = impl_->cgroup;
+    if (options.cgroup) {
+        cgroup = TRY(kernel::Cgroup::open(impl_->record.cgroup + "/" + *options.cgroup));
+    }
+    ExecPlan plan{
+        .config = config,
+        .process = TRY(ProcessPlan::create(options.process)),
+        .container = TRY(impl_->pidfd.duplicate()),
+        .namespaces = namespaces.all & ~static_cast<std::uint64_t>(CLONE_NEWPID),
+        .socket = UniqueFd()};
+    plan.process.stdio = std::move(options.stdio);
+    plan.process.cgroup_joins = TRY(cgroup.open_joins());
+    plan.process.preserve_fds = options.preserve_fds;
+    plan.process.in_user_namespace = namespaces.has("user");
+    plan.process.on_parent_death = options.on_parent_death;
+    plan.process.seccomp = TRY(seccomp_program(config.linux_.seccomp, impl_->seccomp_cache()));
+    return spawn_in_container(plan, cgroup, namespaces.has("pid"));
+}
+
+} // namespace berth::runtime

@@ -1,0 +1,275 @@
+// SPDX-License-Identifier: Apache-2.0
+// Container::create: the host's side. Everything that needs the host's view is opened before the
+// clone; one clone3 makes init with all its namespaces; then we only write down who it is and wait
+// until it is ready.
+#include "base/file.h"
+#include "base/rollback.h"
+#include "kernel/kernel_features.h"
+#include "kernel/socket.h"
+#include "runtime/cgroup_resources.h"
+#include "runtime/container_impl.h"
+#include "runtime/hooks.h"
+#include "runtime/init.h"
+#include "runtime/sync.h"
+#include "runtime/sysctl.h"
+
+#include <cerrno>
+#include <csignal>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace berth::runtime {
+
+namespace {
+
+constexpr int max_preserved_fds = 1024;
+
+Result<void> check_preserved_fds(int count) {
+    if (count < 0 || count > max_preserved_fds) {
+        return invalid_argument("preserve-fds must be 0 to 1024");
+    }
+    for (int fd = 3; fd < 3 + count; ++fd) {
+        // A gap would be filled by a descriptor of ours, and that one would stay open in the
+        // container.
+        if (::fcntl(fd, F_GETFD) < 0) {
+            return invalid_argument(
+                "preserve-fds: descriptor " + std::to_string(fd) + " is not open");
+        }
+    }
+    return ok();
+}
+
+Result<std::string> absolute(const std::string& path) {
+    if (path.starts_with('/')) {
+        return path;
+    }
+    std::string here(4096, '\0');
+    if (::getcwd(here.data(), here.size()) == nullptr) {
+        return errno_error("getcwd");
+    }
+    here.resize(here.find('\0'));
+    return here + "/" + path;
+}
+
+Result<kernel::Cgroup> create_cgroup(const oci::RuntimeConfig& config, const std::string& id) {
+    const std::string path =
+        config.linux_.cgroups_path.empty() ? "/" + id : config.linux_.cgroups_path;
+    if (path.find(':') != std::string::npos) {
+        return not_implemented(
+            "cgroupsPath \"" + path + "\": the systemd cgroup driver is not implemented");
+    }
+    const oci::Resources none;
+    const oci::Resources& resources = config.linux_.resources ? *config.linux_.resources : none;
+    kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
+    kernel::Cgroup cgroup = TRY(kernel::Cgroup::create(path, limits));
+    Rollback rollback;
+    rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
+    TRY_CONTEXT(cgroup.set_limits(limits), "cgroup limits");
+    std::vector<kernel::CgroupDeviceRule> rules = TRY(device_rules(resources.devices));
+    TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
+    rollback.commit();
+    return cgroup;
+}
+
+Result<UniqueFd> make_gate(const std::string& path) {
+    if (::mkfifo(path.c_str(), 0600) < 0) {
+        return errno_error("make " + path);
+    }
+    return open_file(path, O_RDWR);
+}
+
+void kill_and_reap(const kernel::Cloned& child) {
+    ::kill(child.pid, SIGKILL);
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) < 0 && errno == EINTR) {
+    }
+}
+
+// What only the host may do for a child in a new user namespace.
+Result<void> set_up_user_namespace(const oci::RuntimeConfig& config, pid_t pid) {
+    TRY(kernel::write_id_map(pid, "uid_map", id_map_text(config.linux_.uid_mappings)));
+    TRY(kernel::write_id_map(pid, "gid_map", id_map_text(config.linux_.gid_mappings)));
+    if (config.process->oom_score_adj) {
+        TRY(write_existing(
+            "/proc/" + std::to_string(pid) + "/oom_score_adj",
+            std::to_string(*config.process->oom_score_adj)));
+    }
+    return set_rlimits(pid, config.process->rlimits);
+}
+
+Error died_early(const kernel::Cgroup& cgroup) {
+    if (cgroup.oom_kills().value_or(0) > 0) {
+        return Error(
+            ErrorKind::ResourceExhausted, "container init was OOM-killed (memory limit too low?)");
+    }
+    return internal_error("container init ended before it was ready");
+}
+
+Result<InitPlan> make_plan(
+    CreateOptions& options,
+    const oci::RuntimeConfig& config,
+    const kernel::Cgroup& cgroup,
+    const State& state) {
+    NamespacePlan namespaces = TRY(plan_namespaces(config));
+    const bool user = namespaces.has("user");
+    InitPlan plan{
+        .config = config,
+        .process = TRY(ProcessPlan::create(*config.process)),
+        .namespaces = std::move(namespaces),
+        .cgroup = cgroup,
+        .root = TRY(prepare_root(state.rootfs)),
+        .mounts = TRY(prepare_mounts(config, state.bundle)),
+        .devices = TRY(prepare_devices(config, user)),
+        .null_mount = TRY(prepare_null_device()),
+        .gate = UniqueFd(),
+        .socket = UniqueFd(),
+        .hook_state = state};
+    ProcessPlan& process = plan.process;
+    process.stdio = std::move(options.stdio);
+    process.cgroup_joins = TRY(cgroup.open_joins());
+    process.preserve_fds = options.preserve_fds;
+    process.new_keyring = !options.no_new_keyring;
+    process.in_user_namespace = user;
+    process.on_parent_death = options.on_parent_death;
+    if (config.linux_.personality) {
+        process.personality = config.linux_.personality->domain;
+    }
+    return plan;
+}
+
+// Clones init; the child does not come back.
+Result<kernel::Cloned> clone_init(const InitPlan& plan, const kernel::Cgroup& cgroup) {
+    std::vector<JoinedNamespace> joined = TRY(open_joined(plan.namespaces));
+    // The child is born in the namespaces that it joins, because we are in them for a moment: that
+    // also works for those that its own user namespace would not let it join.
+    kernel::NamespaceScope scope;
+    for (const JoinedNamespace& entry : joined) {
+        TRY(scope.enter(entry.file, entry.flag));
+    }
+    constexpr std::uint64_t later = CLONE_NEWCGROUP;
+    UniqueFd group = TRY(cgroup.open_unified());
+    kernel::Cloned child = TRY(kernel::clone_process(plan.namespaces.created & ~later, group));
+    if (child.pid == 0) {
+        run_init(plan);
+    }
+    return child;
+}
+
+} // namespace
+
+Result<std::optional<kernel::SeccompProgram>>
+seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory) {
+    if (!seccomp || seccomp->default_action.empty()) {
+        return std::optional<kernel::SeccompProgram>();
+    }
+    kernel::SeccompFilter filter{
+        .default_action = seccomp->default_action,
+        .default_errno = seccomp->default_errno_ret,
+        .architectures = seccomp->architectures,
+        .flags = seccomp->flags,
+        .rules = {}};
+    for (const oci::SeccompRule& rule : seccomp->syscalls) {
+        kernel::SeccompFilterRule& made = filter.rules.emplace_back();
+        made.names = rule.names;
+        made.action = rule.action;
+        made.errno_value = rule.errno_ret;
+        for (const oci::SeccompArgument& argument : rule.args) {
+            made.conditions.push_back(
+                {argument.index, argument.value, argument.value_two, argument.op});
+        }
+    }
+    return std::optional(TRY(kernel::compile_seccomp_cached(filter, cache_directory)));
+}
+
+Result<Container> Container::create(CreateOptions options) {
+    TRY(kernel::require_container_features());
+    TRY(check_preserved_fds(options.preserve_fds));
+    const std::string bundle = TRY(absolute(options.bundle));
+    std::string text = TRY(read_file(bundle + "/config.json"));
+    oci::RuntimeConfig config = TRY(oci::parse_runtime_config(text));
+    if (!config.process) {
+        return invalid_argument("config.json: process is missing");
+    }
+    TRY(check_sysctls(config));
+    const std::string state_root = TRY(absolute(options.state_root));
+    StateDirectory directory = TRY(StateDirectory::at(state_root, options.id));
+    Rollback rollback;
+    TRY(directory.create());
+    rollback.push([&directory] { [[maybe_unused]] Result<void> done = directory.remove(); });
+    UniqueFd copy = TRY(open_file(directory.config_path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+    TRY(write_all(copy, text));
+    copy.reset();
+
+    const bool has_hooks = !config.hooks.poststart.empty() || !config.hooks.poststop.empty();
+    StateRecord record{
+        .id = options.id,
+        .oci_version = config.oci_version,
+        .bundle = bundle,
+        .rootfs =
+            config.root.path.starts_with('/') ? config.root.path : bundle + "/" + config.root.path,
+        .created = Timestamp::now(),
+        .has_hooks = has_hooks,
+        .annotations = config.annotations};
+    kernel::Cgroup cgroup = TRY(create_cgroup(config, options.id));
+    rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
+    record.cgroup = cgroup.path();
+    auto impl = std::make_unique<Impl>(Impl{
+        .state_root = state_root,
+        .directory = directory,
+        .record = std::move(record),
+        .cgroup = cgroup,
+        .pidfd = UniqueFd(),
+        .terminal = UniqueFd(),
+        .config = std::move(config)});
+    TRY(impl->launch_init(std::move(options)));
+    rollback.commit();
+    return Container(std::move(impl));
+}
+
+Result<void> Container::Impl::launch_init(CreateOptions options) {
+    State state = this->state();
+    state.status = Status::Creating;
+    InitPlan plan = TRY(make_plan(options, *config, cgroup, state));
+    plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
+    plan.gate = TRY(make_gate(directory.gate_path()));
+    kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
+    plan.socket = std::move(sockets.second);
+    kernel::Cloned child = TRY(clone_init(plan, cgroup));
+    Rollback rollback;
+    rollback.push([&child] { kill_and_reap(child); });
+    plan.socket.reset(); // so that we notice when the child is gone
+    record.pid = child.pid;
+    record.start_time = TRY(kernel::process_start_time(child.pid));
+    if (plan.namespaces.has("user")) {
+        TRY(set_up_user_namespace(*config, child.pid));
+        TRY(send_sync(sockets.first, SyncKind::Go));
+    }
+    TRY(directory.write(record));
+    SyncMessage message;
+    while (message.kind != SyncKind::Ready) {
+        Result<SyncMessage> received = receive_sync(sockets.first);
+        if (!received.ok()) {
+            return received.error().kind() == ErrorKind::Unavailable &&
+                           received.error().message() == "the other side is gone"
+                       ? died_early(cgroup)
+                       : std::move(received).error();
+        }
+        message = std::move(*received);
+        if (message.kind == SyncKind::Hooks) {
+            state.pid = child.pid;
+            TRY(run_hooks(config->hooks.prestart, state, state.bundle));
+            TRY(run_hooks(config->hooks.create_runtime, state, state.bundle));
+            TRY(send_sync(sockets.first, SyncKind::Go));
+        }
+    }
+    terminal = std::move(message.terminal);
+    pidfd = std::move(child.pidfd);
+    rollback.commit();
+    return ok();
+}
+
+} // namespace berth::runtime

@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+// The inside of Container, shared by the files that implement it.
+#pragma once
+
+#include "kernel/cgroup.h"
+#include "kernel/seccomp.h"
+#include "runtime/container.h"
+#include "runtime/init.h"
+#include "runtime/state_file.h"
+
+#include <optional>
+#include <string>
+
+namespace berth::runtime {
+
+struct Container::Impl {
+    std::string state_root;
+    StateDirectory directory;
+    StateRecord record;
+    kernel::Cgroup cgroup;
+    UniqueFd pidfd; // of init; empty once it has ended
+    UniqueFd terminal;
+    std::optional<oci::RuntimeConfig> config; // read when it is asked for
+
+    bool init_runs() const;
+    bool waits_at_gate() const;
+    Status status() const;
+    State state() const;
+    Result<const oci::RuntimeConfig*> load_config();
+    std::string seccomp_cache() const;
+    Result<void> launch_init(CreateOptions options);
+};
+
+// oci::Seccomp as the kernel layer's filter, compiled or from the cache.
+Result<std::optional<kernel::SeccompProgram>>
+seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory);
+
+// Container::exec's second half: clones, waits until the process is ready.
+Result<Process>
+spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup, bool join_pid_namespace);
+
+} // namespace berth::runtime

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+// The container's mounts. prepare_mounts() runs before the clone, with the host's rights: it opens
+// what is bound from the host as detached mounts. mount_all() runs in the child and attaches.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kernel/cgroup.h"
+#include "oci/runtime_config.h"
+#include "runtime/mount_options.h"
+
+#include <string>
+#include <vector>
+
+namespace berth::runtime {
+
+struct PreparedMount {
+    const oci::Mount* mount = nullptr;
+    MountOptions options;
+    UniqueFd source; // bind mounts: detached, attributes set
+    bool is_directory = true;
+    bool is_procfs = false; // what is bound
+};
+
+// `config` must outlive the result.
+Result<std::vector<PreparedMount>>
+prepare_mounts(const oci::RuntimeConfig& config, const std::string& bundle);
+
+struct MountContext {
+    const UniqueFd& root; // of the container, attached in this namespace
+    const kernel::Cgroup& cgroup;
+    bool own_cgroup_namespace = false;
+};
+
+struct MountedPlaces {
+    UniqueFd devpts;          // the mount at /dev/pts, if it is a new devpts
+    bool dev_is_bind = false; // /dev is the host's or somebody else's: leave its content alone
+    std::vector<UniqueFd> make_readonly; // once everything below them is made
+};
+
+Result<MountedPlaces>
+mount_all(const std::vector<PreparedMount>& mounts, const MountContext& context);
+
+// Where a bind of a file goes: the file, made if it is absent.
+Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path);
+
+} // namespace berth::runtime

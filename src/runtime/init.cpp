@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+// The child's life, in order. It was cloned into its new namespaces (all but the cgroup namespace,
+// whose root is where a process is at that moment, so it must be in its groups first) and has every
+// descriptor of the host that it needs; the last of them are closed by execve.
+#include "runtime/init.h"
+
+#include "kernel/mount.h"
+#include "kernel/path.h"
+#include "runtime/console.h"
+#include "runtime/hooks.h"
+#include "runtime/sync.h"
+#include "runtime/sysctl.h"
+
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace berth::runtime {
+
+namespace {
+
+Result<void> wait_for_go(const UniqueFd& socket) {
+    SyncMessage message = TRY(receive_sync(socket));
+    return message.kind == SyncKind::Go ? ok() : Result<void>(internal_error("unexpected message"));
+}
+
+// In a new user namespace a process is nobody until its maps are written.
+Result<void> become_root_of_user_namespace() {
+    if (::syscall(SYS_setresgid, 0, 0, 0) < 0 || ::syscall(SYS_setresuid, 0, 0, 0) < 0) {
+        return errno_error("become root of the user namespace");
+    }
+    return ok();
+}
+
+Result<void> set_names(const oci::RuntimeConfig& config) {
+    if (!config.hostname.empty() &&
+        ::sethostname(config.hostname.data(), config.hostname.size()) < 0) {
+        return errno_error("sethostname");
+    }
+    if (!config.domainname.empty() &&
+        ::setdomainname(config.domainname.data(), config.domainname.size()) < 0) {
+        return errno_error("setdomainname");
+    }
+    return ok();
+}
+
+Result<void> enter_namespaces(const InitPlan& plan) {
+    TRY(kernel::Cgroup::join(plan.process.cgroup_joins));
+    const bool user = plan.namespaces.has("user");
+    if (!user) {
+        TRY(set_host_limits(plan.process));
+    }
+    const bool hooks =
+        !plan.config.hooks.prestart.empty() || !plan.config.hooks.create_runtime.empty();
+    if (hooks) {
+        TRY(send_sync(plan.socket, SyncKind::Hooks));
+    }
+    if (hooks || user) {
+        TRY(wait_for_go(plan.socket));
+    }
+    if (user) {
+        TRY(become_root_of_user_namespace());
+    }
+    if ((plan.namespaces.created & CLONE_NEWCGROUP) != 0 && ::unshare(CLONE_NEWCGROUP) < 0) {
+        return errno_error("new cgroup namespace");
+    }
+    return set_names(plan.config);
+}
+
+Result<void> build_root(const InitPlan& plan) {
+    TRY(attach_root(plan.root));
+    MountedPlaces places = TRY(mount_all(
+        plan.mounts,
+        {.root = plan.root,
+         .cgroup = plan.cgroup,
+         .own_cgroup_namespace = plan.namespaces.has("cgroup")}));
+    if (!places.dev_is_bind) {
+        TRY(make_devices(plan.root, plan.devices));
+    }
+    TRY(kernel::make_directories_in_root(plan.root, plan.config.process->cwd));
+    TRY(run_hooks(plan.config.hooks.create_container, plan.hook_state, plan.hook_state.bundle));
+    for (const UniqueFd& mount : places.make_readonly) {
+        TRY(kernel::set_mount_attributes(mount, {.set = MOUNT_ATTR_RDONLY}, kernel::Recursive::No));
+    }
+    return ok();
+}
+
+Result<UniqueFd> set_up_terminal(const UniqueFd& root, const oci::Process& process, bool bind) {
+    if (!process.terminal) {
+        return UniqueFd();
+    }
+    Console console = TRY(open_console(root, process.console_size));
+    if (bind) {
+        TRY(bind_console(root, console));
+    }
+    TRY(use_console(console));
+    return std::move(console.master);
+}
+
+Result<Executable> set_up_init(const InitPlan& plan) {
+    const oci::RuntimeConfig& config = plan.config;
+    TRY(isolate_process(plan.process));
+    TRY(enter_namespaces(plan));
+    TRY(build_root(plan));
+    TRY(pivot_to(plan.root));
+    UniqueFd terminal = TRY(set_up_terminal(plan.root, *config.process, true));
+    TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
+    TRY(write_sysctls(config, plan.process.procfs));
+    TRY(protect_paths(plan.root, config.linux_.readonly_paths));
+    TRY(mask_paths(plan.root, config.linux_.masked_paths, plan.null_mount));
+    if (config.root.readonly) {
+        TRY(make_root_readonly(plan.root));
+    }
+    Executable executable = TRY(become_user(plan.process));
+    TRY(send_sync(plan.socket, SyncKind::Ready, terminal));
+    return executable;
+}
+
+// Until start() writes a byte. A descriptor that is open for both sides never sees an end of file.
+void wait_at_gate(const UniqueFd& gate) {
+    char byte = 0;
+    while (::read(gate.get(), &byte, 1) < 0) {
+        if (errno != EINTR) {
+            ::_exit(1);
+        }
+    }
+}
+
+Result<Executable> set_up_exec(const ExecPlan& plan) {
+    TRY(isolate_process(plan.process));
+    TRY(kernel::Cgroup::join(plan.process.cgroup_joins));
+    TRY(set_host_limits(plan.process));
+    if (plan.namespaces != 0) {
+        TRY(kernel::join_namespaces(plan.container, plan.namespaces));
+    }
+    if (plan.process.in_user_namespace) {
+        TRY(become_root_of_user_namespace());
+    }
+    // Joining the mount namespace has made the container's root ours.
+    UniqueFd root(::open("/", O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!root) {
+        return errno_error("open the container's root");
+    }
+    UniqueFd terminal = TRY(set_up_terminal(root, *plan.process.process, false));
+    Executable executable = TRY(become_user(plan.process));
+    TRY(send_sync(plan.socket, SyncKind::Ready, terminal));
+    return executable;
+}
+
+} // namespace
+
+void run_init(const InitPlan& plan) {
+    Result<Executable> executable = set_up_init(plan);
+    if (!executable.ok()) {
+        send_sync_error(plan.socket, executable.error());
+        ::_exit(1);
+    }
+    wait_at_gate(plan.gate);
+    Result<void> hooks = run_hooks(plan.config.hooks.start_container, plan.hook_state, "/");
+    if (!hooks.ok()) {
+        end_after_failed_execute(hooks.error());
+    }
+    end_after_failed_execute(execute(plan.process, *executable));
+}
+
+void run_exec(const ExecPlan& plan) {
+    Result<Executable> executable = set_up_exec(plan);
+    if (!executable.ok()) {
+        send_sync_error(plan.socket, executable.error());
+        ::_exit(1);
+    }
+    end_after_failed_execute(execute(plan.process, *executable));
+}
+
+} // namespace berth::runtime

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+// The child that becomes a container's first process, and the one that exec() makes.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "kernel/cgroup.h"
+#include "oci/runtime_config.h"
+#include "runtime/container_mounts.h"
+#include "runtime/namespaces.h"
+#include "runtime/process_setup.h"
+#include "runtime/rootfs.h"
+#include "runtime/state.h"
+
+#include <vector>
+
+namespace berth::runtime {
+
+struct InitPlan {
+    const oci::RuntimeConfig& config;
+    ProcessPlan process;
+    NamespacePlan namespaces;
+    const kernel::Cgroup& cgroup;
+    UniqueFd root; // detached mount
+    std::vector<PreparedMount> mounts;
+    std::vector<PreparedDevice> devices;
+    UniqueFd null_mount;
+    UniqueFd gate;   // the fifo, opened for reading and writing
+    UniqueFd socket; // to the creator
+    State hook_state;
+};
+
+// Ends in execve(2) or exit.
+[[noreturn]] void run_init(const InitPlan& plan);
+
+struct ExecPlan {
+    const oci::RuntimeConfig& config;
+    ProcessPlan process;
+    UniqueFd container;       // pidfd of init
+    std::uint64_t namespaces; // CLONE_NEW* to join, without the pid namespace
+    UniqueFd socket;
+};
+
+[[noreturn]] void run_exec(const ExecPlan& plan);
+
+} // namespace berth::runtime
