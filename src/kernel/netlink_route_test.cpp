@@ -195,7 +195,8 @@ TEST(RouteSocket, ListsLinksAddressesAndRoutes) {
         EXPECT_THAT(texts, testing::Contains("fd00::1/64"));
         EXPECT_THAT(texts, testing::Contains("127.0.0.1/8"));
         bool has_default = false;
-        for (const Route& route : socket.routes(IpFamily::V4).value()) {
+        const Result<std::vector<Route>> routes = socket.routes(IpFamily::V4);
+        for (const Route& route : routes.value()) {
             has_default = has_default || (route.destination.length == 0 && route.gateway &&
                                           route.gateway->to_string() == "10.1.0.254" &&
                                           route.output_index == index);

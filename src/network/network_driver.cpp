@@ -22,7 +22,8 @@ struct NetworkDriver::State {
 
     std::vector<IpPrefix> subnets() const {
         std::vector<IpPrefix> subnets;
-        for (const auto& [name, network] : *networks.lock()) {
+        auto guard = networks.lock();
+        for (const auto& [name, network] : *guard) {
             subnets.push_back(network->options().subnet);
         }
         return subnets;
