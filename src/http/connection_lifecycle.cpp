@@ -23,18 +23,21 @@ void Server::Loop::resume(const ConnectionRef& connection, std::string leftover)
         close(connection);
         return;
     }
-    std::lock_guard lock(connection->mutex);
     drop_empty_lines(leftover);
-    bool timed = !leftover.empty() || options_.limits.idle_time.count() > 0;
-    connection->state = State::Waiting;
-    connection->input = std::move(leftover);
-    connection->since = Clock::now();
-    connection->stop = std::stop_source(std::nostopstate);
-    connection->stream = nullptr;
-    if (timed) {
-        need_sweeps();
+    {
+        std::lock_guard lock(connection->mutex);
+        bool timed = !leftover.empty() || options_.limits.idle_time.count() > 0;
+        connection->state = State::Waiting;
+        connection->input = std::move(leftover);
+        connection->since = Clock::now();
+        connection->stop = std::stop_source(std::nostopstate);
+        connection->stream = nullptr;
+        if (timed) {
+            need_sweeps();
+        }
+        arm(*connection, EPOLLIN);
     }
-    arm(*connection, EPOLLIN);
+    note_progress();
 }
 
 void Server::Loop::close(const ConnectionRef& connection) {
@@ -42,16 +45,19 @@ void Server::Loop::close(const ConnectionRef& connection) {
 }
 
 void Server::Loop::close_gently(const ConnectionRef& connection) {
-    std::lock_guard lock(connection->mutex);
-    if (connection->state == State::Closed) {
-        return;
+    {
+        std::lock_guard lock(connection->mutex);
+        if (connection->state == State::Closed) {
+            return;
+        }
+        shutdown(connection->fd.get(), SHUT_WR);
+        connection->state = State::Lingering;
+        connection->stream = nullptr;
+        connection->since = Clock::now();
+        need_sweeps();
+        arm(*connection, EPOLLIN);
     }
-    shutdown(connection->fd.get(), SHUT_WR);
-    connection->state = State::Lingering;
-    connection->stream = nullptr;
-    connection->since = Clock::now();
-    need_sweeps();
-    arm(*connection, EPOLLIN);
+    note_progress();
 }
 
 UniqueFd Server::Loop::take(const ConnectionRef& connection) {

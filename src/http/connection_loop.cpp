@@ -323,15 +323,26 @@ void Server::Loop::dispatch(const ConnectionRef& connection, std::unique_lock<st
 
 void Server::Loop::refuse(
     const ConnectionRef& connection, unsigned status, std::string_view message) {
-    send_at_once(*connection, error_response(options_, status, message));
+    {
+        std::lock_guard lock(connection->mutex);
+        if (connection->state == State::Closed) {
+            return; // by stop()
+        }
+        send_at_once(*connection, error_response(options_, status, message));
+    }
     close_gently(connection);
 }
 
 void Server::Loop::drop_input(const ConnectionRef& connection) {
+    std::unique_lock lock(connection->mutex);
+    if (connection->state != State::Lingering) {
+        return;
+    }
     ssize_t count = recv(connection->fd.get(), scratch_.data(), scratch_.size(), 0);
     if (count > 0 || (count < 0 && (errno == EAGAIN || errno == EINTR))) {
         arm(*connection, EPOLLIN);
     } else {
+        lock.unlock();
         forget(connection);
     }
 }

@@ -106,9 +106,6 @@ Result<PulledImage> pull(
     const PullOptions& options,
     const ProgressCallback& progress) {
     oci::Reference wanted = reference.with_default_tag();
-    if (reference.is_name_only()) {
-        ProgressReporter(progress).message("Using default tag: latest");
-    }
     ProgressReporter reporter(progress);
     Pull operation(stop, store, wanted, options, reporter);
     if (wanted.registry() == "docker.io") {
