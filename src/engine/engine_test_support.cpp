@@ -140,6 +140,7 @@ EngineOptions TestEngine::options() const {
     options.config.exec_root = root + "/run";
     options.config.bridge = bridge;
     options.config.cgroup_parent = own_cgroup_parent;
+    options.config.shutdown_timeout = 1;
     std::array<char, 4096> path{};
     const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1);
     options.program_directory.assign(path.data(), static_cast<std::size_t>(size));
