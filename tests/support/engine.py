@@ -1,5 +1,6 @@
 """Engines, registries and clients for the tests: real processes, waited for by their events."""
 import http.client
+import io
 import json
 import os
 import pathlib
@@ -30,6 +31,24 @@ def wait_until(what, condition, deadline=DEADLINE):
         select.select([], [], [], 0.02)
 
 
+UDP_ECHO = r"""
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+int main(int argc, char** argv) {
+    char data[2048];
+    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(argc > 1 ? atoi(argv[1]) : 9000)}, peer;
+    int s = socket(AF_INET, SOCK_DGRAM, 0);
+    if (bind(s, (struct sockaddr*)&own, sizeof own) < 0) return 1;
+    for (;;) {
+        socklen_t size = sizeof peer;
+        ssize_t got = recvfrom(s, data, sizeof data, 0, (struct sockaddr*)&peer, &size);
+        if (got > 0) sendto(s, data, got, 0, (struct sockaddr*)&peer, size);
+    }
+}
+"""
+
+
 def busybox_rootfs(folder):
     busybox = shutil.which("busybox")
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True).stdout.split()
@@ -40,6 +59,9 @@ def busybox_rootfs(folder):
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             tar.addfile(entry)
         tar.add(busybox, "bin/busybox")
+        echo = folder / "udp-echo"
+        subprocess.run(["gcc", "-static", "-x", "c", "-o", echo, "-"], input=UDP_ECHO, text=True, check=True)
+        tar.add(echo, "bin/udp-echo")
         for applet in applets:
             if applet != "busybox":
                 entry = tarfile.TarInfo("bin/" + applet)
@@ -50,7 +72,6 @@ def busybox_rootfs(folder):
             data = text.encode()
             entry = tarfile.TarInfo(name)
             entry.size = len(data)
-            import io
             tar.addfile(entry, io.BytesIO(data))
     return path
 
@@ -86,10 +107,11 @@ class Engine:
     def __init__(self, folder, *flags, name="berthd"):
         self.folder = pathlib.Path(folder)
         Engine.bridges += 1
+        self.number = Engine.bridges
         self.socket = self.folder / "berth.sock"
         self.data = self.folder / "data"
-        self.exec = self.folder / "exec"
-        self.number = Engine.bridges
+        # Socket paths are short: 107 bytes at most. /run is the testbed's own.
+        self.exec = pathlib.Path(f"/run/berth-{self.number}")
         self.flags = [f"--data-root={self.data}", f"--exec-root={self.exec}", f"--host=unix://{self.socket}",
                       f"--pidfile={self.folder}/berthd.pid", f"--bridge=brt{self.number}",
                       f"--bip=10.{200 + self.number // 250}.{self.number % 250}.1/24",

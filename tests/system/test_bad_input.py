@@ -37,7 +37,7 @@ def test_api_errors(engine, method, target, body, status, words):
     (["run", "--nonsense", "busybox"], 125, "unknown flag: --nonsense"),
     (["run", "-p", "70000:80", "busybox"], 125, "70000"),
     (["run", "--pull=never", "absent"], 125, "No such image"),
-    (["run", "UPPER/case"], 125, "must be lowercase"),
+    (["run", "busyBox"], 125, "must be lowercase"),
     (["rm", "absent"], 1, "No such container: absent"),
     (["pull", "127.0.0.1:1/absent"], 1, "connection refused"),
 ])
