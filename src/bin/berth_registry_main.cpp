@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // berth-registry: an OCI registry server over a directory.
+#include "base/file.h"
 #include "base/log.h"
 #include "base/log_spdlog.h"
 #include "http/server.h"
@@ -16,17 +17,20 @@
 namespace {
 
 constexpr std::string_view usage =
-    "Usage: berth-registry serve [--listen ADDRESS]... --root DIRECTORY [--debug]\n"
+    "Usage: berth-registry serve [--listen ADDRESS]... --root DIRECTORY\n"
+    "                            [--address-file FILE] [--debug]\n"
     "\n"
     "Serves OCI distribution (pull, push, delete, tags, referrers) from a directory.\n"
     "\n"
-    "  --listen ADDRESS  host:port or unix://PATH (default 127.0.0.1:5000); may be repeated\n"
-    "  --root DIRECTORY  where repositories are kept; made when absent\n"
-    "  --debug           log every failed request\n";
+    "  --listen ADDRESS     host:port or unix://PATH (default 127.0.0.1:5000); may be repeated\n"
+    "  --root DIRECTORY     where repositories are kept; made when absent\n"
+    "  --address-file FILE  where to write the address that was bound: --listen may have port 0\n"
+    "  --debug              log every failed request\n";
 
 struct Options {
     std::vector<std::string> listen;
     std::string root;
+    std::string address_file;
     bool debug = false;
     bool help = false;
 };
@@ -45,7 +49,7 @@ berth::Result<Options> parse_options(const std::vector<std::string>& arguments) 
             options.debug = true;
         } else if (argument == "--help" || argument == "-h") {
             options.help = true;
-        } else if (name == "--listen" || name == "--root") {
+        } else if (name == "--listen" || name == "--root" || name == "--address-file") {
             if (equals == std::string::npos && i + 1 == arguments.size()) {
                 return berth::invalid_argument("flag needs an argument: " + name);
             }
@@ -53,8 +57,10 @@ berth::Result<Options> parse_options(const std::vector<std::string>& arguments) 
                 equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
             if (name == "--listen") {
                 options.listen.push_back(std::move(value));
-            } else {
+            } else if (name == "--root") {
                 options.root = std::move(value);
+            } else {
+                options.address_file = std::move(value);
             }
         } else {
             return berth::invalid_argument("unknown argument: " + argument);
@@ -72,16 +78,18 @@ berth::Result<Options> parse_options(const std::vector<std::string>& arguments) 
     return options;
 }
 
-berth::Result<void> listen(berth::http::Server& server, const std::string& address) {
+// The address that clients can use.
+berth::Result<std::string> listen(berth::http::Server& server, const std::string& address) {
     constexpr std::string_view unix_scheme = "unix://";
+    std::string bound = address;
     if (address.starts_with(unix_scheme)) {
         TRY(server.listen_unix(address.substr(unix_scheme.size()), 0660));
-        berth::log::info("listening", {{"address", address}});
-        return berth::ok();
+    } else {
+        std::uint16_t port = TRY(server.listen_tcp(address));
+        bound = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
     }
-    std::uint16_t port = TRY(server.listen_tcp(address));
-    berth::log::info("listening", {{"address", address}, {"port", port}});
-    return berth::ok();
+    berth::log::info("listening", {{"address", bound}});
+    return bound;
 }
 
 berth::Result<void> serve(const Options& options) {
@@ -97,10 +105,14 @@ berth::Result<void> serve(const Options& options) {
     server_options.handler = registry->handler();
     server_options.error_body = berth::registry::Server::error_body;
     auto server = TRY(berth::http::Server::create(std::move(server_options)));
+    std::string bound;
     for (const std::string& address : options.listen) {
-        TRY(listen(*server, address));
+        bound += TRY(listen(*server, address)) + "\n";
     }
     TRY(server->start());
+    if (!options.address_file.empty()) {
+        TRY(berth::replace_file(options.address_file, bound, 0644, berth::Sync::No));
+    }
     int signal = 0;
     sigwait(&signals, &signal);
     berth::log::info("stopping", {{"signal", signal}});
