@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/demultiplexer.h"
 #include "cli/query.h"
+#include "io/detach_keys.h"
 #include "io/terminal.h"
 
 #include <array>
@@ -102,7 +103,10 @@ struct AttachSession::State {
         std::array<char, buffer_size> buffer;
         ssize_t got = ::read(STDIN_FILENO, buffer.data(), buffer.size());
         if (got > 0) {
-            outgoing.append(buffer.data(), static_cast<std::size_t>(got));
+            std::string_view typed(buffer.data(), static_cast<std::size_t>(got));
+            outgoing += typed;
+            // The engine acts on the keys; we only have to know why the connection ends then.
+            detached = detached || (options.terminal && detach_keys.feed(typed).detached);
         } else if (got == 0 || (errno != EINTR && errno != EAGAIN)) {
             input_open = false;
         }
@@ -135,8 +139,10 @@ struct AttachSession::State {
     std::optional<io::RawMode> raw_mode;
     sigset_t saved_signals{};
     std::string outgoing;
+    io::DetachKeyFilter detach_keys{""};
     bool input_open = false;
     bool half_closed = false;
+    bool detached = false;
 };
 
 AttachSession::AttachSession(std::unique_ptr<State> state)
@@ -152,6 +158,8 @@ AttachSession::~AttachSession() {
 
 Result<AttachSession> AttachSession::create(Session& session, AttachSessionOptions options) {
     auto state = std::make_unique<State>(session, std::move(options));
+    state->detach_keys =
+        io::DetachKeyFilter(TRY(io::parse_detach_keys(state->options.detach_keys)));
     TRY(state->block_signals());
     if (state->options.terminal && state->options.input &&
         io::is_terminal(FdRef::unowned(STDIN_FILENO))) {
@@ -164,7 +172,7 @@ void AttachSession::send_size() {
     state_->send_size();
 }
 
-Result<void> AttachSession::run(Session::Hijacked hijacked) {
+Result<AttachSession::End> AttachSession::run(Session::Hijacked hijacked) {
     State& state = *state_;
     state.connection = std::move(hijacked.fd);
     state.input_open = state.options.input;
@@ -197,7 +205,7 @@ Result<void> AttachSession::run(Session::Hijacked hijacked) {
         }
     }
     state.raw_mode.reset();
-    return ok();
+    return state.detached ? End::Detached : End::Closed;
 }
 
 } // namespace berth::cli

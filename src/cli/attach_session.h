@@ -6,6 +6,8 @@
 #include "base/result.h"
 #include "cli/session.h"
 
+#include <cstdint>
+#include <memory>
 #include <string>
 
 namespace berth::cli {
@@ -14,6 +16,7 @@ struct AttachSessionOptions {
     bool terminal = false;     // the container has one: raw bytes both ways
     bool input = false;        // send our stdin
     std::string resize_target; // "/containers/x/resize"; "" for none
+    std::string detach_keys;   // as the engine gets them; "" for its default
     std::string signal_target; // "/containers/x/kill": signals that we get go there; "" for none
 };
 
@@ -27,7 +30,11 @@ class AttachSession {
     AttachSession(AttachSession&&) noexcept;
     ~AttachSession();
 
-    Result<void> run(Session::Hijacked connection);
+    enum class End : std::uint8_t {
+        Closed,   // what was attached to has ended
+        Detached, // our person left by the detach keys; it goes on
+    };
+    Result<End> run(Session::Hijacked connection);
 
     // Tells the container our terminal's size; call once it runs. Errors are ignored: a program
     // that has ended already has no size.

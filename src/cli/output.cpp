@@ -75,6 +75,11 @@ Result<void> print_progress(ByteSource& source, const ProgressOptions& options) 
     while (std::optional<json::Value> message = TRY(documents.next())) {
         std::string_view error = json::find_string(*message, "error");
         if (!error.empty()) {
+            const json::Value* detail = json::find(*message, "errorDetail");
+            const json::Value* code = detail ? json::find(*detail, "code") : nullptr;
+            if (code && code->is_int64() && options.error_code) {
+                *options.error_code = static_cast<int>(code->get_int64());
+            }
             return internal_error(std::string(error));
         }
         if (const json::Value* aux = json::find(*message, "aux"); aux && options.aux) {

@@ -24,6 +24,8 @@ void print_error(std::string_view text);
 struct ProgressOptions {
     bool quiet = false;
     json::Value* aux = nullptr;
+    int* error_code =
+        nullptr; // the code of the stream's error (a build step's exit code), where it has one
 };
 
 Result<void> print_progress(ByteSource& source, const ProgressOptions& options = {});

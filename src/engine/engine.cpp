@@ -38,7 +38,7 @@ ImagesOptions images_options(Core& core) {
     ImagesOptions options;
     options.store = core.store.get();
     options.events = core.events.get();
-    options.hello_binary = core.options.program_directory + "/berth-hello";
+    options.hello_binary = core.options.program_directory + "/berth-init";
     options.insecure_registries = config.insecure_registries;
     options.registry_mirrors = config.registry_mirrors;
     options.max_concurrent_downloads = config.max_concurrent_downloads;

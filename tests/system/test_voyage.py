@@ -112,7 +112,8 @@ def test_streams_and_exit_codes(engine, client):
     assert done.stdout == "line\n" * 100000
     assert run("run", "--rm", "busybox", "nonsense", check=False).returncode == 127
     assert run("run", "--rm", "busybox", "/etc/passwd", check=False).returncode == 126
-    assert run("run", "--rm", "busybox", "sh", "-c", "kill -9 $$", check=False).returncode == 137
+    killed = "sh -c 'kill -9 $$'; exit $?"
+    assert run("run", "--rm", "busybox", "sh", "-c", killed, check=False).returncode == 137
 
 
 def test_save_load_and_import(engine, tmp_path):

@@ -44,6 +44,7 @@ Result<int> attach_to(Session& session, const AttachTo& what) {
         {.terminal = terminal,
          .input = input,
          .resize_target = path + "/resize",
+         .detach_keys = what.detach_keys,
          .signal_target = what.signal_proxy && !terminal ? path + "/kill" : ""}));
     Query query;
     query.add("stream", true);
@@ -61,11 +62,8 @@ Result<int> attach_to(Session& session, const AttachTo& what) {
         TRY(session.post(path + "/start"));
     }
     attached.send_size();
-    TRY(attached.run(std::move(connection)));
-    json::Value now = TRY(session.get(path + "/json"));
-    const json::Value* after = json::find(now, "State");
-    if (terminal && after && flag_of(*after, "Running")) {
-        return 0; // detached by its keys
+    if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
+        return 0;
     }
     DocumentStream documents(*wait);
     std::optional<json::Value> ended = TRY(documents.next());
@@ -116,6 +114,7 @@ Result<int> exec_attached(Session& session, const ExecFlags& flags, const std::s
         {.terminal = flags.tty,
          .input = flags.interactive,
          .resize_target = "/exec/" + id + "/resize",
+         .detach_keys = flags.detach_keys,
          .signal_target = ""}));
     json::Object start{{"Detach", false}, {"Tty", flags.tty}};
     if (flags.tty) {
@@ -127,7 +126,9 @@ Result<int> exec_attached(Session& session, const ExecFlags& flags, const std::s
     Session::Hijacked connection =
         TRY(session.hijack("/exec/" + id + "/start", json::Value(std::move(start))));
     attached.send_size();
-    TRY(attached.run(std::move(connection)));
+    if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
+        return 0;
+    }
     json::Value ended = TRY(session.get("/exec/" + id + "/json"));
     return static_cast<int>(number_of(ended, "ExitCode"));
 }

@@ -162,7 +162,13 @@ Result<int> build(Session& session, const Invocation& invocation) {
          .content_type = "application/x-tar",
          .body = source.get()}));
     json::Value aux;
-    TRY(print_progress(*answer, {.quiet = chosen.quiet, .aux = &aux}));
+    int step_code = 0;
+    Result<void> built =
+        print_progress(*answer, {.quiet = chosen.quiet, .aux = &aux, .error_code = &step_code});
+    if (!built.ok()) {
+        print_error("berth: " + built.error().message() + "\n");
+        return step_code != 0 ? step_code : 1;
+    }
     std::string id = text_of(aux, "ID");
     if (chosen.quiet) {
         TRY(print(id + "\n"));

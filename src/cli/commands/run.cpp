@@ -132,12 +132,6 @@ Result<int> read_exit_code(ByteSource& wait) {
     return static_cast<int>(number_of(*document, "StatusCode"));
 }
 
-bool still_running(Session& session, const std::string& id) {
-    Result<json::Value> container = session.get("/containers/" + id + "/json");
-    const json::Value* state = container.ok() ? json::find(*container, "State") : nullptr;
-    return state && flag_of(*state, "Running");
-}
-
 Result<int> run_attached(
     Session& session,
     const RunOptions& options,
@@ -149,15 +143,14 @@ Result<int> run_attached(
         {.terminal = options.tty,
          .input = attachment.input,
          .resize_target = "/containers/" + id + "/resize",
+         .detach_keys = options.detach_keys,
          .signal_target = proxy ? "/containers/" + id + "/kill" : ""}));
     Session::Hijacked connection =
         TRY(session.hijack(attach_target(id, attachment, options.detach_keys)));
     std::unique_ptr<ByteSource> wait = TRY(open_wait(session, id, options.remove));
     TRY(session.post("/containers/" + id + "/start"));
     attached.send_size();
-    TRY(attached.run(std::move(connection)));
-    // Detached by its keys: the container goes on without us.
-    if (options.tty && still_running(session, id)) {
+    if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
         return 0;
     }
     return read_exit_code(*wait);
