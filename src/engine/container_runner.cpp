@@ -136,7 +136,9 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
     launched.mounted = true;
     const std::string& mode = definition.host_config.network_mode;
     if (!is_host_mode(mode) && !shared.network) {
-        launched.network = TRY(core_.network->connect(definition));
+        launched.network = TRY_CONTEXT(
+            core_.network->connect(definition), "failed to set up container networking");
+        core_.publish_network(definition, launched.network.endpoints, "connect");
     }
     TRY(write_files(launched, shared));
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
@@ -320,6 +322,7 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
     container.state.lock()->monitor.reset();
     launched.client.reset();
     core_.network->disconnect(launched.network.endpoints);
+    core_.publish_network(*launched.definition, launched.network.endpoints, "disconnect");
     if (!launched.shm_path.empty()) {
         unmount_shared_memory(core_, container.id);
     }
@@ -362,6 +365,9 @@ ContainerRunner::handlers(const ContainerPtr& container, std::uint64_t run) {
     monitor::MonitorHandlers handlers;
     handlers.on_exit = [this, weak, run](const monitor::Exited& exit) {
         if (auto target = weak.lock()) {
+            if (!exit.exec_id.empty()) {
+                execs_.saw_exit(exit);
+            }
             core_.in_background([this, target, run, exit] {
                 if (exit.exec_id.empty()) {
                     handle_exit(target, run, exit);

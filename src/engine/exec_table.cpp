@@ -191,6 +191,23 @@ Result<void> ExecTable::start(
 }
 
 Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
+    ExecInspect result = TRY(look_at(exec_id));
+    if (!result.running) {
+        return result;
+    }
+    // A client asks for the exit code as soon as its stream has ended, and the monitor has told the
+    // exit before it ended the stream: what it answers now comes behind that.
+    std::shared_ptr<monitor::MonitorClient> client;
+    if (auto container = core_.index.find(result.container_id); container.ok()) {
+        client = (*container)->state.lock()->monitor;
+    }
+    if (client == nullptr || !client->status().ok()) {
+        return result;
+    }
+    return look_at(exec_id);
+}
+
+Result<ExecInspect> ExecTable::look_at(const std::string& exec_id) const {
     auto entries = entries_.lock();
     auto found = entries->find(exec_id);
     if (found == entries->end()) {
@@ -198,7 +215,8 @@ Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
     }
     const Entry& entry = found->second;
     ExecInspect result{.id = entry.id, .container_id = entry.container->id};
-    result.running = entry.phase == Phase::Running;
+    result.running =
+        (entry.phase == Phase::Starting || entry.phase == Phase::Running) && !entry.exit_code;
     result.exit_code = entry.exit_code;
     result.pid = entry.pid;
     result.config = entry.config;
@@ -207,6 +225,14 @@ Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
         result.arguments.assign(entry.config.cmd.begin() + 1, entry.config.cmd.end());
     }
     return result;
+}
+
+void ExecTable::saw_exit(const monitor::Exited& exit) {
+    auto entries = entries_.lock();
+    auto found = entries->find(exit.exec_id);
+    if (found != entries->end() && found->second.phase != Phase::Ended) {
+        found->second.exit_code = exit.code;
+    }
 }
 
 Result<void>

@@ -29,7 +29,9 @@ class ExecTable {
     using Ended = std::function<void(std::int64_t exit_code)>;
     void on_end(const std::string& exec_id, Ended ended);
 
-    // From the monitors' notices.
+    // From the monitors' notices: at once in the loop, so that inspect() knows, and the rest of it
+    // in the background.
+    void saw_exit(const monitor::Exited& exit);
     void handle_exit(const ContainerPtr& container, const monitor::Exited& exit);
     // All that run in a container end with it.
     void handle_container_exit(const std::string& container_id);
@@ -52,6 +54,7 @@ class ExecTable {
 
     using Entries = std::map<std::string, Entry>;
 
+    Result<ExecInspect> look_at(const std::string& exec_id) const;
     Result<void> begin_start(const std::string& exec_id, Entry& copy);
     void finish(const std::string& exec_id, std::int64_t exit_code);
     void forget_later(const std::string& exec_id);
