@@ -196,11 +196,12 @@ Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path)
     if (there.ok() || there.error().error_number() != ENOENT) {
         return there;
     }
-    std::optional<Cut> parts = cut_last(clean_path(path), "/");
+    std::string clean = clean_path(path);
+    std::optional<Cut> parts = cut_last(clean, "/");
     if (parts && !parts->before.empty()) {
         TRY(kernel::make_directories_in_root(root, parts->before));
     }
-    kernel::ParentAndName place = TRY(kernel::open_parent_in_root(root, clean_path(path)));
+    kernel::ParentAndName place = TRY(kernel::open_parent_in_root(root, clean));
     UniqueFd made(::openat(
         place.parent.get(),
         place.name.c_str(),
