@@ -215,7 +215,8 @@ Result<Container> Container::create(CreateOptions options) {
         .has_hooks = has_hooks,
         .annotations = config.annotations};
     kernel::Cgroup cgroup = TRY(create_cgroup(config, options.id));
-    rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
+    // A copy: the undo runs after the locals that were made later than the rollback are gone.
+    rollback.push([cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     record.cgroup = cgroup.path();
     auto impl = std::make_unique<Impl>(Impl{
         .state_root = state_root,
