@@ -109,7 +109,10 @@ class BuilderTest : public testing::Test {
         driver_.reset();
         if (store_) {
             EXPECT_TRUE(store_->layers().list_writable()->empty()) << "a step left its layer";
-            EXPECT_TRUE(left_in("data/tmp").empty());
+            // The store may still be deleting layers there.
+            for (const std::string& name : left_in("data/tmp")) {
+                EXPECT_FALSE(name.starts_with("tmp-")) << "a context was left: " << name;
+            }
             EXPECT_TRUE(left_in("data/containers").empty());
             EXPECT_TRUE(left_in("exec/containers").empty());
         }
@@ -144,6 +147,7 @@ class BuilderTest : public testing::Test {
 
     void import_busybox() {
         std::vector<File> files{directory("bin"), directory("etc"), directory("tmp")};
+        files.back().mode = 01777;
         files.push_back(
             {.name = "bin/busybox", .content = read_file("/bin/busybox").value(), .mode = 0755});
         for (const char* name :
@@ -302,7 +306,8 @@ TEST_F(BuilderTest, UsesTheCacheUntilSomethingChanges) {
     const oci::Digest first = must_build(dockerfile, {{.name = "a", .content = "1"}});
     EXPECT_EQ(output_.find("Using cache"), std::string::npos);
     EXPECT_EQ(must_build(dockerfile, {{.name = "a", .content = "1"}}), first);
-    EXPECT_EQ(split(output_, 'U').size(), 4U) << output_; // three times "Using cache"
+    EXPECT_NE(output_.find("/a\n ---> Using cache\n ---> "), std::string::npos) << output_;
+    EXPECT_NE(output_.find("X=1\n ---> Using cache\n"), std::string::npos) << output_;
     EXPECT_EQ(output_.find("Running in"), std::string::npos);
     const oci::Digest changed = must_build(dockerfile, {{.name = "a", .content = "2"}});
     EXPECT_NE(changed, first);

@@ -28,6 +28,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace berth::build {
@@ -37,6 +38,7 @@ namespace {
 constexpr std::string_view default_path =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 constexpr std::size_t read_bytes = 64U << 10;
+constexpr std::string_view socket_name = "/monitor.sock";
 
 // What the loop's thread tells the build's thread.
 struct ExitState {
@@ -62,8 +64,12 @@ Error start_error(Error error) {
         .as(ErrorKind::InvalidArgument);
 }
 
+// With as much of the id as leaves the socket's path within the kernel's limit.
 std::string run_directory(const BuilderOptions& options, const std::string& id) {
-    return options.exec_root + "/containers/" + id;
+    constexpr std::size_t limit = sizeof(sockaddr_un::sun_path) - 1;
+    const std::string parent = options.exec_root + "/containers/";
+    const std::size_t fixed = parent.size() + socket_name.size();
+    return parent + id.substr(0, fixed < limit ? limit - fixed : 0);
 }
 
 std::string data_directory(const BuilderOptions& options, const std::string& id) {
@@ -333,20 +339,14 @@ Result<int> StepRunner::run_session(std::stop_token stop, Session& session, cons
     launch.id = session.layer.id();
     launch.bundle = session.directory + "/bundle";
     launch.runtime_root = runtime_root(options_);
-    launch.socket_path = session.run_directory + "/monitor.sock";
+    launch.socket_path = session.run_directory + std::string(socket_name);
     launch.exit_path = session.run_directory + "/exit.json";
     if (session.netns) {
         launch.fds.push_back({std::move(session.netns), monitor::first_inherited_fd});
     }
     auto client =
         TRY(monitor::MonitorClient::launch(options_.loop, std::move(launch), std::move(handlers)));
-    // From here on a container may be there: whatever fails, nothing of it stays.
-    Rollback kill;
-    kill.push([this, &client, id = session.layer.id()] {
-        (void)client->kill_all(SIGKILL).ok();
-        client.reset();
-        (void)monitor::remove_abandoned(runtime_root(options_), id).ok();
-    });
+    // After these errors the monitor takes away what there is, and goes when the client goes.
     if (auto created = client->wait_created(); !created.ok()) {
         return start_error(std::move(created).error());
     }
@@ -357,11 +357,18 @@ Result<int> StepRunner::run_session(std::stop_token stop, Session& session, cons
     if (auto started = client->start(); !started.ok()) {
         return start_error(std::move(started).error());
     }
-    TRY(forward_output(stop, sockets.first, *client, output));
-    const monitor::Exited exit = TRY(wait_for_exit(stop, *state, *client));
+    auto forwarded = forward_output(stop, sockets.first, *client, output);
+    if (!forwarded.ok()) {
+        (void)client->kill_all(SIGKILL).ok();
+    }
+    auto exit = wait_for_exit(stop, *state, *client);
+    if (!exit.ok()) {
+        (void)monitor::remove_abandoned(runtime_root(options_), session.layer.id()).ok();
+        return std::move(exit).error();
+    }
     (void)client->release().ok(); // the monitor may have gone already
-    kill.commit();
-    return exit.code;
+    TRY(std::move(forwarded));
+    return exit->code;
 }
 
 void remove_step_leftovers(const BuilderOptions& options, const std::string& id) {
