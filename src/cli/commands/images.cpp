@@ -106,8 +106,9 @@ Result<int> images(Session& session, const Invocation& invocation) {
     if (digests) {
         columns.push_back({"Digest", "DIGEST"});
     }
-    columns.insert(
-        columns.end(), {{"ID", "IMAGE ID"}, {"CreatedSince", "CREATED"}, {"Size", "SIZE"}});
+    columns.push_back({"ID", "IMAGE ID"});
+    columns.push_back({"CreatedSince", "CREATED"});
+    columns.push_back({"Size", "SIZE"});
     TRY(print_rows(columns, rows, format));
     return 0;
 }
