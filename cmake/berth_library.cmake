@@ -27,11 +27,15 @@ function(berth_library name)
   endif()
 endfunction()
 
+# What people run, without the tests.
+add_custom_target(programs)
+
 function(berth_program name)
   cmake_parse_arguments(ARG "STATIC" "" "SOURCES;USES;EXTERNAL" ${ARGN})
   add_executable(${name} ${ARG_SOURCES})
   list(TRANSFORM ARG_USES PREPEND berth_ OUTPUT_VARIABLE uses)
   target_link_libraries(${name} PRIVATE ${uses} ${ARG_EXTERNAL})
+  add_dependencies(programs ${name})
   # A sanitizer's run-time library cannot be linked into a static program.
   if(ARG_STATIC AND NOT BERTH_SANITIZE)
     target_link_options(${name} PRIVATE -static-pie)
