@@ -17,25 +17,14 @@
 #pragma once
 
 #include "base/result.h"
-#include "base/time.h"
+#include "codec/json_fields.h"
+#include "codec/json_impl.h"
 
-#include <boost/json/value.hpp>
-
-#include <array>
-#include <concepts>
-#include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <tuple>
-#include <vector>
+#include <utility>
 
 namespace berth::json {
-
-using Value = boost::json::value;
-using Object = boost::json::object;
-using Array = boost::json::array;
 
 struct ParseLimits {
     std::size_t depth = 64;
@@ -55,63 +44,6 @@ std::string serialize_indented(const Value& value, std::string_view indent);
 const Value* find(const Value& value, std::string_view name);
 // The text of find(), or "" when it is absent or no string.
 std::string_view find_string(const Value& value, std::string_view name);
-
-enum class Presence : std::uint8_t {
-    Always,        // written even when empty
-    OmitEmpty,     // Go's omitempty: false, 0, "", absent, no elements are left out
-    NullWhenEmpty, // Go's nil slice, map or pointer: null when it has no elements
-    Embedded,      // a struct whose members stand in the enclosing object
-};
-
-inline constexpr Presence Always = Presence::Always;
-inline constexpr Presence OmitEmpty = Presence::OmitEmpty;
-inline constexpr Presence NullWhenEmpty = Presence::NullWhenEmpty;
-
-// The table of a struct. Specialise it with `static constexpr auto table = std::tuple{field(…)…}`.
-template <class T>
-struct Fields;
-
-// How a type without a table is read and written. Specialise it with
-//   static Result<T> decode(const Value&);   (never called with null)
-//   static Value encode(const T&);
-//   static bool is_empty(const T&);          (for OmitEmpty)
-template <class T>
-struct Codec;
-
-template <class Owner, class Member>
-struct Field {
-    std::string_view name;
-    Member Owner::*member;
-    Presence presence;
-};
-
-template <class Owner, class Member>
-constexpr Field<Owner, Member>
-field(std::string_view name, Member Owner::*member, Presence presence = Presence::Always) {
-    return {name, member, presence};
-}
-
-// Go's embedded struct.
-template <class Owner, class Member>
-constexpr Field<Owner, Member> embedded(Member Owner::*member) {
-    return {"", member, Presence::Embedded};
-}
-
-// An object without members, for Go's map[string]struct{}.
-struct Empty {
-    bool operator==(const Empty&) const = default;
-};
-
-template <>
-struct Fields<Empty> {
-    static constexpr auto table = std::tuple<>{};
-};
-
-} // namespace berth::json
-
-#include "codec/json_impl.h"
-
-namespace berth::json {
 
 template <class T>
 Result<void> decode_into(T& target, const Value& value) {
