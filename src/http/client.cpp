@@ -32,7 +32,8 @@ bool is_interim(unsigned status) {
     return status / 100 == 1 && status != 101;
 }
 
-std::string head_text(const ClientRequest& request, std::string host, const std::string& agent) {
+std::string
+head_text(const ClientRequest& request, const std::string& host, const std::string& agent) {
     std::string head = request.method + " " + request.target + " HTTP/1.1\r\n";
     head += "Host: " + host + "\r\n";
     if (!request.headers.contains("User-Agent")) {
@@ -186,7 +187,7 @@ Result<void> Client::Pool::send_request(const UniqueFd& fd, const ClientRequest&
     std::string host = endpoint.kind == Endpoint::Kind::Unix
                            ? std::string("api.moby.localhost")
                            : endpoint.to_string().substr(sizeof("tcp://") - 1);
-    std::string head = head_text(request, std::move(host), options.user_agent);
+    std::string head = head_text(request, host, options.user_agent);
     std::string_view body = request.body_source == nullptr ? request.body : std::string_view();
     std::array<iovec, 2> parts{as_iovec(head), as_iovec(body)};
     TRY(send_parts(fd, parts, Milliseconds(0)));
@@ -209,7 +210,7 @@ Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRe
     do {
         reader = std::make_unique<MessageReader>(
             fd,
-            std::move(buffered),
+            std::exchange(buffered, {}),
             MessageReader::Options{
                 .kind = MessageKind::Response,
                 .limits = response_limits,
