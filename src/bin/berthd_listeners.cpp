@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // After moby's daemon/listeners.
-#include "berthd_listeners.h"
+#include "bin/berthd_listeners.h"
 
 #include "base/file.h"
 #include "base/log.h"

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "base/log_spdlog.h"
 #include "base/strings.h"
-#include "berthd_listeners.h"
+#include "bin/berthd_listeners.h"
 #include "build/builder.h"
 #include "engine/engine.h"
 

@@ -81,6 +81,7 @@ void ContainerRunner::end_run(
     execs_.handle_container_exit(container->id);
     // Before anybody is told: the next container may want the same ports.
     core_.network->disconnect(endpoints);
+    core_.publish_network(*definition, endpoints, "disconnect");
 
     bool restarts = false;
     std::vector<ExitCallback> waiting;
@@ -125,8 +126,11 @@ void ContainerRunner::clean_up(
         }
         client.reset();
     }
+    if (!core_.store->layers().has_writable(definition.id)) {
+        return; // removed already, with all that was mounted
+    }
     auto unmounted = core_.store->layers().unmount(definition.id);
-    if (!unmounted.ok()) {
+    if (!unmounted.ok() && core_.store->layers().has_writable(definition.id)) {
         log::warn(
             "root not unmounted, ignoring",
             {{"id", definition.id}, {"error", unmounted.error().message()}});

@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "engine/config_check.h"
 #include "engine/container_control.h"
+#include "engine/container_files.h"
 #include "engine/exec_table.h"
 #include "engine/resource_check.h"
 #include "engine/runtime_spec.h"
@@ -115,6 +116,9 @@ void ContainerControl::delete_behind(const ContainerDefinition& definition) {
                 {{"id", definition.id}, {"error", done.error().message()}});
         }
     };
+    if (definition.host_config.ipc_mode == "shareable") {
+        unmount_shared_memory(core_, definition.id); // the end of its run may not be there yet
+    }
     complain(core_.store->layers().remove_writable(definition.id));
     complain(remove_tree(core_.directory(definition.id)));
     complain(remove_tree(core_.run_directory(definition.id)));

@@ -85,6 +85,22 @@ void Core::publish(
     events->publish(std::move(event));
 }
 
+void Core::publish_network(
+    const ContainerDefinition& definition,
+    const std::vector<EndpointState>& endpoints,
+    const std::string& action) {
+    for (const EndpointState& endpoint : endpoints) {
+        auto found = network->find(endpoint.network);
+        Event event{.type = "network", .action = action, .actor_id = {}, .time = {}};
+        if (found.ok()) {
+            event.actor_id = (*found)->id;
+            event.attributes = {{"name", endpoint.network}, {"type", (*found)->driver}};
+        }
+        event.attributes.emplace("container", definition.id);
+        events->publish(std::move(event));
+    }
+}
+
 void Core::persist(LiveContainer& container, store::Durability durability) {
     const ContainerLife life = container.state.lock()->life;
     auto written = table->update_life(container.id, life, durability);

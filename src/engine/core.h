@@ -76,6 +76,12 @@ struct Core {
     void
     publish(const ContainerDefinition& definition, const std::string& action, StringMap extra = {});
 
+    // "connect" or "disconnect", of the networks that the endpoints are in.
+    void publish_network(
+        const ContainerDefinition& definition,
+        const std::vector<EndpointState>& endpoints,
+        const std::string& action);
+
     // Writes the present life to the database. A failure is logged: the container goes on.
     void persist(LiveContainer& container, store::Durability durability);
 };
