@@ -4,9 +4,41 @@
 
 #include "base/file.h"
 
+#include <linux/sockios.h>
+
+#include <chrono>
+#include <thread>
+
 #include <fcntl.h>
+#include <sys/ioctl.h>
 
 namespace berth::api {
+
+namespace {
+
+// docker-py reads the head through a buffer and the stream past it: what arrives together with the
+// head is lost to it. dockerd is slow enough that this never shows; here the first bytes may be
+// there before the client has woken up. So its streams start when it has read the head.
+bool loses_early_bytes(const http::Request& request) {
+    const std::string_view agent = request.headers.get("User-Agent");
+    return agent.starts_with("docker-sdk-python/") || agent.starts_with("docker-py/");
+}
+
+// For a Unix socket SIOCOUTQ counts what the peer has not read. For TCP it counts what the peer's
+// kernel has not acknowledged, which is the best there is.
+void wait_until_read(const UniqueFd& connection) {
+    constexpr std::chrono::microseconds pause(50);
+    constexpr int attempts = 2000; // 100 ms
+    for (int i = 0; i < attempts; ++i) {
+        int unread = 0;
+        if (::ioctl(connection.get(), SIOCOUTQ, &unread) < 0 || unread == 0) {
+            return;
+        }
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+} // namespace
 
 std::string_view stream_type(const Context& context, Streams streams) {
     const bool is_multiplexed = streams == Streams::Multiplexed && !context.before(42);
@@ -27,6 +59,9 @@ Result<http::Hijacked> hijack_stream(Context& context, Streams streams) {
         return errno_error("taking the connection over");
     }
     TRY(write_all(hijacked.fd, head));
+    if (loses_early_bytes(context.request())) {
+        wait_until_read(hijacked.fd);
+    }
     return hijacked;
 }
 
