@@ -335,4 +335,11 @@ void ContainerNetwork::settle() {
     driver_->wait_until_removed();
 }
 
+void ContainerNetwork::remove_all() {
+    Result<void> removed = driver_->remove_all();
+    if (!removed.ok()) {
+        log::warn("networks stay behind, ignoring", {{"error", removed.error().message()}});
+    }
+}
+
 } // namespace berth::engine

@@ -49,6 +49,9 @@ class ContainerNetwork {
     // Waits until what containers left is removed.
     void settle();
 
+    // Takes bridges and rules away: an engine that has ended leaves nothing on the machine.
+    void remove_all();
+
     // "80/tcp" with ports taken apart; InvalidArgument "invalid port specification: …".
     static Result<std::vector<network::PortRequest>> port_requests(
         const ContainerConfig& config,

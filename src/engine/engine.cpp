@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 
 #include "base/log.h"
+#include "engine/runtime_spec.h"
 #include "engine/supervisor.h"
 
 namespace berth::engine {
@@ -126,6 +127,8 @@ void Engine::shutdown() {
     parts_->supervisor->stop_all(std::chrono::seconds(core.config().shutdown_timeout));
     core.background->wait_idle();
     core.network->settle();
+    core.network->remove_all();
+    remove_cgroup_parent(core.config());
 }
 
 Containers& Engine::containers() {

@@ -7,6 +7,7 @@
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
 #include "engine/runtime_spec_parts.h"
+#include "kernel/cgroup.h"
 #include "oci/runtime_config.h"
 #include "runtime/defaults.h"
 #include "runtime/user.h"
@@ -14,6 +15,7 @@
 #include <algorithm>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace berth::engine {
 namespace {
@@ -201,10 +203,25 @@ Result<void> apply_sysctls(oci::RuntimeConfig& config, const HostConfig& host) {
 
 } // namespace
 
+std::string cgroup_parent(const DaemonConfig& daemon) {
+    return daemon.cgroup_parent.empty() ? std::string(default_cgroup_parent) : daemon.cgroup_parent;
+}
+
+void remove_cgroup_parent(const DaemonConfig& daemon) {
+    auto group = kernel::Cgroup::open(clean_path("/" + cgroup_parent(daemon)));
+    if (!group.ok()) {
+        return;
+    }
+    for (const auto& [controller, directory] : group->directories()) {
+        // Not empty: another engine's containers are in it.
+        ::rmdir(directory.c_str());
+    }
+}
+
 std::string cgroup_path(const ContainerDefinition& definition, const DaemonConfig& daemon) {
     std::string parent = definition.host_config.cgroup_parent;
     if (parent.empty()) {
-        parent = daemon.cgroup_parent.empty() ? default_cgroup_parent : daemon.cgroup_parent;
+        parent = cgroup_parent(daemon);
     }
     return clean_path("/" + parent + "/" + definition.id);
 }
