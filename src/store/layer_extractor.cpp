@@ -225,7 +225,7 @@ LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef
 // Owner first: changing it clears set-id bits and capabilities.
 Result<void> LayerExtractor::set_file_metadata(const tar::Header& header, FdRef file) {
     mode_t mode = mode_of(header);
-    bool foreign = header.uid != geteuid() || header.gid != getegid();
+    bool foreign = header.uid != own_uid_ || header.gid != own_gid_;
     if (foreign && fchown(file.get(), header.uid, header.gid) != 0) {
         return entry_errno(header.name);
     }
@@ -362,7 +362,7 @@ Result<void> LayerExtractor::make_special(const tar::Header& header, const Place
         }
     }
     const char* name = place.name.c_str();
-    bool foreign = header.uid != geteuid() || header.gid != getegid();
+    bool foreign = header.uid != own_uid_ || header.gid != own_gid_;
     if (foreign &&
         fchownat(place.directory, name, header.uid, header.gid, AT_SYMLINK_NOFOLLOW) != 0) {
         return entry_errno(header.name);

@@ -17,6 +17,7 @@
 #include <utility>
 
 #include <sys/types.h>
+#include <unistd.h>
 
 namespace berth::store {
 
@@ -75,6 +76,9 @@ class LayerExtractor {
     UniqueFd root_;
     ExtractionLimits limits_;
     mode_t umask_;
+    // What creating a file gives it already.
+    uid_t own_uid_ = geteuid();
+    gid_t own_gid_ = getegid();
     std::unordered_map<std::string, UniqueFd> directories_;
     std::map<std::string, std::int64_t> directory_times_;
     std::set<std::string> implied_;
