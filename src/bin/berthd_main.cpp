@@ -23,7 +23,6 @@
 
 namespace {
 
-using namespace std::chrono_literals;
 using berth::Result;
 using berth::engine::DaemonAction;
 using berth::engine::DaemonConfig;
@@ -92,7 +91,7 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
     berth::log::info("Processing signal", {{"signal", signal}});
     // Requests that are under way may wait for containers, so both end together.
     engine->shutdown();
-    server->stop(1s);
+    server->stop(std::chrono::seconds(1));
     unlink(config.pidfile.c_str());
     return berth::ok();
 }

@@ -190,6 +190,9 @@ Result<ResolvedUser> resolve_user_in(
     } else if (!name.empty()) {
         user.additional_gids = TRY(groups_with_member(group, name));
     }
+    // The own group is a supplementary one too: a process that gives up its primary group must not
+    // be freed of what the group is denied (CVE-2022-36109).
+    user.additional_gids.push_back(user.gid);
     TRY(add_groups(user, group, additional_groups));
     return user;
 }
