@@ -269,6 +269,23 @@ TEST(Server, SendsPartOfAFile) {
     EXPECT_EQ(*response->read_body(), content.substr(10));
 }
 
+TEST(Server, SurvivesAClientThatHangsUpWhileAFileIsSent) {
+    auto directory = TemporaryDirectory::create("/tmp");
+    std::string path = directory->path() + "/file";
+    std::promise<ErrorKind> outcome;
+    TestServer server([&](std::stop_token, Request&, Body&, ResponseWriter& out) {
+        UniqueFd file = std::move(open_file(path, O_RDWR | O_CREAT, 0600)).value();
+        ASSERT_EQ(ftruncate(file.get(), 64 << 20), 0);
+        auto sent = out.send_file(200, {}, file, 0, 64U << 20);
+        outcome.set_value(sent.ok() ? ErrorKind::Internal : sent.error().kind());
+    });
+    UniqueFd fd = server.connect();
+    send_text(fd, simple);
+    receive_text(fd, "\r\n\r\n");
+    fd.reset();
+    EXPECT_EQ(outcome.get_future().get(), ErrorKind::Cancelled);
+}
+
 TEST(Server, ReplacesAStaleSocketButNotALivingOne) {
     auto directory = TemporaryDirectory::create("/tmp");
     std::string path = directory->path() + "/s";

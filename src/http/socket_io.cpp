@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// MSG_NOSIGNAL everywhere: a client that went away is an error value, not SIGPIPE.
+// A client that went away is an error value, not SIGPIPE: MSG_NOSIGNAL, and where sendfile(2) knows
+// no such flag, the signal blocked.
 #include "http/socket_io.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <climits>
+#include <csignal>
 
 #include <poll.h>
+#include <pthread.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 
@@ -38,6 +41,35 @@ Result<void> wait_for(FdRef socket, short events, Milliseconds limit) {
         }
     }
 }
+
+// Keeps this thread from SIGPIPE, and drops the one that was raised meanwhile.
+class WithoutSigpipe {
+  public:
+    WithoutSigpipe() {
+        sigemptyset(&pipe_);
+        sigaddset(&pipe_, SIGPIPE);
+        sigset_t pending;
+        sigpending(&pending);
+        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+        pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    }
+
+    ~WithoutSigpipe() {
+        if (!was_pending_) {
+            timespec now{};
+            sigtimedwait(&pipe_, nullptr, &now);
+        }
+        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+    WithoutSigpipe(const WithoutSigpipe&) = delete;
+    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+  private:
+    sigset_t pipe_{};
+    sigset_t before_{};
+    bool was_pending_ = false;
+};
 
 bool would_block(int error_number) {
     return error_number == EAGAIN || error_number == EWOULDBLOCK;
@@ -102,6 +134,7 @@ Result<void> send_bytes(FdRef socket, std::string_view bytes, Milliseconds limit
 
 Result<void> send_from_file(
     FdRef socket, FdRef file, std::uint64_t offset, std::uint64_t length, Milliseconds limit) {
+    WithoutSigpipe guard;
     auto position = static_cast<off_t>(offset);
     while (length > 0) {
         std::size_t step = std::min<std::uint64_t>(length, 8U << 20);
