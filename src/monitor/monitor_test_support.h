@@ -139,7 +139,7 @@ class MonitorTest : public testing::Test {
         const std::string text = oci::runtime_config_text(config);
         EXPECT_TRUE(replace_file(path("config.json"), text, 0600, Sync::No).ok());
         return {
-            .program = read_link("/proc/self/exe") + "/../berth-monitor",
+            .program = monitor_program(),
             .id = id_,
             .bundle = directory_.path(),
             .runtime_root = path("runtime"),
@@ -149,12 +149,12 @@ class MonitorTest : public testing::Test {
             .terminal = terminal};
     }
 
-    static std::string read_link(const char* link) {
+    // Built beside the test.
+    static std::string monitor_program() {
         std::array<char, 4096> target{};
-        const ssize_t size = readlink(link, target.data(), target.size());
-        const std::string whole(
-            target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
-        return whole.substr(0, whole.rfind('/')) + "/.";
+        const ssize_t size = readlink("/proc/self/exe", target.data(), target.size());
+        std::string path(target.data(), static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
+        return path.substr(0, path.rfind('/')) + "/berth-monitor";
     }
 
     std::shared_ptr<MonitorClient> launch(LaunchOptions launch_options) {
