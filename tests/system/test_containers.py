@@ -2,6 +2,7 @@
 import json
 import os
 import subprocess
+import time
 
 import pytest
 
@@ -128,8 +129,10 @@ def test_containers_reach_each_other_and_udp_ports_are_published(engine):
 
 
 def test_events_and_restart_policy(engine):
+    # What happened before the listener was heard is replayed.
+    begin = f"{time.time():.6f}"
     listener = subprocess.Popen([str(engine.environment["PATH"].split(":")[0]) + "/berth", "events", "--format", "{{.Action}}",
-                                 "--filter", "container=again"], env=engine.environment, stdout=subprocess.PIPE, text=True)
+                                 "--since", begin, "--filter", "container=again"], env=engine.environment, stdout=subprocess.PIPE, text=True)
     engine.berth("run", "-d", "--name", "again", "--restart", "on-failure:2", "busybox", "false")
     seen = []
     while seen.count("die") < 3:
