@@ -154,6 +154,10 @@ bool EventLoop::in_loop_thread() const {
     return thread_.load() == std::this_thread::get_id();
 }
 
+int EventLoop::milliseconds_to_timer() const {
+    return timers_.empty() ? -1 : to_milliseconds(timers_.begin()->first.first - Clock::now());
+}
+
 void EventLoop::run() {
     thread_ = std::this_thread::get_id();
     do {

@@ -65,6 +65,12 @@ class EventLoop {
 
     bool in_loop_thread() const;
 
+    // For a callback that waits by itself: readable while the loop has something to dispatch, and
+    // how long until the next timer is due (-1: there is none).
+    FdRef readiness() const { return epoll_; }
+
+    int milliseconds_to_timer() const;
+
   private:
     struct Watch;
     using TimerKey = std::pair<Clock::time_point, std::uint64_t>;

@@ -70,7 +70,7 @@ Result<void> become_monitor() {
 Monitor::Monitor(MonitorOptions options, std::unique_ptr<io::EventLoop> loop)
     : options_(std::move(options))
     , loop_(std::move(loop))
-    , scratch_(*loop_) {}
+    , scratch_(*loop_, [this] { drop_configuration(); }) {}
 
 Monitor::~Monitor() {
     if (signals_) {
@@ -186,6 +186,18 @@ Result<void> Monitor::add_control(UniqueFd socket) {
     controls_.push_back(
         TRY(ControlConnection::open(*loop_, std::move(socket), std::move(handlers))));
     return ok();
+}
+
+// config.json in memory is half of a quiet monitor. The runtime reads it again when an exec needs
+// it.
+void Monitor::drop_configuration() {
+    if (!container_ || phase_ == ContainerPhase::Created) {
+        return;
+    }
+    auto loaded = runtime::Container::load(options_.runtime_root, options_.id);
+    if (loaded.ok()) {
+        container_ = std::move(loaded).value();
+    }
 }
 
 void Monitor::run() {

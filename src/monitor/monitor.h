@@ -62,6 +62,7 @@ class Monitor {
     void sweep_execs();
     void finish_container();
     void remove_container();
+    void drop_configuration();
     void tell(const Notice& notice);
     void consider_quitting();
     bool has_clients() const;
