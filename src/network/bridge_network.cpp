@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <set>
 
 namespace berth::network {
 
@@ -15,8 +16,10 @@ using kernel::LinkState;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-Result<std::unique_ptr<BridgeNetwork::State>>
-BridgeNetwork::State::create(std::shared_ptr<DriverParts> parts, const BridgeOptions& options) {
+Result<std::unique_ptr<BridgeNetwork::State>> BridgeNetwork::State::create(
+    std::shared_ptr<DriverParts> parts,
+    const BridgeOptions& options,
+    const std::vector<EndpointRecord>& known) {
     auto host = parts->host.lock();
     BridgeOptions resolved = TRY(resolve_bridge_options(options, *host));
     AddressPool addresses = TRY(AddressPool::create(resolved.subnet, resolved.ip_range));
@@ -26,6 +29,13 @@ BridgeNetwork::State::create(std::shared_ptr<DriverParts> parts, const BridgeOpt
     }
     UniqueFd claim = TRY(claim_name("bridge", resolved.name));
     const int index = TRY(ensure_bridge(resolved, *host));
+    std::set<std::string> kept;
+    for (const EndpointRecord& endpoint : known) {
+        kept.insert(endpoint.host_interface);
+    }
+    for (const int stale : TRY(stale_ports(index, kept, *host))) {
+        parts->reaper->discard(stale);
+    }
     TRY(parts->firewall.add_bridge(
         resolved.name,
         {.subnet = resolved.subnet,

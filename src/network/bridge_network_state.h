@@ -52,8 +52,12 @@ struct BridgeNetwork::State {
     Synchronized<Members> members;
 
     // The bridge exists or is made; its rules gather in the firewall.
-    static Result<std::unique_ptr<State>>
-    create(std::shared_ptr<DriverParts> parts, const BridgeOptions& options);
+    // `known` are the endpoints of an earlier engine that stay; other interfaces that it left on
+    // the bridge go, before the pool puts new ones there.
+    static Result<std::unique_ptr<State>> create(
+        std::shared_ptr<DriverParts> parts,
+        const BridgeOptions& options,
+        const std::vector<EndpointRecord>& known = {});
 
     Result<IpAddress> enroll(const EndpointRequest& request);
     void strike_off(const std::string& endpoint_id, const IpAddress& ip);

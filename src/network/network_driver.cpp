@@ -47,17 +47,6 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
     });
 }
 
-Result<void> sweep(DriverParts& parts, int bridge_index, const NetworkRecord& record) {
-    std::set<std::string> known;
-    for (const EndpointRecord& endpoint : record.endpoints) {
-        known.insert(endpoint.host_interface);
-    }
-    for (const int index : TRY(stale_ports(bridge_index, known, *parts.host.lock()))) {
-        parts.reaper->discard(index);
-    }
-    return ok();
-}
-
 } // namespace
 
 NetworkDriver::NetworkDriver(std::unique_ptr<State> state)
@@ -71,12 +60,11 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
     Networks networks;
     for (const NetworkRecord& record : options.networks) {
         auto network = TRY_CONTEXT(
-            BridgeNetwork::State::create(state->parts, record.options),
+            BridgeNetwork::State::create(state->parts, record.options, record.endpoints),
             "network " + record.options.name);
         for (const EndpointRecord& endpoint : record.endpoints) {
             network->restore(endpoint);
         }
-        TRY(sweep(*state->parts, network->shape.bridge_index, record));
         networks[record.options.name] =
             std::shared_ptr<BridgeNetwork>(new BridgeNetwork(std::move(network)));
     }
@@ -100,7 +88,6 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     }
     std::unique_ptr<BridgeNetwork::State> made =
         TRY(BridgeNetwork::State::create(state_->parts, options));
-    TRY(sweep(*state_->parts, made->shape.bridge_index, {}));
     std::shared_ptr<BridgeNetwork> network(new BridgeNetwork(std::move(made)));
     state_->networks.lock()->emplace(options.name, network);
     return network;
