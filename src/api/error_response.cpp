@@ -25,14 +25,13 @@ unsigned status_of(ErrorKind kind) {
         return 501;
     case ErrorKind::Unavailable:
         return 503;
-    // Only limits on what a client sends make it to this face; a full disk is Internal.
-    case ErrorKind::ResourceExhausted:
-        return 413;
     // The client is gone already: nobody reads this.
     case ErrorKind::Cancelled:
         return 499;
     case ErrorKind::DeadlineExceeded:
         return 504;
+    // A full disk, as dockerd has it. The router knows when it was the request's size (413).
+    case ErrorKind::ResourceExhausted:
     case ErrorKind::DataLoss:
     case ErrorKind::Internal:
         return 500;

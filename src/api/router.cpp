@@ -37,14 +37,14 @@ std::vector<Route> all_routes() {
     return routes;
 }
 
-void send_error(http::ResponseWriter& response, const Error& error) {
-    const unsigned status = status_of(error.kind());
+void send_error(const http::Body& body, http::ResponseWriter& response, const Error& error) {
+    const unsigned status = body.limit_passed() ? 413 : status_of(error.kind());
     if (response.begun()) {
         log::debug("answer broke off", {{"error", error.message()}});
         return;
     }
-    const std::string body = status == 304 ? "" : error_body(error.message());
-    if (auto sent = response.respond(status, json_headers(), body); !sent.ok()) {
+    const std::string text = status == 304 ? "" : error_body(error.message());
+    if (auto sent = response.respond(status, json_headers(), text); !sent.ok()) {
         log::debug("client went before its answer", {{"error", sent.error().message()}});
     }
 }
@@ -127,13 +127,13 @@ http::Handler make_handler(const Services& services) {
                     {{"method", request.method},
                      {"path", request.path},
                      {"error", handled.error().message()}});
-                send_error(response, handled.error());
+                send_error(body, response, handled.error());
             }
         } catch (const std::exception& exception) {
             log::error(
                 "request ended by an exception",
                 {{"path", request.path}, {"what", exception.what()}});
-            send_error(response, internal_error(exception.what()));
+            send_error(body, response, internal_error(exception.what()));
         }
     };
 }

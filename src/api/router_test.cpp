@@ -87,6 +87,16 @@ TEST(Router, RefusesBodiesThatAreNoJson) {
         "{\"message\":\"invalid JSON: HostConfig.Memory: expected an integer, found a string\"}\n");
 }
 
+TEST(Router, RefusesABodyThatIsTooLong) {
+    const auto response = exchange(
+        {.method = "POST",
+         .path = "/v1.41/containers/create",
+         .query = {},
+         .body = "{\"Image\":\"" + std::string(2U << 20, 'x') + "\"}",
+         .content_type = "application/json"});
+    EXPECT_EQ(response->status, 413U);
+}
+
 TEST(Router, SaysWhatIsNotImplemented) {
     EXPECT_EQ(exchange({.method = "POST", .path = "/v1.41/session"})->status, 501U);
     EXPECT_EQ(exchange({.path = "/v1.41/images/search", .query = "term=x"})->status, 501U);
@@ -105,6 +115,7 @@ TEST(ErrorResponse, HasAStatusForEachKind) {
     EXPECT_EQ(status_of(ErrorKind::NotModified), 304U);
     EXPECT_EQ(status_of(ErrorKind::NotImplemented), 501U);
     EXPECT_EQ(status_of(ErrorKind::Unavailable), 503U);
+    EXPECT_EQ(status_of(ErrorKind::ResourceExhausted), 500U);
     EXPECT_EQ(status_of(ErrorKind::Internal), 500U);
     EXPECT_EQ(error_body("say \"x\""), "{\"message\":\"say \\\"x\\\"\"}\n");
 }
