@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "engine/container_config_json.h"
 
+#include <algorithm>
 #include <array>
 
 namespace berth::api {
@@ -32,9 +33,16 @@ Result<void> list(Context& context) {
     return context.reply(200, array);
 }
 
-// Go decodes into a pointer: null, or a document without a member of Config, is no configuration.
+// Config's members stand beside these two; without any there is no configuration.
 bool has_configuration(const json::Value& document) {
-    return document.is_object() && !document.get_object().empty();
+    if (!document.is_object()) {
+        return false;
+    }
+    const json::Object& members = document.get_object();
+    return std::any_of(members.begin(), members.end(), [](const auto& member) {
+        return !equals_ignoring_case(member.key(), "HostConfig") &&
+               !equals_ignoring_case(member.key(), "NetworkingConfig");
+    });
 }
 
 Result<void> create(Context& context) {
@@ -42,7 +50,7 @@ Result<void> create(Context& context) {
     if (!document) {
         return invalid_argument("invalid JSON: got EOF while reading request body");
     }
-    if (!has_configuration(*document) && !document->is_object() && !document->is_null()) {
+    if (!document->is_object() && !document->is_null()) {
         return invalid_argument("invalid JSON: expected an object");
     }
     if (!has_configuration(*document)) {
