@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bundle with a busybox root, a state root and a cgroup of its own for each test. Everything is
+// removed with the fixture.
+#pragma once
+
+#include "base/file.h"
+#include "oci/runtime_config.h"
+#include "runtime/container.h"
+
+#include <gtest/gtest.h>
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth::runtime {
+
+struct Outcome {
+    int code = -1; // as a shell shows it
+    std::string output;
+};
+
+class ContainerTest : public ::testing::Test {
+  protected:
+    void SetUp() override;
+    void TearDown() override;
+
+    // Writes config_ to the bundle and creates the container. Output goes to a pipe.
+    Result<Container> create(const std::string& id = "c");
+
+    // create, start, wait, destroy.
+    Outcome run(const std::vector<std::string>& args);
+    // The same with a shell's script.
+    Outcome run_shell(const std::string& script);
+    Outcome finish(Container& container);
+    Outcome exec(Container& container, const std::vector<std::string>& args);
+    Outcome exec_process(Container& container, oci::Process process);
+
+    std::string root_path() const { return bundle_ + "/rootfs"; }
+
+    // What was written to the output pipe so far and until all writers are gone.
+    std::string read_output();
+
+    oci::RuntimeConfig config_;
+    std::string bundle_;
+    std::string state_root_;
+    std::string cgroup_parent_;
+    std::optional<TemporaryDirectory> folder_;
+    UniqueFd output_;
+};
+
+// Reaps a child of ours.
+int wait_for_exit(pid_t pid);
+
+} // namespace berth::runtime
