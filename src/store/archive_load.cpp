@@ -66,7 +66,8 @@ class Loader {
     }
 
     // manifest.json says nothing of compressed layers; the index beside it does, for archives of
-    // images that were pulled. By configuration.
+    // images that were pulled. By configuration; of two, Docker's (see archive_save.cpp) comes
+    // second.
     Result<void> find_original_manifests() {
         const std::string* text = contents_.document(archive::index_name);
         if (text == nullptr) {

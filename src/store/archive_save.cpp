@@ -8,8 +8,8 @@
 
 #include <algorithm>
 #include <map>
+#include <optional>
 #include <set>
-#include <variant>
 
 namespace berth::store {
 
@@ -126,24 +126,35 @@ class Saver {
             manifest.layers.push_back(std::move(descriptor));
         }
         std::string bytes = manifest.serialize();
+        std::optional<PushableManifest> original;
+        if (all_kept) {
+            original = TRY(images_.original_manifest(lease_, image.id));
+        }
+        // skopeo finds names only on manifests of OCI's type; Docker's goes in beside it.
+        if (original && original->descriptor.media_type == oci::media_type::oci_manifest) {
+            bytes = original->bytes;
+        }
         oci::Descriptor described;
         described.media_type = oci::media_type::oci_manifest;
-        if (all_kept) {
-            // The manifest that it came with, so that whoever loads the archive can push it on as
-            // it was. Its layers are the blobs that were written just now.
-            PushableManifest original = TRY(images_.manifest_for_push(lease_, image.id));
-            for (const oci::Descriptor& layer : original.manifest.layers) {
-                TRY(write_blob(layer.digest));
-            }
-            bytes = std::move(original.bytes);
-            described.media_type = original.descriptor.media_type;
-        }
         described.digest = oci::Digest::of(bytes);
         described.size = static_cast<std::int64_t>(bytes.size());
         TRY(write_blob_document(described.digest, bytes));
         describe_names(selection, described, saved);
         saved_images_.push_back(std::move(saved));
-        return ok();
+        return original ? save_original(*original) : ok();
+    }
+
+    // The manifest that the image came with, so that whoever loads the archive can push it on as it
+    // was.
+    Result<void> save_original(const PushableManifest& original) {
+        for (const oci::Descriptor& layer : original.manifest.layers) {
+            TRY(write_blob(layer.digest));
+        }
+        if (original.descriptor.media_type == oci::media_type::oci_manifest) {
+            return ok(); // written already
+        }
+        index_.manifests.push_back(original.descriptor);
+        return write_blob_document(original.descriptor.digest, original.bytes);
     }
 
     void describe_names(

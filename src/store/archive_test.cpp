@@ -177,6 +177,7 @@ TEST_F(ArchiveTest, WritesWhatOthersRead) {
         index.manifests[0].annotations["io.containerd.image.name"], "docker.io/library/app:1");
     EXPECT_EQ(index.manifests[0].annotations["org.opencontainers.image.ref.name"], "1");
     EXPECT_TRUE(entries.contains("blobs/sha256/" + std::string(index.manifests[0].digest.hex())));
+    EXPECT_EQ(index.manifests[0].media_type, "application/vnd.oci.image.manifest.v1+json");
     EXPECT_THAT(entries["repositories"], ::testing::HasSubstr("\"app\":{\"1\":"));
     for (const auto& [name, bytes] : entries) {
         if (name.starts_with("blobs/sha256/") && !name.ends_with("/")) {
@@ -232,6 +233,15 @@ TEST_F(ArchiveTest, LoadsAnOciLayoutWithoutManifestJson) {
     EXPECT_EQ(loaded[0].names[0].familiar(), "app:1");
     // It can be pushed on as it was.
     EXPECT_EQ(images().manifest_for_push(*lease_, image.id).value().descriptor.digest, pushed);
+}
+
+TEST_F(ArchiveTest, KeepsTheManifestThatAnImageWasPushedAs) {
+    Image image = add_image("app:1", "x");
+    PushableManifest pushed = images().manifest_for_push(*lease_, image.id).value();
+    std::string archive = save({"app:1"});
+    start_over();
+    ASSERT_TRUE(load(archive).ok());
+    EXPECT_EQ(images().manifest_for_push(*lease_, image.id).value().bytes, pushed.bytes);
 }
 
 TEST_F(ArchiveTest, RefusesWhatIsNoImageArchive) {

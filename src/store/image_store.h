@@ -102,6 +102,10 @@ class ImageStore {
     // configuration and the layers' blobs, compressed now where they are not.
     Result<PushableManifest> manifest_for_push(Lease& lease, const oci::Digest& id);
 
+    // The manifest it was pulled with or pushed as; nullopt when it never was, or a blob is gone.
+    Result<std::optional<PushableManifest>>
+    original_manifest(Lease& lease, const oci::Digest& id) const;
+
     Result<DiskUsage> disk_usage() const;
 
     // What must stay so that every image stays whole, layers without their parents. For the garbage
@@ -122,9 +126,6 @@ class ImageStore {
         , leases_(leases) {}
 
     Result<void> remember_layer_blobs(const NewImage& image, const oci::ImageConfig& config);
-    Result<std::optional<PushableManifest>>
-    original_manifest(Lease& lease, const oci::Digest& id) const;
-
     Database& database_;
     BlobStore& blobs_;
     LayerStore& layers_;

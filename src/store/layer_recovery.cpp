@@ -51,30 +51,44 @@ Result<void> LayerStore::Parts::sweep_directories() {
     }
     std::set<std::string> writable = TRY(column(database, "SELECT id FROM writable_layers"));
     for (const std::string& name : TRY(list_directory(root + "/snapshots"))) {
-        if (!writable.contains(name)) {
+        if (writable.erase(name) == 0) {
             WritableLayer layer{root + "/snapshots/" + name, {}};
             TRY(snapshotter->unmount(layer));
             rename(layer.directory.c_str(), (root + "/tmp/trash-writable-" + name).c_str());
         }
     }
-    return ok();
+    // What is left has no directory: a row that came back with a power cut.
+    Transaction transaction = TRY(database.begin(Durability::Cache));
+    for (const std::string& id : writable) {
+        Statement removal = TRY(transaction->prepare("DELETE FROM writable_layers WHERE id = ?1"));
+        TRY(removal.bind(1, id).run());
+    }
+    return transaction.commit();
 }
 
-// A layer of an earlier boot that was never synced may have lost anything. Where its blob is (blobs
-// are synced before they appear) it is unpacked again; where it can be made again from its files it
-// is compared; else it is gone, and so is what nobody holds it for.
+Result<bool> LayerStore::Parts::has_unsynced_layers() const {
+    Session session = database.session();
+    Statement query = TRY(session.prepare("SELECT 1 FROM layers WHERE boot_id = ?1 LIMIT 1"));
+    return TRY(query.bind(1, boot_id).step());
+}
+
+// A layer of an earlier boot that was never synced may have lost anything, and after a power cut a
+// deleted layer's row may be back without its files. Where the blob is (blobs are synced before
+// they appear) the layer is unpacked again; where it can be made again from its files it is
+// compared; else it is gone, and so is what stands on it.
 Result<void> LayerStore::Parts::check_unsynced_layers() {
     std::vector<LayerInfo> doubtful;
     {
         Session session = database.session();
         Statement query =
-            TRY(session.prepare("SELECT chain_id FROM layers WHERE boot_id IS NOT NULL AND boot_id "
-                                "<> ?1 ORDER BY created"));
-        query.bind(1, boot_id);
+            TRY(session.prepare("SELECT chain_id, boot_id FROM layers ORDER BY created"));
         while (TRY(query.step())) {
             LayerInfo layer;
             layer.chain_id = TRY(oci::Digest::parse(query.text(0)));
-            doubtful.push_back(layer);
+            bool synced = query.is_null(1) || query.text(1) == boot_id;
+            if (!synced || !exists(content_directory(layer.chain_id))) {
+                doubtful.push_back(std::move(layer));
+            }
         }
     }
     for (LayerInfo& layer : doubtful) {

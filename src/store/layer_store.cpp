@@ -101,6 +101,9 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
         // What could not be synced now is checked at the next start.
         [[maybe_unused]] Result<void> synced = raw->sync();
     });
+    if (TRY(parts->has_unsynced_layers())) { // the last process ended too soon
+        parts->janitor->request_sync();
+    }
     return std::unique_ptr<LayerStore>(new LayerStore(std::move(parts)));
 }
 

@@ -67,6 +67,7 @@ struct LayerStore::Parts {
 
     Result<void> sweep_directories();
     Result<void> check_unsynced_layers();
+    Result<bool> has_unsynced_layers() const;
     Result<void> repair(const LayerInfo& layer);
     Result<void> mark_checked(const oci::Digest& chain_id);
     Result<void> drop_damaged(const oci::Digest& chain_id);

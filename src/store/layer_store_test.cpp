@@ -238,6 +238,19 @@ TEST_F(LayerStoreTest, RepairsUnsyncedLayersOfAnEarlierBoot) {
     EXPECT_TRUE(layers().contains(synced.chain_id));
 }
 
+TEST_F(LayerStoreTest, ForgetsRowsWhoseFilesAreGone) {
+    LayerInfo kept = add_layer({}, simple_tar("blob"), {.keep_blob = true});
+    LayerInfo lost = add_layer({}, simple_tar("files only"));
+    ASSERT_TRUE(layers().prepare("container", kept.chain_id).ok());
+    close();
+    ASSERT_TRUE(remove_tree(root() + "/layers").ok());
+    ASSERT_TRUE(remove_tree(root() + "/snapshots").ok());
+    open();
+    EXPECT_EQ(read_file(content_of(kept) + "/d/file").value(), "blob");
+    EXPECT_FALSE(layers().contains(lost.chain_id));
+    EXPECT_FALSE(layers().has_writable("container"));
+}
+
 TEST_F(LayerStoreTest, MarksLayersAsSynced) {
     add_layer({}, simple_tar("x"));
     ASSERT_TRUE(layers().sync().ok());
