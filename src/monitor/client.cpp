@@ -21,6 +21,9 @@ namespace {
 
 constexpr int control_fd = 3;
 
+// The cache of freed blocks would pin a page each in a heap that is about to be given back.
+constexpr const char* heap_tunables = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+
 Result<AttachStreams> streams_of(const AttachRequest& request) {
     AttachStreams streams{
         .want_stdin = request.want_stdin,
@@ -64,7 +67,7 @@ Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd
     kernel::SpawnOptions spawn{
         .arguments = {"berth-monitor"},
         .program = options.program.find('/') == std::string::npos ? "" : options.program,
-        .environment = std::vector<std::string>{},
+        .environment = std::vector<std::string>{heap_tunables},
         .fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {control.get(), control_fd}},
         .new_session = true};
     if (spawn.program.empty()) {

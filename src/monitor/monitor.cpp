@@ -76,9 +76,7 @@ Monitor::~Monitor() {
     if (signals_) {
         loop_->remove(signals_);
     }
-    if (listener_) {
-        loop_->remove(listener_);
-    }
+    stop_listening();
 }
 
 Result<std::unique_ptr<Monitor>> Monitor::create(MonitorOptions options) {
@@ -109,8 +107,7 @@ Result<void> Monitor::set_up() {
         created = listen();
     }
     if (!created.ok()) {
-        failure_ = std::move(created).error();
-        remove_container();
+        fail(std::move(created).error());
     }
     scratch_.trim_soon();
     return ok();
@@ -223,7 +220,7 @@ void Monitor::reap() {
         if (pid <= 0) {
             break;
         }
-        if (pid == pid_ && phase_ != ContainerPhase::Exited) {
+        if (pid == pid_ && !failure_ && phase_ != ContainerPhase::Exited) {
             handle_init_exit(wait_status);
             continue;
         }
@@ -298,13 +295,25 @@ void Monitor::finish_container() {
     exit_.oom_killed = kills.ok() && kills.value() > 0;
     remove_container();
     (void)write_exit_record(options_.exit_path, exit_);
-    // Before the exit is told: the next monitor of this container uses the same path.
-    loop_->remove(listener_);
-    listener_.reset();
-    (void)unlink(options_.socket_path.c_str());
+    stop_listening(); // before the exit is told: the container's next monitor uses the same path
     finished_ = true;
     tell(exit_);
     consider_quitting();
+}
+
+void Monitor::stop_listening() {
+    if (listener_) {
+        loop_->remove(listener_);
+        listener_.reset();
+        (void)unlink(options_.socket_path.c_str());
+    }
+}
+
+// After a failure, too: nobody finds what cannot be used.
+void Monitor::fail(Error error) {
+    failure_ = std::move(error);
+    remove_container();
+    stop_listening();
 }
 
 void Monitor::remove_container() {
@@ -321,8 +330,7 @@ bool Monitor::has_clients() const {
 void Monitor::consider_quitting() {
     if (phase_ == ContainerPhase::Created && controls_.empty() && !failure_) {
         // Nobody will start it: a restarted engine makes a new one.
-        failure_ = Error(ErrorKind::Cancelled, "the engine went away before the start");
-        remove_container();
+        fail(Error(ErrorKind::Cancelled, "the engine went away before the start"));
     }
     const bool ended = finished_ || failure_;
     const bool told = controls_.empty() || released_;

@@ -62,6 +62,8 @@ class Monitor {
     void sweep_execs();
     void finish_container();
     void remove_container();
+    void stop_listening();
+    void fail(Error error);
     void drop_configuration();
     void tell(const Notice& notice);
     void consider_quitting();

@@ -45,8 +45,7 @@ Result<Notice> Monitor::handle(const Start&, std::vector<UniqueFd>&) {
     }
     Result<void> started = container_->start();
     if (!started.ok()) {
-        failure_ = started.error();
-        remove_container();
+        fail(started.error());
         return std::move(started).error();
     }
     phase_ = ContainerPhase::Running;
@@ -115,11 +114,15 @@ Result<Notice> Monitor::handle(Exec& request, std::vector<UniqueFd>& descriptors
             .on_idle = [this] { loop_->post([this] { sweep_execs(); }); },
             .on_detach = [this, pointer] { tell(Detached{.exec_id = pointer->id}); }});
     exec->pid = TRY(start_exec(*exec, request));
-    if (connection) {
-        TRY(exec->streams->attach(std::move(connection), std::move(request.streams)));
-    }
-    TRY(exec->streams->open());
     scratch_.trim_soon();
+    Result<void> opened = exec->streams->open();
+    if (opened.ok() && connection) {
+        opened = exec->streams->attach(std::move(connection), std::move(request.streams));
+    }
+    if (!opened.ok()) {
+        (void)::kill(exec->pid, SIGKILL); // reaped as an orphan
+        return std::move(opened).error();
+    }
     execs_.push_back(std::move(exec));
     return Notice(Done{.pid = pointer->pid});
 }
@@ -127,7 +130,9 @@ Result<Notice> Monitor::handle(Exec& request, std::vector<UniqueFd>& descriptors
 Result<pid_t> Monitor::start_exec(ExecProcess& exec, const Exec& request) {
     runtime::Container* container = TRY(running_container());
     runtime::ExecOptions options{
-        .process = TRY(oci::parse_process_text(request.process)), .stdio = {}};
+        .process = TRY(oci::parse_process_text(request.process)),
+        .stdio = {},
+        .on_parent_death = runtime::OnParentDeath::Kill};
     options.process.terminal = request.terminal;
     if (!request.terminal) {
         ProcessStreams::ProcessEnds ends = TRY(exec.streams->make_pipes());

@@ -5,6 +5,7 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <cstdlib>
 
 namespace berth::monitor {
 namespace {
@@ -313,6 +314,28 @@ TEST_F(MonitorTest, SignalsThatAreMeantForTheEngineDoNotReachTheContainer) {
     ASSERT_TRUE(client->signal("", SIGKILL).ok());
     EXPECT_EQ(told_.wait_exit().code, 137);
 }
+
+#ifndef __SANITIZE_ADDRESS__
+TEST_F(MonitorTest, AQuietMonitorKeepsWithinItsBudgetOfMemory) {
+    const auto client = run(options({"sleep", "100"}));
+    ExecRequest request{.exec_id = "e1", .process = oci::process_text(process({"sh", "-c", ":"}))};
+    ASSERT_TRUE(client->exec(request).ok());
+    EXPECT_EQ(told_.wait_exit("e1").code, 0);
+    const std::string rollup = "/proc/" + std::to_string(client->monitor_pid()) + "/smaps_rollup";
+    long kibibytes = 0;
+    for (int i = 0; i < 500; ++i) {
+        const std::string text = read_file(rollup).value();
+        kibibytes = std::atol(text.c_str() + text.find("Pss:") + 4);
+        if (kibibytes <= 307) {
+            break;
+        }
+        (void)poll(nullptr, 0, 10);
+    }
+    EXPECT_LE(kibibytes, 307) << "0.3 MiB";
+    ASSERT_TRUE(client->signal("", SIGKILL).ok());
+    EXPECT_EQ(told_.wait_exit().code, 137);
+}
+#endif
 
 } // namespace
 } // namespace berth::monitor

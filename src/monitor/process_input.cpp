@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <utility>
 
-#include <fcntl.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace berth::monitor {
@@ -14,6 +14,12 @@ namespace berth::monitor {
 Result<void> ProcessStreams::attach(UniqueFd connection, AttachStreams streams) {
     if (drained_) {
         return conflict("the process has ended");
+    }
+    int type = 0;
+    socklen_t size = sizeof type;
+    if (getsockopt(connection.get(), SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
+        type != SOCK_STREAM) {
+        return invalid_argument("a client's connection must be a stream socket");
     }
     streams.multiplexed = streams.multiplexed && !options_.terminal;
     streams.want_stdin = streams.want_stdin && options_.open_stdin && !stdin_ends_;

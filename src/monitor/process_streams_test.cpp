@@ -294,6 +294,12 @@ TEST_F(ProcessStreamsTest, OutputOfSurvivingChildrenIsWaitedForOnlySoLong) {
     EXPECT_TRUE(at_end(client));
 }
 
+TEST_F(ProcessStreamsTest, WhatIsNoStreamSocketIsRefused) {
+    open({});
+    EXPECT_FALSE(streams_->attach(open_file("/dev/null", O_RDWR).value(), {}).ok());
+    EXPECT_FALSE(streams_->has_clients());
+}
+
 TEST_F(ProcessStreamsTest, UnreadInputDoesNotTurnTheEndIntoAnError) {
     open({.open_stdin = true});
     const UniqueFd client = attach(all());
