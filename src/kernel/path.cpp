@@ -21,6 +21,58 @@ namespace {
 // for.
 constexpr int race_retries = 128;
 
+// As many as the kernel follows in one walk.
+constexpr int max_links = 40;
+
+Result<UniqueFd> make_directories(FdRef root, std::string_view path, mode_t mode, int links);
+
+// The component `walked` could not be opened: it is absent and is made, or it is a link whose
+// target is absent and is made (/var/run -> /run in an image without /run).
+Result<void>
+make_component(FdRef root, FdRef parent, const std::string& walked, mode_t mode, int links) {
+    const std::string name = walked.substr(walked.rfind('/') + 1);
+    std::string target(4096, '\0');
+    ssize_t size = ::readlinkat(parent.get(), name.c_str(), target.data(), target.size());
+    if (size > 0 && static_cast<std::size_t>(size) < target.size()) {
+        if (links >= max_links) {
+            return Error::from_errno("make directory " + walked + " in root", ELOOP);
+        }
+        target.resize(static_cast<std::size_t>(size));
+        if (!target.starts_with('/')) {
+            target = walked.substr(0, walked.rfind('/') + 1) + target;
+        }
+        TRY(make_directories(root, target, mode, links + 1));
+        return ok();
+    }
+    if (::mkdirat(parent.get(), name.c_str(), mode) < 0 && errno != EEXIST) {
+        return errno_error("mkdir " + walked + " in root");
+    }
+    return ok();
+}
+
+Result<UniqueFd> make_directories(FdRef root, std::string_view path, mode_t mode, int links) {
+    Result<UniqueFd> there = open_in_root(root, path, O_PATH | O_DIRECTORY);
+    if (there.ok() || there.error().error_number() != ENOENT) {
+        return there;
+    }
+    std::string walked;
+    UniqueFd current = TRY(open_in_root(root, "/", O_PATH | O_DIRECTORY));
+    for (std::string_view part : split(path, '/')) {
+        if (part.empty() || part == ".") {
+            continue;
+        }
+        // The whole path again from the root: ".." and links mean what they mean there.
+        walked += "/" + std::string(part);
+        Result<UniqueFd> next = open_in_root(root, walked, O_PATH | O_DIRECTORY);
+        if (!next.ok() && next.error().error_number() == ENOENT && part != "..") {
+            TRY(make_component(root, current, walked, mode, links));
+            next = open_in_root(root, walked, O_PATH | O_DIRECTORY);
+        }
+        current = TRY(std::move(next));
+    }
+    return current;
+}
+
 } // namespace
 
 Result<UniqueFd>
@@ -52,34 +104,7 @@ open_in_root(FdRef root, std::string_view path, int flags, mode_t mode, FollowLi
 }
 
 Result<UniqueFd> make_directories_in_root(FdRef root, std::string_view path, mode_t mode) {
-    Result<UniqueFd> there = open_in_root(root, path, O_PATH | O_DIRECTORY);
-    if (there.ok() || there.error().error_number() != ENOENT) {
-        return there;
-    }
-    std::string walked;
-    UniqueFd current = TRY(open_in_root(root, "/", O_PATH | O_DIRECTORY));
-    for (std::string_view part : split(path, '/')) {
-        if (part.empty() || part == ".") {
-            continue;
-        }
-        // The whole path again from the root: ".." and links mean what they mean there.
-        walked += "/" + std::string(part);
-        Result<UniqueFd> next = open_in_root(root, walked, O_PATH | O_DIRECTORY);
-        if (!next.ok()) {
-            if (next.error().error_number() != ENOENT) {
-                return next;
-            }
-            if (part == "..") {
-                return next;
-            }
-            if (::mkdirat(current.get(), std::string(part).c_str(), mode) < 0 && errno != EEXIST) {
-                return errno_error("mkdir " + walked + " in root");
-            }
-            next = TRY(open_in_root(root, walked, O_PATH | O_DIRECTORY));
-        }
-        current = std::move(*next);
-    }
-    return current;
+    return make_directories(root, path, mode, 0);
 }
 
 Result<ParentAndName> open_parent_in_root(FdRef root, std::string_view path) {

@@ -30,8 +30,7 @@ Result<UniqueFd> open_in_root(
     FollowLinks links = FollowLinks::InRoot);
 
 // Makes missing directories of `path` (mode before umask) and opens the last one (O_PATH |
-// O_DIRECTORY). Links among existing components are followed inside root; a dangling link is an
-// error.
+// O_DIRECTORY). Links are followed inside root; the target of a dangling one is made.
 Result<UniqueFd> make_directories_in_root(FdRef root, std::string_view path, mode_t mode = 0755);
 
 // The directory that holds the last component, and that component's name. Links before it are
