@@ -47,7 +47,7 @@ Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter);
 Result<void> install_seccomp(const SeccompProgram& program);
 
 // compile_seccomp() with a cache of compiled programs in `directory` (made 0700), keyed by the
-// filter's whole content, the kernel release and this library's version.
+// filter's whole content, the kernel release and this library's version. "": no cache.
 Result<SeccompProgram>
 compile_seccomp_cached(const SeccompFilter& filter, const std::string& directory);
 
