@@ -69,8 +69,6 @@ Result<kernel::Cgroup> create_cgroup(const oci::RuntimeConfig& config, const std
     Rollback rollback;
     rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     TRY_CONTEXT(cgroup.set_limits(limits), "cgroup limits");
-    std::vector<kernel::CgroupDeviceRule> rules = TRY(device_rules(resources.devices));
-    TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
     rollback.commit();
     return cgroup;
 }
@@ -235,6 +233,10 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     State state = this->state();
     state.status = Status::Creating;
     InitPlan plan = TRY(make_plan(options, *config, cgroup, state));
+    // Checked now, set while the child is at work: the kernel compiles a program for them.
+    const oci::Resources none;
+    std::vector<kernel::CgroupDeviceRule> rules =
+        TRY(device_rules(config->linux_.resources.value_or(none).devices));
     plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
     plan.gate = TRY(make_gate(directory.gate_path()));
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
@@ -250,6 +252,7 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
         TRY(send_sync(sockets.first, SyncKind::Go));
     }
     TRY(directory.write(record));
+    TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
     SyncMessage message;
     while (message.kind != SyncKind::Ready) {
         Result<SyncMessage> received = receive_sync(sockets.first);

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 
 #include <csignal>
+#include <filesystem>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -21,6 +22,10 @@ using ::testing::HasSubstr;
 using ::testing::Not;
 
 class ContainerProcess : public ContainerTest {};
+
+// Not by a pattern: that would open the directory.
+constexpr const char* list_descriptors =
+    "for i in 3 4 5 6 7 8 9 10 11 12; do [ -e /proc/self/fd/$i ] && echo $i; done; echo end";
 
 TEST_F(ContainerProcess, HasDockersFourteenCapabilitiesAndNoInheritableOnes) {
     Outcome outcome = run_shell("grep Cap /proc/self/status");

@@ -116,10 +116,10 @@ TEST_F(ContainerSecurity, MountTargetsThroughLinksStayInTheRoot) {
     ASSERT_TRUE(make_directories(folder_->path() + "/volume").ok());
     config_.mounts.push_back({"/absolute/v", "bind", folder_->path() + "/volume", {"rbind"}});
     config_.mounts.push_back({"/relative/w", "bind", folder_->path() + "/volume", {"rbind"}});
-    auto container = create();
-    if (container.ok()) {
-        finish(*container);
-    }
+    // Below the root the targets are made, as for any link whose target is absent.
+    EXPECT_EQ(run_shell("echo end").output, "end\n");
+    EXPECT_TRUE(exists(root_path() + outside + "/v"));
+    EXPECT_TRUE(exists(root_path() + outside + "/w"));
     EXPECT_FALSE(exists(outside + "/v"));
     EXPECT_FALSE(exists(outside + "/w"));
 }
