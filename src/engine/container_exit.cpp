@@ -226,7 +226,9 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
     std::optional<monitor::StatusReply> status;
     if (client.ok()) {
         auto reply = (*client)->status();
-        if (reply.ok() && reply->id == container->id) {
+        // One that was created and not started ends with the engine that it was created by.
+        if (reply.ok() && reply->id == container->id &&
+            reply->phase != monitor::ContainerPhase::Created) {
             status = std::move(reply).value();
         }
     }
@@ -235,7 +237,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         auto state = container->state.lock();
         state->transition = Transition::None;
         exit = std::exchange(state->early_exit, std::nullopt);
-        if (status && status->phase != monitor::ContainerPhase::Created) {
+        if (status) {
             ContainerState& shown = state->life.state;
             state->monitor = *client;
             shown.pid = status->pid;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 
 #include <algorithm>
+#include <latch>
 #include <set>
 #include <thread>
 
@@ -77,33 +78,47 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
         }
         core.index.add(std::make_shared<LiveContainer>(std::move(record)));
     }
-    std::vector<ContainerPtr> waiting;
-    for (const ContainerPtr& container : core.index.all()) {
-        bool claims_to_run = false;
-        {
-            auto state = container->state.lock();
-            claims_to_run = state->life.state.is_running();
-        }
-        if (claims_to_run || exists(core.socket_path(container->id))) {
-            runner.reconnect(container);
-        }
-    }
+    reconnect_all();
     core.in_background([this, leftovers = find_leftovers()] {
         for (const ContainerPtr& container : core.index.all()) {
-            const ContainerView view = view_of(*container);
-            if (view.definition->host_config.auto_remove && !view.life.state.is_running() &&
-                !view.life.state.started_at.is_zero()) {
-                auto removed = control.remove(container, {.force = true, .volumes = true});
-                if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
-                    log::warn("container not auto-removed", {{"id", container->id}});
-                }
-            } else {
-                runner.restart_after_boot(container);
-            }
+            core.in_background([this, container] { settle(container); });
         }
         sweep(leftovers);
     });
     return ok();
+}
+
+// All at once: each waits for an answer of its monitor, and nobody is served before all are known.
+void ContainerSupervisor::reconnect_all() {
+    std::vector<ContainerPtr> claimed;
+    for (const ContainerPtr& container : core.index.all()) {
+        const bool claims_to_run = view_of(*container).life.state.is_running();
+        if (claims_to_run || exists(core.socket_path(container->id))) {
+            claimed.push_back(container);
+        }
+    }
+    std::latch done(static_cast<std::ptrdiff_t>(claimed.size()));
+    for (const ContainerPtr& container : claimed) {
+        core.in_background([this, container, &done] {
+            runner.reconnect(container);
+            done.count_down();
+        });
+    }
+    done.wait();
+}
+
+// What a container wants of an engine that has just started.
+void ContainerSupervisor::settle(const ContainerPtr& container) {
+    const ContainerView view = view_of(*container);
+    const bool has_ended = !view.life.state.is_running() && !view.life.state.started_at.is_zero();
+    if (!view.definition->host_config.auto_remove || !has_ended) {
+        runner.restart_after_boot(container);
+        return;
+    }
+    auto removed = control.remove(container, {.force = true, .volumes = true});
+    if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
+        log::warn("container not auto-removed", {{"id", container->id}});
+    }
 }
 
 void ContainerSupervisor::sweep(const Leftovers& leftovers) {

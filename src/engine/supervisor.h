@@ -40,6 +40,9 @@ class ContainerSupervisor {
     ContainerReader reader;
 
   private:
+    void reconnect_all();
+    void settle(const ContainerPtr& container);
+
     struct Leftovers;
     Leftovers find_leftovers() const;
     void sweep(const Leftovers& leftovers);
