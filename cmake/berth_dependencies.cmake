@@ -10,8 +10,8 @@ find_package(CURL REQUIRED)
 set(Boost_USE_STATIC_LIBS ON) # the static programs need the .a
 find_package(Boost 1.81 REQUIRED COMPONENTS json)
 find_package(PkgConfig REQUIRED)
-foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive ldns)
+foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive)
   string(REGEX REPLACE "^lib" "" short ${module})
   pkg_check_modules(${short} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
-# Use: PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive PkgConfig::ldns
+# Use: PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive
