@@ -37,10 +37,6 @@ Result<void> refuse_members(
     return ok();
 }
 
-Result<void> refuse_in_resources(const json::Value& resources, std::string_view path) {
-    return refuse_members(resources, path, {"network", "rdma"});
-}
-
 Result<void> refuse_in_process(const json::Value& process, std::string_view path) {
     return refuse_members(
         process,
@@ -53,9 +49,6 @@ Result<void> refuse_in_linux(const json::Value& linux_object) {
         linux_object,
         "linux.",
         {"intelRdt", "timeOffsets", "netDevices", "memoryPolicy", "mountLabel"}));
-    if (const json::Value* resources = json::find(linux_object, "resources")) {
-        TRY(refuse_in_resources(*resources, "linux.resources."));
-    }
     if (const json::Value* seccomp = json::find(linux_object, "seccomp")) {
         TRY(refuse_members(*seccomp, "linux.seccomp.", {"listenerPath", "listenerMetadata"}));
     }
@@ -84,7 +77,6 @@ Result<void> refuse_unimplemented(const json::Value& document) {
 } // namespace
 
 Result<Resources> parse_resources(const json::Value& value) {
-    TRY(refuse_in_resources(value, "resources."));
     return json::decode<Resources>(value);
 }
 

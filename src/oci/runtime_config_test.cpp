@@ -69,12 +69,43 @@ TEST(RuntimeConfig, WrittenAndReadAgainIsTheSame) {
     EXPECT_EQ(again->linux_.resources->memory->limit, 1 << 20);
 }
 
+TEST(RuntimeConfig, ReadsEveryKindOfResource) {
+    auto resources = parse_resources_text(R"({
+        "memory": {"limit": 1, "reservation": 2, "swap": 3, "kernel": 4, "kernelTCP": 5,
+                   "swappiness": 6, "disableOOMKiller": true, "useHierarchy": true,
+                   "checkBeforeUpdate": true},
+        "cpu": {"shares": 1, "quota": 2, "burst": 3, "period": 4, "realtimeRuntime": 5,
+                "realtimePeriod": 6, "cpus": "0", "mems": "1", "idle": 1},
+        "pids": {"limit": 7},
+        "blockIO": {"weight": 10, "leafWeight": 11,
+                    "weightDevice": [{"major": 8, "minor": 1, "weight": 12, "leafWeight": 13}],
+                    "throttleReadBpsDevice": [{"major": 8, "minor": 0, "rate": 1}],
+                    "throttleWriteBpsDevice": [{"major": 8, "minor": 0, "rate": 2}],
+                    "throttleReadIOPSDevice": [{"major": 8, "minor": 0, "rate": 3}],
+                    "throttleWriteIOPSDevice": [{"major": 8, "minor": 0, "rate": 4}]},
+        "hugepageLimits": [{"pageSize": "2MB", "limit": 5}],
+        "network": {"classID": 1048577, "priorities": [{"name": "eth0", "priority": 500}]},
+        "rdma": {"mlx5_1": {"hcaHandles": 3, "hcaObjects": 10000}, "rxe3": {"hcaObjects": 1}},
+        "unified": {"cgroup.max.descendants": "6"}})");
+    ASSERT_TRUE(resources.ok()) << resources.error().message();
+    EXPECT_EQ(resources->network->class_id, 1048577U);
+    EXPECT_EQ(resources->network->priorities.at(0).name, "eth0");
+    EXPECT_EQ(resources->network->priorities.at(0).priority, 500U);
+    EXPECT_EQ(resources->rdma.at("mlx5_1").hca_handles, 3U);
+    EXPECT_EQ(resources->rdma.at("rxe3").hca_handles, std::nullopt);
+    EXPECT_EQ(resources->rdma.at("rxe3").hca_objects, 1U);
+    EXPECT_TRUE(*resources->memory->check_before_update);
+    EXPECT_EQ(resources->cpu->burst, 3U);
+    EXPECT_EQ(resources->block_io->throttle_write_iops.at(0).rate, 4U);
+    EXPECT_EQ(resources->block_io->weight_devices.at(0).leaf_weight, 13);
+    EXPECT_EQ(resources->huge_page_limits.at(0).page_size, "2MB");
+}
+
 TEST(RuntimeConfig, RefusesWhatIsNotImplementedByName) {
     for (const auto& [text, name] : std::vector<std::pair<std::string, std::string>>{
              {R"({"process": {"scheduler": {"policy": "SCHED_RR"}}})", "process.scheduler"},
              {R"({"process": {"selinuxLabel": "x"}})", "process.selinuxLabel"},
              {R"({"linux": {"intelRdt": {"closID": "a"}}})", "linux.intelRdt"},
-             {R"({"linux": {"resources": {"rdma": {"a": {}}}}})", "linux.resources.rdma"},
              {R"({"linux": {"seccomp": {"listenerPath": "/s"}}})", "linux.seccomp.listenerPath"},
              {R"({"mounts": [{"uidMappings": [{"size": 1}]}]})", "mounts[].uidMappings"},
              {R"({"windows": {"layerFolders": ["x"]}})", "windows"}}) {

@@ -81,6 +81,22 @@ struct HugePageLimit {
     std::uint64_t limit = 0;
 };
 
+struct InterfacePriority {
+    std::string name;
+    std::uint32_t priority = 0;
+};
+
+struct NetworkResources {
+    std::optional<std::uint32_t> class_id; // of net_cls
+    std::vector<InterfacePriority> priorities;
+};
+
+// Of one device; an absent number is no limit.
+struct RdmaLimit {
+    std::optional<std::uint32_t> hca_handles;
+    std::optional<std::uint32_t> hca_objects;
+};
+
 struct Resources {
     std::vector<DeviceRule> devices;
     std::optional<MemoryResources> memory;
@@ -88,10 +104,12 @@ struct Resources {
     std::optional<PidsResources> pids;
     std::optional<BlockResources> block_io;
     std::vector<HugePageLimit> huge_page_limits;
+    std::optional<NetworkResources> network;
+    std::map<std::string, RdmaLimit> rdma;      // by device
     std::map<std::string, std::string> unified; // file of cgroup v2 -> value
 };
 
-// Strict: a member that is not implemented (network, rdma) is NotImplemented.
+// Syntax and types; what a value means is the cgroup's to say.
 Result<Resources> parse_resources(const json::Value& value);
 Result<Resources> parse_resources_text(std::string_view text);
 
@@ -179,6 +197,27 @@ struct Fields<oci::HugePageLimit> {
 };
 
 template <>
+struct Fields<oci::InterfacePriority> {
+    static constexpr auto table = std::tuple{
+        field("name", &oci::InterfacePriority::name),
+        field("priority", &oci::InterfacePriority::priority)};
+};
+
+template <>
+struct Fields<oci::NetworkResources> {
+    static constexpr auto table = std::tuple{
+        field("classID", &oci::NetworkResources::class_id, OmitEmpty),
+        field("priorities", &oci::NetworkResources::priorities, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::RdmaLimit> {
+    static constexpr auto table = std::tuple{
+        field("hcaHandles", &oci::RdmaLimit::hca_handles, OmitEmpty),
+        field("hcaObjects", &oci::RdmaLimit::hca_objects, OmitEmpty)};
+};
+
+template <>
 struct Fields<oci::Resources> {
     static constexpr auto table = std::tuple{
         field("devices", &oci::Resources::devices, OmitEmpty),
@@ -187,6 +226,8 @@ struct Fields<oci::Resources> {
         field("pids", &oci::Resources::pids, OmitEmpty),
         field("blockIO", &oci::Resources::block_io, OmitEmpty),
         field("hugepageLimits", &oci::Resources::huge_page_limits, OmitEmpty),
+        field("network", &oci::Resources::network, OmitEmpty),
+        field("rdma", &oci::Resources::rdma, OmitEmpty),
         field("unified", &oci::Resources::unified, OmitEmpty)};
 };
 

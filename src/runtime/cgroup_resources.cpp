@@ -72,6 +72,12 @@ Result<void> add_block(kernel::CgroupLimits& limits, const oci::BlockResources& 
 
 Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
     kernel::CgroupLimits limits;
+    if (resources.network) {
+        return not_implemented("linux.resources.network is not implemented");
+    }
+    if (!resources.rdma.empty()) {
+        return not_implemented("linux.resources.rdma is not implemented");
+    }
     if (resources.memory) {
         TRY(add_memory(limits, *resources.memory));
     }
