@@ -148,9 +148,9 @@ Result<kernel::Cloned> clone_init(const InitPlan& plan, const kernel::Cgroup& cg
     for (const JoinedNamespace& entry : joined) {
         TRY(scope.enter(entry.file, entry.flag));
     }
-    constexpr std::uint64_t later = CLONE_NEWCGROUP;
     UniqueFd group = TRY(cgroup.open_unified());
-    kernel::Cloned child = TRY(kernel::clone_process(plan.namespaces.created & ~later, group));
+    kernel::Cloned child = TRY(kernel::clone_process(
+        plan.namespaces.created & ~plan.namespaces.made_after_clone(), group));
     if (child.pid == 0) {
         run_init(plan);
     }

@@ -64,8 +64,12 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     if (user) {
         TRY(become_root_of_user_namespace());
     }
-    if ((plan.namespaces.created & CLONE_NEWCGROUP) != 0 && ::unshare(CLONE_NEWCGROUP) < 0) {
-        return errno_error("new cgroup namespace");
+    const std::uint64_t now = plan.namespaces.made_after_clone();
+    if (now != 0 && ::unshare(static_cast<int>(now)) < 0) {
+        return errno_error("new cgroup and IPC namespaces");
+    }
+    if ((plan.namespaces.created & CLONE_NEWNET) != 0) {
+        TRY(raise_loopback());
     }
     return set_names(plan.config);
 }

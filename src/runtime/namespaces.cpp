@@ -2,7 +2,14 @@
 // Names to flags, and the combinations that make no sense.
 #include "runtime/namespaces.h"
 
+#include <cerrno>
+#include <cstring>
+
+#include <net/if.h>
 #include <sched.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace berth::runtime {
 
@@ -55,6 +62,26 @@ Result<std::vector<JoinedNamespace>> open_joined(const NamespacePlan& plan) {
         opened.push_back({flag, TRY(kernel::open_namespace(path, flag))});
     }
     return opened;
+}
+
+std::uint64_t NamespacePlan::made_after_clone() const {
+    // The root of a cgroup namespace is where its maker stands; the files of message queues belong
+    // to the maker of their namespace, who must be root of the user namespace by then.
+    return created & (CLONE_NEWCGROUP | (has("user") ? CLONE_NEWIPC : 0U));
+}
+
+Result<void> raise_loopback() {
+    UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket) {
+        return errno == EAFNOSUPPORT ? ok() : Result<void>(errno_error("loopback interface"));
+    }
+    ifreq request{};
+    std::strcpy(request.ifr_name, "lo");
+    request.ifr_flags = IFF_UP;
+    if (::ioctl(socket.get(), SIOCSIFFLAGS, &request) < 0) {
+        return errno_error("start the loopback interface");
+    }
+    return ok();
 }
 
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {

@@ -24,6 +24,9 @@ struct NamespacePlan {
     std::vector<std::pair<std::uint64_t, std::string>> joined;
 
     bool has(std::string_view oci_name) const;
+
+    // Those that a process makes once it is in its groups and root of its user namespace.
+    std::uint64_t made_after_clone() const;
 };
 
 // InvalidArgument for unknown or repeated ones, NotImplemented for "time", joined mount and joined
@@ -31,6 +34,9 @@ struct NamespacePlan {
 Result<NamespacePlan> plan_namespaces(const oci::RuntimeConfig& config);
 
 Result<std::vector<JoinedNamespace>> open_joined(const NamespacePlan& plan);
+
+// In a new network namespace it is down, and nothing answers at 127.0.0.1.
+Result<void> raise_loopback();
 
 // "0 100000 65536\n"
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings);
