@@ -97,6 +97,17 @@ Result<Container> ContainerTest::create(const std::string& id) {
     return Container::create(std::move(options));
 }
 
+void ContainerTest::use_user_namespace() {
+    constexpr std::uint32_t first = 100000;
+    config_.linux_.namespaces.push_back({"user", ""});
+    config_.linux_.uid_mappings = {{.container_id = 0, .host_id = first, .size = 65536}};
+    config_.linux_.gid_mappings = config_.linux_.uid_mappings;
+    ASSERT_EQ(::lchown(root_path().c_str(), first, first), 0);
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(root_path())) {
+        ASSERT_EQ(::lchown(entry.path().c_str(), first, first), 0);
+    }
+}
+
 std::string ContainerTest::read_output() {
     return read_all(output_, 1U << 20).value_or("<unreadable>");
 }

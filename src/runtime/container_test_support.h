@@ -37,6 +37,9 @@ class ContainerTest : public ::testing::Test {
     Outcome exec(Container& container, const std::vector<std::string>& args);
     Outcome exec_process(Container& container, oci::Process process);
 
+    // With ids from 100000, who own the root.
+    void use_user_namespace();
+
     std::string root_path() const { return bundle_ + "/rootfs"; }
 
     // What was written to the output pipe so far and until all writers are gone.

@@ -154,13 +154,20 @@ Result<Executable> set_up_exec(const ExecPlan& plan) {
     return executable;
 }
 
+// Our descriptors go while we still are undumpable: a process without memory that is about to close
+// its files may be looked into on some kernels.
+[[noreturn]] void give_up(const UniqueFd& socket, const Error& error) {
+    send_sync_error(socket, error);
+    ::syscall(SYS_close_range, 0, ~0U, 0U);
+    ::_exit(1);
+}
+
 } // namespace
 
 void run_init(const InitPlan& plan) {
     Result<Executable> executable = set_up_init(plan);
     if (!executable.ok()) {
-        send_sync_error(plan.socket, executable.error());
-        ::_exit(1);
+        give_up(plan.socket, executable.error());
     }
     wait_at_gate(plan.gate);
     Result<void> hooks = run_hooks(plan.config.hooks.start_container, plan.hook_state, "/");
@@ -173,8 +180,7 @@ void run_init(const InitPlan& plan) {
 void run_exec(const ExecPlan& plan) {
     Result<Executable> executable = set_up_exec(plan);
     if (!executable.ok()) {
-        send_sync_error(plan.socket, executable.error());
-        ::_exit(1);
+        give_up(plan.socket, executable.error());
     }
     end_after_failed_execute(execute(plan.process, *executable));
 }
