@@ -69,7 +69,18 @@ Result<Console> open_console(const UniqueFd& root, const std::optional<oci::Cons
 }
 
 Result<void> bind_console(const UniqueFd& root, const Console& console) {
-    UniqueFd target = TRY(open_file_target(root, "/dev/console"));
+    // A link of the image leads nowhere but into /dev, and /dev not into /proc.
+    UniqueFd dev = TRY(kernel::make_directories_in_root(root, "/dev"));
+    UniqueFd target = TRY_CONTEXT(open_file_target(dev, "/console"), "/dev/console");
+
+    struct statfs system {};
+
+    if (::fstatfs(target.get(), &system) < 0) {
+        return errno_error("/dev/console");
+    }
+    if (system.f_type == PROC_SUPER_MAGIC) {
+        return Error(ErrorKind::Forbidden, "/dev/console of the container is a file of a procfs");
+    }
     UniqueFd mount = TRY(kernel::clone_mount(console.slave, kernel::Recursive::No));
     TRY_CONTEXT(kernel::attach_mount(mount, target), "/dev/console");
     return ok();
