@@ -99,9 +99,9 @@ Result<void> check_proc_destination(const PreparedMount& prepared, FdRef target)
         return invalid_argument("\"" + destination + "\" cannot be mounted because it " + why);
     };
     if (destination == "/proc") {
-        return prepared.options.bind && !prepared.is_procfs
-                   ? Result<void>(refuse("is not of type proc"))
-                   : ok();
+        const bool is_procfs =
+            prepared.options.bind ? prepared.is_procfs : prepared.mount->type == "proc";
+        return is_procfs ? ok() : Result<void>(refuse("is not of type proc"));
     }
     if (!TRY(is_procfs(target))) {
         return ok();
@@ -160,8 +160,12 @@ mount_one(const PreparedMount& prepared, const MountContext& context, MountedPla
     UniqueFd target = TRY(open_target(prepared, context.root));
     TRY(check_proc_destination(prepared, target));
     const std::string destination = clean_path(mount.destination);
+    const bool fixed = destination == "/proc" || destination == "/sys";
     if (prepared.options.bind) {
         places.dev_is_bind = places.dev_is_bind || destination == "/dev";
+        if (fixed) {
+            places.fixed.push_back({destination, TRY(prepared.source.duplicate())});
+        }
         return kernel::attach_mount(prepared.source, target);
     }
     std::uint64_t attributes = prepared.options.attributes | prepared.options.recursive_attributes;
@@ -185,11 +189,26 @@ mount_one(const PreparedMount& prepared, const MountContext& context, MountedPla
     }
     if (mount.type == "devpts" && destination == "/dev/pts") {
         places.devpts = std::move(made);
+    } else if (fixed) {
+        places.fixed.push_back({destination, std::move(made)});
     }
     return ok();
 }
 
 } // namespace
+
+// CVE-2019-19921, CVE-2023-27561: with /proc exchanged for a link just now the masks would go
+// elsewhere, and /proc come back without them.
+Result<UniqueFd>
+open_place(const UniqueFd& root, const std::vector<FixedPlace>& fixed, const std::string& path) {
+    const std::string clean = clean_path("/" + path);
+    for (auto place = fixed.rbegin(); place != fixed.rend(); ++place) {
+        if (clean.starts_with(place->path + "/")) {
+            return kernel::open_in_root(place->mount, clean.substr(place->path.size()), O_PATH);
+        }
+    }
+    return kernel::open_in_root(root, path, O_PATH);
+}
 
 Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path) {
     Result<UniqueFd> there = kernel::open_in_root(root, path, O_PATH);

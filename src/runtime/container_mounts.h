@@ -32,14 +32,26 @@ struct MountContext {
     bool own_cgroup_namespace = false;
 };
 
+// A mount whose name another process may exchange while we work (a root that is shared): what lies
+// below `path` is opened from here.
+struct FixedPlace {
+    std::string path;
+    UniqueFd mount;
+};
+
 struct MountedPlaces {
-    UniqueFd devpts;          // the mount at /dev/pts, if it is a new devpts
-    bool dev_is_bind = false; // /dev is the host's or somebody else's: leave its content alone
+    UniqueFd devpts;               // the mount at /dev/pts, if it is a new devpts
+    std::vector<FixedPlace> fixed; // /proc and /sys
+    bool dev_is_bind = false;      // /dev is the host's or somebody else's: leave its content alone
     std::vector<UniqueFd> make_readonly; // once everything below them is made
 };
 
 Result<MountedPlaces>
 mount_all(const std::vector<PreparedMount>& mounts, const MountContext& context);
+
+// A path of the container for reading or as the target of a mount (O_PATH).
+Result<UniqueFd>
+open_place(const UniqueFd& root, const std::vector<FixedPlace>& fixed, const std::string& path);
 
 // Where a bind of a file goes: the file, made if it is absent.
 Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path);

@@ -74,7 +74,7 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     return set_names(plan.config);
 }
 
-Result<void> build_root(const InitPlan& plan) {
+Result<MountedPlaces> build_root(const InitPlan& plan) {
     TRY(attach_root(plan.root));
     MountedPlaces places = TRY(mount_all(
         plan.mounts,
@@ -89,7 +89,7 @@ Result<void> build_root(const InitPlan& plan) {
     for (const UniqueFd& mount : places.make_readonly) {
         TRY(kernel::set_mount_attributes(mount, {.set = MOUNT_ATTR_RDONLY}, kernel::Recursive::No));
     }
-    return ok();
+    return places;
 }
 
 Result<UniqueFd> set_up_terminal(const UniqueFd& root, const oci::Process& process, bool bind) {
@@ -108,13 +108,13 @@ Result<Executable> set_up_init(const InitPlan& plan) {
     const oci::RuntimeConfig& config = plan.config;
     TRY(isolate_process(plan.process));
     TRY(enter_namespaces(plan));
-    TRY(build_root(plan));
+    const MountedPlaces places = TRY(build_root(plan));
     TRY(pivot_to(plan.root));
     UniqueFd terminal = TRY(set_up_terminal(plan.root, *config.process, true));
     TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
     TRY(write_sysctls(config, plan.process.procfs));
-    TRY(protect_paths(plan.root, config.linux_.readonly_paths));
-    TRY(mask_paths(plan.root, config.linux_.masked_paths, plan.null_mount));
+    TRY(protect_paths(plan.root, places.fixed, config.linux_.readonly_paths));
+    TRY(mask_paths(plan.root, places.fixed, config.linux_.masked_paths, plan.null_mount));
     if (config.root.readonly) {
         TRY(make_root_readonly(plan.root));
     }

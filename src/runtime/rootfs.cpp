@@ -80,11 +80,14 @@ Result<void> pivot_to(const UniqueFd& root) {
 }
 
 Result<void> mask_paths(
-    const UniqueFd& root, const std::vector<std::string>& paths, const UniqueFd& null_device) {
+    const UniqueFd& root,
+    const std::vector<FixedPlace>& fixed,
+    const std::vector<std::string>& paths,
+    const UniqueFd& null_device) {
     UniqueFd empty;
     bool null_attached = false;
     for (const std::string& path : paths) {
-        Result<UniqueFd> place = kernel::open_in_root(root, path, O_PATH);
+        Result<UniqueFd> place = open_place(root, fixed, path);
         if (!place.ok()) {
             if (is_absent(place.error())) {
                 continue;
@@ -117,9 +120,12 @@ Result<void> mask_paths(
     return ok();
 }
 
-Result<void> protect_paths(const UniqueFd& root, const std::vector<std::string>& paths) {
+Result<void> protect_paths(
+    const UniqueFd& root,
+    const std::vector<FixedPlace>& fixed,
+    const std::vector<std::string>& paths) {
     for (const std::string& path : paths) {
-        Result<UniqueFd> place = kernel::open_in_root(root, path, O_PATH);
+        Result<UniqueFd> place = open_place(root, fixed, path);
         if (!place.ok()) {
             if (is_absent(place.error())) {
                 continue;

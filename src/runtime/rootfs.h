@@ -39,8 +39,14 @@ Result<void> pivot_to(const UniqueFd& root);
 
 // `null_device` is used up.
 Result<void> mask_paths(
-    const UniqueFd& root, const std::vector<std::string>& paths, const UniqueFd& null_device);
-Result<void> protect_paths(const UniqueFd& root, const std::vector<std::string>& paths);
+    const UniqueFd& root,
+    const std::vector<FixedPlace>& fixed,
+    const std::vector<std::string>& paths,
+    const UniqueFd& null_device);
+Result<void> protect_paths(
+    const UniqueFd& root,
+    const std::vector<FixedPlace>& fixed,
+    const std::vector<std::string>& paths);
 Result<void> make_root_readonly(const UniqueFd& root);
 Result<void> set_root_propagation(const UniqueFd& root, std::string_view propagation);
 
