@@ -27,8 +27,11 @@ class Connection(http.client.HTTPConnection):
 class Subject:
     """An engine under measurement."""
 
-    def __init__(self, name, path, client, processes=""):
-        self.name, self.path, self.client, self.processes = name, path, client, processes
+    def __init__(self, name, path, client, processes="", helpers="", root=0):
+        """processes and helpers: names, as regular expressions, of what descends from the process root: the
+        engine's own, and those that it has beside each container."""
+        self.name, self.path, self.client = name, path, client
+        self.processes, self.helpers, self.root = processes, helpers, root
         self.connection = None
 
     def answers(self):
@@ -77,21 +80,35 @@ class Subject:
         return self.request("POST", "/containers/create", {
             "Image": "busybox:latest", "Cmd": command, "HostConfig": {"NetworkMode": network}})["Id"]
 
-    def pss(self):
-        """Proportional memory of the engine's processes, MiB."""
+    def pss(self, names):
+        """Proportional memory of the engine's processes of these names, MiB."""
         total = 0
-        for process in pathlib.Path("/proc").iterdir():
-            if not process.name.isdigit():
-                continue
+        for process in descendants(self.root):
             try:
                 command = (process / "cmdline").read_bytes().split(b"\0")[0].decode(errors="replace")
-                if re.search(self.processes, pathlib.Path(command).name):
+                if re.search(names, pathlib.Path(command).name):
                     for line in (process / "smaps_rollup").read_text().splitlines():
                         if line.startswith("Pss:"):
                             total += int(line.split()[1])
             except OSError:
                 pass
         return total / 1024
+
+
+def descendants(root):
+    """Folders in /proc of all processes below root: another engine of the machine is none of ours."""
+    parents = {}
+    for process in pathlib.Path("/proc").iterdir():
+        try:
+            if process.name.isdigit():
+                parents[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
+        except OSError:
+            pass
+    found, before = {root}, 0
+    while len(found) > before:
+        before = len(found)
+        found |= {pid for pid, parent in parents.items() if parent in found}
+    return [pathlib.Path("/proc") / str(pid) for pid in found - {root}]
 
 
 def timed(function):
@@ -131,7 +148,7 @@ def measure(subject, runs, first):
         figures.setdefault(metric, []).append(value)
 
     if first and subject.processes:
-        add("idle memory, MiB PSS", subject.pss())
+        add("idle memory, MiB PSS", subject.pss(subject.processes))
     for network in ("none", "bridge"):
         for number in range(runs + 1):
             parts = round_trip(subject, network)
@@ -148,6 +165,9 @@ def measure(subject, runs, first):
         value = execute(subject, container)
         if number > 0:
             add("exec true, ms", value)
+    if subject.helpers and first:
+        time.sleep(2)  # a monitor gives its memory back when nothing happens
+        add("memory beside a container, MiB PSS", subject.pss(subject.helpers))
     subject.request("DELETE", f"/containers/{container}?force=1&v=1")
     for number in range(runs * 5):
         add("GET /_ping, ms", timed(lambda: subject.request("GET", "/_ping"))[0])

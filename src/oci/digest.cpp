@@ -3,7 +3,6 @@
 #include "oci/digest.h"
 
 #include "base/strings.h"
-#include "codec/sha256.h"
 
 #include <algorithm>
 
@@ -50,10 +49,6 @@ Result<Digest> Digest::parse(std::string_view text) {
 
 Result<Digest> Digest::from_sha256_hex(std::string_view hex) {
     return parse("sha256:" + std::string(hex));
-}
-
-Digest Digest::of(std::string_view bytes) {
-    return Digest("sha256:" + sha256_hex(bytes));
 }
 
 std::string_view Digest::algorithm() const {

@@ -237,7 +237,8 @@ Result<Transaction> Database::begin(Durability durability) {
 
 Result<void>
 Database::migrate(std::string_view component, std::span<const std::string_view> steps) {
-    Transaction transaction = TRY(begin(Durability::Durable));
+    // Tables that a power cut takes are made again; the first durable commit syncs them too.
+    Transaction transaction = TRY(begin(Durability::Cache));
     TRY(transaction->execute("CREATE TABLE IF NOT EXISTS schema_versions ("
                              "component TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"));
     std::int64_t version = 0;

@@ -2,7 +2,6 @@
 import json
 import os
 import subprocess
-import time
 
 import pytest
 
@@ -39,19 +38,6 @@ def test_validate(tmp_path):
 def test_flags_of_dockers_helpers_are_noted(tmp_path):
     with Engine(tmp_path, "--containerd=/x.sock", "--userland-proxy=false", "--init-path=/x") as engine:
         assert "containerd" in engine.log()
-
-
-def test_ready_soon(tmp_path):
-    engine = Engine(tmp_path)
-    try:
-        engine.start()
-        engine.stop()
-        begin = time.monotonic()
-        engine.start()
-        # A benchmark has the figure; this only catches a start that waits for something it should not wait for.
-        assert time.monotonic() - begin < 5
-    finally:
-        engine.stop()
 
 
 def test_two_engines_side_by_side(tmp_path, rootfs_tar):
