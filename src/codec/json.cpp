@@ -19,6 +19,16 @@ Error limit_error(const char* what, std::size_t limit) {
         std::string("JSON document exceeds the limit of ") + std::to_string(limit) + " " + what};
 }
 
+// Both counted from one, the column in bytes.
+Error syntax_error(std::string_view text, std::size_t offset, const std::string& what) {
+    std::string_view before = text.substr(0, offset);
+    auto lines = std::count(before.begin(), before.end(), '\n');
+    std::size_t line_start = before.rfind('\n') + 1; // npos + 1 is 0
+    return invalid_argument(
+        "invalid JSON at line " + std::to_string(lines + 1) + ", column " +
+        std::to_string(offset - line_start + 1) + ": " + what);
+}
+
 std::string quote(std::string_view text) {
     return boost::json::serialize(boost::json::string_view(text.data(), text.size()));
 }
@@ -116,12 +126,11 @@ Result<Value> parse(std::string_view text, ParseLimits limits) {
             return limit_error("levels", limits.depth);
         }
         if (error) {
-            return invalid_argument(
-                "invalid JSON at byte " + std::to_string(used) + ": " + error.message());
+            return syntax_error(text, used, error.message());
         }
-        if (text.find_first_not_of(" \t\r\n", used) != std::string_view::npos) {
-            return invalid_argument(
-                "invalid JSON at byte " + std::to_string(used) + ": extra data after the document");
+        if (std::size_t extra = text.find_first_not_of(" \t\r\n", used);
+            extra != std::string_view::npos) {
+            return syntax_error(text, extra, "extra data after the document");
         }
         Value value = parser.release();
         if (!is_finite(value)) {
