@@ -33,6 +33,40 @@ Error context_error(FdRef context, const std::string& what, int number) {
     return Error::from_errno(what + messages_of(context), number);
 }
 
+Result<void> configure(
+    FdRef context, unsigned command, const MountParameter& parameter, const std::string& what) {
+    const char* value = command == FSCONFIG_SET_FLAG ? nullptr : parameter.value.c_str();
+    if (::fsconfig(context.get(), command, parameter.key.c_str(), value, 0) < 0) {
+        int number = errno;
+        std::string messages = messages_of(context);
+        return parameter.if_known && number == EINVAL
+                   ? ok()
+                   : Result<void>(
+                         Error::from_errno(what + ": option " + parameter.key + messages, number));
+    }
+    return ok();
+}
+
+Result<void> configure_all(
+    FdRef context, const std::vector<MountParameter>& parameters, const std::string& what) {
+    for (const MountParameter& parameter : parameters) {
+        TRY(configure(
+            context,
+            parameter.value.empty() ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
+            parameter,
+            what));
+    }
+    return ok();
+}
+
+Result<void> finish(FdRef context, unsigned command, const std::string& what) {
+    if (::fsconfig(context.get(), command, nullptr, nullptr, 0) < 0) {
+        int number = errno;
+        return context_error(context, what, number);
+    }
+    return ok();
+}
+
 } // namespace
 
 Result<UniqueFd> make_mount(
@@ -44,33 +78,27 @@ Result<UniqueFd> make_mount(
     if (!context) {
         return errno_error("file system type " + type);
     }
-    auto configure = [&](unsigned command, const char* key, const char* value) -> Result<void> {
-        if (::fsconfig(context.get(), command, key, value, 0) < 0) {
-            int number = errno;
-            return context_error(context, "mount " + type + ": option " + (key ? key : ""), number);
-        }
-        return ok();
-    };
+    const std::string what = "mount " + type;
     if (!source.empty()) {
-        TRY(configure(FSCONFIG_SET_STRING, "source", source.c_str()));
+        TRY(configure(context, FSCONFIG_SET_STRING, {"source", source}, what));
     }
-    for (const MountParameter& parameter : parameters) {
-        bool flag = parameter.value.empty();
-        TRY(configure(
-            flag ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
-            parameter.key.c_str(),
-            flag ? nullptr : parameter.value.c_str()));
-    }
-    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) {
-        int number = errno;
-        return context_error(context, "mount " + type, number);
-    }
+    TRY(configure_all(context, parameters, what));
+    TRY(finish(context, FSCONFIG_CMD_CREATE, what));
     UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
     if (!mount) {
         int number = errno;
-        return context_error(context, "mount " + type, number);
+        return context_error(context, what, number);
     }
     return mount;
+}
+
+Result<void> reconfigure_mount(FdRef place, const std::vector<MountParameter>& parameters) {
+    UniqueFd context(::fspick(place.get(), "", FSPICK_CLOEXEC | FSPICK_EMPTY_PATH));
+    if (!context) {
+        return errno_error("remount");
+    }
+    TRY(configure_all(context, parameters, "remount"));
+    return finish(context, FSCONFIG_CMD_RECONFIGURE, "remount");
 }
 
 Result<UniqueFd> clone_mount(FdRef place, Recursive recursive) {
@@ -83,9 +111,10 @@ Result<UniqueFd> clone_mount(FdRef place, Recursive recursive) {
     return tree;
 }
 
-Result<UniqueFd> clone_mount(const std::string& path, Recursive recursive) {
-    unsigned flags =
-        OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | (recursive == Recursive::Yes ? AT_RECURSIVE : 0U);
+Result<UniqueFd> clone_mount(const std::string& path, Recursive recursive, LinkSource link) {
+    unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC |
+                     (recursive == Recursive::Yes ? AT_RECURSIVE : 0U) |
+                     (link == LinkSource::Itself ? AT_SYMLINK_NOFOLLOW : 0U);
     UniqueFd tree(::open_tree(AT_FDCWD, path.c_str(), flags));
     if (!tree) {
         return errno_error("clone mount " + path);

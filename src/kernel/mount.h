@@ -20,6 +20,9 @@ namespace berth::kernel {
 struct MountParameter {
     std::string key;
     std::string value; // empty: a flag (FSCONFIG_SET_FLAG)
+    // Left out where the file system does not know it: flags that mount(2) has for all of them but
+    // that mean something to a few.
+    bool if_known = false;
 };
 
 // A new file system instance, detached. `attributes` are MOUNT_ATTR_*. `source` may be empty.
@@ -30,11 +33,16 @@ Result<UniqueFd> make_mount(
     const std::vector<MountParameter>& parameters,
     std::uint64_t attributes);
 
+// Other parameters for the file system that is mounted at `place` (mount -o remount).
+Result<void> reconfigure_mount(FdRef place, const std::vector<MountParameter>& parameters);
+
 enum class Recursive : bool { No, Yes };
+enum class LinkSource : bool { Follow, Itself };
 
 // A detached copy of the mount at `place` (a bind mount to be).
 Result<UniqueFd> clone_mount(FdRef place, Recursive recursive);
-Result<UniqueFd> clone_mount(const std::string& path, Recursive recursive);
+Result<UniqueFd>
+clone_mount(const std::string& path, Recursive recursive, LinkSource link = LinkSource::Follow);
 
 // Attaches a detached mount at what `place` refers to (a directory or file of the same kind).
 Result<void> attach_mount(FdRef mount, FdRef place);

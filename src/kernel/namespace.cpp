@@ -16,6 +16,7 @@
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 namespace berth::kernel {
@@ -81,6 +82,15 @@ Result<void> NamespaceScope::enter(FdRef joined, std::uint64_t flag) {
     return ok();
 }
 
+Result<void> NamespaceScope::make_time_namespace(const std::string& offsets) {
+    UniqueFd own = TRY(open_file("/proc/thread-self/ns/time", O_RDONLY));
+    if (::unshare(CLONE_NEWTIME) < 0) {
+        return errno_error("new time namespace");
+    }
+    before_.emplace_back(std::move(own), CLONE_NEWTIME);
+    return offsets.empty() ? ok() : write_existing("/proc/self/timens_offsets", offsets);
+}
+
 Result<void> join_namespaces(FdRef joined, std::uint64_t flags) {
     if (::setns(joined.get(), static_cast<int>(flags)) < 0) {
         return errno_error("join namespace");
@@ -88,12 +98,13 @@ Result<void> join_namespaces(FdRef joined, std::uint64_t flags) {
     return ok();
 }
 
-Result<Cloned> clone_process(std::uint64_t namespaces, const UniqueFd& cgroup) {
+Result<Cloned> clone_process(std::uint64_t flags, const UniqueFd& cgroup) {
     int pidfd = -1;
     clone_args arguments{};
-    arguments.flags = CLONE_PIDFD | namespaces;
+    arguments.flags = CLONE_PIDFD | flags;
     arguments.pidfd = reinterpret_cast<std::uintptr_t>(&pidfd);
-    arguments.exit_signal = SIGCHLD;
+    // A sibling ends with the signal that the caller itself ends with.
+    arguments.exit_signal = (flags & CLONE_PARENT) != 0 ? 0 : SIGCHLD;
     if (cgroup) {
         arguments.flags |= CLONE_INTO_CGROUP;
         arguments.cgroup = static_cast<std::uint64_t>(cgroup.get());
@@ -116,6 +127,36 @@ Result<UniqueFd> open_pidfd(pid_t pid) {
         return errno_error("pidfd_open " + std::to_string(pid));
     }
     return fd;
+}
+
+Result<pid_t> pid_of(FdRef pidfd) {
+    std::string text = TRY(read_file("/proc/self/fdinfo/" + std::to_string(pidfd.get()), 4096));
+    for (std::string_view line : split(text, '\n')) {
+        std::optional<Cut> parts = cut(line, ":");
+        if (parts && parts->before == "Pid") {
+            return parse_number<pid_t>(trim(parts->after));
+        }
+    }
+    return internal_error("a descriptor is no pidfd");
+}
+
+Result<UniqueFd> make_user_namespace(const std::string& uid_map, const std::string& gid_map) {
+    Cloned child = TRY(clone_process(CLONE_NEWUSER, UniqueFd()));
+    if (child.pid == 0) {
+        while (true) {
+            ::pause();
+        }
+    }
+    auto opened = [&]() -> Result<UniqueFd> {
+        TRY(write_id_map(child.pid, "uid_map", uid_map));
+        TRY(write_id_map(child.pid, "gid_map", gid_map));
+        return open_file("/proc/" + std::to_string(child.pid) + "/ns/user", O_RDONLY);
+    }();
+    ::kill(child.pid, SIGKILL);
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) < 0 && errno == EINTR) {
+    }
+    return opened;
 }
 
 Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map) {

@@ -24,7 +24,7 @@ std::optional<std::uint64_t> namespace_flag(std::string_view oci_name);
 Result<UniqueFd> open_namespace(const std::string& path, std::uint64_t flag);
 
 // Puts the calling thread into other namespaces (pid: its future children) and back when
-// destroyed. For network, ipc, uts, cgroup and pid.
+// destroyed. For network, ipc, uts, cgroup, pid and (its future children) time.
 class NamespaceScope {
   public:
     NamespaceScope() = default;
@@ -35,6 +35,10 @@ class NamespaceScope {
 
     // `joined` is a namespace file or a pidfd.
     Result<void> enter(FdRef joined, std::uint64_t flag);
+
+    // Future children are in a new time namespace with these offsets ("1 86400 0\n" in the file's
+    // format; they can be set as long as nobody is in it).
+    Result<void> make_time_namespace(const std::string& offsets);
 
   private:
     std::vector<std::pair<UniqueFd, std::uint64_t>> before_;
@@ -47,11 +51,19 @@ struct Cloned {
     UniqueFd pidfd;
 };
 
-// Like fork(2), with new namespaces (CLONE_NEW*) and in a cgroup of version 2 from birth.
+// Like fork(2), with new namespaces (CLONE_NEW*) and in a cgroup of version 2 from birth. With
+// CLONE_PARENT among the flags it is the caller's sibling.
 // REQUIRES: the calling process has one thread.
-Result<Cloned> clone_process(std::uint64_t namespaces, const UniqueFd& cgroup);
+Result<Cloned> clone_process(std::uint64_t flags, const UniqueFd& cgroup);
 
 Result<UniqueFd> open_pidfd(pid_t pid);
+
+// The number of a pidfd's process in our pid namespace.
+Result<pid_t> pid_of(FdRef pidfd);
+
+// A user namespace that nobody is in, for id-mapped mounts. The maps are texts for uid_map,
+// gid_map.
+Result<UniqueFd> make_user_namespace(const std::string& uid_map, const std::string& gid_map);
 
 // Text of /proc/<pid>/{uid_map,gid_map}: "0 100000 65536\n".
 Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map);

@@ -31,6 +31,7 @@ namespace {
 // BPF_MAXINSNS of the kernel.
 constexpr std::size_t max_instructions = 4096;
 constexpr std::uint32_t x32_bit = 0x40000000U;
+constexpr std::size_t max_arguments = 6; // of a system call
 
 struct ReleaseContext {
     void operator()(void* context) const { ::seccomp_release(context); }
@@ -63,9 +64,9 @@ parse_action(const std::string& name, std::optional<std::uint32_t> errno_value) 
         return SCMP_ACT_LOG;
     }
     if (name == "SCMP_ACT_NOTIFY") {
-        return not_implemented("seccomp action SCMP_ACT_NOTIFY is not implemented");
+        return SCMP_ACT_NOTIFY;
     }
-    return invalid_argument("unknown seccomp action \"" + name + "\"");
+    return invalid_argument("unknown action \"" + name + "\"");
 }
 
 Result<scmp_compare> parse_operation(const std::string& name) {
@@ -79,7 +80,7 @@ Result<scmp_compare> parse_operation(const std::string& name) {
         {"SCMP_CMP_MASKED_EQ", SCMP_CMP_MASKED_EQ}};
     auto found = operations.find(name);
     if (found == operations.end()) {
-        return invalid_argument("unknown seccomp operator \"" + name + "\"");
+        return invalid_argument("unknown operator \"" + name + "\"");
     }
     return found->second;
 }
@@ -95,20 +96,45 @@ Result<std::uint32_t> parse_architecture(const std::string& name) {
             return token;
         }
     }
-    return invalid_argument("unknown seccomp architecture \"" + name + "\"");
+    return invalid_argument("unknown architecture \"" + name + "\"");
 }
 
-Result<std::uint32_t> parse_flags(const std::vector<std::string>& names) {
-    std::uint32_t flags = 0;
-    for (const std::string& name : names) {
-        if (name == "SECCOMP_FILTER_FLAG_LOG") {
-            flags |= SECCOMP_FILTER_FLAG_LOG;
-        } else if (name == "SECCOMP_FILTER_FLAG_SPEC_ALLOW") {
-            flags |= SECCOMP_FILTER_FLAG_SPEC_ALLOW;
-        } else if (name != "SECCOMP_FILTER_FLAG_TSYNC") {
-            // TSYNC is about other threads, of which init has none.
-            return not_implemented("seccomp flag " + name + " is not implemented");
+struct FlagName {
+    std::string_view name;
+    std::uint32_t flag;
+};
+
+// TSYNC is about other threads, of which init has none.
+constexpr auto flag_names = std::to_array<FlagName>(
+    {{"SECCOMP_FILTER_FLAG_TSYNC", 0},
+     {"SECCOMP_FILTER_FLAG_LOG", SECCOMP_FILTER_FLAG_LOG},
+     {"SECCOMP_FILTER_FLAG_SPEC_ALLOW", SECCOMP_FILTER_FLAG_SPEC_ALLOW},
+     {"SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV", SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV}});
+
+bool notifies(const SeccompFilter& filter) {
+    return std::any_of(filter.rules.begin(), filter.rules.end(), [](const SeccompFilterRule& rule) {
+        return rule.action == "SCMP_ACT_NOTIFY";
+    });
+}
+
+Result<std::uint32_t> parse_flags(const SeccompFilter& filter) {
+    std::uint32_t flags = notifies(filter) ? std::uint32_t{SECCOMP_FILTER_FLAG_NEW_LISTENER} : 0U;
+    for (std::size_t i = 0; i < filter.flags.size(); ++i) {
+        const auto* found =
+            std::find_if(flag_names.begin(), flag_names.end(), [&](const FlagName& entry) {
+                return entry.name == filter.flags[i];
+            });
+        if (found == flag_names.end()) {
+            return invalid_argument(
+                filter.name + ".flags[" + std::to_string(i) + "]: unknown flag \"" +
+                filter.flags[i] + "\"");
         }
+        flags |= found->flag;
+    }
+    if ((flags & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) != 0 && !notifies(filter)) {
+        return invalid_argument(
+            filter.name +
+            ".flags: SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV needs a rule with SCMP_ACT_NOTIFY");
     }
     return flags;
 }
@@ -125,8 +151,10 @@ bool has_x32_calls() {
 }
 
 Result<void> add_architectures(scmp_filter_ctx context, const SeccompFilter& filter) {
-    for (const std::string& name : filter.architectures) {
-        std::uint32_t token = TRY(parse_architecture(name));
+    for (std::size_t i = 0; i < filter.architectures.size(); ++i) {
+        const std::string& name = filter.architectures[i];
+        std::uint32_t token = TRY_CONTEXT(
+            parse_architecture(name), filter.name + ".architectures[" + std::to_string(i) + "]");
         if (token == SCMP_ARCH_X32 && !has_x32_calls()) {
             // What remains of such calls (the bit in a number) is answered as the kernel does.
             ::seccomp_attr_set(context, SCMP_FLTATR_ACT_BADARCH, SCMP_ACT_ERRNO(ENOSYS));
@@ -140,15 +168,25 @@ Result<void> add_architectures(scmp_filter_ctx context, const SeccompFilter& fil
     return ok();
 }
 
+Result<void> check_conditions(const SeccompFilterRule& rule) {
+    for (std::size_t i = 0; i < rule.conditions.size(); ++i) {
+        const std::string member = "args[" + std::to_string(i) + "]";
+        if (rule.conditions[i].argument >= max_arguments) {
+            return invalid_argument(
+                member + ".index: a system call has no argument " +
+                std::to_string(rule.conditions[i].argument));
+        }
+        TRY_CONTEXT(parse_operation(rule.conditions[i].operation), member + ".op");
+    }
+    return ok();
+}
+
+// REQUIRES: checked conditions.
 Result<void>
 add_call(scmp_filter_ctx context, std::uint32_t action, int call, const SeccompFilterRule& rule) {
     std::vector<scmp_arg_cmp> conditions;
-    std::array<int, 6> uses{};
+    std::array<int, max_arguments> uses{};
     for (const SeccompCondition& condition : rule.conditions) {
-        if (condition.argument >= uses.size()) {
-            return invalid_argument(
-                "seccomp: a system call has no argument " + std::to_string(condition.argument));
-        }
         ++uses[condition.argument];
         conditions.push_back(
             {condition.argument,
@@ -176,15 +214,19 @@ add_call(scmp_filter_ctx context, std::uint32_t action, int call, const SeccompF
 
 Result<void>
 add_rules(scmp_filter_ctx context, const SeccompFilter& filter, std::uint32_t default_action) {
-    for (const SeccompFilterRule& rule : filter.rules) {
-        std::uint32_t action = TRY(parse_action(rule.action, rule.errno_value));
+    for (std::size_t i = 0; i < filter.rules.size(); ++i) {
+        const SeccompFilterRule& rule = filter.rules[i];
+        const std::string member = filter.name + ".syscalls[" + std::to_string(i) + "]";
+        std::uint32_t action =
+            TRY_CONTEXT(parse_action(rule.action, rule.errno_value), member + ".action");
+        TRY_CONTEXT(check_conditions(rule), member);
         if (action == default_action) {
             continue; // libseccomp refuses what says nothing new
         }
         for (const std::string& name : rule.names) {
             int call = ::seccomp_syscall_resolve_name(name.c_str());
             if (call != __NR_SCMP_ERROR) {
-                TRY_CONTEXT(add_call(context, action, call, rule), name);
+                TRY_CONTEXT(add_call(context, action, call, rule), member + ": " + name);
             }
         }
     }
@@ -261,9 +303,10 @@ bool refuses_by_default(std::uint32_t action) {
 } // namespace
 
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter) {
-    std::uint32_t default_action = TRY(parse_action(filter.default_action, filter.default_errno));
+    std::uint32_t default_action = TRY_CONTEXT(
+        parse_action(filter.default_action, filter.default_errno), filter.name + ".defaultAction");
     SeccompProgram program;
-    program.flags = TRY(parse_flags(filter.flags));
+    program.flags = TRY(parse_flags(filter));
     Context context(::seccomp_init(default_action));
     if (!context) {
         return internal_error("libseccomp cannot start a filter");
@@ -285,16 +328,37 @@ Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter) {
     return program;
 }
 
-Result<void> install_seccomp(const SeccompProgram& program) {
+Result<UniqueFd> install_seccomp(const SeccompProgram& program) {
     sock_fprog raw{
         static_cast<unsigned short>(program.instructions.size() / sizeof(sock_filter)),
         // The kernel only reads; a std::string's storage is aligned for any scalar.
         const_cast<sock_filter*>(
             reinterpret_cast<const sock_filter*>(program.instructions.data()))};
-    if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.flags, &raw) < 0) {
-        return errno_error("install seccomp filter");
+    long result = ::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, program.flags, &raw);
+    if (result < 0) {
+        return errno == EINVAL && program.flags != 0
+                   ? errno_error("install seccomp filter (one of its flags or SCMP_ACT_NOTIFY is "
+                                 "unknown to this kernel)")
+                   : errno_error("install seccomp filter");
     }
-    return ok();
+    const bool listens = (program.flags & SECCOMP_FILTER_FLAG_NEW_LISTENER) != 0;
+    return listens ? UniqueFd(static_cast<int>(result)) : UniqueFd();
+}
+
+std::vector<std::string> known_seccomp_flags() {
+    std::vector<std::string> known;
+    for (const FlagName& entry : flag_names) {
+        // Without a program the kernel gets as far as EFAULT when it knows the flags.
+        const std::uint32_t flags =
+            entry.flag == SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV
+                ? entry.flag | std::uint32_t{SECCOMP_FILTER_FLAG_NEW_LISTENER}
+                : entry.flag;
+        if (::syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, flags, nullptr) < 0 &&
+            errno == EFAULT) {
+            known.emplace_back(entry.name);
+        }
+    }
+    return known;
 }
 
 } // namespace berth::kernel

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
 #include <cstdint>
 #include <optional>
@@ -28,6 +29,7 @@ struct SeccompFilterRule {
 };
 
 struct SeccompFilter {
+    std::string name = "seccomp"; // what errors call it: "seccomp.flags[0]: …"
     std::string default_action;
     std::optional<std::uint32_t> default_errno;
     std::vector<std::string> architectures; // SCMP_ARCH_*; the native one is always in
@@ -43,8 +45,12 @@ struct SeccompProgram {
 // System calls that this libseccomp does not know are left out.
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter);
 
-// For the calling thread. Needs no_new_privs or CAP_SYS_ADMIN.
-Result<void> install_seccomp(const SeccompProgram& program);
+// For the calling thread. Needs no_new_privs or CAP_SYS_ADMIN. A program with SCMP_ACT_NOTIFY
+// yields the descriptor of its listener.
+Result<UniqueFd> install_seccomp(const SeccompProgram& program);
+
+// SECCOMP_FILTER_FLAG_* that this kernel takes.
+std::vector<std::string> known_seccomp_flags();
 
 // compile_seccomp() with a cache of compiled programs in `directory` (made 0700), keyed by the
 // filter's whole content, the kernel release and this library's version. "": no cache.

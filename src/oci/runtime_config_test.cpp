@@ -101,26 +101,98 @@ TEST(RuntimeConfig, ReadsEveryKindOfResource) {
     EXPECT_EQ(resources->huge_page_limits.at(0).page_size, "2MB");
 }
 
-TEST(RuntimeConfig, RefusesWhatIsNotImplementedByName) {
-    for (const auto& [text, name] : std::vector<std::pair<std::string, std::string>>{
-             {R"({"process": {"scheduler": {"policy": "SCHED_RR"}}})", "process.scheduler"},
-             {R"({"process": {"selinuxLabel": "x"}})", "process.selinuxLabel"},
-             {R"({"linux": {"intelRdt": {"closID": "a"}}})", "linux.intelRdt"},
-             {R"({"linux": {"seccomp": {"listenerPath": "/s"}}})", "linux.seccomp.listenerPath"},
-             {R"({"mounts": [{"uidMappings": [{"size": 1}]}]})", "mounts[].uidMappings"},
-             {R"({"windows": {"layerFolders": ["x"]}})", "windows"}}) {
-        auto config = parse_runtime_config(text);
-        ASSERT_FALSE(config.ok()) << text;
-        EXPECT_EQ(config.error().kind(), ErrorKind::NotImplemented) << text;
-        EXPECT_NE(config.error().message().find(name), std::string::npos)
-            << config.error().message();
-    }
+TEST(RuntimeConfig, ReadsEveryMemberOfProcess) {
+    auto process = parse_process_text(R"({
+        "cwd": "/", "selinuxLabel": "system_u:system_r:container_t:s0",
+        "scheduler": {"policy": "SCHED_DEADLINE", "nice": -3, "priority": 4,
+                      "flags": ["SCHED_FLAG_RECLAIM"], "runtime": 1, "deadline": 2, "period": 3},
+        "ioPriority": {"class": "IOPRIO_CLASS_IDLE", "priority": 5},
+        "execCPUAffinity": {"initial": "0-1", "final": "1"},
+        "commandLine": "of another system", "user": {"username": "of another system"}})");
+    ASSERT_TRUE(process.ok()) << process.error().message();
+    EXPECT_EQ(process->selinux_label, "system_u:system_r:container_t:s0");
+    EXPECT_EQ(process->scheduler->policy, "SCHED_DEADLINE");
+    EXPECT_EQ(process->scheduler->nice, -3);
+    EXPECT_EQ(process->scheduler->priority, 4);
+    EXPECT_EQ(process->scheduler->flags.at(0), "SCHED_FLAG_RECLAIM");
+    EXPECT_EQ(process->scheduler->period, 3U);
+    EXPECT_EQ(process->io_priority->io_class, "IOPRIO_CLASS_IDLE");
+    EXPECT_EQ(process->io_priority->priority, 5);
+    EXPECT_EQ(process->exec_cpu_affinity->initial, "0-1");
+    EXPECT_EQ(process->exec_cpu_affinity->final, "1");
 }
 
-TEST(RuntimeConfig, EmptyUnimplementedMembersAreFine) {
-    EXPECT_TRUE(parse_runtime_config(R"({"process": {"selinuxLabel": "", "ioPriority": null},
-        "linux": {"mountLabel": "", "netDevices": {}}})")
-                    .ok());
+TEST(RuntimeConfig, ReadsEveryMemberOfLinux) {
+    auto config = parse_runtime_config(R"({
+        "mounts": [{"destination": "/m", "uidMappings": [{"containerID": 1, "hostID": 2, "size": 3}],
+                    "gidMappings": [{"containerID": 4, "hostID": 5, "size": 6}]}],
+        "linux": {
+            "timeOffsets": {"monotonic": {"secs": -5, "nanosecs": 6}, "boottime": {"secs": 7}},
+            "netDevices": {"eth1": {"name": "eth0"}, "ib0": {}},
+            "personality": {"domain": "LINUX32", "flags": []},
+            "intelRdt": {"closID": "a", "schemata": ["L3:0=f"], "l3CacheSchema": "L3:0=1",
+                         "memBwSchema": "MB:0=20", "enableMonitoring": true},
+            "memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0", "flags": ["MPOL_F_STATIC_NODES"]},
+            "mountLabel": "l",
+            "seccomp": {"defaultAction": "SCMP_ACT_ALLOW", "listenerPath": "/s",
+                        "listenerMetadata": "m"}}})");
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(config->mounts[0].uid_mappings.at(0).host_id, 2U);
+    EXPECT_EQ(config->mounts[0].gid_mappings.at(0).size, 6U);
+    EXPECT_EQ(config->linux_.time_offsets.at("monotonic").secs, -5);
+    EXPECT_EQ(config->linux_.time_offsets.at("monotonic").nanosecs, 6U);
+    EXPECT_EQ(config->linux_.net_devices.at("eth1").name, "eth0");
+    EXPECT_EQ(config->linux_.net_devices.at("ib0").name, "");
+    EXPECT_EQ(config->linux_.personality->domain, "LINUX32");
+    EXPECT_EQ(config->linux_.intel_rdt->clos_id, "a");
+    EXPECT_EQ(config->linux_.intel_rdt->schemata.at(0), "L3:0=f");
+    EXPECT_EQ(config->linux_.intel_rdt->mem_bw_schema, "MB:0=20");
+    EXPECT_TRUE(config->linux_.intel_rdt->enable_monitoring);
+    EXPECT_EQ(config->linux_.memory_policy->mode, "MPOL_BIND");
+    EXPECT_EQ(config->linux_.memory_policy->flags.at(0), "MPOL_F_STATIC_NODES");
+    EXPECT_EQ(config->linux_.mount_label, "l");
+    EXPECT_EQ(config->linux_.seccomp->listener_path, "/s");
+    EXPECT_EQ(config->linux_.seccomp->listener_metadata, "m");
+    const std::string text = runtime_config_text(*config);
+    EXPECT_EQ(runtime_config_text(*parse_runtime_config(text)), text);
+}
+
+TEST(RuntimeConfig, IgnoresUnknownMembersAndOtherSystems) {
+    auto config = parse_runtime_config(R"({
+        "futureMember": {"a": [1]}, "process": {"cwd": "/", "future": 5},
+        "linux": {"future": null, "namespaces": [{"type": "pid", "future": true}]},
+        "windows": {"layerFolders": ["x"]}, "solaris": {"milestone": "m"}, "zos": {}})");
+    ASSERT_TRUE(config.ok()) << config.error().message();
+    EXPECT_EQ(config->linux_.namespaces.at(0).type, "pid");
+}
+
+TEST(RuntimeConfig, RefusesAVirtualMachine) {
+    EXPECT_EQ(
+        parse_runtime_config(R"({"vm": {"kernel": {"path": "/k"}}})").error().kind(),
+        ErrorKind::NotImplemented);
+    EXPECT_TRUE(parse_runtime_config(R"({"vm": {}})").ok());
+}
+
+TEST(RuntimeConfig, NamesThePlaceOfABadValue) {
+    for (const auto& [text, place] : std::vector<std::pair<std::string, std::string>>{
+             {R"({"linux": {"namespaces": [{"type": "pid"}, {"type": 5}]}})",
+              "linux.namespaces[1].type: expected a string, found a number"},
+             {R"({"linux": {"netDevices": {"eth0": 23}}})",
+              "linux.netDevices.eth0: expected an object, found a number"},
+             {R"({"linux": {"resources": {"hugepageLimits": [{"limit": "123"}]}}})",
+              "linux.resources.hugepageLimits[0].limit: expected an integer, found a string"},
+             {R"({"linux": {"resources": {"rdma": {"mlx5_1": {"hcaHandles": "not a uint32"}}}}})",
+              "linux.resources.rdma.mlx5_1.hcaHandles"},
+             {R"({"process": {"user": {"uid": -1}}})", "process.user.uid"},
+             {R"({"mounts": [{"options": [1]}]})", "mounts[0].options[0]"},
+             {R"({"hooks": {"prestart": [{"timeout": 1.5}]}})", "hooks.prestart[0].timeout"},
+             {"{\n  \"root\": {\n    \"path\": }}", "line 3, column 13"}}) {
+        auto config = parse_runtime_config(text);
+        ASSERT_FALSE(config.ok()) << text;
+        EXPECT_EQ(config.error().kind(), ErrorKind::InvalidArgument) << text;
+        EXPECT_NE(config.error().message().find(place), std::string::npos)
+            << config.error().message();
+    }
 }
 
 TEST(RuntimeConfig, NamesTheMemberOfAWrongType) {

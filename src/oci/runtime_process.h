@@ -39,6 +39,28 @@ struct Rlimit {
     std::uint64_t soft = 0;
 };
 
+// sched_setattr(2).
+struct Scheduler {
+    std::string policy; // SCHED_*
+    std::int32_t nice = 0;
+    std::int32_t priority = 0;
+    std::vector<std::string> flags; // SCHED_FLAG_*
+    std::uint64_t runtime = 0;      // nanoseconds, of SCHED_DEADLINE
+    std::uint64_t deadline = 0;
+    std::uint64_t period = 0;
+};
+
+struct IoPriority {
+    std::string io_class; // IOPRIO_CLASS_*
+    std::int32_t priority = 0;
+};
+
+// CPUs ("0-3,7") of a process that joins a container: while it is set up, and afterwards.
+struct ExecCpuAffinity {
+    std::string initial;
+    std::string final;
+};
+
 struct Process {
     bool terminal = false;
     std::optional<ConsoleSize> console_size;
@@ -51,9 +73,12 @@ struct Process {
     bool no_new_privileges = false;
     std::string apparmor_profile;
     std::optional<std::int32_t> oom_score_adj;
+    std::string selinux_label;
+    std::optional<Scheduler> scheduler;
+    std::optional<IoPriority> io_priority;
+    std::optional<ExecCpuAffinity> exec_cpu_affinity;
 };
 
-// Strict: a member that is not implemented (scheduler, ioPriority, …) is NotImplemented.
 Result<Process> parse_process(const json::Value& value);
 Result<Process> parse_process_text(std::string_view text);
 std::string process_text(const Process& process);
@@ -96,6 +121,31 @@ struct Fields<oci::Rlimit> {
 };
 
 template <>
+struct Fields<oci::Scheduler> {
+    static constexpr auto table = std::tuple{
+        field("policy", &oci::Scheduler::policy),
+        field("nice", &oci::Scheduler::nice, OmitEmpty),
+        field("priority", &oci::Scheduler::priority, OmitEmpty),
+        field("flags", &oci::Scheduler::flags, OmitEmpty),
+        field("runtime", &oci::Scheduler::runtime, OmitEmpty),
+        field("deadline", &oci::Scheduler::deadline, OmitEmpty),
+        field("period", &oci::Scheduler::period, OmitEmpty)};
+};
+
+template <>
+struct Fields<oci::IoPriority> {
+    static constexpr auto table = std::tuple{
+        field("class", &oci::IoPriority::io_class), field("priority", &oci::IoPriority::priority)};
+};
+
+template <>
+struct Fields<oci::ExecCpuAffinity> {
+    static constexpr auto table = std::tuple{
+        field("initial", &oci::ExecCpuAffinity::initial, OmitEmpty),
+        field("final", &oci::ExecCpuAffinity::final, OmitEmpty)};
+};
+
+template <>
 struct Fields<oci::Process> {
     static constexpr auto table = std::tuple{
         field("terminal", &oci::Process::terminal, OmitEmpty),
@@ -108,7 +158,11 @@ struct Fields<oci::Process> {
         field("rlimits", &oci::Process::rlimits, OmitEmpty),
         field("noNewPrivileges", &oci::Process::no_new_privileges, OmitEmpty),
         field("apparmorProfile", &oci::Process::apparmor_profile, OmitEmpty),
-        field("oomScoreAdj", &oci::Process::oom_score_adj, OmitEmpty)};
+        field("oomScoreAdj", &oci::Process::oom_score_adj, OmitEmpty),
+        field("selinuxLabel", &oci::Process::selinux_label, OmitEmpty),
+        field("scheduler", &oci::Process::scheduler, OmitEmpty),
+        field("ioPriority", &oci::Process::io_priority, OmitEmpty),
+        field("execCPUAffinity", &oci::Process::exec_cpu_affinity, OmitEmpty)};
 };
 
 } // namespace berth::json

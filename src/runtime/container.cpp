@@ -10,6 +10,7 @@
 #include "runtime/container_impl.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/intel_rdt.h"
 #include "runtime/sync.h"
 
 #include <cerrno>
@@ -176,7 +177,13 @@ Result<void> Container::start() {
     if (impl_->record.has_hooks) {
         const oci::RuntimeConfig& config = *TRY(impl_->load_config());
         State state = impl_->state();
-        TRY(run_hooks(config.hooks.poststart, state, state.bundle));
+        Result<void> hooks = run_hooks(config.hooks.poststart, {"poststart", state, state.bundle});
+        // The specification: the container is stopped, and the error told.
+        if (!hooks.ok()) {
+            [[maybe_unused]] Result<void> group = impl_->cgroup.kill(SIGKILL);
+            [[maybe_unused]] Result<void> init = kill(SIGKILL);
+            return hooks;
+        }
     }
     return ok();
 }
@@ -249,11 +256,12 @@ Result<void> Container::destroy(Force force) {
         TRY(impl_->cgroup.kill(SIGKILL));
     }
     TRY(impl_->cgroup.remove());
+    remove_rdt_group(impl_->record.rdt_group, impl_->record.rdt_monitor);
     if (impl_->record.has_hooks && exists(impl_->directory.config_path())) {
         const oci::RuntimeConfig& config = *TRY(impl_->load_config());
         State state = impl_->state();
         // The specification: errors of poststop hooks are logged, the container goes all the same.
-        [[maybe_unused]] Result<void> hooks = run_hooks(config.hooks.poststop, state, state.bundle);
+        run_all_hooks(config.hooks.poststop, {"poststop", state, state.bundle});
     }
     return impl_->directory.remove();
 }
@@ -272,11 +280,16 @@ Result<Process> Container::exec(ExecOptions options) {
     if (options.cgroup) {
         cgroup = TRY(kernel::Cgroup::open(impl_->record.cgroup + "/" + *options.cgroup));
     }
+    // A process cannot change its own pid namespace, and a time namespace may belong to another
+    // user namespace than the container's.
+    constexpr std::uint64_t born_in = CLONE_NEWPID | CLONE_NEWTIME;
     ExecPlan plan{
         .config = config,
-        .process = TRY(ProcessPlan::create(options.process)),
+        .process = TRY(ProcessPlan::create(options.process, config.linux_)),
         .container = TRY(impl_->pidfd.duplicate()),
-        .namespaces = namespaces.all & ~static_cast<std::uint64_t>(CLONE_NEWPID),
+        .namespaces = namespaces.all & ~born_in,
+        .born_in = namespaces.all & born_in,
+        .state = impl_->state(),
         .socket = UniqueFd()};
     plan.process.stdio = std::move(options.stdio);
     plan.process.cgroup_joins = TRY(cgroup.open_joins());
@@ -284,7 +297,7 @@ Result<Process> Container::exec(ExecOptions options) {
     plan.process.in_user_namespace = namespaces.has("user");
     plan.process.on_parent_death = options.on_parent_death;
     plan.process.seccomp = TRY(seccomp_program(config.linux_.seccomp, impl_->seccomp_cache()));
-    return spawn_in_container(plan, cgroup, namespaces.has("pid"));
+    return spawn_in_container(plan, cgroup);
 }
 
 } // namespace berth::runtime

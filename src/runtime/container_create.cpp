@@ -10,6 +10,10 @@
 #include "runtime/container_impl.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
+#include "runtime/init_clone.h"
+#include "runtime/intel_rdt.h"
+#include "runtime/net_devices.h"
+#include "runtime/rlimits.h"
 #include "runtime/sync.h"
 #include "runtime/sysctl.h"
 
@@ -80,17 +84,24 @@ Result<UniqueFd> make_gate(const std::string& path) {
     return open_file(path, O_RDWR);
 }
 
-void kill_and_reap(const kernel::Cloned& child) {
-    ::kill(child.pid, SIGKILL);
+void kill_and_reap(pid_t pid) {
+    ::kill(pid, SIGKILL);
     siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) < 0 && errno == EINTR) {
+    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) < 0 && errno == EINTR) {
     }
 }
 
-// What only the host may do for a child in a new user namespace.
-Result<void> set_up_user_namespace(const oci::RuntimeConfig& config, pid_t pid) {
-    TRY(kernel::write_id_map(pid, "uid_map", id_map_text(config.linux_.uid_mappings)));
-    TRY(kernel::write_id_map(pid, "gid_map", id_map_text(config.linux_.gid_mappings)));
+// What only the host may do for a child in a user namespace.
+Result<void> set_up_user_namespace(
+    const oci::RuntimeConfig& config, const NamespacePlan& namespaces, pid_t pid) {
+    if (namespaces.creates("user")) {
+        TRY_CONTEXT(
+            kernel::write_id_map(pid, "uid_map", id_map_text(config.linux_.uid_mappings)),
+            "linux.uidMappings");
+        TRY_CONTEXT(
+            kernel::write_id_map(pid, "gid_map", id_map_text(config.linux_.gid_mappings)),
+            "linux.gidMappings");
+    }
     if (config.process->oom_score_adj) {
         TRY(write_existing(
             "/proc/" + std::to_string(pid) + "/oom_score_adj",
@@ -114,18 +125,21 @@ Result<InitPlan> make_plan(
     const State& state) {
     NamespacePlan namespaces = TRY(plan_namespaces(config));
     const bool user = namespaces.has("user");
+    std::vector<JoinedNamespace> joined = TRY(open_joined(namespaces));
     InitPlan plan{
         .config = config,
-        .process = TRY(ProcessPlan::create(*config.process)),
+        .process = TRY(ProcessPlan::create(*config.process, config.linux_)),
         .namespaces = std::move(namespaces),
+        .joined = std::move(joined),
         .cgroup = cgroup,
         .root = TRY(prepare_root(state.rootfs)),
-        .mounts = TRY(prepare_mounts(config, state.bundle)),
+        .mounts = {},
         .devices = TRY(prepare_devices(config, user)),
         .null_mount = TRY(prepare_null_device()),
         .gate = UniqueFd(),
         .socket = UniqueFd(),
         .hook_state = state};
+    plan.mounts = TRY(prepare_mounts(config, {state.bundle, plan.joined}));
     ProcessPlan& process = plan.process;
     process.stdio = std::move(options.stdio);
     process.cgroup_joins = TRY(cgroup.open_joins());
@@ -133,55 +147,28 @@ Result<InitPlan> make_plan(
     process.new_keyring = !options.no_new_keyring;
     process.in_user_namespace = user;
     process.on_parent_death = options.on_parent_death;
-    if (config.linux_.personality) {
-        process.personality = config.linux_.personality->domain;
-    }
     return plan;
 }
 
-// Clones init; the child does not come back.
-Result<kernel::Cloned> clone_init(const InitPlan& plan, const kernel::Cgroup& cgroup) {
-    std::vector<JoinedNamespace> joined = TRY(open_joined(plan.namespaces));
-    // The child is born in the namespaces that it joins, because we are in them for a moment: that
-    // also works for those that its own user namespace would not let it join.
-    kernel::NamespaceScope scope;
-    for (const JoinedNamespace& entry : joined) {
-        TRY(scope.enter(entry.file, entry.flag));
+// Before anything is made: what can be said from the configuration alone.
+Result<void> check_config(const oci::RuntimeConfig& config) {
+    if (!config.process) {
+        return invalid_argument("config.json: process is missing");
     }
-    UniqueFd group = TRY(cgroup.open_unified());
-    kernel::Cloned child = TRY(kernel::clone_process(
-        plan.namespaces.created & ~plan.namespaces.made_after_clone(), group));
-    if (child.pid == 0) {
-        run_init(plan);
+    if (config.root.path.empty()) {
+        return invalid_argument("config.json: root.path is missing");
     }
-    return child;
+    if (config.annotations.contains("")) {
+        return invalid_argument("config.json: annotations: a key must not be empty");
+    }
+    TRY(check_hooks(config.hooks));
+    TRY(check_root_propagation(config.linux_.rootfs_propagation));
+    TRY(check_net_devices(config));
+    TRY(check_intel_rdt(config.linux_.intel_rdt));
+    return check_sysctls(config);
 }
 
 } // namespace
-
-Result<std::optional<kernel::SeccompProgram>>
-seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory) {
-    if (!seccomp || seccomp->default_action.empty()) {
-        return std::optional<kernel::SeccompProgram>();
-    }
-    kernel::SeccompFilter filter{
-        .default_action = seccomp->default_action,
-        .default_errno = seccomp->default_errno_ret,
-        .architectures = seccomp->architectures,
-        .flags = seccomp->flags,
-        .rules = {}};
-    for (const oci::SeccompRule& rule : seccomp->syscalls) {
-        kernel::SeccompFilterRule& made = filter.rules.emplace_back();
-        made.names = rule.names;
-        made.action = rule.action;
-        made.errno_value = rule.errno_ret;
-        for (const oci::SeccompArgument& argument : rule.args) {
-            made.conditions.push_back(
-                {argument.index, argument.value, argument.value_two, argument.op});
-        }
-    }
-    return std::optional(TRY(kernel::compile_seccomp_cached(filter, cache_directory)));
-}
 
 Result<Container> Container::create(CreateOptions options) {
     TRY(kernel::require_container_features());
@@ -189,10 +176,7 @@ Result<Container> Container::create(CreateOptions options) {
     const std::string bundle = TRY(absolute(options.bundle));
     std::string text = TRY(read_file(bundle + "/config.json"));
     oci::RuntimeConfig config = TRY(oci::parse_runtime_config(text));
-    if (!config.process) {
-        return invalid_argument("config.json: process is missing");
-    }
-    TRY(check_sysctls(config));
+    TRY(check_config(config));
     const std::string state_root = TRY(absolute(options.state_root));
     StateDirectory directory = TRY(StateDirectory::at(state_root, options.id));
     Rollback rollback;
@@ -238,17 +222,26 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     std::vector<kernel::CgroupDeviceRule> rules =
         TRY(device_rules(config->linux_.resources.value_or(none).devices));
     plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
+    const RdtGroup rdt = TRY(make_rdt_group(config->linux_.intel_rdt, record.id));
+    record.rdt_group = rdt.made_group;
+    record.rdt_monitor = rdt.made_monitor;
+    Rollback rollback;
+    rollback.push([rdt] { remove_rdt_group(rdt.made_group, rdt.made_monitor); });
     plan.gate = TRY(make_gate(directory.gate_path()));
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
     kernel::Cloned child = TRY(clone_init(plan, cgroup));
-    Rollback rollback;
-    rollback.push([&child] { kill_and_reap(child); });
+    rollback.push([pid = child.pid] { kill_and_reap(pid); });
     plan.socket.reset(); // so that we notice when the child is gone
     record.pid = child.pid;
     record.start_time = TRY(kernel::process_start_time(child.pid));
+    state.pid = child.pid;
+    TRY(join_rdt_group(rdt, child.pid));
     if (plan.namespaces.has("user")) {
-        TRY(set_up_user_namespace(*config, child.pid));
+        TRY(set_up_user_namespace(*config, plan.namespaces, child.pid));
+    }
+    TRY(move_net_devices(config->linux_, child.pidfd));
+    if (plan.namespaces.has("user") || !config->linux_.net_devices.empty()) {
         TRY(send_sync(sockets.first, SyncKind::Go));
     }
     TRY(directory.write(record));
@@ -264,13 +257,18 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
         }
         message = std::move(*received);
         if (message.kind == SyncKind::Hooks) {
-            state.pid = child.pid;
-            TRY(run_hooks(config->hooks.prestart, state, state.bundle));
-            TRY(run_hooks(config->hooks.create_runtime, state, state.bundle));
+            TRY(run_hooks(config->hooks.prestart, {"prestart", state, state.bundle}));
+            TRY(run_hooks(config->hooks.create_runtime, {"createRuntime", state, state.bundle}));
+            TRY(send_sync(sockets.first, SyncKind::Go));
+        } else if (message.kind == SyncKind::Listener) {
+            TRY(hand_over_listener(
+                *config->linux_.seccomp, {child.pidfd, child.pid, message.listener}, state));
             TRY(send_sync(sockets.first, SyncKind::Go));
         }
     }
-    terminal = std::move(message.terminal);
+    // By us: it may need the host's rights.
+    TRY(apply_scheduling(child.pid, plan.process.traits));
+    terminal = std::move(message.descriptor);
     pidfd = std::move(child.pidfd);
     rollback.commit();
     return ok();

@@ -7,6 +7,7 @@
 #include "runtime/sync.h"
 
 #include <cerrno>
+#include <csignal>
 
 #include <sched.h>
 #include <sys/wait.h>
@@ -16,12 +17,12 @@ namespace berth::runtime {
 
 namespace {
 
-Result<kernel::Cloned>
-clone_exec(const ExecPlan& plan, const kernel::Cgroup& cgroup, bool join_pid_namespace) {
+Result<kernel::Cloned> clone_exec(const ExecPlan& plan, const kernel::Cgroup& cgroup) {
     kernel::NamespaceScope scope;
-    if (join_pid_namespace) {
-        // Only for children: our own pid does not change.
-        TRY(scope.enter(plan.container, CLONE_NEWPID));
+    for (std::uint64_t flag : {CLONE_NEWPID, CLONE_NEWTIME}) {
+        if ((plan.born_in & flag) != 0) {
+            TRY(scope.enter(plan.container, flag));
+        }
     }
     UniqueFd group = TRY(cgroup.open_unified());
     kernel::Cloned child = TRY(kernel::clone_process(0, group));
@@ -37,17 +38,31 @@ void reap(pid_t pid) {
     }
 }
 
+// Answers the process until it says that it is ready.
+Result<SyncMessage>
+wait_until_ready(const ExecPlan& plan, const kernel::Cloned& child, const UniqueFd& socket) {
+    while (true) {
+        SyncMessage message = TRY(receive_sync(socket));
+        if (message.kind != SyncKind::Listener) {
+            return message;
+        }
+        TRY(hand_over_listener(
+            *plan.config.linux_.seccomp, {child.pidfd, child.pid, message.listener}, plan.state));
+        TRY(send_sync(socket, SyncKind::Go));
+    }
+}
+
 } // namespace
 
-Result<Process>
-spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup, bool join_pid_namespace) {
+Result<Process> spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup) {
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
-    kernel::Cloned child = TRY(clone_exec(plan, cgroup, join_pid_namespace));
+    kernel::Cloned child = TRY(clone_exec(plan, cgroup));
     plan.socket.reset();
-    Result<SyncMessage> message = receive_sync(sockets.first);
+    Result<SyncMessage> message = wait_until_ready(plan, child, sockets.first);
     if (!message.ok()) {
-        reap(child.pid); // it has exited or does so now
+        ::kill(child.pid, SIGKILL); // most often it has exited by itself
+        reap(child.pid);
         return message.error().message() == "the other side is gone"
                    ? internal_error("process ended before it was ready")
                    : std::move(message).error();
@@ -55,7 +70,7 @@ spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup, bool join_pid_n
     return Process{
         .pid = child.pid,
         .pidfd = std::move(child.pidfd),
-        .terminal = std::move(message->terminal)};
+        .terminal = std::move(message->descriptor)};
 }
 
 } // namespace berth::runtime

@@ -6,6 +6,7 @@
 #include "kernel/seccomp.h"
 #include "runtime/container.h"
 #include "runtime/init.h"
+#include "runtime/seccomp_filter.h"
 #include "runtime/state_file.h"
 
 #include <optional>
@@ -31,12 +32,7 @@ struct Container::Impl {
     Result<void> launch_init(CreateOptions options);
 };
 
-// oci::Seccomp as the kernel layer's filter, compiled or from the cache.
-Result<std::optional<kernel::SeccompProgram>>
-seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory);
-
 // Container::exec's second half: clones, waits until the process is ready.
-Result<Process>
-spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup, bool join_pid_namespace);
+Result<Process> spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup);
 
 } // namespace berth::runtime

@@ -8,6 +8,7 @@
 #include "kernel/cgroup.h"
 #include "oci/runtime_config.h"
 #include "runtime/mount_options.h"
+#include "runtime/namespaces.h"
 
 #include <string>
 #include <vector>
@@ -16,20 +17,28 @@ namespace berth::runtime {
 
 struct PreparedMount {
     const oci::Mount* mount = nullptr;
+    std::string member; // "mounts[3]", for errors
     MountOptions options;
-    UniqueFd source; // bind mounts: detached, attributes set
+    UniqueFd source;         // bind mounts: detached, attributes set
+    std::string link_target; // copy-symlink: the link to make instead of a mount
     bool is_directory = true;
     bool is_procfs = false; // what is bound
 };
 
+struct MountSources {
+    const std::string& bundle; // relative sources are below it
+    const std::vector<JoinedNamespace>& joined;
+};
+
 // `config` must outlive the result.
 Result<std::vector<PreparedMount>>
-prepare_mounts(const oci::RuntimeConfig& config, const std::string& bundle);
+prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources);
 
 struct MountContext {
     const UniqueFd& root; // of the container, attached in this namespace
     const kernel::Cgroup& cgroup;
     bool own_cgroup_namespace = false;
+    const std::string& label; // linux.mountLabel
 };
 
 // A mount whose name another process may exchange while we work (a root that is shared): what lies
@@ -52,6 +61,11 @@ mount_all(const std::vector<PreparedMount>& mounts, const MountContext& context)
 // A path of the container for reading or as the target of a mount (O_PATH).
 Result<UniqueFd>
 open_place(const UniqueFd& root, const std::vector<FixedPlace>& fixed, const std::string& path);
+
+Result<bool> is_procfs(FdRef place);
+
+// Attributes and propagation of a mount that exists.
+Result<void> apply_options(FdRef mount, const MountOptions& options);
 
 // Where a bind of a file goes: the file, made if it is absent.
 Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path);

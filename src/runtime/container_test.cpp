@@ -181,7 +181,9 @@ TEST_F(ContainerLife, AFailingHookLeavesNothing) {
     config_.hooks.create_runtime = {{.path = "/bin/false"}};
     auto container = create();
     ASSERT_FALSE(container.ok());
-    EXPECT_NE(container.error().message().find("hook /bin/false"), std::string::npos);
+    EXPECT_NE(
+        container.error().message().find("[0] /bin/false: hook ended with status 1"),
+        std::string::npos);
     EXPECT_FALSE(exists(state_root_ + "/c"));
 }
 

@@ -61,17 +61,19 @@ Result<mode_t> type_of(const oci::Device& device) {
     return invalid_argument("device " + device.path + " of unknown type \"" + device.type + "\"");
 }
 
+dev_t number_of(const oci::Device& device) {
+    return device.type == "p"
+               ? 0
+               : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+}
+
 Result<void> make_node(const UniqueFd& root, const oci::Device& device) {
     std::string path = clean_path(device.path);
-    if (!device.path.starts_with('/') || path == "/") {
-        return invalid_argument("device path \"" + device.path + "\" is not a path below /");
-    }
     std::string folder = path.substr(0, path.rfind('/'));
     UniqueFd parent = TRY(kernel::make_directories_in_root(root, folder.empty() ? "/" : folder));
     std::string name = path.substr(path.rfind('/') + 1);
     mode_t type = TRY(type_of(device));
-    dev_t number =
-        makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
+    const dev_t number = number_of(device);
     mode_t mode = device.file_mode.value_or(default_mode) & 07777U;
     if (::mknodat(parent.get(), name.c_str(), type | mode, number) < 0) {
         struct stat status {};
@@ -100,6 +102,52 @@ Result<void> make_node(const UniqueFd& root, const oci::Device& device) {
 
 } // namespace
 
+namespace {
+
+// In a user namespace mknod(2) is forbidden: the host's node is bound, if it is that device.
+Result<UniqueFd> host_device(const oci::Device& device) {
+    UniqueFd mount = TRY(kernel::clone_mount(device.path, kernel::Recursive::No));
+
+    struct stat status {};
+
+    if (::fstat(mount.get(), &status) < 0) {
+        return errno_error("stat " + device.path);
+    }
+    if ((status.st_mode & S_IFMT) != TRY(type_of(device)) || status.st_rdev != number_of(device)) {
+        return Error(
+            ErrorKind::Unavailable,
+            "in a user namespace a device is bound from the host, but its " + device.path +
+                " is another device");
+    }
+    TRY(kernel::set_mount_attributes(mount, {.propagation = MS_PRIVATE}, kernel::Recursive::No));
+    return mount;
+}
+
+// mknod(2) asks for rights in the first user namespace, which a nested runtime does not have.
+bool in_first_user_namespace() {
+    constexpr ino_t first = 0xeffffffd; // PROC_USER_INIT_INO
+
+    struct stat status {};
+
+    return ::stat("/proc/self/ns/user", &status) < 0 || status.st_ino == first;
+}
+
+Result<void> check_device(const oci::Device& device, const std::string& member) {
+    if (!device.path.starts_with('/') || clean_path(device.path) == "/") {
+        return invalid_argument(member + ".path: \"" + device.path + "\" is not a path below /");
+    }
+    TRY_CONTEXT(type_of(device), member + ".type");
+    constexpr std::int64_t max_major = 4095; // the kernel's 12 and 20 bits
+    constexpr std::int64_t max_minor = 1048575;
+    if (device.major < 0 || device.major > max_major || device.minor < 0 ||
+        device.minor > max_minor) {
+        return invalid_argument(member + ": no such major and minor number");
+    }
+    return ok();
+}
+
+} // namespace
+
 Result<std::vector<PreparedDevice>>
 prepare_devices(const oci::RuntimeConfig& config, bool in_user_namespace) {
     std::vector<PreparedDevice> prepared;
@@ -117,14 +165,16 @@ prepare_devices(const oci::RuntimeConfig& config, bool in_user_namespace) {
                  UniqueFd()});
         }
     }
-    for (const oci::Device& own : config.linux_.devices) {
+    for (std::size_t i = 0; i < config.linux_.devices.size(); ++i) {
+        const oci::Device& own = config.linux_.devices[i];
+        TRY(check_device(own, "linux.devices[" + std::to_string(i) + "]"));
         prepared.push_back({own, UniqueFd()});
     }
-    if (in_user_namespace) {
+    if (in_user_namespace || !in_first_user_namespace()) {
         for (PreparedDevice& entry : prepared) {
-            entry.host = TRY(kernel::clone_mount(entry.device.path, kernel::Recursive::No));
-            TRY(kernel::set_mount_attributes(
-                entry.host, {.propagation = MS_PRIVATE}, kernel::Recursive::No));
+            if (entry.device.type != "p") { // anybody may make a pipe
+                entry.host = TRY_CONTEXT(host_device(entry.device), "device " + entry.device.path);
+            }
         }
     }
     return prepared;

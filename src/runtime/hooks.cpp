@@ -4,9 +4,12 @@
 #include "runtime/hooks.h"
 
 #include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
 #include "codec/json.h"
 #include "kernel/process.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <csignal>
@@ -14,11 +17,15 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace berth::runtime {
 
 namespace {
+
+constexpr std::int64_t max_timeout = 86400; // seconds
+constexpr std::size_t max_words = 1024;     // of a failed hook's output
 
 Result<UniqueFd> state_file(const State& state) {
     UniqueFd file(::memfd_create("state", MFD_CLOEXEC));
@@ -43,7 +50,9 @@ Result<kernel::ExitStatus> wait_for(kernel::Child& child, std::optional<std::int
             break;
         }
         if (ready == 0) {
-            return Error(ErrorKind::DeadlineExceeded, "hook took longer than its timeout");
+            return Error(
+                ErrorKind::DeadlineExceeded,
+                "hook took longer than its timeout of " + std::to_string(*timeout) + " s");
         }
         if (errno != EINTR) {
             return errno_error("wait for a hook");
@@ -52,36 +61,96 @@ Result<kernel::ExitStatus> wait_for(kernel::Child& child, std::optional<std::int
     return child.wait();
 }
 
-Result<void> run_hook(const oci::Hook& hook, const State& state, const std::string& directory) {
-    if (!hook.path.starts_with('/')) {
-        return invalid_argument("hook path \"" + hook.path + "\" is not absolute");
+// What the hook wrote, from the unnamed file that was its standard output and error.
+std::string last_words(const UniqueFd& output) {
+    std::string text(max_words, '\0');
+
+    struct stat status {};
+
+    if (::fstat(output.get(), &status) < 0) {
+        return {};
     }
-    if (hook.timeout && (*hook.timeout <= 0 || *hook.timeout > 86400)) {
-        return invalid_argument("hook timeout must be 1 to 86400 seconds");
+    const off_t start = std::max<off_t>(0, status.st_size - static_cast<off_t>(max_words));
+    ssize_t got = ::pread(output.get(), text.data(), text.size(), start);
+    text.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    std::string_view words = trim(text);
+    return words.empty() ? std::string() : ", output: " + std::string(words);
+}
+
+Result<void> run_hook(const oci::Hook& hook, const HookRun& run) {
+    UniqueFd input = TRY(state_file(run.state));
+    UniqueFd output(::memfd_create("output", MFD_CLOEXEC));
+    if (!output) {
+        return errno_error("memfd_create");
     }
-    UniqueFd input = TRY(state_file(state));
     kernel::SpawnOptions options{
         .arguments = hook.args.empty() ? std::vector<std::string>{hook.path} : hook.args,
         .program = hook.path,
         .environment = hook.env,
-        .fds = {{input.get(), 0}},
-        .working_directory = directory};
+        .fds = {{input.get(), 0}, {output.get(), 1}, {output.get(), 2}},
+        .working_directory = run.directory,
+        .new_session = true};
     kernel::Child child = TRY(kernel::spawn(options));
-    kernel::ExitStatus status = TRY(wait_for(child, hook.timeout));
-    if (status.shell_code() != 0) {
-        return internal_error("hook ended with status " + std::to_string(status.shell_code()));
+    const pid_t group = child.pid();
+    Result<kernel::ExitStatus> status = wait_for(child, hook.timeout);
+    if (!status.ok()) {
+        ::kill(-group, SIGKILL); // the child itself is not reaped yet, so the group is its own
+        return std::move(status).error();
+    }
+    if (status->shell_code() != 0) {
+        return internal_error(
+            "hook ended with status " + std::to_string(status->shell_code()) + last_words(output));
+    }
+    return ok();
+}
+
+std::string name_of(std::string_view kind, std::size_t index) {
+    return "hooks." + std::string(kind) + "[" + std::to_string(index) + "]";
+}
+
+Result<void> check_list(const std::vector<oci::Hook>& hooks, std::string_view kind) {
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+        if (!hooks[i].path.starts_with('/')) {
+            return invalid_argument(
+                name_of(kind, i) + ".path: \"" + hooks[i].path + "\" is not absolute");
+        }
+        if (hooks[i].timeout && (*hooks[i].timeout <= 0 || *hooks[i].timeout > max_timeout)) {
+            return invalid_argument(name_of(kind, i) + ".timeout: must be 1 to 86400 seconds");
+        }
     }
     return ok();
 }
 
 } // namespace
 
-Result<void>
-run_hooks(const std::vector<oci::Hook>& hooks, const State& state, const std::string& directory) {
-    for (const oci::Hook& hook : hooks) {
-        TRY_CONTEXT(run_hook(hook, state, directory), "hook " + hook.path);
+Result<void> check_hooks(const oci::Hooks& hooks) {
+    TRY(check_list(hooks.prestart, "prestart"));
+    TRY(check_list(hooks.create_runtime, "createRuntime"));
+    TRY(check_list(hooks.create_container, "createContainer"));
+    TRY(check_list(hooks.start_container, "startContainer"));
+    TRY(check_list(hooks.poststart, "poststart"));
+    return check_list(hooks.poststop, "poststop");
+}
+
+Result<void> run_hooks(const std::vector<oci::Hook>& hooks, const HookRun& run) {
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+        TRY_CONTEXT(
+            run_hook(hooks[i], run), "error running " + name_of(run.kind, i) + " " + hooks[i].path);
     }
     return ok();
+}
+
+void run_all_hooks(const std::vector<oci::Hook>& hooks, const HookRun& run) {
+    for (std::size_t i = 0; i < hooks.size(); ++i) {
+        Result<void> done = run_hook(hooks[i], run);
+        if (!done.ok()) {
+            log::warn(
+                "hook failed, ignoring",
+                {{"hook", name_of(run.kind, i)},
+                 {"path", hooks[i].path},
+                 {"error", done.error().message()}});
+        }
+    }
 }
 
 } // namespace berth::runtime

@@ -8,14 +8,28 @@
 #include "runtime/state.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::runtime {
 
-// One after the other; the state goes to their standard input. They run in the bundle with exactly
-// the environment that the configuration gives them (CVE-2025-23266: never the container's). The
-// first that fails or takes longer than its timeout ends the list with an error.
-Result<void>
-run_hooks(const std::vector<oci::Hook>& hooks, const State& state, const std::string& directory);
+// InvalidArgument for a path that is not absolute and for a timeout that is none; named by their
+// place ("hooks.prestart[0].path").
+Result<void> check_hooks(const oci::Hooks& hooks);
+
+struct HookRun {
+    std::string_view kind; // the list's name in config.json
+    const State& state;    // goes to their standard input
+    std::string directory; // where they run: the bundle, or "/" of the container
+};
+
+// One after the other, with exactly the environment that the configuration gives them
+// (CVE-2025-23266: never the container's or ours). The first that fails or takes longer than its
+// timeout (it is killed then, with what it started) ends the list with an error that has the hook's
+// last words.
+Result<void> run_hooks(const std::vector<oci::Hook>& hooks, const HookRun& run);
+
+// The same, but a failure is logged and the next one runs.
+void run_all_hooks(const std::vector<oci::Hook>& hooks, const HookRun& run);
 
 } // namespace berth::runtime

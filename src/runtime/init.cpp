@@ -53,12 +53,8 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     if (!user) {
         TRY(set_host_limits(plan.process));
     }
-    const bool hooks =
-        !plan.config.hooks.prestart.empty() || !plan.config.hooks.create_runtime.empty();
-    if (hooks) {
-        TRY(send_sync(plan.socket, SyncKind::Hooks));
-    }
-    if (hooks || user) {
+    // The creator writes the maps, and moves devices into the network namespace.
+    if (user || !plan.config.linux_.net_devices.empty()) {
         TRY(wait_for_go(plan.socket));
     }
     if (user) {
@@ -71,21 +67,44 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     if ((plan.namespaces.created & CLONE_NEWNET) != 0) {
         TRY(raise_loopback());
     }
+    for (const JoinedNamespace& entry : plan.joined) {
+        if (entry.flag == CLONE_NEWNS) {
+            TRY(kernel::join_namespaces(entry.file, CLONE_NEWNS));
+        }
+    }
     return set_names(plan.config);
 }
 
+// https://github.com/opencontainers/runtime-spec/blob/main/config.md#posix-platform-hooks
+// The mounts are there, the root is not pivoted to yet: a hook that looks for the root at its path
+// of the host, in our mount namespace, finds the container's.
+Result<void> run_creation_hooks(const InitPlan& plan) {
+    const oci::Hooks& hooks = plan.config.hooks;
+    if (!hooks.prestart.empty() || !hooks.create_runtime.empty()) {
+        TRY(send_sync(plan.socket, SyncKind::Hooks));
+        TRY(wait_for_go(plan.socket));
+    }
+    if (hooks.create_container.empty()) {
+        return ok();
+    }
+    State state = plan.hook_state;
+    state.pid = ::getpid();
+    return run_hooks(hooks.create_container, {"createContainer", state, state.bundle});
+}
+
 Result<MountedPlaces> build_root(const InitPlan& plan) {
-    TRY(attach_root(plan.root));
+    TRY(attach_root(plan.root, plan.hook_state.rootfs));
     MountedPlaces places = TRY(mount_all(
         plan.mounts,
         {.root = plan.root,
          .cgroup = plan.cgroup,
-         .own_cgroup_namespace = plan.namespaces.has("cgroup")}));
+         .own_cgroup_namespace = plan.namespaces.has("cgroup"),
+         .label = plan.config.linux_.mount_label}));
     if (!places.dev_is_bind) {
         TRY(make_devices(plan.root, plan.devices));
     }
     TRY(kernel::make_directories_in_root(plan.root, plan.config.process->cwd));
-    TRY(run_hooks(plan.config.hooks.create_container, plan.hook_state, plan.hook_state.bundle));
+    TRY(run_creation_hooks(plan));
     for (const UniqueFd& mount : places.make_readonly) {
         TRY(kernel::set_mount_attributes(mount, {.set = MOUNT_ATTR_RDONLY}, kernel::Recursive::No));
     }
@@ -118,7 +137,7 @@ Result<Executable> set_up_init(const InitPlan& plan) {
     if (config.root.readonly) {
         TRY(make_root_readonly(plan.root));
     }
-    Executable executable = TRY(become_user(plan.process));
+    Executable executable = TRY(become_user(plan.process, plan.socket));
     TRY(send_sync(plan.socket, SyncKind::Ready, terminal));
     return executable;
 }
@@ -135,8 +154,17 @@ void wait_at_gate(const UniqueFd& gate) {
 
 Result<Executable> set_up_exec(const ExecPlan& plan) {
     TRY(isolate_process(plan.process));
+    const ProcessTraits& traits = plan.process.traits;
+    if (!traits.initial_cpus.empty()) {
+        TRY_CONTEXT(
+            kernel::set_cpu_affinity(traits.initial_cpus), "process.execCPUAffinity.initial");
+    }
     TRY(kernel::Cgroup::join(plan.process.cgroup_joins));
+    if (!traits.final_cpus.empty()) {
+        TRY_CONTEXT(kernel::set_cpu_affinity(traits.final_cpus), "process.execCPUAffinity.final");
+    }
     TRY(set_host_limits(plan.process));
+    TRY(apply_scheduling(0, traits));
     if (plan.namespaces != 0) {
         TRY(kernel::join_namespaces(plan.container, plan.namespaces));
     }
@@ -149,7 +177,7 @@ Result<Executable> set_up_exec(const ExecPlan& plan) {
         return errno_error("open the container's root");
     }
     UniqueFd terminal = TRY(set_up_terminal(root, *plan.process.process, false));
-    Executable executable = TRY(become_user(plan.process));
+    Executable executable = TRY(become_user(plan.process, plan.socket));
     TRY(send_sync(plan.socket, SyncKind::Ready, terminal));
     return executable;
 }
@@ -170,7 +198,11 @@ void run_init(const InitPlan& plan) {
         give_up(plan.socket, executable.error());
     }
     wait_at_gate(plan.gate);
-    Result<void> hooks = run_hooks(plan.config.hooks.start_container, plan.hook_state, "/");
+    State state = plan.hook_state;
+    state.status = Status::Created;
+    state.pid = ::getpid();
+    Result<void> hooks =
+        run_hooks(plan.config.hooks.start_container, {"startContainer", state, "/"});
     if (!hooks.ok()) {
         end_after_failed_execute(hooks.error());
     }

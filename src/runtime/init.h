@@ -19,6 +19,7 @@ struct InitPlan {
     const oci::RuntimeConfig& config;
     ProcessPlan process;
     NamespacePlan namespaces;
+    std::vector<JoinedNamespace> joined;
     const kernel::Cgroup& cgroup;
     UniqueFd root; // detached mount
     std::vector<PreparedMount> mounts;
@@ -36,7 +37,9 @@ struct ExecPlan {
     const oci::RuntimeConfig& config;
     ProcessPlan process;
     UniqueFd container;       // pidfd of init
-    std::uint64_t namespaces; // CLONE_NEW* to join, without the pid namespace
+    std::uint64_t namespaces; // CLONE_NEW* that the process joins
+    std::uint64_t born_in;    // those that it is born in
+    State state;              // of the container, for a seccomp agent
     UniqueFd socket;
 };
 

@@ -17,17 +17,36 @@ struct Propagation {
     kernel::Recursive recursive = kernel::Recursive::No;
 };
 
+// Bits of MOUNT_ATTR_*. The access-time bits are one field: whoever sets one clears them all.
+struct AttributeChange {
+    std::uint64_t set = 0;
+    std::uint64_t clear = 0;
+
+    bool empty() const { return set == 0 && clear == 0; }
+};
+
+enum class IdMap : std::uint8_t { None, Top, Recursive };
+
 struct MountOptions {
     bool bind = false;
     kernel::Recursive recursive_bind = kernel::Recursive::No;
-    std::uint64_t attributes = 0;           // MOUNT_ATTR_*
-    bool sets_access_time = false;          // one of the atime family was named
-    std::uint64_t recursive_attributes = 0; // "rro" and its kin
+    bool remount = false;
+    bool copy_up = false;             // tmpfs: with what the directory had
+    bool copy_link = false;           // a source that is a link is made as a link
+    bool source_is_link = false;      // a source that is a link is bound itself
+    bool destination_is_link = false; // a destination that is a link is mounted over
+    IdMap id_map = IdMap::None;
+    AttributeChange attributes;
+    AttributeChange recursive_attributes; // "rro" and its kin
     std::vector<Propagation> propagation;
-    std::vector<kernel::MountParameter> parameters; // of the file system
+    std::vector<kernel::MountParameter> flags;      // of any file system: "sync"
+    std::vector<kernel::MountParameter> parameters; // of this one: "size=5k"
 };
 
-// NotImplemented for options that would change what the container sees and that we lack.
+// What is no option of ours is a parameter of the file system.
 Result<MountOptions> parse_mount_options(const std::vector<std::string>& options);
+
+// Every option that parse_mount_options() takes itself, sorted: for `features`.
+std::vector<std::string> known_mount_options();
 
 } // namespace berth::runtime

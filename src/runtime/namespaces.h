@@ -8,6 +8,7 @@
 #include "oci/runtime_config.h"
 
 #include <cstdint>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -18,19 +19,27 @@ struct JoinedNamespace {
     UniqueFd file;
 };
 
+struct NamespacePath {
+    std::uint64_t flag = 0;
+    std::string path;
+    std::string member; // "linux.namespaces[2].path", for errors
+};
+
 struct NamespacePlan {
     std::uint64_t all = 0;     // CLONE_NEW* that are not the host's
     std::uint64_t created = 0; // of these, the new ones
-    std::vector<std::pair<std::uint64_t, std::string>> joined;
+    std::vector<NamespacePath> joined;
+    std::string time_offsets; // text for timens_offsets
 
     bool has(std::string_view oci_name) const;
+    bool creates(std::string_view oci_name) const;
 
     // Those that a process makes once it is in its groups and root of its user namespace.
     std::uint64_t made_after_clone() const;
 };
 
-// InvalidArgument for unknown or repeated ones, NotImplemented for "time", joined mount and joined
-// user namespaces.
+// InvalidArgument for unknown or repeated ones and for settings of namespaces that are not there,
+// Unavailable for those that this kernel lacks.
 Result<NamespacePlan> plan_namespaces(const oci::RuntimeConfig& config);
 
 Result<std::vector<JoinedNamespace>> open_joined(const NamespacePlan& plan);

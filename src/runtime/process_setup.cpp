@@ -4,9 +4,13 @@
 #include "runtime/process_setup.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "kernel/capabilities.h"
 #include "kernel/path.h"
 #include "runtime/program_lookup.h"
+#include "runtime/rlimits.h"
+#include "runtime/security_labels.h"
+#include "runtime/sync.h"
 #include "runtime/user.h"
 
 #include <linux/keyctl.h>
@@ -17,9 +21,7 @@
 #include <cstring>
 
 #include <fcntl.h>
-#include <sys/personality.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
@@ -31,29 +33,6 @@ namespace {
 
 constexpr int first_free_fd = 3;
 constexpr mode_t default_umask = 0022;
-
-struct RlimitName {
-    std::string_view name;
-    int number;
-};
-
-constexpr auto rlimit_names = std::to_array<RlimitName>(
-    {{"RLIMIT_AS", RLIMIT_AS},
-     {"RLIMIT_CORE", RLIMIT_CORE},
-     {"RLIMIT_CPU", RLIMIT_CPU},
-     {"RLIMIT_DATA", RLIMIT_DATA},
-     {"RLIMIT_FSIZE", RLIMIT_FSIZE},
-     {"RLIMIT_LOCKS", RLIMIT_LOCKS},
-     {"RLIMIT_MEMLOCK", RLIMIT_MEMLOCK},
-     {"RLIMIT_MSGQUEUE", RLIMIT_MSGQUEUE},
-     {"RLIMIT_NICE", RLIMIT_NICE},
-     {"RLIMIT_NOFILE", RLIMIT_NOFILE},
-     {"RLIMIT_NPROC", RLIMIT_NPROC},
-     {"RLIMIT_RSS", RLIMIT_RSS},
-     {"RLIMIT_RTPRIO", RLIMIT_RTPRIO},
-     {"RLIMIT_RTTIME", RLIMIT_RTTIME},
-     {"RLIMIT_SIGPENDING", RLIMIT_SIGPENDING},
-     {"RLIMIT_STACK", RLIMIT_STACK}});
 
 bool is_null_device(const struct stat& status) {
     return S_ISCHR(status.st_mode) && status.st_rdev == makedev(1, 3);
@@ -130,43 +109,6 @@ Result<void> set_keyring(const ProcessPlan& plan) {
     return ok();
 }
 
-Result<void> set_personality(const ProcessPlan& plan) {
-    if (!plan.personality) {
-        return ok();
-    }
-    unsigned long domain = 0;
-    if (*plan.personality == "LINUX") {
-        domain = PER_LINUX;
-    } else if (*plan.personality == "LINUX32") {
-        domain = PER_LINUX32;
-    } else {
-        return invalid_argument("unknown personality \"" + *plan.personality + "\"");
-    }
-    if (::personality(domain) < 0) {
-        return errno_error("personality");
-    }
-    return ok();
-}
-
-Result<void> set_apparmor(const ProcessPlan& plan) {
-    const std::string& profile = plan.process->apparmor_profile;
-    if (profile.empty()) {
-        return ok();
-    }
-    if (!read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("").starts_with("Y") &&
-        !plan.procfs.read("self/attr/apparmor/current").ok()) {
-        return Error(
-            ErrorKind::Unavailable,
-            "AppArmor profile " + profile + " cannot be used: AppArmor is not enabled");
-    }
-    std::string text = "exec " + profile;
-    if (plan.procfs.write("self/attr/apparmor/exec", text).ok()) {
-        return ok();
-    }
-    TRY_CONTEXT(plan.procfs.write("self/attr/exec", text), "AppArmor profile " + profile);
-    return ok();
-}
-
 Result<void> set_user(const oci::User& user) {
     std::vector<gid_t> groups(user.additional_gids.begin(), user.additional_gids.end());
     // Always, also with none: what the caller was in must not go along (CVE-2022-36109).
@@ -183,17 +125,32 @@ Result<void> set_user(const oci::User& user) {
     return ok();
 }
 
-Result<kernel::CapabilitySets> capability_sets_of(const oci::Process& process) {
+// What this program or the kernel does not know is left out with a warning, as runc does it: a
+// profile that was written for a newer kernel works on an older one.
+kernel::CapabilitySet known_capabilities(const std::vector<std::string>& names) {
+    std::vector<std::string> known;
+    for (const std::string& name : names) {
+        std::optional<int> number = kernel::capability_number(name);
+        if (number && *number <= kernel::last_capability()) {
+            known.push_back(name);
+        } else {
+            log::warn("unknown or unavailable capability, ignoring", {{"capability", name}});
+        }
+    }
+    return kernel::capability_set(known).value_or(0);
+}
+
+kernel::CapabilitySets capability_sets_of(const oci::Process& process) {
     if (!process.capabilities) {
         return kernel::CapabilitySets{};
     }
     const oci::Capabilities& named = *process.capabilities;
     return kernel::CapabilitySets{
-        .bounding = TRY(kernel::capability_set(named.bounding)),
-        .effective = TRY(kernel::capability_set(named.effective)),
-        .permitted = TRY(kernel::capability_set(named.permitted)),
-        .inheritable = TRY(kernel::capability_set(named.inheritable)),
-        .ambient = TRY(kernel::capability_set(named.ambient))};
+        .bounding = known_capabilities(named.bounding),
+        .effective = known_capabilities(named.effective),
+        .permitted = known_capabilities(named.permitted),
+        .inheritable = known_capabilities(named.inheritable),
+        .ambient = known_capabilities(named.ambient)};
 }
 
 // CVE-2024-21626: a working directory of /proc/self/fd/N would stand outside of the container.
@@ -242,6 +199,16 @@ Result<std::vector<std::string>> environment_of(const oci::Process& process) {
     return environment;
 }
 
+// A filter may ask a listener about calls that we make ourselves from now on, so the creator gets
+// the listener's descriptor at once: it takes it out of this process.
+Result<void> install_filter(const kernel::SeccompProgram& program, FdRef socket) {
+    UniqueFd listener = TRY(kernel::install_seccomp(program));
+    if (listener) {
+        TRY(offer_listener(socket, listener));
+    }
+    return ok();
+}
+
 } // namespace
 
 Result<Stdio> Stdio::inherit() {
@@ -256,12 +223,21 @@ Result<Stdio> Stdio::inherit() {
     return stdio;
 }
 
-Result<ProcessPlan> ProcessPlan::create(const oci::Process& process) {
+Result<ProcessPlan>
+ProcessPlan::create(const oci::Process& process, const oci::Linux& linux_object) {
     if (process.args.empty()) {
-        return invalid_argument("args must not be empty");
+        return invalid_argument("process.args must not be empty");
     }
+    constexpr std::uint32_t all_permissions = 0777;
+    if (process.user.umask.value_or(0) > all_permissions) {
+        return invalid_argument("process.user.umask: must be 0 to 511 (octal 777)");
+    }
+    TRY(check_rlimits(process.rlimits));
+    TRY(check_security_labels(process, linux_object.mount_label));
     ProcessPlan plan(TRY(kernel::Procfs::open()));
     plan.process = &process;
+    plan.capabilities = capability_sets_of(process);
+    plan.traits = TRY(process_traits(process, linux_object));
     plan.null_device = TRY(open_file("/dev/null", O_RDWR));
     return plan;
 }
@@ -287,23 +263,6 @@ Result<void> isolate_process(const ProcessPlan& plan) {
     return ok();
 }
 
-Result<void> set_rlimits(pid_t pid, const std::vector<oci::Rlimit>& limits) {
-    for (const oci::Rlimit& limit : limits) {
-        int number = -1;
-        for (const RlimitName& entry : rlimit_names) {
-            number = entry.name == limit.type ? entry.number : number;
-        }
-        if (number < 0) {
-            return invalid_argument("wrong rlimit value: " + limit.type);
-        }
-        rlimit value{limit.soft, limit.hard};
-        if (::prlimit(pid, static_cast<__rlimit_resource>(number), &value, nullptr) < 0) {
-            return errno_error("error setting rlimit type " + std::to_string(number));
-        }
-    }
-    return ok();
-}
-
 Result<void> set_host_limits(const ProcessPlan& plan) {
     if (plan.process->oom_score_adj) {
         TRY(plan.procfs.write("self/oom_score_adj", std::to_string(*plan.process->oom_score_adj)));
@@ -311,30 +270,29 @@ Result<void> set_host_limits(const ProcessPlan& plan) {
     return set_rlimits(0, plan.process->rlimits);
 }
 
-Result<Executable> become_user(const ProcessPlan& plan) {
+Result<Executable> become_user(const ProcessPlan& plan, FdRef socket) {
     const oci::Process& process = *plan.process;
-    kernel::CapabilitySets capabilities = TRY(capability_sets_of(process));
     Executable executable;
     executable.environment = TRY(environment_of(process));
     TRY(set_keyring(plan));
-    TRY(set_personality(plan));
-    TRY(set_apparmor(plan));
+    TRY(apply_machine(plan.traits));
+    TRY(set_security_labels(process, plan.procfs));
     TRY(adopt_streams(plan));
     if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return errno_error("no_new_privs");
     }
     if (plan.seccomp && !process.no_new_privileges) {
         // Only CAP_SYS_ADMIN may install it, and the capabilities go now.
-        TRY(kernel::install_seccomp(*plan.seccomp));
+        TRY(install_filter(*plan.seccomp, socket));
     }
-    TRY(kernel::drop_bounding_capabilities(capabilities.bounding));
+    TRY(kernel::drop_bounding_capabilities(plan.capabilities.bounding));
     // root may enter directories that the user may not, and the other way round (NFS): both try.
     bool entered = enter_directory(process.cwd).ok();
     if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
         return errno_error("PR_SET_KEEPCAPS");
     }
     TRY(set_user(process.user));
-    TRY(kernel::set_capabilities(capabilities));
+    TRY(kernel::set_capabilities(plan.capabilities));
     ::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     if (!entered) {
         TRY(enter_directory(process.cwd));
@@ -348,7 +306,7 @@ Result<Executable> become_user(const ProcessPlan& plan) {
         return errno_error("PR_SET_PDEATHSIG");
     }
     if (plan.seccomp && process.no_new_privileges) {
-        TRY(kernel::install_seccomp(*plan.seccomp));
+        TRY(install_filter(*plan.seccomp, socket));
     }
     return executable;
 }

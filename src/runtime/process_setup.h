@@ -5,10 +5,12 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "kernel/capabilities.h"
 #include "kernel/procfs.h"
 #include "kernel/seccomp.h"
 #include "oci/runtime_config.h"
 #include "runtime/container.h"
+#include "runtime/process_traits.h"
 
 #include <cstdint>
 #include <optional>
@@ -25,13 +27,15 @@ struct ProcessPlan {
     kernel::Procfs procfs; // of the host: no mount of the container can be in its place
     std::optional<kernel::SeccompProgram> seccomp;
     std::vector<UniqueFd> cgroup_joins;
-    std::optional<std::string> personality;
+    kernel::CapabilitySets capabilities;
+    ProcessTraits traits;
     int preserve_fds = 0;
     bool new_keyring = true;
     bool in_user_namespace = false;
     OnParentDeath on_parent_death = OnParentDeath::Nothing;
 
-    static Result<ProcessPlan> create(const oci::Process& process);
+    // Everything that can be checked without the process is checked here.
+    static Result<ProcessPlan> create(const oci::Process& process, const oci::Linux& linux_object);
 
   private:
     explicit ProcessPlan(kernel::Procfs host_procfs)
@@ -44,7 +48,6 @@ Result<void> isolate_process(const ProcessPlan& plan);
 
 // oom_score_adj and rlimits, which may need the rights of the host.
 Result<void> set_host_limits(const ProcessPlan& plan);
-Result<void> set_rlimits(pid_t pid, const std::vector<oci::Rlimit>& limits);
 
 // The program to execute, once the process is the user.
 struct Executable {
@@ -52,9 +55,10 @@ struct Executable {
     std::vector<std::string> environment;
 };
 
-// Credentials, capabilities, seccomp, directory; ends with the lookup of the program. REQUIRES:
-// the container's root is the process's root.
-Result<Executable> become_user(const ProcessPlan& plan);
+// Credentials, capabilities, seccomp, directory; ends with the lookup of the program. `socket` is
+// to the creator, which takes a seccomp listener over. REQUIRES: the container's root is the
+// process's root.
+Result<Executable> become_user(const ProcessPlan& plan, FdRef socket);
 
 // execve(2); returns only the error.
 Error execute(const ProcessPlan& plan, const Executable& executable);

@@ -57,11 +57,14 @@ Result<UniqueFd> prepare_null_device() {
     return mount;
 }
 
-Result<void> attach_root(const UniqueFd& root) {
+Result<void> attach_root(const UniqueFd& root, const std::string& path) {
     UniqueFd here = TRY(open_file("/", O_PATH | O_DIRECTORY));
     TRY(kernel::set_mount_attributes(
         here, {.propagation = private_propagation}, kernel::Recursive::Yes));
-    return kernel::attach_mount(root, here);
+    // A user namespace may not be let through the host's directories, and a mount namespace that
+    // was joined may not have them.
+    Result<UniqueFd> place = open_file(path, O_PATH | O_DIRECTORY);
+    return kernel::attach_mount(root, place.ok() ? *place : here);
 }
 
 Result<void> pivot_to(const UniqueFd& root) {
@@ -146,16 +149,23 @@ Result<void> make_root_readonly(const UniqueFd& root) {
     return kernel::set_mount_attributes(root, {.set = MOUNT_ATTR_RDONLY}, kernel::Recursive::No);
 }
 
+Result<void> check_root_propagation(std::string_view propagation) {
+    if (propagation.empty()) {
+        return ok();
+    }
+    MountOptions options = TRY(parse_mount_options({std::string(propagation)}));
+    return options.propagation.empty()
+               ? Result<void>(invalid_argument(
+                     "linux.rootfsPropagation: unknown value \"" + std::string(propagation) + "\""))
+               : ok();
+}
+
 Result<void> set_root_propagation(const UniqueFd& root, std::string_view propagation) {
     if (propagation.empty()) {
         return ok();
     }
     MountOptions options = TRY(parse_mount_options({std::string(propagation)}));
-    if (options.propagation.empty()) {
-        return invalid_argument(
-            "linux.rootfsPropagation \"" + std::string(propagation) + "\" is unknown");
-    }
-    const Propagation& wanted = options.propagation[0];
+    const Propagation& wanted = options.propagation.at(0);
     return kernel::set_mount_attributes(root, {.propagation = wanted.type}, wanted.recursive);
 }
 

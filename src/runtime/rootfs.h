@@ -20,8 +20,9 @@ Result<UniqueFd> prepare_root(const std::string& path);
 // Before the clone: the host's /dev/null, proven to be character device 1:3, as a detached mount.
 Result<UniqueFd> prepare_null_device();
 
-// "/" becomes private and the root is attached on top of it, so that it can be pivoted to.
-Result<void> attach_root(const UniqueFd& root);
+// Everything becomes private and the root is attached on top of its own path, so that it can be
+// pivoted to; on top of "/" where the path cannot be reached.
+Result<void> attach_root(const UniqueFd& root, const std::string& path);
 
 // Device nodes of Docker's default set and of config.linux.devices, links in /dev. `host_devices`
 // has detached mounts of the devices for a user namespace, where mknod is forbidden.
@@ -48,6 +49,8 @@ Result<void> protect_paths(
     const std::vector<FixedPlace>& fixed,
     const std::vector<std::string>& paths);
 Result<void> make_root_readonly(const UniqueFd& root);
+// InvalidArgument for a word that is none.
+Result<void> check_root_propagation(std::string_view propagation);
 Result<void> set_root_propagation(const UniqueFd& root, std::string_view propagation);
 
 } // namespace berth::runtime

@@ -25,6 +25,8 @@ struct StateRecord {
     Timestamp created;
     std::string cgroup;
     bool has_hooks = false;
+    std::string rdt_group; // directories of resctrl that were made for it
+    std::string rdt_monitor;
     std::map<std::string, std::string> annotations;
 };
 
@@ -71,6 +73,8 @@ struct Fields<runtime::StateRecord> {
         field("created", &runtime::StateRecord::created),
         field("cgroup", &runtime::StateRecord::cgroup),
         field("hasHooks", &runtime::StateRecord::has_hooks),
+        field("rdtGroup", &runtime::StateRecord::rdt_group, OmitEmpty),
+        field("rdtMonitor", &runtime::StateRecord::rdt_monitor, OmitEmpty),
         field("annotations", &runtime::StateRecord::annotations, OmitEmpty)};
 };
 

@@ -5,7 +5,10 @@
 #include "kernel/socket.h"
 
 #include <array>
+#include <cerrno>
 #include <cstring>
+
+#include <unistd.h>
 
 namespace berth::runtime {
 
@@ -29,11 +32,11 @@ Error decode_error(std::string_view bytes) {
 
 } // namespace
 
-Result<void> send_sync(FdRef socket, SyncKind kind, const UniqueFd& terminal) {
+Result<void> send_sync(FdRef socket, SyncKind kind, const UniqueFd& descriptor) {
     const char byte = static_cast<char>(kind);
-    const int fd = terminal.get();
+    const int fd = descriptor.get();
     TRY(kernel::send_with_descriptors(
-        socket, std::string_view(&byte, 1), std::span<const int>(&fd, terminal ? 1 : 0)));
+        socket, std::string_view(&byte, 1), std::span<const int>(&fd, descriptor ? 1 : 0)));
     return ok();
 }
 
@@ -47,6 +50,23 @@ void send_sync_error(FdRef socket, const Error& error) {
     message += error.message().substr(0, max_message - message.size());
     // Nobody is left to tell when the creator is gone.
     [[maybe_unused]] auto sent = kernel::send_with_descriptors(socket, message, {});
+}
+
+Result<void> offer_listener(FdRef socket, const UniqueFd& listener) {
+    std::array<char, 1 + sizeof(std::int32_t)> message{static_cast<char>(SyncKind::Listener)};
+    const std::int32_t number = listener.get();
+    std::memcpy(message.data() + 1, &number, sizeof number);
+    if (::write(socket.get(), message.data(), message.size()) < 0) {
+        return errno_error("offer the seccomp listener");
+    }
+    char answer = 0;
+    ssize_t got = 0;
+    while ((got = ::read(socket.get(), &answer, 1)) < 0 && errno == EINTR) {
+    }
+    if (got != 1 || answer != static_cast<char>(SyncKind::Go)) {
+        return Error(ErrorKind::Unavailable, "nobody takes the seccomp listener");
+    }
+    return ok();
 }
 
 Result<SyncMessage> receive_sync(FdRef socket) {
@@ -64,11 +84,21 @@ Result<SyncMessage> receive_sync(FdRef socket) {
     case static_cast<char>(SyncKind::Go):
         message.kind = static_cast<SyncKind>(buffer[0]);
         break;
+    case static_cast<char>(SyncKind::Listener): {
+        std::int32_t number = -1;
+        if (received.size < 1 + sizeof number) {
+            return internal_error("a container's process sent a broken message");
+        }
+        std::memcpy(&number, buffer.data() + 1, sizeof number);
+        message.kind = SyncKind::Listener;
+        message.listener = number;
+        break;
+    }
     default:
         return internal_error("a container's process sent a broken message");
     }
     if (received.descriptors.size() == 1) {
-        message.terminal = std::move(received.descriptors[0]);
+        message.descriptor = std::move(received.descriptors[0]);
     }
     return message;
 }

@@ -59,7 +59,7 @@ Result<void> check_sysctls(const oci::RuntimeConfig& config) {
         std::replace(dotted.begin(), dotted.end(), '/', '.');
         if (!has_plain_characters(key) || has_odd_part(path) ||
             value.find_first_of(std::string_view("\n\0", 2)) != std::string::npos) {
-            return invalid_argument("sysctl \"" + key + "\" is malformed");
+            return invalid_argument("linux.sysctl: \"" + key + "\" is malformed");
         }
         bool ipc = path.starts_with("fs/mqueue/") ||
                    std::find(ipc_keys.begin(), ipc_keys.end(), dotted) != ipc_keys.end();
@@ -69,9 +69,10 @@ Result<void> check_sysctls(const oci::RuntimeConfig& config) {
         }
         if (dotted == "kernel.hostname") {
             return invalid_argument(
-                "sysctl: \"kernel.hostname\" conflicts with the OCI hostname field");
+                "linux.sysctl: \"kernel.hostname\" conflicts with the OCI hostname field");
         }
-        return invalid_argument("sysctl \"" + key + "\" is not in a separate kernel namespace");
+        return invalid_argument(
+            "linux.sysctl: \"" + key + "\" is not in a separate kernel namespace");
     }
     return ok();
 }

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// https://docs.kernel.org/admin-guide/LSM: attr/exec is the label of the next program.
+#include "runtime/security_labels.h"
+
+#include "base/file.h"
+
+namespace berth::runtime {
+
+namespace {
+
+bool has_apparmor() {
+    return read_file("/sys/module/apparmor/parameters/enabled", 16).value_or("").starts_with("Y");
+}
+
+bool has_selinux() {
+    return exists("/sys/fs/selinux/enforce");
+}
+
+Error lacks(const std::string& member, const std::string& label, const std::string& what) {
+    return Error(
+        ErrorKind::Unavailable,
+        member + ": \"" + label + "\" cannot be used: " + what + " is not enabled in this kernel");
+}
+
+} // namespace
+
+Result<void> check_security_labels(const oci::Process& process, const std::string& mount_label) {
+    if (!process.apparmor_profile.empty() && !has_apparmor()) {
+        return lacks("process.apparmorProfile", process.apparmor_profile, "AppArmor");
+    }
+    if (!process.selinux_label.empty() && !has_selinux()) {
+        return lacks("process.selinuxLabel", process.selinux_label, "SELinux");
+    }
+    if (!mount_label.empty() && !has_selinux()) {
+        return lacks("linux.mountLabel", mount_label, "SELinux");
+    }
+    return ok();
+}
+
+Result<void> set_security_labels(const oci::Process& process, const kernel::Procfs& procfs) {
+    const std::string& profile = process.apparmor_profile;
+    if (!profile.empty()) {
+        const std::string text = "exec " + profile;
+        // The first name is AppArmor's own, where several modules are stacked.
+        if (!procfs.write("self/attr/apparmor/exec", text).ok()) {
+            TRY_CONTEXT(procfs.write("self/attr/exec", text), "AppArmor profile " + profile);
+        }
+    }
+    if (!process.selinux_label.empty()) {
+        TRY_CONTEXT(
+            procfs.write("self/attr/exec", process.selinux_label),
+            "SELinux label " + process.selinux_label);
+    }
+    return ok();
+}
+
+} // namespace berth::runtime
