@@ -55,6 +55,14 @@ Result<void> place_streams(const ProcessPlan& plan) {
             return errno_error("standard streams");
         }
     }
+    for (const UniqueFd* stream : streams) {
+        // While init waits for its start it must not hold the caller's streams: with a terminal,
+        // containerd reads them to their end before it goes on.
+        // SAFETY: this process ends by execve or _exit, so the owner's destructor never runs here.
+        if (*stream) {
+            ::close(stream->get());
+        }
+    }
     return ok();
 }
 
