@@ -122,6 +122,10 @@ class Cgroup {
     Result<void> set_limits(const CgroupLimits& limits);
 
     // Later rules win, as in the specification. Replaces all rules.
+    // Version 2 replaces all rules at once; version 1 takes them one by one, with a moment in
+    // which everything is refused.
+    bool device_rules_are_atomic() const { return directory("") != nullptr; }
+
     Result<void> set_device_rules(const std::vector<CgroupDeviceRule>& rules);
 
     // For CLONE_INTO_CGROUP; empty without version 2.

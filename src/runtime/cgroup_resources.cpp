@@ -2,6 +2,11 @@
 // Values are taken over one by one; what no kernel of today has is refused.
 #include "runtime/cgroup_resources.h"
 
+#include "runtime/defaults.h"
+
+#include <algorithm>
+#include <iterator>
+
 namespace berth::runtime {
 
 namespace {
@@ -98,7 +103,17 @@ Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
 }
 
 Result<std::vector<kernel::CgroupDeviceRule>>
-device_rules(const std::vector<oci::DeviceRule>& rules) {
+device_rules(const std::vector<oci::DeviceRule>& configured) {
+    std::vector<oci::DeviceRule> rules = configured;
+    const bool allows_all = !rules.empty() && rules.back().allow &&
+                            (rules.back().type.empty() || rules.back().type == "a");
+    if (!rules.empty() && !allows_all) {
+        // As runc: whatever the rules say, a container may use what it always has in /dev.
+        const std::vector<oci::DeviceRule>& usual = default_device_rules();
+        std::copy_if(usual.begin(), usual.end(), std::back_inserter(rules), [](const auto& rule) {
+            return rule.allow;
+        });
+    }
     std::vector<kernel::CgroupDeviceRule> made;
     for (const oci::DeviceRule& rule : rules) {
         kernel::CgroupDeviceRule device{

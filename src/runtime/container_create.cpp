@@ -217,10 +217,18 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     State state = this->state();
     state.status = Status::Creating;
     InitPlan plan = TRY(make_plan(options, *config, cgroup, state));
-    // Checked now, set while the child is at work: the kernel compiles a program for them.
+    // Checked now, set while the child is at work where it notices nothing of it: the kernel
+    // compiles a program for them.
     const oci::Resources none;
     std::vector<kernel::CgroupDeviceRule> rules =
         TRY(device_rules(config->linux_.resources.value_or(none).devices));
+    auto set_device_rules = [this, &rules]() -> Result<void> {
+        TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
+        return ok();
+    };
+    if (!cgroup.device_rules_are_atomic()) {
+        TRY(set_device_rules());
+    }
     plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
     const RdtGroup rdt = TRY(make_rdt_group(config->linux_.intel_rdt, record.id));
     record.rdt_group = rdt.made_group;
@@ -245,7 +253,9 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
         TRY(send_sync(sockets.first, SyncKind::Go));
     }
     TRY(directory.write(record));
-    TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
+    if (cgroup.device_rules_are_atomic()) {
+        TRY(set_device_rules());
+    }
     SyncMessage message;
     while (message.kind != SyncKind::Ready) {
         Result<SyncMessage> received = receive_sync(sockets.first);
