@@ -82,37 +82,78 @@ Result<std::string> make_version1_directory(
     return directory;
 }
 
-bool has_controllers(const std::string& directory, const std::vector<std::string_view>& wanted) {
+bool has_controllers(const std::string& directory, const std::vector<std::string>& wanted) {
     Result<std::string> text = cgroup_files::read_text(directory, "cgroup.controllers");
     if (!text.ok()) {
         return false;
     }
     std::vector<std::string_view> there = words(*text);
-    return std::all_of(wanted.begin(), wanted.end(), [&](std::string_view name) {
+    return std::all_of(wanted.begin(), wanted.end(), [&](const std::string& name) {
         return std::find(there.begin(), there.end(), name) != there.end();
     });
 }
 
-// Controllers of the root that this code uses; none on a hybrid machine.
-Result<std::vector<std::string_view>> wanted_unified_controllers(const std::string& root) {
+// Controllers of the root that this code or a limit uses; none on a hybrid machine.
+Result<std::vector<std::string>>
+wanted_unified_controllers(const std::string& root, const CgroupLimits& limits) {
     std::string text = TRY(cgroup_files::read_text(root, "cgroup.controllers"));
-    std::vector<std::string_view> wanted;
+    std::vector<std::string> wanted;
     for (std::string_view there : words(text)) {
+        bool used = there == "rdma" && !limits.rdma.empty();
         for (std::string_view known : unified_controllers) {
-            if (known == there) {
-                wanted.push_back(known);
-            }
+            used = used || known == there;
+        }
+        for (const auto& [file, value] : limits.unified) {
+            used = used || file.starts_with(std::string(there) + ".");
+        }
+        if (used) {
+            wanted.emplace_back(there);
         }
     }
     return wanted;
 }
 
+// The root of a cgroup namespace is a group like others (the machine's root has no such file), and
+// while the processes of the container are in it, it has no controllers for groups below: they move
+// aside, as an engine in a container needs it.
+Result<void> move_processes_aside(const std::string& root) {
+    const std::string aside = root + "/init";
+    TRY(make_directories(aside));
+    constexpr int rounds = 16; // what forks meanwhile is found in the next
+    for (int round = 0; round < rounds; ++round) {
+        std::string text = TRY(cgroup_files::read_text(root, "cgroup.procs"));
+        std::vector<std::string_view> members = words(text);
+        if (members.empty()) {
+            break;
+        }
+        for (std::string_view pid : members) {
+            Result<void> moved = cgroup_files::write_file(aside, "cgroup.procs", pid);
+            if (!moved.ok() && moved.error().error_number() != ESRCH) {
+                return moved;
+            }
+        }
+    }
+    return ok();
+}
+
+Result<void> enable_controller(
+    const std::string& root, const std::string& directory, const std::string& controller) {
+    const std::string text = "+" + controller;
+    Result<void> enabled = cgroup_files::write_file(directory, "cgroup.subtree_control", text);
+    if (!enabled.ok() && enabled.error().error_number() == EBUSY && directory == root &&
+        berth::exists(root + "/cgroup.type")) {
+        TRY_CONTEXT(move_processes_aside(root), "move the container's processes aside");
+        return cgroup_files::write_file(directory, "cgroup.subtree_control", text);
+    }
+    return enabled;
+}
+
 // "No internal processes": a group gives controllers to its children only while it has no
 // processes itself, so each ancestor is asked from the top.
 Result<void>
-enable_controllers(const std::string& root, const std::string& path, bool all_controllers) {
-    std::vector<std::string_view> wanted = TRY(wanted_unified_controllers(root));
-    if (wanted.empty() || !all_controllers || has_controllers(root + path, wanted)) {
+enable_controllers(const std::string& root, const std::string& path, const CgroupLimits& limits) {
+    std::vector<std::string> wanted = TRY(wanted_unified_controllers(root, limits));
+    if (wanted.empty() || has_controllers(root + path, wanted)) {
         return ok();
     }
     std::string walked = root;
@@ -124,12 +165,11 @@ enable_controllers(const std::string& root, const std::string& path, bool all_co
             break;
         }
         // One by one: a machine may refuse one (realtime tasks block cpu) and give the others.
-        for (std::string_view controller : wanted) {
-            Result<void> enabled = cgroup_files::write_file(
-                walked, "cgroup.subtree_control", "+" + std::string(controller));
+        for (const std::string& controller : wanted) {
+            Result<void> enabled = enable_controller(root, walked, controller);
             if (!enabled.ok() && (controller == "memory" || controller == "pids")) {
                 return std::move(enabled).error().with_context(
-                    "enable the cgroup controller " + std::string(controller));
+                    "enable the cgroup controller " + controller);
             }
         }
     }
@@ -242,7 +282,8 @@ Result<void> wait_for_freezer(const std::string& directory, bool version2, bool 
 
 } // namespace
 
-Result<Cgroup> Cgroup::create(const std::string& path, const CgroupLimits& limits) {
+Result<Cgroup>
+Cgroup::create(const std::string& path, const CgroupLimits& limits, CgroupControllers controllers) {
     const CgroupLayout& layout = *TRY(cgroup_layout());
     Cgroup group(TRY(checked_path(path)), {});
     if (!layout.unified.empty()) {
@@ -251,7 +292,9 @@ Result<Cgroup> Cgroup::create(const std::string& path, const CgroupLimits& limit
         if (populated(directory).value_or(false)) {
             return conflict("cgroup " + directory + " has processes already");
         }
-        TRY(enable_controllers(layout.unified, group.path_, layout.mode == CgroupMode::Version2));
+        if (layout.mode == CgroupMode::Version2) {
+            TRY(enable_controllers(layout.unified, group.path_, limits));
+        }
         group.directories_[""] = std::move(directory);
     }
     if (layout.mode == CgroupMode::Version2) {
@@ -265,6 +308,11 @@ Result<Cgroup> Cgroup::create(const std::string& path, const CgroupLimits& limit
             wanted.end(),
             std::begin(version1_only_controllers),
             std::end(version1_only_controllers));
+    }
+    if (controllers == CgroupControllers::All) {
+        for (const auto& [controller, mount_point] : layout.controllers) {
+            wanted.push_back(controller);
+        }
     }
     for (const std::string& controller : wanted) {
         auto mount = layout.controllers.find(controller);

@@ -50,13 +50,23 @@ struct CgroupThrottle {
     std::uint64_t rate = 0;
 };
 
+struct CgroupRdmaLimit {
+    std::string device;
+    std::optional<std::uint32_t> handles;
+    std::optional<std::uint32_t> objects;
+};
+
 // Absent: leave as it is. -1: no limit.
 struct CgroupLimits {
     std::optional<std::int64_t> memory;
     std::optional<std::int64_t> memory_reservation;
     std::optional<std::int64_t> memory_and_swap;
-    std::optional<std::uint64_t> swappiness;
-    std::optional<bool> disable_oom_killer;
+    std::optional<std::int64_t> memory_kernel;     // version 1
+    std::optional<std::int64_t> memory_kernel_tcp; // version 1
+    std::optional<std::uint64_t> swappiness;       // version 1, 0 to 100
+    std::optional<bool> disable_oom_killer;        // version 1
+    std::optional<bool> memory_hierarchy;          // Linux 5.11 and later know nothing else
+    bool memory_check = false; // refuse a limit below what is used, instead of killing
     std::optional<std::uint64_t> cpu_shares; // 2 to 262144
     std::optional<std::int64_t> cpu_quota;
     std::optional<std::uint64_t> cpu_period;
@@ -67,11 +77,16 @@ struct CgroupLimits {
     std::string cpuset_cpus;
     std::string cpuset_mems;
     std::optional<std::int64_t> pids;
-    std::optional<std::uint16_t> block_weight; // 10 to 1000
+    std::optional<std::uint16_t> block_weight;      // 10 to 1000
+    std::optional<std::uint16_t> block_leaf_weight; // version 1 before Linux 5.0
     std::vector<CgroupThrottle> block_weight_devices;
+    std::vector<CgroupThrottle> block_leaf_weight_devices;
     std::vector<CgroupThrottle> read_bps, write_bps, read_iops, write_iops;
-    std::map<std::string, std::uint64_t> huge_pages; // "2MB" -> bytes
-    std::map<std::string, std::string> unified;      // raw files of version 2
+    std::map<std::string, std::uint64_t> huge_pages;         // "2MB" -> bytes
+    std::optional<std::uint32_t> network_class;              // version 1
+    std::map<std::string, std::uint32_t> network_priorities; // version 1: by interface
+    std::vector<CgroupRdmaLimit> rdma;
+    std::map<std::string, std::string> unified; // raw files of version 2
 };
 
 struct CgroupStats {
@@ -102,12 +117,18 @@ struct CgroupStats {
     std::uint64_t oom_kills = 0;
 };
 
+// Which version 1 controllers a new group has: those that its limits need and that Docker's
+// statistics show, or all of the machine, for a container that manages groups itself.
+enum class CgroupControllers : bool { Needed, All };
+
 // One container's groups. A value: it owns no directory; remove() is explicit.
 class Cgroup {
   public:
-    // path: "/docker/<id>", below the mount points. Which version 1 controllers are used is said
-    // by `limits` (memory, pids and cpuacct always are). Conflict when it exists and has processes.
-    static Result<Cgroup> create(const std::string& path, const CgroupLimits& limits);
+    // path: "/docker/<id>", below the mount points. Conflict when it exists and has processes.
+    static Result<Cgroup> create(
+        const std::string& path,
+        const CgroupLimits& limits,
+        CgroupControllers controllers = CgroupControllers::Needed);
 
     // One that exists; directories are looked for.
     static Result<Cgroup> open(const std::string& path);

@@ -5,6 +5,8 @@
 
 #include "kernel/cgroup.h"
 
+#include <functional>
+
 namespace berth::kernel::cgroup_files {
 
 Result<void> write_file(const std::string& directory, std::string_view file, std::string_view text);
@@ -15,6 +17,32 @@ read_number(const std::string& directory, std::string_view file);
 // Lines "key value".
 Result<std::map<std::string, std::uint64_t>>
 read_table(const std::string& directory, std::string_view file);
+
+template <class Number>
+Result<void>
+write_if(const std::string& directory, std::string_view file, const std::optional<Number>& number) {
+    return number ? write_file(directory, file, std::to_string(*number)) : ok();
+}
+
+// Ranges that the kernel does not check, or whose refusal would not say why.
+Result<void> check_limits(const CgroupLimits& limits);
+
+std::string device_text(const CgroupThrottle& throttle); // "8:0"
+std::string pids_text(std::int64_t limit);
+std::uint64_t weight_of_shares(std::uint64_t shares);
+std::uint64_t io_weight_of_block_weight(std::uint64_t weight);
+Result<std::optional<std::int64_t>> swap_alone(const CgroupLimits& limits);
+Result<void> with_burst(
+    const std::string& directory,
+    std::string_view file,
+    const std::optional<std::uint64_t>& burst,
+    const std::function<Result<void>()>& set_quota);
+
+// The same files in both versions.
+Result<void> limit_cpuset(const std::string& directory, const CgroupLimits& limits);
+Result<void> limit_huge_pages(
+    const std::string& directory, const std::string& suffix, const CgroupLimits& limits);
+Result<void> limit_rdma(const std::string& directory, const CgroupLimits& limits);
 
 // Version 1 controllers that these limits need.
 std::vector<std::string> needed_controllers(const CgroupLimits& limits);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Values are taken over one by one; what no kernel of today has is refused.
+// Values are taken over one by one. What a kernel lacks is for the kernel's side to say.
 #include "runtime/cgroup_resources.h"
 
 #include "runtime/defaults.h"
@@ -26,19 +26,20 @@ throttles(const std::vector<oci::BlockThrottleDevice>& devices) {
     return list;
 }
 
-Result<void> add_memory(kernel::CgroupLimits& limits, const oci::MemoryResources& memory) {
-    if (unless_zero(memory.kernel).value_or(-1) != -1 ||
-        unless_zero(memory.kernel_tcp).value_or(-1) != -1) {
-        return not_implemented("kernel memory limits are not implemented: Linux 6.1 removed them");
-    }
+void add_memory(kernel::CgroupLimits& limits, const oci::MemoryResources& memory) {
     limits.memory = unless_zero(memory.limit);
     limits.memory_reservation = unless_zero(memory.reservation);
     limits.memory_and_swap = unless_zero(memory.swap);
+    // -1, which some callers always send, asks for nothing.
+    auto limited = [](const std::optional<std::int64_t>& number) {
+        return number && *number > 0 ? number : std::nullopt;
+    };
+    limits.memory_kernel = limited(memory.kernel);
+    limits.memory_kernel_tcp = limited(memory.kernel_tcp);
     limits.swappiness = memory.swappiness;
-    if (memory.disable_oom_killer.value_or(false)) {
-        limits.disable_oom_killer = true;
-    }
-    return ok();
+    limits.disable_oom_killer = memory.disable_oom_killer;
+    limits.memory_hierarchy = memory.use_hierarchy;
+    limits.memory_check = memory.check_before_update.value_or(false);
 }
 
 void add_cpu(kernel::CgroupLimits& limits, const oci::CpuResources& cpu) {
@@ -53,38 +54,37 @@ void add_cpu(kernel::CgroupLimits& limits, const oci::CpuResources& cpu) {
     limits.cpuset_mems = cpu.mems;
 }
 
-Result<void> add_block(kernel::CgroupLimits& limits, const oci::BlockResources& block) {
-    if (block.leaf_weight) {
-        return not_implemented("blockIO.leafWeight is not implemented: Linux 5.0 removed it");
-    }
+void add_block(kernel::CgroupLimits& limits, const oci::BlockResources& block) {
     limits.block_weight = unless_zero(block.weight);
+    limits.block_leaf_weight = unless_zero(block.leaf_weight);
     for (const oci::BlockWeightDevice& device : block.weight_devices) {
-        if (device.leaf_weight) {
-            return not_implemented(
-                "blockIO.weightDevice.leafWeight is not implemented: Linux 5.0 removed it");
+        if (device.weight) {
+            limits.block_weight_devices.push_back({device.major, device.minor, *device.weight});
         }
-        limits.block_weight_devices.push_back(
-            {device.major, device.minor, device.weight.value_or(0)});
+        if (unless_zero(device.leaf_weight)) {
+            limits.block_leaf_weight_devices.push_back(
+                {device.major, device.minor, *device.leaf_weight});
+        }
     }
     limits.read_bps = throttles(block.throttle_read_bps);
     limits.write_bps = throttles(block.throttle_write_bps);
     limits.read_iops = throttles(block.throttle_read_iops);
     limits.write_iops = throttles(block.throttle_write_iops);
-    return ok();
+}
+
+void add_network(kernel::CgroupLimits& limits, const oci::NetworkResources& network) {
+    limits.network_class = unless_zero(network.class_id);
+    for (const oci::InterfacePriority& entry : network.priorities) {
+        limits.network_priorities[entry.name] = entry.priority;
+    }
 }
 
 } // namespace
 
 Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
     kernel::CgroupLimits limits;
-    if (resources.network) {
-        return not_implemented("linux.resources.network is not implemented");
-    }
-    if (!resources.rdma.empty()) {
-        return not_implemented("linux.resources.rdma is not implemented");
-    }
     if (resources.memory) {
-        TRY(add_memory(limits, *resources.memory));
+        add_memory(limits, *resources.memory);
     }
     if (resources.cpu) {
         add_cpu(limits, *resources.cpu);
@@ -93,10 +93,16 @@ Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
         limits.pids = unless_zero(resources.pids->limit);
     }
     if (resources.block_io) {
-        TRY(add_block(limits, *resources.block_io));
+        add_block(limits, *resources.block_io);
     }
     for (const oci::HugePageLimit& huge : resources.huge_page_limits) {
         limits.huge_pages[huge.page_size] = huge.limit;
+    }
+    if (resources.network) {
+        add_network(limits, *resources.network);
+    }
+    for (const auto& [device, limit] : resources.rdma) {
+        limits.rdma.push_back({device, limit.hca_handles, limit.hca_objects});
     }
     limits.unified = resources.unified;
     return limits;
