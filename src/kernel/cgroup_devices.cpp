@@ -132,11 +132,18 @@ Result<UniqueFd> load_program(const std::vector<bpf_insn>& program) {
     attributes.insn_cnt = static_cast<std::uint32_t>(program.size());
     attributes.license = reinterpret_cast<std::uintptr_t>(license);
     std::memcpy(attributes.prog_name, "berth_devices", sizeof "berth_devices");
-    UniqueFd fd(static_cast<int>(bpf(BPF_PROG_LOAD, attributes)));
-    if (!fd) {
-        return errno_error("load the device program");
+    // The kernel gives up with EAGAIN when a signal comes while it checks the program.
+    constexpr int attempts = 16;
+    for (int i = 0; i < attempts; ++i) {
+        UniqueFd fd(static_cast<int>(bpf(BPF_PROG_LOAD, attributes)));
+        if (fd) {
+            return fd;
+        }
+        if (errno != EAGAIN) {
+            break;
+        }
     }
-    return fd;
+    return errno_error("load the device program");
 }
 
 Result<std::vector<std::uint32_t>> attached_programs(FdRef group) {
