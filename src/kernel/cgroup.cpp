@@ -240,6 +240,13 @@ Result<void> collect_processes(const std::string& directory, std::vector<pid_t>&
     for (std::string_view line : words(*text)) {
         found.push_back(TRY(parse_number<pid_t>(line)));
     }
+
+    struct stat own {};
+
+    // Two links, and one for each group below: most have none, and twenty files to look at.
+    if (::stat(directory.c_str(), &own) == 0 && own.st_nlink == 2) {
+        return ok();
+    }
     Result<std::vector<std::string>> names = list_directory(directory);
     if (!names.ok()) {
         return ok();

@@ -183,22 +183,25 @@ Result<void> detach_programs(FdRef group, const std::vector<std::uint32_t>& ids)
 
 Result<void>
 allow_devices_version1(const std::string& directory, const std::vector<CgroupDeviceRule>& rules) {
+    auto number = [](std::int64_t value) {
+        return value < 0 ? std::string("*") : std::to_string(value);
+    };
+    UniqueFd allow;
+    UniqueFd deny;
     for (const CgroupDeviceRule& rule : rules) {
-        std::string_view file = rule.allow ? "devices.allow" : "devices.deny";
-        if (is_everything(rule)) {
-            TRY(write_file(directory, file, "a"));
-            continue;
+        const std::string name = rule.allow ? "devices.allow" : "devices.deny";
+        UniqueFd& file = rule.allow ? allow : deny;
+        if (!file) {
+            file = TRY(open_file(directory + "/" + name, O_WRONLY));
         }
-        auto number = [](std::int64_t value) {
-            return value < 0 ? std::string("*") : std::to_string(value);
-        };
         std::string access =
             std::string(rule.read ? "r" : "") + (rule.write ? "w" : "") + (rule.mknod ? "m" : "");
-        TRY(write_file(
-            directory,
-            file,
-            std::string(1, rule.type) + " " + number(rule.major) + ":" + number(rule.minor) + " " +
-                access));
+        const std::string text = is_everything(rule)
+                                     ? "a"
+                                     : std::string(1, rule.type) + " " + number(rule.major) + ":" +
+                                           number(rule.minor) + " " + access;
+        // One rule a write: the kernel reads no further than the first.
+        TRY_CONTEXT(write_all(file, text), "write \"" + text + "\" to " + directory + "/" + name);
     }
     return ok();
 }

@@ -5,7 +5,6 @@
 #include "runtime/defaults.h"
 
 #include <algorithm>
-#include <iterator>
 
 namespace berth::runtime {
 
@@ -79,6 +78,27 @@ void add_network(kernel::CgroupLimits& limits, const oci::NetworkResources& netw
     }
 }
 
+bool is_same(const oci::DeviceRule& a, const oci::DeviceRule& b) {
+    return a.allow == b.allow && a.type == b.type && a.major == b.major && a.minor == b.minor &&
+           a.access == b.access;
+}
+
+// As runc: whatever the rules say, a container may use what it always has in /dev. What is allowed
+// already, with no refusal behind it, need not be said twice: version 1 takes a write for each.
+void add_usual_devices(std::vector<oci::DeviceRule>& rules) {
+    auto refusal = std::find_if(
+        rules.rbegin(), rules.rend(), [](const oci::DeviceRule& rule) { return !rule.allow; });
+    const std::vector<oci::DeviceRule> allowed(refusal.base(), rules.end());
+    for (const oci::DeviceRule& usual : default_device_rules()) {
+        if (usual.allow &&
+            std::none_of(allowed.begin(), allowed.end(), [&usual](const oci::DeviceRule& rule) {
+                return is_same(rule, usual);
+            })) {
+            rules.push_back(usual);
+        }
+    }
+}
+
 } // namespace
 
 Result<kernel::CgroupLimits> cgroup_limits(const oci::Resources& resources) {
@@ -114,11 +134,7 @@ device_rules(const std::vector<oci::DeviceRule>& configured) {
     const bool allows_all = !rules.empty() && rules.back().allow &&
                             (rules.back().type.empty() || rules.back().type == "a");
     if (!rules.empty() && !allows_all) {
-        // As runc: whatever the rules say, a container may use what it always has in /dev.
-        const std::vector<oci::DeviceRule>& usual = default_device_rules();
-        std::copy_if(usual.begin(), usual.end(), std::back_inserter(rules), [](const auto& rule) {
-            return rule.allow;
-        });
+        add_usual_devices(rules);
     }
     std::vector<kernel::CgroupDeviceRule> made;
     for (const oci::DeviceRule& rule : rules) {
