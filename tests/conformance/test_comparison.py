@@ -76,7 +76,7 @@ def mounts_and_settings(config):
         {"destination": "/made/file", "type": "bind", "source": "/etc/hostname", "options": ["rbind", "ro"]},
         {"destination": "/opened", "type": "bind", "source": "/usr/share", "options": ["rbind", "rw", "rprivate", "noexec", "noatime"]},
         {"destination": "/shared", "type": "bind", "source": "/usr/lib", "options": ["bind", "rshared", "ro", "nosuid", "nodev"]},
-        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["noexec", "mode=1777"]}]
+        {"destination": "/tmp", "type": "tmpfs", "source": "tmpfs", "options": ["noexec", "tmpcopyup"]}]
     config["linux"]["sysctl"] = {"net.ipv4.ping_group_range": "0 100", "kernel.shmmax": "1000000", "net.ipv4.ip_forward": "1",
                                  "net.ipv4.ip_unprivileged_port_start": "80"}
     config["linux"]["devices"] = [{"path": "/dev/made/fuse", "type": "c", "major": 10, "minor": 229, "fileMode": 0o640, "uid": 1, "gid": 2}]

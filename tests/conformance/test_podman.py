@@ -143,12 +143,17 @@ def test_file_systems_devices_and_sysctls(podman):
     folder = podman.peers.path("/srv/podman")
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "in").write_text("from outside\n")
-    done = podman("run", "--rm", "--network", "none", "--read-only", "--read-only-tmpfs=false", "--tmpfs",
-                  "/scratch:size=1m,mode=1700,notmpcopyup", "-v", "/srv/podman:/data:ro", "--device", "/dev/null:/dev/extra:rw",
+    done = podman("run", "--rm", "--network", "none", "--read-only", "--tmpfs",
+                  "/scratch:size=1m,mode=1700", "-v", "/srv/podman:/data:ro", "--device", "/dev/null:/dev/extra:rw",
                   "--sysctl", "kernel.shmmax=123456", "busybox", "sh", "-c",
                   "cat /data/in; touch /x; touch /data/x; touch /scratch/x && stat -c %a /scratch; echo x >/dev/extra && "
                   "cat /proc/sys/kernel/shmmax", check=False)
     assert done.stdout == "from outside\n1700\n123456\n" and done.stderr.count("Read-only") == 2, done
+
+
+def test_temporary_file_systems_start_with_what_the_image_has(podman):
+    done = podman("run", "--rm", "--network", "none", "--tmpfs", "/etc", "busybox", "sh", "-c", "grep -c guest /etc/passwd; touch /etc/new")
+    assert done.stdout == "1\n"
 
 
 def test_network(podman):
