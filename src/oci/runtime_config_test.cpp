@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // config.json as Docker, containerd and Podman write it.
+#include "base/file.h"
 #include "oci/runtime_config.h"
 
 #include <gtest/gtest.h>
@@ -200,6 +201,30 @@ TEST(RuntimeConfig, NamesTheMemberOfAWrongType) {
     ASSERT_FALSE(config.ok());
     EXPECT_EQ(config.error().kind(), ErrorKind::InvalidArgument);
     EXPECT_NE(config.error().message().find("process.args"), std::string::npos);
+}
+
+// The specification's own test data. Whether a huge page has a size (bad-linux-hugepage) is for the
+// cgroup to say.
+TEST(RuntimeConfig, TellsTheSpecificationsGoodExamplesFromTheBadOnes) {
+    const std::string folder = RUNTIME_EXAMPLES;
+    for (const char* name :
+         {"good-minimal", "good-spec-example", "good-linux-rdma", "good-linux-netdevice"}) {
+        auto text = read_file(folder + "/" + name);
+        ASSERT_TRUE(text.ok()) << text.error().message();
+        auto config = parse_runtime_config(*text);
+        EXPECT_TRUE(config.ok()) << name << ": " << config.error().message();
+    }
+    for (const auto& [name, place] : std::vector<std::pair<std::string, std::string>>{
+             {"bad-invalid-json", "line 1, column 2"},
+             {"bad-linux-netdevice", "linux.netDevices.eth0.name"},
+             {"bad-linux-rdma", "linux.resources.rdma.mlx5_1.hcaHandles"}}) {
+        auto text = read_file(folder + "/" + name);
+        ASSERT_TRUE(text.ok()) << text.error().message();
+        auto config = parse_runtime_config(*text);
+        ASSERT_FALSE(config.ok()) << name;
+        EXPECT_NE(config.error().message().find(place), std::string::npos)
+            << config.error().message();
+    }
 }
 
 TEST(RuntimeConfig, RefusesWhatIsNoObject) {
