@@ -15,6 +15,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <malloc.h>
@@ -83,6 +84,12 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
     auto server = TRY(berth::http::Server::create(std::move(options)));
     TRY(berth::bin::add_listeners(*server, config));
     TRY(server->start());
+    // What a pull, load or build had finished before it broke off; late, so that nobody waits for
+    // it.
+    std::jthread collector([&engine](const std::stop_token& stop) {
+        auto done = engine->store().garbage_collector().collect(stop);
+        berth::log::debug("unused content removed", {{"ok", done.ok()}});
+    });
     berth::log::info("Daemon has completed initialization", {{"version", version}});
     int signal = 0;
     while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {

@@ -98,6 +98,17 @@ Result<void> LayerPuller::complete_partial(
     return ok();
 }
 
+namespace {
+
+// What lies there for the next pull must not keep a full disk full.
+void give_room(const Error& error, store::BlobWriter& writer) {
+    if (error.kind() == ErrorKind::ResourceExhausted) {
+        (void)writer.reset();
+    }
+}
+
+} // namespace
+
 Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& stop, Layer& layer) {
     store::BlobStore& blobs = job_.store.blobs();
     auto resumed =
@@ -107,7 +118,11 @@ Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& st
                                    ? std::move(*resumed)
                                    : TRY(blobs.writer(job_.lease, expectations(layer.descriptor)));
     if (writer.offset() > 0) {
-        TRY(complete_partial(stop, layer, writer));
+        auto completed = complete_partial(stop, layer, writer);
+        if (!completed.ok()) {
+            give_room(completed.error(), writer);
+            return std::move(completed).error();
+        }
         reporter_.state(layer.short_id, "Download complete");
         return stage_blob(stop, layer);
     }
@@ -119,6 +134,7 @@ Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& st
     store::BlobTee tee(watched, writer);
     auto staged = unpack(tee, layer);
     if (!staged.ok() && staged.error().kind() != ErrorKind::DataLoss) {
+        give_room(staged.error(), writer);
         return staged;
     }
     // A damaged download shows as a broken archive first; its digest is the better explanation.

@@ -65,7 +65,7 @@ void sweep_old_partials(const std::string& directory) {
         struct stat status {};
 
         if (lstat(path.c_str(), &status) == 0 &&
-            now - status.st_mtim.tv_sec > partial_lifetime_seconds) {
+            (status.st_size == 0 || now - status.st_mtim.tv_sec > partial_lifetime_seconds)) {
             unlink(path.c_str());
         }
     }

@@ -1,9 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // SQLite as owned objects. The pragmas and why: WAL lets a reader of the file (a backup) run beside
 // us, NORMAL syncs at checkpoints only, FULL at each commit; foreign keys are off by default.
+//
+// A full disk must not take away the means to make room: removing a container is a transaction. So
+// the log keeps its full size, reserved on disk: it is reused from its start, never deleted, and
+// grows only past a failed checkpoint.
 #include "store/database.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/verify.h"
 
 #include <sqlite3.h>
@@ -38,6 +43,48 @@ Error sqlite_error(sqlite3* connection, std::string_view what, int code) {
 
 // A few hundred distinct statements exist in the whole engine; a bound all the same.
 constexpr std::size_t idle_statement_limit = 256;
+// A bit more than the 1000 pages after which SQLite writes the log back.
+constexpr off_t log_size = 4U << 20;
+
+enum class Locking : std::uint8_t {
+    Shared,
+    // The log's index lies in memory: where there is no room for its file.
+    Exclusive,
+};
+
+Result<sqlite3*> connect(const std::string& path, Locking locking) {
+    sqlite3* connection = nullptr;
+    int code = sqlite3_open_v2(
+        path.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
+    if (code == SQLITE_OK) {
+        sqlite3_busy_timeout(connection, 5000);
+        std::string pragmas = "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
+                              "PRAGMA foreign_keys = ON; PRAGMA cache_size = -1024;"
+                              "PRAGMA journal_size_limit = " +
+                              std::to_string(log_size) + ";SELECT 1 FROM sqlite_schema;";
+        if (locking == Locking::Exclusive) {
+            pragmas = "PRAGMA locking_mode = EXCLUSIVE;" + pragmas;
+        }
+        code = sqlite3_exec(connection, pragmas.c_str(), nullptr, nullptr, nullptr);
+    }
+    if (code != SQLITE_OK) {
+        Error error = sqlite_error(connection, "open " + path, code);
+        sqlite3_close(connection);
+        return error;
+    }
+    return connection;
+}
+
+// Best effort: without the reserve all works but on a full disk.
+void reserve_log(const std::string& path) {
+    Result<UniqueFd> file = open_file(path + "-wal", O_RDWR);
+    if (!file.ok()) {
+        return;
+    }
+    if (int failed = posix_fallocate(file->get(), 0, log_size); failed != 0) {
+        log::debug("no room reserved for metadata", {{"errno", failed}});
+    }
+}
 
 } // namespace
 
@@ -192,22 +239,12 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
     // SQLite makes the file with the process's umask; it holds environment variables of containers,
     // so nobody else may read it. The -wal and -shm files take its mode.
     TRY(open_file(path, O_RDWR | O_CREAT, 0600));
-    sqlite3* connection = nullptr;
-    int code = sqlite3_open_v2(
-        path.c_str(), &connection, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, nullptr);
-    if (code != SQLITE_OK) {
-        Error error = sqlite_error(connection, "open " + path, code);
-        sqlite3_close(connection);
-        return error;
+    Result<sqlite3*> connection = connect(path, Locking::Shared);
+    if (!connection.ok() && connection.error().kind() != ErrorKind::DataLoss) {
+        connection = connect(path, Locking::Exclusive);
     }
-    std::unique_ptr<Database> database(new Database(connection));
-    sqlite3_busy_timeout(connection, 5000);
-    Session session = database->session();
-    TRY_CONTEXT(
-        session.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL;"
-                        "PRAGMA foreign_keys = ON; PRAGMA cache_size = -1024;"
-                        "PRAGMA journal_size_limit = 4194304;"),
-        path);
+    std::unique_ptr<Database> database(new Database(TRY(std::move(connection)), path));
+    reserve_log(path);
     return database;
 }
 
@@ -215,7 +252,12 @@ Database::~Database() {
     for (auto& [sql, statement] : idle_statements_) {
         sqlite3_finalize(statement);
     }
+    // Closing would delete the log, and with it the reserve. Emptied, it is quickly read at the
+    // next start.
+    sqlite3_db_config(connection_, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, nullptr);
+    sqlite3_wal_checkpoint_v2(connection_, nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
     sqlite3_close(connection_);
+    reserve_log(path_);
 }
 
 Error Database::error(std::string_view what, int code) const {

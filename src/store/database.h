@@ -135,12 +135,14 @@ class Database {
     friend class Session;
     friend class Transaction;
 
-    explicit Database(sqlite3* connection)
-        : connection_(connection) {}
+    Database(sqlite3* connection, std::string path)
+        : connection_(connection)
+        , path_(std::move(path)) {}
 
     Error error(std::string_view what, int code) const;
 
     sqlite3* connection_;
+    std::string path_;
     std::mutex mutex_;
     std::map<std::string, sqlite3_stmt*, std::less<>> idle_statements_;
     Durability durability_ = Durability::Cache;

@@ -5,6 +5,8 @@
 #include "store/snapshotters/copy.h"
 #include "store/snapshotters/overlay.h"
 
+#include <cerrno>
+
 namespace berth::store {
 
 Result<SnapshotterKind> parse_snapshotter_kind(std::string_view name) {
@@ -22,7 +24,11 @@ create_snapshotter(SnapshotterKind kind, const std::string& root) {
     switch (kind) {
     case SnapshotterKind::Overlay: {
         auto overlay = std::make_unique<OverlaySnapshotter>();
-        TRY(overlay->probe(root));
+        Result<void> works = overlay->probe(root);
+        // A full disk tells nothing about overlayfs, and an engine has to start there to make room.
+        if (!works.ok() && works.error().error_number() != ENOSPC) {
+            return std::move(works).error();
+        }
         return overlay;
     }
     case SnapshotterKind::Copy:

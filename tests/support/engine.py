@@ -31,6 +31,14 @@ def wait_until(what, condition, deadline=DEADLINE):
         select.select([], [], [], 0.02)
 
 
+def file_list(folder):
+    """All names below a data root but the metadata's own files, to see what an operation left there."""
+    names = []
+    for path, directories, files in os.walk(folder):
+        names += [str(pathlib.Path(path, name).relative_to(folder)) for name in directories + files]
+    return sorted(name for name in names if not name.startswith("metadata.db") and name != "filler")
+
+
 UDP_ECHO = r"""
 #include <netinet/in.h>
 #include <stdlib.h>

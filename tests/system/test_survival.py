@@ -34,7 +34,8 @@ def test_sigkill_with_an_attached_client(fresh_engine, tmp_path):
 
 def test_exit_while_the_engine_is_dead(fresh_engine):
     engine = fresh_engine
-    engine.berth("run", "-d", "--name", "leaver", "busybox", "sh", "-c", "read line < /dev/tcp 2>/dev/null; trap 'exit 9' TERM; while :; do sleep 0.05; done")
+    engine.berth("run", "-d", "--name", "leaver", "busybox", "sh", "-c", "trap 'exit 9' TERM; echo ready; while :; do sleep 0.05; done")
+    wait_until("trap", lambda: engine.berth("logs", "leaver").stdout == "ready\n")
     pid = engine.inspect("leaver")["State"]["Pid"]
     engine.kill()
     os.kill(pid, signal.SIGTERM)

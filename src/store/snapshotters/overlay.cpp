@@ -128,8 +128,10 @@ Result<void> OverlaySnapshotter::probe(const std::string& root) {
         mounted = mount(layer, WriteMode::Normal); // before Linux 5.10
     }
     if (!mounted.ok()) {
-        return not_implemented(
-            "overlayfs does not work on " + root + ": " + mounted.error().message());
+        return mounted.error().error_number() == ENOSPC
+                   ? std::move(mounted).error()
+                   : not_implemented(
+                         "overlayfs does not work on " + root + ": " + mounted.error().message());
     }
     return unmount(layer);
 }
