@@ -160,7 +160,9 @@ Result<void> check_log_config(LogConfig& log, const DaemonConfig& daemon) {
         return unsupported("the log driver '" + log.type + "'");
     }
     if (log.type != "json-file" && log.type != "local" && log.type != "none") {
-        return invalid_argument("logger: no log driver named '" + log.type + "' is registered");
+        return invalid_argument(
+            "error looking up logging plugin " + log.type + ": plugin \"" + log.type +
+            "\" not found");
     }
     static constexpr std::string_view known[] = {
         "compress",

@@ -251,7 +251,7 @@ Result<void> ContainerControl::unpause(const ContainerPtr& container) {
     const std::lock_guard operation(container->operation);
     const ContainerView view = view_of(*container);
     if (view.life.state.status != ContainerStatus::Paused) {
-        return conflict("container " + container->id + " is not paused");
+        return conflict("Container " + container->id + " is not paused");
     }
     auto client = TRY(running_monitor(*container));
     TRY(client->resume());
@@ -282,7 +282,7 @@ Result<void> ContainerControl::rename(const ContainerPtr& container, const std::
     if (name == old_name) {
         return invalid_argument("Renaming a container with the same name as its current name");
     }
-    TRY(core_.index.reserve_name(name, container->id));
+    TRY_CONTEXT(core_.index.reserve_name(name, container->id), "Error when allocating new name");
     auto renamed = std::make_shared<ContainerDefinition>(*view.definition);
     renamed->name = name;
     auto written = core_.table->update_definition(*renamed);

@@ -268,6 +268,7 @@ Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& d
         connection.netns = TRY(driver_->create_isolated_namespace());
         return connection;
     }
+    TRY(find(definition.host_config.network_mode));
     if (bridge_ == nullptr) {
         return not_found("network " + definition.host_config.network_mode + " not found");
     }

@@ -333,7 +333,6 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
         }
     }
     std::vector<monitor::AttachRequest> parked;
-    std::vector<ExitCallback> waiting;
     {
         auto state = container.state.lock();
         state->transition = Transition::None;
@@ -349,13 +348,11 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
         shown.error = error.message();
         shown.health.reset();
         state->life.endpoints.clear();
-        waiting = take_waiters(*state, false);
     }
     core_.persist(container, store::Durability::Cache);
     core_.publish(*launched.definition, "die", {{"exitCode", std::to_string(launched.exit_code)}});
-    for (const ExitCallback& callback : waiting) {
-        callback({.exit_code = launched.exit_code, .error = error.message()});
-    }
+    // Whoever waits for an exit goes on waiting, as with Docker: nothing has run, and the client
+    // whose start this was hears of it in its own answer.
 }
 
 monitor::MonitorHandlers

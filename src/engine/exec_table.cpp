@@ -25,7 +25,9 @@ Error no_such_exec(const std::string& id) {
 }
 
 std::int64_t exit_code_of(const Error& error) {
-    if (error.kind() == ErrorKind::NotFound) {
+    // By the text too, as moby's daemon/errors.go does: a missing working directory is 127.
+    if (error.kind() == ErrorKind::NotFound ||
+        error.message().find("no such file or directory") != std::string::npos) {
         return 127;
     }
     return error.kind() == ErrorKind::Forbidden ? 126 : 128;

@@ -134,11 +134,13 @@ Result<void> Images::push(
         }
     }
     if (references.empty()) {
+        say(progress, "The push refers to repository [" + reference.name() + "]");
         return not_found(
             "An image does not exist locally with the tag: " + reference.familiar_name());
     }
     for (const oci::Reference& name : references) {
         if (!TRY(parts_->images().find(name.to_string()))) {
+            say(progress, "The push refers to repository [" + name.name() + "]");
             return not_found(
                 "An image does not exist locally with the tag: " + name.familiar_name());
         }

@@ -6,6 +6,7 @@
 #include "engine/execs.h"
 #include "engine/log_follower.h"
 #include "engine/networks.h"
+#include "engine/signals.h"
 #include "engine/supervisor.h"
 #include "io/stream_multiplexer.h"
 
@@ -57,6 +58,9 @@ Result<void> Containers::restart(
 }
 
 Result<void> Containers::kill(const std::string& container, const std::string& signal) {
+    if (!signal.empty()) {
+        TRY(parse_signal(signal)); // before the container is looked for, as Docker does
+    }
     return supervisor_.control.kill(TRY(supervisor_.core.index.find(container)), signal);
 }
 

@@ -21,6 +21,7 @@ def message(answer):
     ("DELETE", "/images/absent", None, 404, "No such image: absent"),
     ("GET", "/networks/absent", None, 404, "network absent not found"),
     ("GET", "/exec/absent/json", None, 404, "No such exec instance: absent"),
+    ("POST", "/containers/absent/kill?signal=SIGFOO", None, 400, "cannot kill container: absent: invalid signal: SIGFOO"),
     ("GET", "/nothing/here", None, 404, "page not found"),
     ("GET", "/v1.10/info", None, 400, "too old"),
     ("GET", "/v9.99/info", None, 400, "too new"),
@@ -40,6 +41,15 @@ def test_api_errors(engine, method, target, body, status, words):
     (["run", "busyBox"], 125, "must be lowercase"),
     (["rm", "absent"], 1, "No such container: absent"),
     (["pull", "127.0.0.1:1/absent"], 1, "connection refused"),
+    (["push", "absent"], 1, "An image does not exist locally with the tag: absent"),
+    (["run", "--rm", "--network", "absent", "busybox", "true"], 125, "failed to set up container networking: network absent not found"),
+    (["create", "--pull=never", "absent"], 1, "No such image"),
+    (["run", "--rm", "-m", "abc", "busybox"], 125, 'invalid argument "abc" for "-m, --memory" flag: invalid size: \'abc\''),
+    (["run", "--rm", "-e", "=", "busybox"], 125, 'invalid argument "=" for "-e, --env" flag: invalid environment variable: ='),
+    (["run", "--rm", "--dns", "name", "busybox"], 125, 'for "--dns" flag: IP address is not correctly formatted: name'),
+    (["run", "--rm", "--log-driver", "absent", "busybox"], 125, 'error looking up logging plugin absent: plugin "absent" not found'),
+    (["run", "--rm", "busybox", "absent"], 127, 'exec: "absent": executable file not found in $PATH'),
+    (["run", "--rm", "busybox", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
 ])
 def test_client_errors(engine, client, arguments, code, words):
     done = getattr(engine, client)(*arguments, check=False)
@@ -47,6 +57,29 @@ def test_client_errors(engine, client, arguments, code, words):
     assert words in done.stderr
     if client == "berth":
         assert "berth: " in done.stderr
+
+
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_exec_exit_codes(engine, client):
+    engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    engine.berth("create", "--name", "other", "busybox")
+    run = getattr(engine, client)
+    for arguments, code, words in (
+            (["exec", "host", "absent"], 127, "executable file not found in $PATH"),
+            (["exec", "host", "/etc/passwd"], 126, "permission denied"),
+            (["exec", "-w", "/absent", "host", "true"], 127, "no such file or directory"),
+            (["exec", "host", "sh", "-c", "exit 7"], 7, ""),
+            (["exec", "other", "true"], 1, "is not running"),
+            (["rename", "host", "other"], 1, 'Error when allocating new name: Conflict. The container name "/other" is already in use')):
+        done = run(*arguments, check=False)
+        assert done.returncode == code and words in done.stdout + done.stderr, done
+
+
+def test_a_failed_start_is_told_once(engine):
+    """The client that waits beside its start hears of the failure from the start alone, as from Docker."""
+    done = engine.docker("run", "--rm", "--network", "absent", "busybox", "true", check=False)
+    assert "Error waiting" not in done.stderr and done.stderr.count("network absent not found") == 1, done.stderr
+    assert engine.berth("ps", "-aq").stdout == ""
 
 
 def test_name_in_use(engine):
