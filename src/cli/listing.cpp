@@ -20,12 +20,27 @@ struct PortEntry {
     std::int64_t outside = 0;
     std::int64_t inside = 0;
 
-    auto key() const { return std::tie(protocol, ip, inside, outside); }
+    auto key() const { return std::tie(inside, ip, outside, protocol); }
 };
 
-std::string range_text(std::int64_t first, std::int64_t last) {
-    return first == last ? std::to_string(first)
-                         : std::to_string(first) + "-" + std::to_string(last);
+struct PortGroup {
+    std::string ip;
+    std::string protocol;
+    std::int64_t first = 0;
+    std::int64_t last = 0;
+};
+
+std::string address_text(const std::string& ip) {
+    return ip.find(':') == std::string::npos ? ip : "[" + ip + "]";
+}
+
+std::string group_text(const PortGroup& group) {
+    std::string range = std::to_string(group.first);
+    if (group.last != group.first) {
+        range += "-" + std::to_string(group.last);
+    }
+    const std::string outside = group.ip.empty() ? "" : address_text(group.ip) + ":" + range + "->";
+    return outside + range + "/" + group.protocol;
 }
 
 } // namespace
@@ -79,35 +94,34 @@ std::string published_ports(const json::Value& summary) {
     std::sort(entries.begin(), entries.end(), [](const PortEntry& a, const PortEntry& b) {
         return a.key() < b.key();
     });
+    // As docker's DisplayablePorts (cli/command/formatter/container.go): runs of ports that are the
+    // same inside and outside are shown as one; the others follow, each for itself.
     std::vector<std::string> published;
-    std::vector<std::string> exposed;
-    for (std::size_t i = 0; i < entries.size();) {
-        const PortEntry& first = entries[i];
-        std::size_t next = i + 1;
-        auto continues = [&](std::size_t at) {
-            auto step = static_cast<std::int64_t>(at - i);
-            const PortEntry& entry = entries[at];
-            bool outside =
-                first.outside == 0 ? entry.outside == 0 : entry.outside == first.outside + step;
-            return entry.ip == first.ip && entry.protocol == first.protocol &&
-                   entry.inside == first.inside + step && outside;
-        };
-        while (next < entries.size() && continues(next)) {
-            ++next;
+    std::vector<std::string> mapped;
+    std::vector<PortGroup> groups;
+    for (const PortEntry& entry : entries) {
+        if (!entry.ip.empty() && entry.outside != entry.inside) {
+            mapped.push_back(
+                address_text(entry.ip) + ":" + std::to_string(entry.outside) + "->" +
+                std::to_string(entry.inside) + "/" + entry.protocol);
+            continue;
         }
-        auto last = static_cast<std::int64_t>(next - i) - 1;
-        std::string inside = range_text(first.inside, first.inside + last) + "/" + first.protocol;
-        if (first.outside == 0) {
-            exposed.push_back(inside);
+        auto group = std::find_if(groups.begin(), groups.end(), [&entry](const PortGroup& known) {
+            return known.ip == entry.ip && known.protocol == entry.protocol;
+        });
+        if (group == groups.end()) {
+            groups.push_back({entry.ip, entry.protocol, entry.inside, entry.inside});
+        } else if (entry.inside == group->last + 1) {
+            group->last = entry.inside;
         } else {
-            std::string ip =
-                first.ip.find(':') == std::string::npos ? first.ip : "[" + first.ip + "]";
-            published.push_back(
-                ip + ":" + range_text(first.outside, first.outside + last) + "->" + inside);
+            published.push_back(group_text(*group));
+            group->first = group->last = entry.inside;
         }
-        i = next;
     }
-    published.insert(published.end(), exposed.begin(), exposed.end());
+    for (const PortGroup& group : groups) {
+        published.push_back(group_text(group));
+    }
+    published.insert(published.end(), mapped.begin(), mapped.end());
     return join(published, ", ");
 }
 

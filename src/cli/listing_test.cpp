@@ -59,7 +59,19 @@ TEST(Listing, JoinsPortRanges) {
                      {"IP":"0.0.0.0","PrivatePort":81,"PublicPort":8081,"Type":"tcp"},
                      {"IP":"::","PrivatePort":80,"PublicPort":8080,"Type":"tcp"}]})")
                               .value();
-    EXPECT_EQ(published_ports(summary), "0.0.0.0:8080-8081->80-81/tcp, [::]:8080->80/tcp, 443/tcp");
+    EXPECT_EQ(
+        published_ports(summary),
+        "443/tcp, 0.0.0.0:8080->80/tcp, [::]:8080->80/tcp, 0.0.0.0:8081->81/tcp");
+}
+
+TEST(Listing, JoinsPortsThatAreTheSameOnBothSides) {
+    const json::Value summary = json::parse(
+                                    R"({"Ports":[{"PrivatePort":53,"Type":"udp"},
+        {"IP":"0.0.0.0","PrivatePort":81,"PublicPort":81,"Type":"tcp"},
+        {"IP":"0.0.0.0","PrivatePort":80,"PublicPort":80,"Type":"tcp"},
+        {"PrivatePort":54,"Type":"udp"}, {"PrivatePort":57,"Type":"udp"}]})")
+                                    .value();
+    EXPECT_EQ(published_ports(summary), "53-54/udp, 57/udp, 0.0.0.0:80-81->80-81/tcp");
 }
 
 TEST(Listing, WordsSizesAndAges) {
@@ -74,10 +86,11 @@ TEST(Listing, WordsSizesAndAges) {
     EXPECT_EQ(human_duration(86400 * 21), "3 weeks");
 }
 
-TEST(Table, PadsAllColumnsButTheLast) {
+TEST(Table, PadsAllColumnsButTheLastToTenAtLeast) {
     Table table({"NAME", "STATUS"});
     table.row({"a-long-name", "Up"});
     EXPECT_EQ(table.text(), "NAME          STATUS\na-long-name   Up\n");
+    EXPECT_EQ(Table({"A", "B"}).text(), "A         B\n");
     EXPECT_EQ(ellipsis("abcdef", 4), "abc\u2026");
 }
 

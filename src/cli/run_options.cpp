@@ -8,13 +8,20 @@
 #include "cli/listing.h"
 #include "cli/published_port.h"
 
+#include <array>
 #include <cstdlib>
 
+#include <arpa/inet.h>
 #include <unistd.h>
 
 namespace berth::cli {
 
 namespace {
+
+Error bad_value(const std::string& value, std::string_view flag, const std::string& cause) {
+    return invalid_argument(
+        "invalid argument \"" + value + "\" for \"" + std::string(flag) + "\" flag: " + cause);
+}
 
 json::Array to_array(const std::vector<std::string>& texts) {
     json::Array array;
@@ -48,7 +55,7 @@ Result<json::Array> collect_environment(
     }
     for (const std::string& entry : entries) {
         if (entry.empty() || entry.front() == '=') {
-            return invalid_argument("invalid environment variable: " + entry);
+            return bad_value(entry, "-e, --env", "invalid environment variable: " + entry);
         }
         add_environment(environment, entry);
     }
@@ -97,7 +104,7 @@ Result<json::Array> ulimits_of(const std::vector<std::string>& entries) {
     for (const std::string& entry : entries) {
         std::optional<Cut> parts = cut(entry, "=");
         if (!parts) {
-            return invalid_argument("invalid ulimit argument: " + entry);
+            return bad_value(entry, "--ulimit", "invalid ulimit argument: " + entry);
         }
         std::optional<Cut> limits = cut(parts->after, ":");
         std::int64_t soft = TRY(parse_number<std::int64_t>(limits ? limits->before : parts->after));
@@ -203,9 +210,14 @@ void add_volumes(
     }
 }
 
-Result<void> set_bytes(json::Object& object, std::string_view key, const std::string& text) {
+Result<void> set_bytes(
+    json::Object& object, std::string_view key, const std::string& text, std::string_view flag) {
     if (!text.empty()) {
-        object[key] = TRY(parse_bytes(text));
+        auto bytes = parse_bytes(text);
+        if (!bytes.ok()) {
+            return bad_value(text, flag, bytes.error().message());
+        }
+        object[key] = *bytes;
     }
     return ok();
 }
@@ -236,12 +248,25 @@ void set_list(json::Object& object, std::string_view key, const std::vector<std:
     }
 }
 
+Result<void> set_servers(json::Object& object, const std::vector<std::string>& servers) {
+    for (const std::string& server : servers) {
+        std::array<unsigned char, sizeof(in6_addr)> address{};
+        if (inet_pton(AF_INET, server.c_str(), address.data()) != 1 &&
+            inet_pton(AF_INET6, server.c_str(), address.data()) != 1) {
+            return bad_value(server, "--dns", "IP address is not correctly formatted: " + server);
+        }
+    }
+    set_list(object, "Dns", servers);
+    return ok();
+}
+
 Result<json::Object> resources_of(const RunOptions& options) {
     json::Object resources;
-    TRY(set_bytes(resources, "Memory", options.memory));
-    TRY(set_bytes(resources, "MemorySwap", options.memory_swap));
-    TRY(set_bytes(resources, "MemoryReservation", options.memory_reservation));
-    TRY(set_bytes(resources, "ShmSize", options.shm_size));
+    TRY(set_bytes(resources, "Memory", options.memory, "-m, --memory"));
+    TRY(set_bytes(resources, "MemorySwap", options.memory_swap, "--memory-swap"));
+    TRY(set_bytes(
+        resources, "MemoryReservation", options.memory_reservation, "--memory-reservation"));
+    TRY(set_bytes(resources, "ShmSize", options.shm_size, "--shm-size"));
     if (!options.cpus.empty()) {
         char* end = nullptr;
         double cpus = std::strtod(options.cpus.c_str(), &end);
@@ -316,7 +341,7 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
         host["Tmpfs"] = std::move(tmpfs);
     }
     set_list(host, "ExtraHosts", options.add_hosts);
-    set_list(host, "Dns", options.dns);
+    TRY(set_servers(host, options.dns));
     set_list(host, "DnsSearch", options.dns_search);
     set_list(host, "DnsOptions", options.dns_options);
     set_list(host, "CapAdd", options.capabilities_added);

@@ -17,6 +17,8 @@ void Table::row(std::vector<std::string> cells) {
 }
 
 std::string Table::text() const {
+    // Docker's tabwriter: cells of ten at least, three of them blanks.
+    constexpr std::size_t least_width = 10;
     std::vector<std::size_t> widths;
     for (const std::vector<std::string>& row : rows_) {
         widths.resize(std::max(widths.size(), row.size()), 0);
@@ -29,7 +31,7 @@ std::string Table::text() const {
         for (std::size_t i = 0; i < row.size(); ++i) {
             text += row[i];
             if (i + 1 < row.size()) {
-                text.append(widths[i] + 3 - display_width(row[i]), ' ');
+                text.append(std::max(widths[i] + 3, least_width) - display_width(row[i]), ' ');
             }
         }
         text += '\n';

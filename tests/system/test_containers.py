@@ -1,4 +1,5 @@
 """What a container looks like from inside, and what its limits do."""
+import re
 import json
 import os
 import subprocess
@@ -142,3 +143,18 @@ def test_events_and_restart_policy(engine):
     assert seen[0] == "create" and seen.count("start") == 3
     wait_until("end", lambda: engine.inspect("again")["State"]["Status"] == "exited")
     assert engine.inspect("again")["RestartCount"] == 2
+
+
+def test_listings_look_like_dockers(engine):
+    """The same columns, ports and fields from berth as from docker, both asked of this engine."""
+    engine.berth("run", "-d", "--name", "shown", "-p", "127.0.0.1:18190:80", "-p", "18191:53/udp", "-p", "18192-18193:18192-18193",
+                 "-v", "named:/data", "--expose", "99", "busybox", "sleep", "1000")
+    fields = "ID Image Command Ports State Names Labels Networks Mounts LocalVolumes Size CreatedAt".split()
+    for arguments in (["ps"], ["ps", "-as", "--no-trunc"], ["ps", "--format", "|".join("{{.%s}}" % field for field in fields)],
+                      ["images"], ["images", "--digests"], ["port", "shown"]):
+        mine, docker = (client(*arguments).stdout for client in (engine.berth, engine.docker))
+        # Ages may differ by the second in between.
+        age = re.compile(r"(Less than a second|About a minute|\d+ (?:second|minute)s?)( ago)? *")
+        assert age.sub("", mine) == age.sub("", docker)
+    engine.berth("rm", "-f", "shown")
+    engine.berth("volume", "rm", "named")

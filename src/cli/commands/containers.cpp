@@ -11,6 +11,8 @@
 #include "cli/session.h"
 
 #include <algorithm>
+#include <cstring>
+#include <ctime>
 
 namespace berth::cli::commands {
 
@@ -25,6 +27,44 @@ const std::vector<Column> ps_columns = {
     {"Ports", "PORTS"},
     {"Names", "NAMES"},
 };
+
+// "2026-11-25 16:54:15 +0000 UTC", as Go prints a time.
+std::string local_time(std::int64_t seconds) {
+    const std::time_t time = seconds;
+    std::tm parts{};
+    localtime_r(&time, &parts);
+    char text[64];
+    const std::size_t size = std::strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S %z %Z", &parts);
+    return {text, size};
+}
+
+std::string networks_of(const json::Value& summary) {
+    const json::Value* settings = json::find(summary, "NetworkSettings");
+    const json::Value* networks = settings ? json::find(*settings, "Networks") : nullptr;
+    std::vector<std::string> names;
+    if (networks && networks->is_object()) {
+        for (const auto& [name, settings_there] : networks->get_object()) {
+            names.emplace_back(name);
+        }
+    }
+    std::sort(names.begin(), names.end());
+    return join(names, ",");
+}
+
+void add_mounts(json::Object& row, const json::Value& summary, bool truncate) {
+    std::vector<std::string> names;
+    std::int64_t local = 0;
+    for (const json::Value& mount : list_of(summary, "Mounts")) {
+        std::string name = text_of(mount, "Name");
+        if (name.empty()) {
+            name = text_of(mount, "Source");
+        }
+        names.push_back(truncate ? ellipsis(name, 15) : name);
+        local += text_of(mount, "Driver") == "local" ? 1 : 0;
+    }
+    row["Mounts"] = join(names, ",");
+    row["LocalVolumes"] = std::to_string(local);
+}
 
 json::Object ps_row(const json::Value& summary, bool truncate, bool with_size) {
     std::string command = text_of(summary, "Command");
@@ -47,12 +87,15 @@ json::Object ps_row(const json::Value& summary, bool truncate, bool with_size) {
     row["Image"] = truncate && image.starts_with("sha256:") ? short_id(image) : image;
     row["Command"] = "\"" + (truncate ? ellipsis(command, 20) : command) + "\"";
     row["RunningFor"] = ago(number_of(summary, "Created"));
-    row["CreatedAt"] = format_rfc3339(Timestamp::from_seconds(number_of(summary, "Created")));
+    row["CreatedAt"] = local_time(number_of(summary, "Created"));
     row["Status"] = text_of(summary, "Status");
     row["State"] = text_of(summary, "State");
     row["Ports"] = published_ports(summary);
     row["Names"] = join(names, ",");
     row["Labels"] = labels ? joined_labels(*labels) : std::string();
+    row["Networks"] = networks_of(summary);
+    add_mounts(row, summary, truncate);
+    row["Size"] = human_size(number_of(summary, "SizeRw"));
     if (with_size) {
         row["Size"] = human_size(number_of(summary, "SizeRw")) + " (virtual " +
                       human_size(number_of(summary, "SizeRootFs")) + ")";
@@ -86,7 +129,8 @@ Result<int> ps(Session& session, const Invocation& invocation) {
     if (last || latest) {
         query.add("limit", std::to_string(latest ? 1 : *last));
     }
-    if (size) {
+    const bool with_size = size || format.find(".Size") != std::string::npos;
+    if (with_size) {
         query.add("size", true);
     }
     std::string parameter = TRY(filters_parameter(filters));
@@ -96,7 +140,7 @@ Result<int> ps(Session& session, const Invocation& invocation) {
     json::Value list = TRY(session.get("/containers/json" + query.text()));
     std::vector<json::Object> rows;
     for (const json::Value& summary : list.is_array() ? list.get_array() : json::Array()) {
-        rows.push_back(ps_row(summary, !no_trunc, size));
+        rows.push_back(ps_row(summary, !no_trunc, with_size));
     }
     if (quiet && format.empty()) {
         format = "{{.ID}}";
@@ -181,9 +225,12 @@ Result<int> port(Session& session, const Invocation& invocation) {
         }
     }
     if (lines.empty() && !wanted.empty()) {
-        return not_found("no public port '" + wanted + "' published for " + names[0]);
+        return not_found("No public port '" + wanted + "' published for " + names[0]);
     }
-    std::sort(lines.begin(), lines.end());
+    // By number, as docker: 80 before 443.
+    std::sort(lines.begin(), lines.end(), [](const std::string& a, const std::string& b) {
+        return strverscmp(a.c_str(), b.c_str()) < 0;
+    });
     TRY(print(lines.empty() ? "" : join(lines, "\n") + "\n"));
     return 0;
 }

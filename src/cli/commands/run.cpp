@@ -171,7 +171,8 @@ run_container(Session& session, const RunFlags& flags, const std::vector<std::st
     json::Object& config = body.as_object();
     if (flags.detach) {
         if (!options.attach.empty()) {
-            return invalid_argument("Conflicting options: -a and -d");
+            return invalid_argument(
+                "conflicting options: cannot specify both --attach and --detach");
         }
         for (const char* stream : {"AttachStdin", "AttachStdout", "AttachStderr", "StdinOnce"}) {
             config[stream] = false;
@@ -225,7 +226,11 @@ Result<int> create(Session& session, const Invocation& invocation) {
         return 0;
     };
     Result<int> code = create();
-    return code.ok() ? code : Result<int>(report(invocation, code.error()));
+    if (!code.ok()) {
+        (void)report(invocation, code.error());
+        return 1; // nothing was to run: docker's 125 to 127 are those of run and exec
+    }
+    return code;
 }
 
 } // namespace berth::cli::commands
