@@ -104,8 +104,10 @@ def docker_client():
     program = folder / "usr" / "bin" / "docker"
     if not program.exists():
         folder.mkdir(parents=True, exist_ok=True)
-        subprocess.run("apt-get download docker-cli || apt-get download docker.io; dpkg -x docker*.deb .", shell=True,
-                       cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        # Debian 12 has the client in docker.io, Debian 13 in docker-cli.
+        subprocess.run("apt-get -q download docker-cli 2>/dev/null || apt-get -q download docker.io || "
+                       "{ apt-get -q update && { apt-get -q download docker-cli || apt-get -q download docker.io; }; }; "
+                       "dpkg -x docker*.deb . && rm docker*.deb", shell=True, cwd=folder, check=True, stdout=subprocess.DEVNULL)
     return str(program)
 
 

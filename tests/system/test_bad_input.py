@@ -46,7 +46,7 @@ def test_api_errors(engine, method, target, body, status, words):
     (["create", "--pull=never", "absent"], 1, "No such image"),
     (["run", "--rm", "-m", "abc", "busybox"], 125, 'invalid argument "abc" for "-m, --memory" flag: invalid size: \'abc\''),
     (["run", "--rm", "-e", "=", "busybox"], 125, 'invalid argument "=" for "-e, --env" flag: invalid environment variable: ='),
-    (["run", "--rm", "--dns", "name", "busybox"], 125, 'for "--dns" flag: IP address is not correctly formatted: name'),
+    (["run", "--rm", "--dns", "name", "busybox"], 125, 'invalid argument "name" for "--dns" flag: '),
     (["run", "--rm", "--log-driver", "absent", "busybox"], 125, 'error looking up logging plugin absent: plugin "absent" not found'),
     (["run", "--rm", "busybox", "absent"], 127, 'exec: "absent": executable file not found in $PATH'),
     (["run", "--rm", "busybox", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
