@@ -1,5 +1,6 @@
 """A container's life as three runtimes tell it: states, answers and exit codes must be equal."""
 import json
+import os
 
 import pytest
 
@@ -70,6 +71,17 @@ def test_state_has_the_same_keys_types_and_statuses(peers):
     for kind in ("shape", "listed"):
         # crun says more (its systemd scope); what runc says, a caller may rely on.
         assert seen["berth"][kind] == {key: kinds for key, kinds in seen["runc"][kind].items()}
+
+
+def test_the_program_behind_init_is_read_only(peers):
+    """CVE-2019-5736: not just busy while it runs, for the moment after that."""
+    life = Life(peers, RUNTIME, ["/bin/sleep", "1000"])
+    life.create()
+    try:
+        flags = os.statvfs(f"/proc/{life.state()['pid']}/exe").f_flag
+    finally:
+        life("delete", "--force", "one")
+    assert flags & os.ST_RDONLY and not os.statvfs(peers.path(RUNTIME)).f_flag & os.ST_RDONLY
 
 
 REFUSED = {
