@@ -165,7 +165,11 @@ Result<NetworkDevice> NetworkDevice::find(const std::string& name) {
         return errno == ENODEV ? not_found("there is no network device " + name)
                                : errno_error("network device " + name);
     }
-    return NetworkDevice(std::move(socket), static_cast<unsigned>(wanted.ifr_ifindex));
+    const auto index = static_cast<unsigned>(wanted.ifr_ifindex);
+    if (::ioctl(control.get(), SIOCGIFFLAGS, &wanted) < 0) {
+        return errno_error("network device " + name);
+    }
+    return NetworkDevice(std::move(socket), index, (wanted.ifr_flags & IFF_UP) != 0);
 }
 
 Result<std::vector<DeviceAddress>> NetworkDevice::addresses() const {

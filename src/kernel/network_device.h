@@ -37,13 +37,18 @@ class NetworkDevice {
     Result<void> add_address(const DeviceAddress& address) const;
     Result<void> set_up() const;
 
+    // Whether it was up when it was found.
+    bool was_up() const { return was_up_; }
+
   private:
-    NetworkDevice(UniqueFd socket, unsigned index)
+    NetworkDevice(UniqueFd socket, unsigned index, bool was_up)
         : socket_(std::move(socket))
-        , index_(index) {}
+        , index_(index)
+        , was_up_(was_up) {}
 
     UniqueFd socket_; // of the namespace in which it was opened
     unsigned index_;
+    bool was_up_;
 };
 
 } // namespace berth::kernel

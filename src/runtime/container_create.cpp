@@ -233,6 +233,7 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     const RdtGroup rdt = TRY(make_rdt_group(config->linux_.intel_rdt, record.id));
     record.rdt_group = rdt.made_group;
     record.rdt_monitor = rdt.made_monitor;
+    MovedDevices moved;
     Rollback rollback;
     rollback.push([rdt] { remove_rdt_group(rdt.made_group, rdt.made_monitor); });
     plan.gate = TRY(make_gate(directory.gate_path()));
@@ -248,7 +249,8 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     if (plan.namespaces.has("user")) {
         TRY(set_up_user_namespace(*config, plan.namespaces, child.pid));
     }
-    TRY(move_net_devices(config->linux_, child.pidfd));
+    moved = TRY(move_net_devices(config->linux_, child.pidfd));
+    rollback.push([&moved] { moved.give_back(); });
     if (plan.namespaces.has("user") || !config->linux_.net_devices.empty()) {
         TRY(send_sync(sockets.first, SyncKind::Go));
     }

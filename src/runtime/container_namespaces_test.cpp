@@ -3,6 +3,7 @@
 // devices of the host.
 #include "base/strings.h"
 #include "kernel/namespace.h"
+#include "kernel/network_device.h"
 #include "kernel/process.h"
 #include "runtime/container_test_support.h"
 
@@ -314,6 +315,20 @@ TEST_F(ContainerNetDevices, KeepTheirNameOrGetANumber) {
     ip({"link", "add", "device1", "type", "veth", "peer", "name", "peer1"});
     config_.linux_.net_devices = {{"device1", {"eth%d"}}};
     EXPECT_THAT(run_shell("ls /sys/class/net").output, HasSubstr("eth0"));
+}
+
+TEST_F(ContainerNetDevices, AreGivenBackWhenTheCreationFails) {
+    config_.linux_.net_devices = {{"device0", {"eth7"}}};
+    config_.process->args = {"no-such-program"};
+    EXPECT_THAT(failure(), HasSubstr("executable file not found"));
+    auto device = kernel::NetworkDevice::find("device0");
+    ASSERT_TRUE(device.ok()) << device.error().message();
+    EXPECT_FALSE(device->was_up());
+    EXPECT_EQ(device->addresses()->size(), 1U);
+    // The second of two cannot be moved: the first comes back.
+    config_.linux_.net_devices = {{"device0", {}}, {"not-there", {}}};
+    EXPECT_THAT(failure(), HasSubstr("linux.netDevices.not-there"));
+    EXPECT_TRUE(kernel::NetworkDevice::find("device0").ok());
 }
 
 TEST_F(ContainerNetDevices, BadOnesAreNamed) {

@@ -2,8 +2,9 @@
 // The kernel moves and renames in one step.
 #include "runtime/net_devices.h"
 
+#include "base/file.h"
+#include "base/log.h"
 #include "kernel/namespace.h"
-#include "kernel/network_device.h"
 #include "runtime/namespaces.h"
 
 #include <fcntl.h>
@@ -30,32 +31,62 @@ Result<std::string> free_name(const std::string& pattern) {
     return Error(ErrorKind::ResourceExhausted, "no number is free for " + pattern);
 }
 
-Result<void>
-move_one(const std::string& host_name, const std::string& wanted, const UniqueFd& pidfd) {
-    kernel::NetworkDevice device = TRY(kernel::NetworkDevice::find(host_name));
-    std::vector<kernel::DeviceAddress> addresses = TRY(device.addresses());
-    kernel::NamespaceScope scope;
-    TRY(scope.enter(pidfd, CLONE_NEWNET));
-    std::string name = wanted.empty() ? host_name : wanted;
-    if (name.find(any_number) != std::string::npos) {
-        name = TRY(free_name(name));
-    } else if (kernel::NetworkDevice::find(name).ok()) {
-        return conflict("the container has a network device " + name + " already");
+Result<UniqueFd> own_network() {
+    return open_file("/proc/thread-self/ns/net", O_RDONLY);
+}
+
+// REQUIRES: we are in the namespace that it came to.
+Result<void> settle(const std::string& name, const MovedDevice& device, bool up) {
+    kernel::NetworkDevice arrived = TRY(kernel::NetworkDevice::find(name));
+    for (const kernel::DeviceAddress& address : device.addresses) {
+        TRY(arrived.add_address(address));
     }
-    UniqueFd target(::open("/proc/thread-self/ns/net", O_RDONLY | O_CLOEXEC));
-    if (!target) {
-        return errno_error("network namespace of the container");
+    return up ? arrived.set_up() : ok();
+}
+
+Result<void>
+move_one(MovedDevices& moved, const std::string& host_name, const std::string& wanted) {
+    kernel::NetworkDevice device = TRY(kernel::NetworkDevice::find(host_name));
+    MovedDevice entry{
+        .host_name = host_name,
+        .name = wanted.empty() ? host_name : wanted,
+        .addresses = TRY(device.addresses()),
+        .was_up = device.was_up()};
+    kernel::NamespaceScope scope;
+    TRY(scope.enter(moved.container, CLONE_NEWNET));
+    if (entry.name.find(any_number) != std::string::npos) {
+        entry.name = TRY(free_name(entry.name));
+    } else if (kernel::NetworkDevice::find(entry.name).ok()) {
+        return conflict("the container has a network device " + entry.name + " already");
     }
     // Over a socket of the namespace that it leaves.
-    TRY(device.move(target, name));
-    kernel::NetworkDevice moved = TRY(kernel::NetworkDevice::find(name));
-    for (const kernel::DeviceAddress& address : addresses) {
-        TRY(moved.add_address(address));
+    TRY(device.move(moved.container, entry.name));
+    moved.devices.push_back(std::move(entry));
+    return settle(moved.devices.back().name, moved.devices.back(), true);
+}
+
+Result<void> give_one_back(const MovedDevices& moved, const MovedDevice& device) {
+    {
+        kernel::NamespaceScope scope;
+        TRY(scope.enter(moved.container, CLONE_NEWNET));
+        kernel::NetworkDevice there = TRY(kernel::NetworkDevice::find(device.name));
+        TRY(there.move(moved.host, device.host_name));
     }
-    return moved.set_up();
+    return settle(device.host_name, device, device.was_up);
 }
 
 } // namespace
+
+void MovedDevices::give_back() const {
+    for (const MovedDevice& device : devices) {
+        Result<void> back = give_one_back(*this, device);
+        if (!back.ok()) {
+            log::warn(
+                "network device could not be given back, ignoring",
+                {{"device", device.host_name}, {"error", back.error().message()}});
+        }
+    }
+}
 
 Result<void> check_net_devices(const oci::RuntimeConfig& config) {
     const auto& devices = config.linux_.net_devices;
@@ -79,11 +110,25 @@ Result<void> check_net_devices(const oci::RuntimeConfig& config) {
     return ok();
 }
 
-Result<void> move_net_devices(const oci::Linux& linux_object, const UniqueFd& pidfd) {
-    for (const auto& [host_name, device] : linux_object.net_devices) {
-        TRY_CONTEXT(move_one(host_name, device.name, pidfd), "linux.netDevices." + host_name);
+Result<MovedDevices> move_net_devices(const oci::Linux& linux_object, const UniqueFd& pidfd) {
+    MovedDevices moved;
+    if (linux_object.net_devices.empty()) {
+        return moved;
     }
-    return ok();
+    moved.host = TRY(own_network());
+    {
+        kernel::NamespaceScope scope;
+        TRY(scope.enter(pidfd, CLONE_NEWNET));
+        moved.container = TRY(own_network());
+    }
+    for (const auto& [host_name, device] : linux_object.net_devices) {
+        Result<void> one = move_one(moved, host_name, device.name);
+        if (!one.ok()) {
+            moved.give_back();
+            return std::move(one).error().with_context("linux.netDevices." + host_name);
+        }
+    }
+    return moved;
 }
 
 } // namespace berth::runtime
