@@ -188,7 +188,10 @@ TEST_F(ContainerSecurity, ThePreparedFilesOfTheHostAreGoneAfterExecve) {
     ASSERT_TRUE(container.ok()) << container.error().message();
     ASSERT_TRUE(container->start().ok());
     EXPECT_EQ(
-        exec(*container, {"sh", "-c", "echo /proc/1/fd/*"}).output,
+        exec(
+            *container,
+            {"sh", "-c", "while [ $(cat /proc/1/comm) != sleep ]; do :; done; echo /proc/1/fd/*"})
+            .output,
         "/proc/1/fd/0 /proc/1/fd/1 /proc/1/fd/2\n");
     EXPECT_TRUE(container->destroy(Container::Force::Yes).ok());
     wait_for_exit(container->pid());
