@@ -6,14 +6,7 @@
 namespace berth::monitor {
 
 Result<void> remove_abandoned(const std::string& runtime_root, const std::string& id) {
-    auto container = runtime::Container::load(runtime_root, id);
-    if (!container.ok()) {
-        if (container.error().kind() == ErrorKind::NotFound) {
-            return ok();
-        }
-        return std::move(container).error();
-    }
-    return container->destroy(runtime::Container::Force::Yes);
+    return runtime::Container::remove_by_force(runtime_root, id);
 }
 
 } // namespace berth::monitor

@@ -71,6 +71,10 @@ class Container {
     // NotFound: `container "x" does not exist`.
     static Result<Container> load(const std::string& state_root, const std::string& id);
 
+    // What a forced delete means: destroy(Force::Yes), also of what a creator left that was killed
+    // before there was a state to load. Nothing there is no error.
+    static Result<void> remove_by_force(const std::string& state_root, const std::string& id);
+
     // Ids below state_root, sorted.
     static Result<std::vector<std::string>> list(const std::string& state_root);
 

@@ -21,6 +21,7 @@
 #include <csignal>
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sched.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -59,9 +60,12 @@ Result<std::string> absolute(const std::string& path) {
     return here + "/" + path;
 }
 
+std::string cgroup_path(const oci::RuntimeConfig& config, const std::string& id) {
+    return config.linux_.cgroups_path.empty() ? "/" + id : config.linux_.cgroups_path;
+}
+
 Result<kernel::Cgroup> create_cgroup(const oci::RuntimeConfig& config, const std::string& id) {
-    const std::string path =
-        config.linux_.cgroups_path.empty() ? "/" + id : config.linux_.cgroups_path;
+    const std::string path = cgroup_path(config, id);
     if (path.find(':') != std::string::npos) {
         return not_implemented(
             "cgroupsPath \"" + path + "\": the systemd cgroup driver is not implemented");
@@ -110,6 +114,22 @@ Result<void> set_up_user_namespace(
     return set_rlimits(pid, config.process->rlimits);
 }
 
+// The group of a container that has no state, unless another container is in it.
+Result<void> remove_unfinished_cgroup(const std::string& state_root, const std::string& path) {
+    for (const std::string& other : TRY(Container::list(state_root))) {
+        Result<StateRecord> record = TRY(StateDirectory::at(state_root, other)).read();
+        if (record.ok() && record->cgroup == path) {
+            return ok();
+        }
+    }
+    kernel::Cgroup cgroup = TRY(kernel::Cgroup::open(path));
+    if (!cgroup.exists()) {
+        return ok();
+    }
+    TRY(cgroup.kill(SIGKILL));
+    return cgroup.remove();
+}
+
 Error died_early(const kernel::Cgroup& cgroup) {
     if (cgroup.oom_kills().value_or(0) > 0) {
         return Error(
@@ -117,6 +137,43 @@ Error died_early(const kernel::Cgroup& cgroup) {
     }
     return internal_error("container init ended before it was ready");
 }
+
+// The creator's side of the conversation with init. Its death has words of its own, whatever step
+// of ours is the first to notice.
+class InitTalk {
+  public:
+    InitTalk(FdRef socket, const kernel::Cloned& child, const kernel::Cgroup& cgroup)
+        : socket_(socket)
+        , child_(child)
+        , cgroup_(cgroup) {}
+
+    Result<SyncMessage> hear() const {
+        Result<SyncMessage> message = receive_sync(socket_);
+        if (!message.ok() && is_end_of_sync(message.error())) {
+            return died_early(cgroup_);
+        }
+        return message;
+    }
+
+    // When a step of ours failed and init is gone: what it said last tells more.
+    Result<void> check(Result<void> step) const {
+        pollfd ended{child_.pidfd.get(), POLLIN, 0};
+        if (step.ok() || (step.error().error_number() != EPIPE && ::poll(&ended, 1, 0) <= 0)) {
+            return step;
+        }
+        while (true) {
+            Result<SyncMessage> message = hear();
+            if (!message.ok()) {
+                return std::move(message).error();
+            }
+        }
+    }
+
+  private:
+    FdRef socket_;
+    const kernel::Cloned& child_;
+    const kernel::Cgroup& cgroup_;
+};
 
 Result<InitPlan> make_plan(
     CreateOptions& options,
@@ -213,6 +270,26 @@ Result<Container> Container::create(CreateOptions options) {
     return Container(std::move(impl));
 }
 
+Result<void> Container::remove_by_force(const std::string& state_root, const std::string& id) {
+    Result<Container> container = load(state_root, id);
+    if (container.ok()) {
+        return container->destroy(Force::Yes);
+    }
+    if (container.error().kind() != ErrorKind::NotFound) {
+        return std::move(container).error();
+    }
+    StateDirectory directory = TRY(StateDirectory::at(state_root, id));
+    Result<std::string> text = read_file(directory.config_path());
+    if (text.ok()) {
+        // One that cannot be read was not written to its end; the group comes after it.
+        Result<oci::RuntimeConfig> config = oci::parse_runtime_config(*text);
+        if (config.ok()) {
+            TRY(remove_unfinished_cgroup(state_root, cgroup_path(*config, id)));
+        }
+    }
+    return directory.remove();
+}
+
 Result<void> Container::Impl::launch_init(CreateOptions options) {
     State state = this->state();
     state.status = Status::Creating;
@@ -239,20 +316,22 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     plan.gate = TRY(make_gate(directory.gate_path()));
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
+    plan.creators_end = sockets.first.get();
     kernel::Cloned child = TRY(clone_init(plan, cgroup));
     rollback.push([pid = child.pid] { kill_and_reap(pid); });
     plan.socket.reset(); // so that we notice when the child is gone
     record.pid = child.pid;
     record.start_time = TRY(kernel::process_start_time(child.pid));
     state.pid = child.pid;
-    TRY(join_rdt_group(rdt, child.pid));
+    const InitTalk talk(sockets.first, child, cgroup);
+    TRY(talk.check(join_rdt_group(rdt, child.pid)));
     if (plan.namespaces.has("user")) {
-        TRY(set_up_user_namespace(*config, plan.namespaces, child.pid));
+        TRY(talk.check(set_up_user_namespace(*config, plan.namespaces, child.pid)));
     }
     moved = TRY(move_net_devices(config->linux_, child.pidfd));
     rollback.push([&moved] { moved.give_back(); });
     if (plan.namespaces.has("user") || !config->linux_.net_devices.empty()) {
-        TRY(send_sync(sockets.first, SyncKind::Go));
+        TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
     }
     TRY(directory.write(record));
     if (cgroup.device_rules_are_atomic()) {
@@ -260,26 +339,19 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     }
     SyncMessage message;
     while (message.kind != SyncKind::Ready) {
-        Result<SyncMessage> received = receive_sync(sockets.first);
-        if (!received.ok()) {
-            return received.error().kind() == ErrorKind::Unavailable &&
-                           received.error().message() == "the other side is gone"
-                       ? died_early(cgroup)
-                       : std::move(received).error();
-        }
-        message = std::move(*received);
+        message = TRY(talk.hear());
         if (message.kind == SyncKind::Hooks) {
             TRY(run_hooks(config->hooks.prestart, {"prestart", state, state.bundle}));
             TRY(run_hooks(config->hooks.create_runtime, {"createRuntime", state, state.bundle}));
-            TRY(send_sync(sockets.first, SyncKind::Go));
+            TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
         } else if (message.kind == SyncKind::Listener) {
             TRY(hand_over_listener(
                 *config->linux_.seccomp, {child.pidfd, child.pid, message.listener}, state));
-            TRY(send_sync(sockets.first, SyncKind::Go));
+            TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
         }
     }
     // By us: it may need the host's rights.
-    TRY(apply_scheduling(child.pid, plan.process.traits));
+    TRY(talk.check(apply_scheduling(child.pid, plan.process.traits)));
     terminal = std::move(message.descriptor);
     pidfd = std::move(child.pidfd);
     rollback.commit();

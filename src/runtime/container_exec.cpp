@@ -17,7 +17,9 @@ namespace berth::runtime {
 
 namespace {
 
-Result<kernel::Cloned> clone_exec(const ExecPlan& plan, const kernel::Cgroup& cgroup) {
+// `ours`: the creator's end of the conversation.
+Result<kernel::Cloned>
+clone_exec(const ExecPlan& plan, const kernel::Cgroup& cgroup, UniqueFd& ours) {
     kernel::NamespaceScope scope;
     for (std::uint64_t flag : {CLONE_NEWPID, CLONE_NEWTIME}) {
         if ((plan.born_in & flag) != 0) {
@@ -27,6 +29,7 @@ Result<kernel::Cloned> clone_exec(const ExecPlan& plan, const kernel::Cgroup& cg
     UniqueFd group = TRY(cgroup.open_unified());
     kernel::Cloned child = TRY(kernel::clone_process(0, group));
     if (child.pid == 0) {
+        ours.reset(); // so that the child notices when its creator is gone
         run_exec(plan);
     }
     return child;
@@ -57,15 +60,14 @@ wait_until_ready(const ExecPlan& plan, const kernel::Cloned& child, const Unique
 Result<Process> spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup) {
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
-    kernel::Cloned child = TRY(clone_exec(plan, cgroup));
+    kernel::Cloned child = TRY(clone_exec(plan, cgroup, sockets.first));
     plan.socket.reset();
     Result<SyncMessage> message = wait_until_ready(plan, child, sockets.first);
     if (!message.ok()) {
         ::kill(child.pid, SIGKILL); // most often it has exited by itself
         reap(child.pid);
-        return message.error().message() == "the other side is gone"
-                   ? internal_error("process ended before it was ready")
-                   : std::move(message).error();
+        return is_end_of_sync(message.error()) ? internal_error("process ended before it was ready")
+                                               : std::move(message).error();
     }
     return Process{
         .pid = child.pid,

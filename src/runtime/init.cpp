@@ -193,6 +193,7 @@ Result<Executable> set_up_exec(const ExecPlan& plan) {
 } // namespace
 
 void run_init(const InitPlan& plan) {
+    ::close(plan.creators_end);
     Result<Executable> executable = set_up_init(plan);
     if (!executable.ok()) {
         give_up(plan.socket, executable.error());

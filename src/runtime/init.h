@@ -28,6 +28,9 @@ struct InitPlan {
     UniqueFd gate;   // the fifo, opened for reading and writing
     UniqueFd socket; // to the creator
     State hook_state;
+    // The creator's end of `socket`; the child closes it, so that it notices when the creator is
+    // gone.
+    int creators_end = -1;
 };
 
 // Ends in execve(2) or exit.

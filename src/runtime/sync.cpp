@@ -15,6 +15,7 @@ namespace berth::runtime {
 namespace {
 
 constexpr std::size_t max_message = 8192;
+constexpr std::string_view end_of_sync = "the other side is gone";
 
 // The child is ours, but it has seen a container's files: its bytes are checked as any others.
 Error decode_error(std::string_view bytes) {
@@ -69,12 +70,18 @@ Result<void> offer_listener(FdRef socket, const UniqueFd& listener) {
     return ok();
 }
 
+bool is_end_of_sync(const Error& error) {
+    return error.kind() == ErrorKind::Unavailable && error.message() == end_of_sync;
+}
+
 Result<SyncMessage> receive_sync(FdRef socket) {
     std::array<char, max_message> buffer;
-    kernel::Received received = TRY(kernel::receive_with_descriptors(socket, buffer));
-    if (received.size == 0) {
-        return Error(ErrorKind::Unavailable, "the other side is gone");
+    Result<kernel::Received> result = kernel::receive_with_descriptors(socket, buffer);
+    // A reset is an end with a message of ours unread.
+    if (result.ok() ? result->size == 0 : result.error().error_number() == ECONNRESET) {
+        return Error(ErrorKind::Unavailable, std::string(end_of_sync));
     }
+    kernel::Received received = TRY(std::move(result));
     SyncMessage message;
     switch (buffer[0]) {
     case static_cast<char>(SyncKind::Error):

@@ -32,7 +32,9 @@ void send_sync_error(FdRef socket, const Error& error);
 // are called: the filter is in force already.
 Result<void> offer_listener(FdRef socket, const UniqueFd& listener);
 
-// An Error message is returned as that error. A closed socket is Unavailable.
+// An Error message is returned as that error. A closed socket is an error for which
+// is_end_of_sync() holds.
 Result<SyncMessage> receive_sync(FdRef socket);
+bool is_end_of_sync(const Error& error);
 
 } // namespace berth::runtime

@@ -51,6 +51,19 @@ TEST(User, Cve2026_46680_ANumberIsNeverAName) {
     EXPECT_EQ(resolve("1000:88").gid, 88U);
 }
 
+TEST(User, Cve2022_36109_ThePrimaryGroupIsASupplementaryOneToo) {
+    // As in Docker: a process that changes its primary group stays bound to what the group is
+    // denied.
+    EXPECT_EQ(resolve("worker").additional_gids, (std::vector<std::uint32_t>{29, 50, 1001}));
+    EXPECT_EQ(resolve("1000").additional_gids, (std::vector<std::uint32_t>{29, 50, 1001}));
+    EXPECT_EQ(resolve("worker:audio").additional_gids, std::vector<std::uint32_t>{29});
+    EXPECT_EQ(resolve("4321").additional_gids, std::vector<std::uint32_t>{0});
+    EXPECT_EQ(resolve("").additional_gids, std::vector<std::uint32_t>{0});
+    EXPECT_EQ(
+        resolve("worker", {"88", "audio"}).additional_gids,
+        (std::vector<std::uint32_t>{29, 50, 88, 1001}));
+}
+
 TEST(User, ErrorsAreDockers) {
     EXPECT_EQ(failure("nope"), "unable to find user nope: no matching entries in passwd file");
     EXPECT_EQ(failure("root:nope"), "unable to find group nope: no matching entries in group file");

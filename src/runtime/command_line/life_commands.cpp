@@ -214,16 +214,13 @@ Result<int> kill(const Globals& globals, const Arguments& arguments) {
 Result<int> remove(const Globals& globals, const Arguments& arguments) {
     Flags flags = TRY(Flags::parse(arguments, {{"force", "f", FlagKind::Switch}}));
     std::string id = TRY(flags.container_id());
-    const bool force = flags.is_set("force");
-    Result<Container> container = Container::load(globals.root, id);
-    if (!container.ok()) {
+    if (flags.is_set("force")) {
         // runc: a forced delete of what is not there is done.
-        if (force && container.error().kind() == ErrorKind::NotFound) {
-            return 0;
-        }
-        return std::move(container).error();
+        TRY(Container::remove_by_force(globals.root, id));
+        return 0;
     }
-    TRY(container->destroy(force ? Container::Force::Yes : Container::Force::No));
+    Container container = TRY(Container::load(globals.root, id));
+    TRY(container.destroy());
     return 0;
 }
 
