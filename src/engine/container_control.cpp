@@ -138,7 +138,9 @@ ContainerControl::end(const ContainerPtr& container, int first_signal, std::int6
 
 Result<void> ContainerControl::kill_and_wait(const ContainerPtr& container) {
     auto sent = signal(*container, SIGKILL);
-    if (!sent.ok() && sent.error().kind() != ErrorKind::Conflict) {
+    // Unavailable: the monitor has died, and the container dies with it.
+    if (!sent.ok() && sent.error().kind() != ErrorKind::Conflict &&
+        sent.error().kind() != ErrorKind::Unavailable) {
         return sent;
     }
     if (!wait_for_exit(container, kill_patience)) {

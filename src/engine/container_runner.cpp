@@ -12,6 +12,7 @@
 #include "engine/exec_table.h"
 
 #include <cerrno>
+#include <utility>
 
 #include <fcntl.h>
 
@@ -320,7 +321,15 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
 
 void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, const Error& error) {
     container.state.lock()->monitor.reset();
-    launched.client.reset();
+    if (std::exchange(launched.client, nullptr) != nullptr) {
+        // A monitor that was killed could not clean up; otherwise nothing is there.
+        auto removed = monitor::remove_abandoned(core_.runtime_root(), container.id);
+        if (!removed.ok()) {
+            log::warn(
+                "half made container not removed, ignoring",
+                {{"id", container.id}, {"error", removed.error().message()}});
+        }
+    }
     core_.network->disconnect(launched.network.endpoints);
     core_.publish_network(*launched.definition, launched.network.endpoints, "disconnect");
     if (!launched.shm_path.empty()) {

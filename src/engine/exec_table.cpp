@@ -15,6 +15,7 @@ namespace {
 
 // Docker keeps an exec that ended for five minutes after its last inspect.
 constexpr std::chrono::minutes keep_ended{5};
+constexpr std::int64_t killed_exit_code = 137; // 128 + SIGKILL
 
 std::string command_text(const ExecConfig& config) {
     return join(config.cmd, " ");
@@ -203,10 +204,14 @@ Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
     if (auto container = core_.index.find(result.container_id); container.ok()) {
         client = (*container)->state.lock()->monitor;
     }
-    if (client == nullptr || !client->status().ok()) {
-        return result;
+    const bool answers = client != nullptr && client->status().ok();
+    result = TRY(look_at(exec_id));
+    if (!answers && result.running) {
+        // The monitor has died, and what it started with it; the engine is about to note it.
+        result.running = false;
+        result.exit_code = killed_exit_code;
     }
-    return look_at(exec_id);
+    return result;
 }
 
 Result<ExecInspect> ExecTable::look_at(const std::string& exec_id) const {
@@ -335,7 +340,7 @@ void ExecTable::handle_container_exit(const std::string& container_id) {
         }
     }
     for (const std::string& id : ended) {
-        finish(id, 137); // SIGKILL: the kernel ends a pid namespace with its init
+        finish(id, killed_exit_code); // the kernel ends a pid namespace with its init
     }
 }
 
