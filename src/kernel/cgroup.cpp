@@ -361,6 +361,9 @@ bool Cgroup::exists() const {
 }
 
 Result<void> Cgroup::set_limits(const CgroupLimits& limits) {
+    if (directories_.empty()) {
+        return Error(ErrorKind::Unavailable, "there is no cgroup to limit");
+    }
     const CgroupLayout& layout = *TRY(cgroup_layout());
     if (layout.mode == CgroupMode::Version2) {
         return cgroup_files::limit_version2(directories_.at(""), limits);

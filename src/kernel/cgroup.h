@@ -48,12 +48,16 @@ struct CgroupThrottle {
     std::int64_t major = 0;
     std::int64_t minor = 0;
     std::uint64_t rate = 0;
+
+    bool operator==(const CgroupThrottle&) const = default;
 };
 
 struct CgroupRdmaLimit {
     std::string device;
     std::optional<std::uint32_t> handles;
     std::optional<std::uint32_t> objects;
+
+    bool operator==(const CgroupRdmaLimit&) const = default;
 };
 
 // Absent: leave as it is. -1: no limit.
@@ -87,6 +91,8 @@ struct CgroupLimits {
     std::map<std::string, std::uint32_t> network_priorities; // version 1: by interface
     std::vector<CgroupRdmaLimit> rdma;
     std::map<std::string, std::string> unified; // raw files of version 2
+
+    bool operator==(const CgroupLimits&) const = default;
 };
 
 struct CgroupStats {
@@ -132,6 +138,12 @@ class Cgroup {
 
     // One that exists; directories are looked for.
     static Result<Cgroup> open(const std::string& path);
+
+    // Of a container that could not have one (rootless): nothing to join, limit, kill or remove.
+    static Cgroup none();
+
+    // Groups below this one that exist, by controller ("": wherever there is such a group).
+    Result<Cgroup> below(const std::map<std::string, std::string>& paths) const;
 
     const std::string& path() const { return path_; }
 

@@ -30,7 +30,8 @@ class NamespaceScope {
     NamespaceScope() = default;
     NamespaceScope(NamespaceScope&&) = default;
     NamespaceScope& operator=(NamespaceScope&&) = delete;
-    // Aborts when the way back fails: the process would go on in a container.
+    // Aborts when the way back fails: the process would go on in a container. Only in a user
+    // namespace it may stay, as the way back to the machine's own namespaces is not open there.
     ~NamespaceScope();
 
     // `joined` is a namespace file or a pidfd.

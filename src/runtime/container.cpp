@@ -11,6 +11,7 @@
 #include "runtime/hooks.h"
 #include "runtime/init.h"
 #include "runtime/intel_rdt.h"
+#include "runtime/rootless.h"
 #include "runtime/sync.h"
 
 #include <cerrno>
@@ -93,7 +94,8 @@ Container::~Container() = default;
 Result<Container> Container::load(const std::string& state_root, const std::string& id) {
     StateDirectory directory = TRY(StateDirectory::at(state_root, id));
     StateRecord record = TRY(directory.read());
-    kernel::Cgroup cgroup = TRY(kernel::Cgroup::open(record.cgroup));
+    kernel::Cgroup cgroup =
+        record.cgroup.empty() ? kernel::Cgroup::none() : TRY(kernel::Cgroup::open(record.cgroup));
     UniqueFd pidfd;
     if (record.pid > 0) {
         Result<UniqueFd> opened = kernel::open_pidfd(record.pid);
@@ -240,6 +242,9 @@ Result<State> Container::state() const {
 }
 
 Result<void> Container::destroy(Force force) {
+    if (impl_->record.pid == 0 && impl_->directory.creator_works()) {
+        return conflict("container " + id() + " is being created");
+    }
     if (impl_->init_runs()) {
         if (force == Force::No && impl_->status() != Status::Created) {
             return conflict(
@@ -268,17 +273,17 @@ Result<void> Container::destroy(Force force) {
 
 Result<Process> Container::exec(ExecOptions options) {
     Status now = impl_->status();
-    if (now == Status::Paused) {
+    if (now == Status::Paused && !options.ignore_paused) {
         return conflict("cannot exec in a paused container");
     }
-    if (now != Status::Running && now != Status::Created) {
+    if (now == Status::Stopped || now == Status::Creating) {
         return conflict("cannot exec in a stopped container");
     }
     const oci::RuntimeConfig& config = *TRY(impl_->load_config());
     NamespacePlan namespaces = TRY(plan_namespaces(config));
-    kernel::Cgroup cgroup = impl_->cgroup;
-    if (options.cgroup) {
-        cgroup = TRY(kernel::Cgroup::open(impl_->record.cgroup + "/" + *options.cgroup));
+    kernel::Cgroup cgroup = TRY(impl_->cgroup.below(options.cgroups));
+    if (TRY(join_rootless(impl_->pidfd, config))) {
+        namespaces.all &= ~static_cast<std::uint64_t>(CLONE_NEWUSER);
     }
     // A process cannot change its own pid namespace, and a time namespace may belong to another
     // user namespace than the container's.

@@ -14,6 +14,9 @@
 #include "oci/runtime_config.h"
 #include "runtime/state.h"
 
+#include <cstdint>
+#include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -36,6 +39,10 @@ struct Stdio {
 // What happens to a process when the thread that created it ends.
 enum class OnParentDeath : bool { Nothing, Kill };
 
+// What a refused cgroup means. Optional: a container without one, unless it has limits. Auto:
+// Optional for users and in user namespaces.
+enum class CgroupRights : std::uint8_t { Auto, Required, Optional };
+
 struct CreateOptions {
     std::string state_root; // made when absent (0700)
     std::string id;         // [A-Za-z0-9_+.-]
@@ -44,6 +51,11 @@ struct CreateOptions {
     OnParentDeath on_parent_death = OnParentDeath::Nothing;
     int preserve_fds = 0; // 3, 4, … of the caller stay open in the container
     bool no_new_keyring = false;
+    bool no_pivot = false; // chroot(2) instead of pivot_root(2)
+    bool systemd_cgroup = false;
+    CgroupRights cgroup_rights = CgroupRights::Auto;
+    // Called with the configuration before anything is made; its error ends create(). May be empty.
+    std::function<Result<void>(const oci::RuntimeConfig&)> check_config;
 };
 
 struct ExecOptions {
@@ -51,7 +63,8 @@ struct ExecOptions {
     Stdio stdio;
     OnParentDeath on_parent_death = OnParentDeath::Nothing;
     int preserve_fds = 0;
-    std::optional<std::string> cgroup; // below the container's own
+    std::map<std::string, std::string> cgroups; // below the container's own; "": all controllers
+    bool ignore_paused = false;                 // it then waits until the container goes on
 };
 
 struct Process {

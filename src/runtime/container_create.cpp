@@ -4,6 +4,7 @@
 // until it is ready.
 #include "base/file.h"
 #include "base/rollback.h"
+#include "kernel/id_mapping.h"
 #include "kernel/kernel_features.h"
 #include "kernel/socket.h"
 #include "runtime/cgroup_resources.h"
@@ -14,6 +15,7 @@
 #include "runtime/intel_rdt.h"
 #include "runtime/net_devices.h"
 #include "runtime/rlimits.h"
+#include "runtime/rootless.h"
 #include "runtime/sync.h"
 #include "runtime/sysctl.h"
 
@@ -64,16 +66,59 @@ std::string cgroup_path(const oci::RuntimeConfig& config, const std::string& id)
     return config.linux_.cgroups_path.empty() ? "/" + id : config.linux_.cgroups_path;
 }
 
-Result<kernel::Cgroup> create_cgroup(const oci::RuntimeConfig& config, const std::string& id) {
-    const std::string path = cgroup_path(config, id);
-    if (path.find(':') != std::string::npos) {
+Result<std::string> cgroup_path_of(const oci::RuntimeConfig& config, const CreateOptions& options) {
+    const std::string path = cgroup_path(config, options.id);
+    if (options.systemd_cgroup || path.find(':') != std::string::npos) {
         return not_implemented(
             "cgroupsPath \"" + path + "\": the systemd cgroup driver is not implemented");
     }
+    return path;
+}
+
+Result<void> check_rootfs(const std::string& path) {
+    struct stat status {};
+
+    if (::stat(path.c_str(), &status) < 0) {
+        return errno_error("invalid rootfs: stat " + path);
+    }
+    return S_ISDIR(status.st_mode)
+               ? ok()
+               : Result<void>(invalid_argument("invalid rootfs: " + path + " is not a directory"));
+}
+
+bool is_refusal(const Error& error) {
+    const int number = error.error_number();
+    return number == EACCES || number == EPERM || number == EROFS;
+}
+
+// runc: a user without rights on cgroups gets a container without one, but no limits.
+Result<kernel::Cgroup> without_cgroup(Error refused, const kernel::CgroupLimits& limits) {
+    if (limits != kernel::CgroupLimits{}) {
+        return std::move(refused).with_context(
+            "rootless needs no limits when no permission is granted for cgroups");
+    }
+    return kernel::Cgroup::none();
+}
+
+Result<kernel::Cgroup>
+create_cgroup(const oci::RuntimeConfig& config, const std::string& path, CgroupRights rights) {
     const oci::Resources none;
     const oci::Resources& resources = config.linux_.resources ? *config.linux_.resources : none;
     kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
-    kernel::Cgroup cgroup = TRY(kernel::Cgroup::create(path, limits));
+    Result<kernel::Cgroup> made = kernel::Cgroup::create(path, limits);
+    if (!made.ok()) {
+        if (made.error().kind() != ErrorKind::Conflict) {
+            // Some of its directories may be there.
+            Result<kernel::Cgroup> part = kernel::Cgroup::open(path);
+            [[maybe_unused]] bool removed = part.ok() && part->remove().ok();
+        }
+        const bool optional = rights == CgroupRights::Optional ||
+                              (rights == CgroupRights::Auto && kernel::in_user_namespace());
+        return optional && is_refusal(made.error())
+                   ? without_cgroup(std::move(made).error(), limits)
+                   : std::move(made);
+    }
+    kernel::Cgroup cgroup = std::move(*made);
     Rollback rollback;
     rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     TRY_CONTEXT(cgroup.set_limits(limits), "cgroup limits");
@@ -183,6 +228,7 @@ Result<InitPlan> make_plan(
     NamespacePlan namespaces = TRY(plan_namespaces(config));
     const bool user = namespaces.has("user");
     std::vector<JoinedNamespace> joined = TRY(open_joined(namespaces));
+    const bool bind_devices = user || kernel::in_user_namespace();
     InitPlan plan{
         .config = config,
         .process = TRY(ProcessPlan::create(*config.process, config.linux_)),
@@ -191,11 +237,12 @@ Result<InitPlan> make_plan(
         .cgroup = cgroup,
         .root = TRY(prepare_root(state.rootfs)),
         .mounts = {},
-        .devices = TRY(prepare_devices(config, user)),
+        .devices = TRY(prepare_devices(config, bind_devices)),
         .null_mount = TRY(prepare_null_device()),
         .gate = UniqueFd(),
         .socket = UniqueFd(),
-        .hook_state = state};
+        .hook_state = state,
+        .no_pivot = options.no_pivot};
     plan.mounts = TRY(prepare_mounts(config, {state.bundle, plan.joined}));
     ProcessPlan& process = plan.process;
     process.stdio = std::move(options.stdio);
@@ -234,26 +281,34 @@ Result<Container> Container::create(CreateOptions options) {
     std::string text = TRY(read_file(bundle + "/config.json"));
     oci::RuntimeConfig config = TRY(oci::parse_runtime_config(text));
     TRY(check_config(config));
+    if (options.check_config) {
+        TRY(options.check_config(config));
+    }
+    const std::string cgroup_path = TRY(cgroup_path_of(config, options));
     const std::string state_root = TRY(absolute(options.state_root));
     StateDirectory directory = TRY(StateDirectory::at(state_root, options.id));
+    const std::string rootfs =
+        config.root.path.starts_with('/') ? config.root.path : bundle + "/" + config.root.path;
+    TRY(check_rootfs(rootfs));
+    TRY(enter_rootless(config));
     Rollback rollback;
     TRY(directory.create());
     rollback.push([&directory] { [[maybe_unused]] Result<void> done = directory.remove(); });
-    UniqueFd copy = TRY(open_file(directory.config_path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
-    TRY(write_all(copy, text));
-    copy.reset();
+    UniqueFd creator_lock = TRY(directory.write_config(text));
 
     const bool has_hooks = !config.hooks.poststart.empty() || !config.hooks.poststop.empty();
     StateRecord record{
         .id = options.id,
         .oci_version = config.oci_version,
         .bundle = bundle,
-        .rootfs =
-            config.root.path.starts_with('/') ? config.root.path : bundle + "/" + config.root.path,
+        .rootfs = rootfs,
         .created = Timestamp::now(),
         .has_hooks = has_hooks,
         .annotations = config.annotations};
-    kernel::Cgroup cgroup = TRY(create_cgroup(config, options.id));
+    // Before there is a group or a process, so that whatever ends us, delete finds both.
+    record.cgroup = cgroup_path;
+    TRY(directory.write(record));
+    kernel::Cgroup cgroup = TRY(create_cgroup(config, cgroup_path, options.cgroup_rights));
     // A copy: the undo runs after the locals that were made later than the rollback are gone.
     rollback.push([cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     record.cgroup = cgroup.path();
@@ -279,6 +334,9 @@ Result<void> Container::remove_by_force(const std::string& state_root, const std
         return std::move(container).error();
     }
     StateDirectory directory = TRY(StateDirectory::at(state_root, id));
+    if (directory.creator_works()) {
+        return conflict("container " + id + " is being created");
+    }
     Result<std::string> text = read_file(directory.config_path());
     if (text.ok()) {
         // One that cannot be read was not written to its end; the group comes after it.
@@ -299,11 +357,12 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     const oci::Resources none;
     std::vector<kernel::CgroupDeviceRule> rules =
         TRY(device_rules(config->linux_.resources.value_or(none).devices));
+    const bool has_cgroup = !cgroup.directories().empty();
     auto set_device_rules = [this, &rules]() -> Result<void> {
         TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
         return ok();
     };
-    if (!cgroup.device_rules_are_atomic()) {
+    if (has_cgroup && !cgroup.device_rules_are_atomic()) {
         TRY(set_device_rules());
     }
     plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
@@ -324,17 +383,17 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     record.start_time = TRY(kernel::process_start_time(child.pid));
     state.pid = child.pid;
     const InitTalk talk(sockets.first, child, cgroup);
+    TRY(directory.write(record));
     TRY(talk.check(join_rdt_group(rdt, child.pid)));
     if (plan.namespaces.has("user")) {
         TRY(talk.check(set_up_user_namespace(*config, plan.namespaces, child.pid)));
     }
     moved = TRY(move_net_devices(config->linux_, child.pidfd));
     rollback.push([&moved] { moved.give_back(); });
-    if (plan.namespaces.has("user") || !config->linux_.net_devices.empty()) {
+    if (plan.waits_for_creator()) {
         TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
     }
-    TRY(directory.write(record));
-    if (cgroup.device_rules_are_atomic()) {
+    if (has_cgroup && cgroup.device_rules_are_atomic()) {
         TRY(set_device_rules());
     }
     SyncMessage message;

@@ -8,6 +8,7 @@
 #include "kernel/path.h"
 #include "runtime/console.h"
 #include "runtime/hooks.h"
+#include "runtime/root_move.h"
 #include "runtime/sync.h"
 #include "runtime/sysctl.h"
 
@@ -53,8 +54,7 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     if (!user) {
         TRY(set_host_limits(plan.process));
     }
-    // The creator writes the maps, and moves devices into the network namespace.
-    if (user || !plan.config.linux_.net_devices.empty()) {
+    if (plan.waits_for_creator()) {
         TRY(wait_for_go(plan.socket));
     }
     if (user) {
@@ -93,6 +93,9 @@ Result<void> run_creation_hooks(const InitPlan& plan) {
 }
 
 Result<MountedPlaces> build_root(const InitPlan& plan) {
+    if (plan.no_pivot) {
+        TRY(hide_kernel_mounts());
+    }
     TRY(attach_root(plan.root, plan.hook_state.rootfs));
     MountedPlaces places = TRY(mount_all(
         plan.mounts,
@@ -128,7 +131,7 @@ Result<Executable> set_up_init(const InitPlan& plan) {
     TRY(isolate_process(plan.process));
     TRY(enter_namespaces(plan));
     const MountedPlaces places = TRY(build_root(plan));
-    TRY(pivot_to(plan.root));
+    TRY(plan.no_pivot ? chroot_to(plan.root) : pivot_to(plan.root));
     UniqueFd terminal = TRY(set_up_terminal(plan.root, *config.process, true));
     TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
     TRY(write_sysctls(config, plan.process.procfs));

@@ -31,6 +31,14 @@ struct InitPlan {
     // The creator's end of `socket`; the child closes it, so that it notices when the creator is
     // gone.
     int creators_end = -1;
+    bool no_pivot = false;
+
+    // Until its ids are mapped and devices are in its network namespace, or, when no cgroup leads
+    // to it, until its creator has written down who it is.
+    bool waits_for_creator() const {
+        return namespaces.has("user") || !config.linux_.net_devices.empty() ||
+               cgroup.directories().empty();
+    }
 };
 
 // Ends in execve(2) or exit.

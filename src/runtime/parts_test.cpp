@@ -5,7 +5,6 @@
 #include "kernel/process.h"
 #include "kernel/socket.h"
 #include "runtime/cgroup_resources.h"
-#include "runtime/command_line/flags.h"
 #include "runtime/mount_options.h"
 #include "runtime/namespaces.h"
 #include "runtime/program_lookup.h"
@@ -128,23 +127,6 @@ TEST(Sync, CarriesErrorsWithTheirKind) {
     }
     sockets->first.reset();
     EXPECT_EQ(receive_sync(sockets->second).error().kind(), ErrorKind::Unavailable);
-}
-
-TEST(Flags, FollowGosGrammar) {
-    using command_line::FlagKind;
-    using command_line::Flags;
-    auto flags = Flags::parse(
-        {"-b", "x", "--env=A=b", "-env", "C=d", "--tty", "id", "-b", "sh"},
-        {{"bundle", "b", FlagKind::Value},
-         {"env", "e", FlagKind::Value},
-         {"tty", "t", FlagKind::Switch}});
-    ASSERT_TRUE(flags.ok());
-    EXPECT_EQ(flags->value("bundle"), "x");
-    EXPECT_EQ(flags->values("env"), (std::vector<std::string>{"A=b", "C=d"}));
-    EXPECT_TRUE(flags->is_set("tty"));
-    EXPECT_EQ(flags->rest(), (std::vector<std::string>{"id", "-b", "sh"}));
-    EXPECT_FALSE(Flags::parse({"--nope"}, {}).ok());
-    EXPECT_FALSE(Flags::parse({"-b"}, {{"bundle", "b", FlagKind::Value}}).ok());
 }
 
 TEST(CgroupResources, ZeroMeansUnset) {

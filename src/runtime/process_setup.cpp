@@ -117,12 +117,20 @@ Result<void> set_keyring(const ProcessPlan& plan) {
     return ok();
 }
 
-Result<void> set_user(const oci::User& user) {
+Result<void> set_user(const oci::User& user, const kernel::Procfs& procfs) {
     std::vector<gid_t> groups(user.additional_gids.begin(), user.additional_gids.end());
     // Always, also with none: what the caller was in must not go along (CVE-2022-36109).
     // Raw calls: the C library's would look for threads that exist in our creator only.
     if (::syscall(SYS_setgroups, groups.size(), groups.data()) < 0) {
-        return errno_error("set supplementary groups");
+        const int number = errno;
+        // In a user's own namespace that right is denied for good; the groups that are left give
+        // nothing more than the user has.
+        const bool denied =
+            number == EPERM && procfs.read("self/setgroups").value_or("").starts_with("deny");
+        if (!denied || !groups.empty()) {
+            errno = number;
+            return errno_error("set supplementary groups");
+        }
     }
     if (::syscall(SYS_setresgid, user.gid, user.gid, user.gid) < 0) {
         return errno_error("set gid " + std::to_string(user.gid));
@@ -299,7 +307,7 @@ Result<Executable> become_user(const ProcessPlan& plan, FdRef socket) {
     if (::prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0) {
         return errno_error("PR_SET_KEEPCAPS");
     }
-    TRY(set_user(process.user));
+    TRY(set_user(process.user, plan.procfs));
     TRY(kernel::set_capabilities(plan.capabilities));
     ::prctl(PR_SET_KEEPCAPS, 0, 0, 0, 0);
     if (!entered) {

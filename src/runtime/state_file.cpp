@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +29,7 @@ bool is_valid_id(std::string_view id) {
 
 Result<StateDirectory> StateDirectory::at(const std::string& root, const std::string& id) {
     if (!is_valid_id(id)) {
-        return invalid_argument("invalid container id \"" + id + "\"");
+        return invalid_argument("invalid container ID format: \"" + id + "\"");
     }
     return StateDirectory(root + "/" + id, id);
 }
@@ -47,6 +48,33 @@ Result<void> StateDirectory::create() const {
         return errno_error("state directory " + path_);
     }
     return ok();
+}
+
+// A lock of the process (fcntl(2)), not of the descriptor: the container's init, which is a copy of
+// its creator, does not hold it, and it goes with the creator whatever ends that.
+Result<UniqueFd> StateDirectory::write_config(std::string_view text) const {
+    UniqueFd file = TRY(open_file(config_path(), O_WRONLY | O_CREAT | O_EXCL, 0600));
+
+    struct flock lock {};
+
+    lock.l_type = F_WRLCK;
+    if (::fcntl(file.get(), F_SETLK, &lock) < 0) {
+        return errno_error("lock " + config_path());
+    }
+    TRY(write_all(file, text));
+    return file;
+}
+
+bool StateDirectory::creator_works() const {
+    Result<UniqueFd> file = open_file(config_path(), O_RDWR);
+    if (!file.ok()) {
+        return false;
+    }
+
+    struct flock lock {};
+
+    lock.l_type = F_WRLCK;
+    return ::fcntl(file->get(), F_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 }
 
 Result<void> StateDirectory::write(const StateRecord& record) const {

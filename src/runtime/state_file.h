@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "codec/json.h"
 
 #include <cstdint>
@@ -43,6 +44,11 @@ class StateDirectory {
 
     // Conflict when it exists.
     Result<void> create() const;
+
+    // Writes config.json. As long as the result is open, and no other descriptor of the file was
+    // closed by this process, creator_works() is true for others.
+    Result<UniqueFd> write_config(std::string_view text) const;
+    bool creator_works() const;
     Result<void> write(const StateRecord& record) const;
     // NotFound: container "x" does not exist.
     Result<StateRecord> read() const;

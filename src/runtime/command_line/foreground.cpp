@@ -83,9 +83,12 @@ Result<UniqueFd> watch_signals() {
 
 } // namespace
 
-Result<int> stand_for(pid_t pid, UniqueFd terminal) {
+Result<Foreground> Foreground::create() {
+    return Foreground(TRY(watch_signals()));
+}
+
+Result<int> Foreground::stand_for(pid_t pid, UniqueFd terminal) {
     kernel::Child child = TRY(kernel::Child::adopt(pid));
-    UniqueFd signals = TRY(watch_signals());
     std::optional<RawTerminal> raw;
     if (terminal) {
         raw.emplace();
@@ -95,7 +98,7 @@ Result<int> stand_for(pid_t pid, UniqueFd terminal) {
     while (true) {
         std::array<pollfd, 4> watched{
             {{child.pidfd().get(), POLLIN, 0},
-             {signals.get(), POLLIN, 0},
+             {signals_.get(), POLLIN, 0},
              {terminal.get(), POLLIN, 0},
              {input_open ? STDIN_FILENO : -1, POLLIN, 0}}};
         if (::poll(watched.data(), watched.size(), -1) < 0 && errno != EINTR) {
@@ -108,7 +111,7 @@ Result<int> stand_for(pid_t pid, UniqueFd terminal) {
             input_open = copy_some(STDIN_FILENO, terminal.get());
         }
         signalfd_siginfo info{};
-        while (::read(signals.get(), &info, sizeof info) == sizeof info) {
+        while (::read(signals_.get(), &info, sizeof info) == sizeof info) {
             auto number = static_cast<int>(info.ssi_signo);
             if (number == SIGWINCH) {
                 copy_window_size(terminal);

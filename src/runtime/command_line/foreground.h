@@ -9,8 +9,21 @@
 
 namespace berth::runtime::command_line {
 
-// Passes signals on, copies between the terminal (when there is one) and our own standard streams,
-// waits. The result is the exit status as a shell shows it.
-Result<int> stand_for(pid_t pid, UniqueFd terminal);
+class Foreground {
+  public:
+    // From here on signals wait for stand_for(): made before the process, so that none is lost and
+    // none ends us while the process is already there.
+    static Result<Foreground> create();
+
+    // Passes signals on, copies between the terminal (when there is one) and our own standard
+    // streams, waits. The result is the exit status as a shell shows it.
+    Result<int> stand_for(pid_t pid, UniqueFd terminal);
+
+  private:
+    explicit Foreground(UniqueFd signals)
+        : signals_(std::move(signals)) {}
+
+    UniqueFd signals_;
+};
 
 } // namespace berth::runtime::command_line

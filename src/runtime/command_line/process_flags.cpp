@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// runc: exec.go and utils_linux.go's getProcess.
+// runc: exec.go's getProcess and getSubCgroupPaths.
 #include "runtime/command_line/process_flags.h"
 
 #include "base/file.h"
@@ -7,12 +7,35 @@
 
 namespace berth::runtime::command_line {
 
-Result<oci::User> parse_numeric_user(std::string_view text) {
+namespace {
+
+void add_capabilities(oci::Process& process, const std::vector<std::string>& names) {
+    if (names.empty()) {
+        return;
+    }
+    if (!process.capabilities) {
+        process.capabilities.emplace();
+    }
+    oci::Capabilities& sets = *process.capabilities;
+    // Ambient ones need inheritable ones, which this flag does not give.
+    const bool ambient = !sets.inheritable.empty();
+    for (const std::string& name : names) {
+        sets.bounding.push_back(name);
+        sets.effective.push_back(name);
+        sets.permitted.push_back(name);
+        if (ambient) {
+            sets.ambient.push_back(name);
+        }
+    }
+}
+
+} // namespace
+
+Result<oci::User> parse_numeric_user(std::string_view text, oci::User user) {
     std::vector<std::string_view> parts = split(text, ':');
     if (parts.size() > 2) {
         return invalid_argument("invalid user \"" + std::string(text) + "\"");
     }
-    oci::User user;
     user.uid = TRY_CONTEXT(
         parse_number<std::uint32_t>(parts[0]), "parsing uid of \"" + std::string(text) + "\"");
     if (parts.size() == 2) {
@@ -22,21 +45,35 @@ Result<oci::User> parse_numeric_user(std::string_view text) {
     return user;
 }
 
-Result<oci::Process> exec_process(const Container& container, const Flags& flags) {
-    for (std::string_view name : {"pidfd-socket", "process-label"}) {
-        if (!flags.value(name).empty()) {
-            return not_implemented("--" + std::string(name) + " is not implemented");
+Result<std::map<std::string, std::string>>
+parse_sub_cgroups(const std::vector<std::string>& values) {
+    std::map<std::string, std::string> paths;
+    for (const std::string& value : values) {
+        std::optional<Cut> parts = cut(value, ":");
+        if (!parts) {
+            if (values.size() != 1) {
+                return invalid_argument(
+                    "invalid --cgroup argument: " + value + " (missing <controller>: prefix)");
+            }
+            paths[""] = value;
+            continue;
+        }
+        for (std::string_view controller : split(parts->before, ',')) {
+            if (controller.empty()) {
+                return invalid_argument(
+                    "invalid --cgroup argument: " + value + " (empty <controller> prefix)");
+            }
+            if (!paths.emplace(controller, parts->after).second) {
+                return invalid_argument(
+                    "invalid --cgroup argument(s): controller " + std::string(controller) +
+                    " specified multiple times");
+            }
         }
     }
-    if (!flags.value("process").empty()) {
-        std::string text = TRY(read_file(flags.value("process")));
-        return TRY_CONTEXT(oci::parse_process_text(text), flags.value("process"));
-    }
-    if (flags.rest().size() < 2) {
-        return invalid_argument("process args cannot be empty");
-    }
-    const oci::RuntimeConfig& config = *TRY(container.load_config());
-    oci::Process process = *config.process;
+    return paths;
+}
+
+Result<oci::Process> changed_process(oci::Process process, const Flags& flags) {
     process.args.assign(flags.rest().begin() + 1, flags.rest().end());
     process.terminal = flags.is_set("tty");
     if (!flags.value("cwd").empty()) {
@@ -45,28 +82,39 @@ Result<oci::Process> exec_process(const Container& container, const Flags& flags
     if (!flags.value("apparmor").empty()) {
         process.apparmor_profile = flags.value("apparmor");
     }
-    process.no_new_privileges = process.no_new_privileges || flags.is_set("no-new-privs");
+    if (flags.is_given("no-new-privs")) {
+        process.no_new_privileges = flags.is_set("no-new-privs");
+    }
     if (!flags.value("user").empty()) {
-        oci::User user = TRY(parse_numeric_user(flags.value("user")));
-        process.user.uid = user.uid;
-        process.user.gid = user.gid;
+        process.user = TRY(parse_numeric_user(flags.value("user"), std::move(process.user)));
     }
     for (const std::string& gid : flags.values("additional-gids")) {
         process.user.additional_gids.push_back(
-            TRY_CONTEXT(parse_number<std::uint32_t>(gid), "--additional-gids"));
+            TRY_CONTEXT(parse_number<std::uint32_t>(gid), "additional-gids"));
     }
     for (const std::string& entry : flags.values("env")) {
         process.env.push_back(entry);
     }
-    if (!process.capabilities && !flags.values("cap").empty()) {
-        process.capabilities.emplace();
-    }
-    for (const std::string& name : flags.values("cap")) {
-        process.capabilities->bounding.push_back(name);
-        process.capabilities->effective.push_back(name);
-        process.capabilities->permitted.push_back(name);
-    }
+    add_capabilities(process, flags.values("cap"));
     return process;
+}
+
+Result<oci::Process> exec_process(const Container& container, const Flags& flags) {
+    if (!flags.value("process-label").empty()) {
+        return not_implemented("--process-label is not implemented: there is no SELinux support");
+    }
+    if (!flags.value("process").empty()) {
+        std::string text = TRY(read_file(flags.value("process")));
+        oci::Process process = TRY_CONTEXT(oci::parse_process_text(text), flags.value("process"));
+        return process.args.empty() ? Result<oci::Process>(invalid_argument(
+                                          flags.value("process") + ": args cannot be empty"))
+                                    : Result<oci::Process>(std::move(process));
+    }
+    if (flags.rest().size() < 2) {
+        return invalid_argument("process args cannot be empty");
+    }
+    const oci::RuntimeConfig& config = *TRY(container.load_config());
+    return changed_process(*config.process, flags);
 }
 
 } // namespace berth::runtime::command_line

@@ -1,0 +1,41 @@
+"""Bundles of Debian's static busybox and the runtime's command line over them.
+
+BERTH_TEST_RUNTIME names another runtime (runc) to run the same tests against; what is berth-runtime's alone is
+marked with `ours`. The whole run lies in a testbed (tests/support/testbed).
+"""
+import pathlib
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from runtime import PROGRAM, Runtime, make_rootfs  # noqa: E402
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "ours: not for other runtimes")
+
+
+def pytest_collection_modifyitems(items):
+    if PROGRAM.name == "berth-runtime":
+        return
+    for item in items:
+        if item.get_closest_marker("ours"):
+            item.add_marker(pytest.mark.skip(reason="berth-runtime's own"))
+
+
+@pytest.fixture(scope="session")
+def rootfs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("image") / "rootfs"
+    make_rootfs(folder)
+    return folder
+
+
+@pytest.fixture
+def runtime(tmp_path, rootfs):
+    """A state root of the test's own; what is left is deleted, and that must leave nothing."""
+    made = Runtime(tmp_path, rootfs)
+    yield made
+    made.delete_all()
+    assert made.remains() == []
