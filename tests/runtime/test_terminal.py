@@ -102,12 +102,15 @@ def test_foreground_terminal(runtime, command):
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 21, 91, 0, 0))
     with subprocess.Popen(runtime.command(*arguments), stdin=slave, stdout=slave, stderr=slave,
                           start_new_session=True) as running:
-        before = read_until(master, b"ready")
-        assert b"21 91" in before
-        assert not termios.tcgetattr(slave)[3] & termios.ECHO  # raw: the container's terminal echoes
-        os.write(master, b"hello\n")
-        assert b"got hello" in read_until(master, b"got hello")
-        assert running.wait(30) == 5
+        try:
+            before = read_until(master, b"ready")
+            assert b"21 91" in before
+            assert not termios.tcgetattr(slave)[3] & termios.ECHO  # raw: the container's terminal echoes
+            os.write(master, b"hello\n")
+            assert b"got hello" in read_until(master, b"got hello")
+            assert running.wait(30) == 5
+        finally:
+            running.kill()
     assert termios.tcgetattr(slave)[3] & termios.ECHO
     os.close(slave)
     os.close(master)

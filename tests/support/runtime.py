@@ -111,7 +111,7 @@ class Runtime:
 
     def delete_all(self):
         for id in self.ids():
-            self.run("delete", "--force", id, check=False)
+            self.run("delete", "--force", id)
 
     def remains(self):
         """What containers have left: cgroups and state. (Processes are in the cgroups, mounts in namespaces.)"""
@@ -130,10 +130,9 @@ def with_descriptor_3(runtime, file, *arguments):
 
 def is_alive(pid):
     try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+        state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
         return False
-    state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
     return state not in "ZX"
 
 

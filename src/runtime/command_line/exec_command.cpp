@@ -30,6 +30,9 @@ Result<int> exec_in_container(const Globals& globals, const Flags& flags) {
     std::optional<Foreground> foreground;
     if (!detached) {
         foreground = TRY(Foreground::create());
+        if (options.process.terminal && !options.process.console_size) {
+            options.process.console_size = Foreground::own_size();
+        }
     }
     Process process = TRY(container.exec(std::move(options)));
     Result<void> handed = hand_over(flags, process.pidfd, process.terminal, process.pid);

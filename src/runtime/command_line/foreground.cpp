@@ -87,6 +87,18 @@ Result<Foreground> Foreground::create() {
     return Foreground(TRY(watch_signals()));
 }
 
+void Foreground::match_size(const UniqueFd& terminal) {
+    copy_window_size(terminal);
+}
+
+std::optional<oci::ConsoleSize> Foreground::own_size() {
+    winsize size{};
+    if (::ioctl(STDIN_FILENO, TIOCGWINSZ, &size) < 0) {
+        return std::nullopt;
+    }
+    return oci::ConsoleSize{.height = size.ws_row, .width = size.ws_col};
+}
+
 Result<int> Foreground::stand_for(pid_t pid, UniqueFd terminal) {
     kernel::Child child = TRY(kernel::Child::adopt(pid));
     std::optional<RawTerminal> raw;

@@ -4,6 +4,9 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "oci/runtime_process.h"
+
+#include <optional>
 
 #include <sys/types.h>
 
@@ -18,6 +21,11 @@ class Foreground {
     // Passes signals on, copies between the terminal (when there is one) and our own standard
     // streams, waits. The result is the exit status as a shell shows it.
     Result<int> stand_for(pid_t pid, UniqueFd terminal);
+
+    // Gives the terminal our own one's size, before its program can ask for it.
+    static void match_size(const UniqueFd& terminal);
+    // Our own terminal's size; nullopt without one.
+    static std::optional<oci::ConsoleSize> own_size();
 
   private:
     explicit Foreground(UniqueFd signals)

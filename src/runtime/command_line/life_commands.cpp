@@ -57,6 +57,9 @@ Result<int> run_to_end(const Globals& globals, const Flags& flags) {
     }
     Container container = TRY(create_from_flags(globals, flags, detached));
     UniqueFd terminal = container.take_terminal();
+    if (terminal && !detached) {
+        Foreground::match_size(terminal);
+    }
     Result<void> started = hand_over(flags, container.pidfd(), terminal, container.pid());
     if (started.ok()) {
         started = container.start();
