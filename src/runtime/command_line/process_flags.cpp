@@ -79,6 +79,9 @@ Result<oci::Process> changed_process(oci::Process process, const Flags& flags) {
     if (!flags.value("cwd").empty()) {
         process.cwd = flags.value("cwd");
     }
+    if (!flags.value("process-label").empty()) {
+        process.selinux_label = flags.value("process-label");
+    }
     if (!flags.value("apparmor").empty()) {
         process.apparmor_profile = flags.value("apparmor");
     }
@@ -100,9 +103,6 @@ Result<oci::Process> changed_process(oci::Process process, const Flags& flags) {
 }
 
 Result<oci::Process> exec_process(const Container& container, const Flags& flags) {
-    if (!flags.value("process-label").empty()) {
-        return not_implemented("--process-label is not implemented: there is no SELinux support");
-    }
     if (!flags.value("process").empty()) {
         std::string text = TRY(read_file(flags.value("process")));
         oci::Process process = TRY_CONTEXT(oci::parse_process_text(text), flags.value("process"));
