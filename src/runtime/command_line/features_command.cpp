@@ -40,7 +40,7 @@ constexpr auto mount_option_names = std::to_array<std::string_view>(
      "lazytime",
      "loud",
      "mand",
-     "noacl",
+
      "noatime",
      "nodev",
      "nodiratime",
