@@ -127,6 +127,9 @@ struct CgroupStats {
 // statistics show, or all of the machine, for a container that manages groups itself.
 enum class CgroupControllers : bool { Needed, All };
 
+// Whose the version 2 group is: systemd has made that of a scope, with controllers and a process.
+enum class CgroupOwner : bool { Own, Systemd };
+
 // One container's groups. A value: it owns no directory; remove() is explicit.
 class Cgroup {
   public:
@@ -134,7 +137,8 @@ class Cgroup {
     static Result<Cgroup> create(
         const std::string& path,
         const CgroupLimits& limits,
-        CgroupControllers controllers = CgroupControllers::Needed);
+        CgroupControllers controllers = CgroupControllers::Needed,
+        CgroupOwner owner = CgroupOwner::Own);
 
     // One that exists; directories are looked for.
     static Result<Cgroup> open(const std::string& path);
@@ -144,6 +148,9 @@ class Cgroup {
 
     // Groups below this one that exist, by controller ("": wherever there is such a group).
     Result<Cgroup> below(const std::map<std::string, std::string>& paths) const;
+
+    // Where a process is in version 2. A container that manages groups itself may have moved.
+    static Result<std::string> unified_path_of(pid_t pid);
 
     const std::string& path() const { return path_; }
 

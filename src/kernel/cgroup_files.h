@@ -24,6 +24,12 @@ write_if(const std::string& directory, std::string_view file, const std::optiona
     return number ? write_file(directory, file, std::to_string(*number)) : ok();
 }
 
+// Absolute and clean; InvalidArgument for the root and for ways up.
+Result<std::string> checked_path(const std::string& path);
+Result<bool> populated(const std::string& directory); // of version 2
+Result<std::string> make_version1_directory(
+    const std::string& mount_point, const std::string& path, const std::string& controller);
+
 // Ranges that the kernel does not check, or whose refusal would not say why.
 Result<void> check_limits(const CgroupLimits& limits);
 

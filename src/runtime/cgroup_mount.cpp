@@ -61,6 +61,18 @@ Result<void> mount_controller(
     return kernel::attach_mount(mount, place);
 }
 
+Result<void>
+mount_unified_beside(FdRef directory, const CgroupMountOptions& options, const std::string& group) {
+    constexpr const char* name = "unified";
+    if (::mkdirat(directory.get(), name, 0755) < 0 && errno != EEXIST) {
+        return errno_error("make directory unified");
+    }
+    UniqueFd place = TRY(
+        kernel::open_in_root(directory, name, O_PATH | O_DIRECTORY, 0, kernel::FollowLinks::Never));
+    UniqueFd mount = TRY(unified_mount(options, group));
+    return kernel::attach_mount(mount, place);
+}
+
 } // namespace
 
 Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptions& options) {
@@ -94,6 +106,9 @@ Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptio
     }
     if ((options.attributes & readonly_attribute) != 0) {
         make_readonly.push_back(std::move(tree));
+    } else if (!layout.unified.empty()) {
+        // An engine in the container finds the machine's layout again.
+        TRY(mount_unified_beside(tree, options, directories.at("")));
     }
     return make_readonly;
 }

@@ -6,7 +6,7 @@
 #include "base/file.h"
 #include "kernel/namespace.h"
 #include "kernel/socket.h"
-#include "runtime/cgroup_resources.h"
+#include "runtime/cgroup_setup.h"
 #include "runtime/container_impl.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
@@ -70,6 +70,19 @@ State Container::Impl::state() const {
         .rootfs = record.rootfs,
         .created = record.created,
         .annotations = record.annotations};
+}
+
+// A creator that died before it made the gate had put no process into the group, and may not have
+// seen yet that the group is another's.
+bool Container::Impl::owns_cgroup() const {
+    return record.pid != 0 || exists(directory.gate_path());
+}
+
+Result<void> Container::Impl::remove_cgroup() {
+    if (owns_cgroup()) {
+        return runtime::remove_cgroup(cgroup, record.systemd_unit);
+    }
+    return TRY(cgroup.processes()).empty() ? cgroup.remove() : ok();
 }
 
 Result<const oci::RuntimeConfig*> Container::Impl::load_config() {
@@ -224,13 +237,7 @@ Result<void> Container::update(const oci::Resources& resources) {
     if (!impl_->init_runs()) {
         return conflict("container not running");
     }
-    kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
-    TRY(impl_->cgroup.set_limits(limits));
-    if (resources.devices.empty()) {
-        return ok();
-    }
-    std::vector<kernel::CgroupDeviceRule> rules = TRY(device_rules(resources.devices));
-    return impl_->cgroup.set_device_rules(rules);
+    return update_cgroup(impl_->cgroup, impl_->record.systemd_unit, resources);
 }
 
 Result<std::vector<pid_t>> Container::processes() const {
@@ -256,11 +263,11 @@ Result<void> Container::destroy(Force force) {
         if (!has_ended(impl_->pidfd, kill_wait_milliseconds)) {
             return Error(ErrorKind::DeadlineExceeded, "container " + id() + " does not end");
         }
-    } else if (impl_->cgroup.exists()) {
+    } else if (impl_->owns_cgroup() && impl_->cgroup.exists()) {
         // Init is gone; what it left behind in a shared pid namespace goes too.
         TRY(impl_->cgroup.kill(SIGKILL));
     }
-    TRY(impl_->cgroup.remove());
+    TRY(impl_->remove_cgroup());
     remove_rdt_group(impl_->record.rdt_group, impl_->record.rdt_monitor);
     if (impl_->record.has_hooks && exists(impl_->directory.config_path())) {
         const oci::RuntimeConfig& config = *TRY(impl_->load_config());
@@ -302,7 +309,7 @@ Result<Process> Container::exec(ExecOptions options) {
     plan.process.in_user_namespace = namespaces.has("user");
     plan.process.on_parent_death = options.on_parent_death;
     plan.process.seccomp = TRY(seccomp_program(config.linux_.seccomp, impl_->seccomp_cache()));
-    return spawn_in_container(plan, cgroup);
+    return spawn_in_container(plan, {.cgroup = cgroup, .init = impl_->record.pid});
 }
 
 } // namespace berth::runtime

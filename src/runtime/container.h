@@ -51,8 +51,8 @@ struct CreateOptions {
     OnParentDeath on_parent_death = OnParentDeath::Nothing;
     int preserve_fds = 0; // 3, 4, … of the caller stay open in the container
     bool no_new_keyring = false;
-    bool no_pivot = false; // chroot(2) instead of pivot_root(2)
-    bool systemd_cgroup = false;
+    bool no_pivot = false;       // chroot(2) instead of pivot_root(2)
+    bool systemd_cgroup = false; // cgroupsPath is "slice:prefix:name"; systemd makes the group
     CgroupRights cgroup_rights = CgroupRights::Auto;
     // Called with the configuration before anything is made; its error ends create(). May be empty.
     std::function<Result<void>(const oci::RuntimeConfig&)> check_config;

@@ -8,6 +8,7 @@
 #include "kernel/kernel_features.h"
 #include "kernel/socket.h"
 #include "runtime/cgroup_resources.h"
+#include "runtime/cgroup_setup.h"
 #include "runtime/container_impl.h"
 #include "runtime/hooks.h"
 #include "runtime/init.h"
@@ -62,19 +63,6 @@ Result<std::string> absolute(const std::string& path) {
     return here + "/" + path;
 }
 
-std::string cgroup_path(const oci::RuntimeConfig& config, const std::string& id) {
-    return config.linux_.cgroups_path.empty() ? "/" + id : config.linux_.cgroups_path;
-}
-
-Result<std::string> cgroup_path_of(const oci::RuntimeConfig& config, const CreateOptions& options) {
-    const std::string path = cgroup_path(config, options.id);
-    if (options.systemd_cgroup || path.find(':') != std::string::npos) {
-        return not_implemented(
-            "cgroupsPath \"" + path + "\": the systemd cgroup driver is not implemented");
-    }
-    return path;
-}
-
 Result<void> check_rootfs(const std::string& path) {
     struct stat status {};
 
@@ -84,46 +72,6 @@ Result<void> check_rootfs(const std::string& path) {
     return S_ISDIR(status.st_mode)
                ? ok()
                : Result<void>(invalid_argument("invalid rootfs: " + path + " is not a directory"));
-}
-
-bool is_refusal(const Error& error) {
-    const int number = error.error_number();
-    return number == EACCES || number == EPERM || number == EROFS;
-}
-
-// runc: a user without rights on cgroups gets a container without one, but no limits.
-Result<kernel::Cgroup> without_cgroup(Error refused, const kernel::CgroupLimits& limits) {
-    if (limits != kernel::CgroupLimits{}) {
-        return std::move(refused).with_context(
-            "rootless needs no limits when no permission is granted for cgroups");
-    }
-    return kernel::Cgroup::none();
-}
-
-Result<kernel::Cgroup>
-create_cgroup(const oci::RuntimeConfig& config, const std::string& path, CgroupRights rights) {
-    const oci::Resources none;
-    const oci::Resources& resources = config.linux_.resources ? *config.linux_.resources : none;
-    kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
-    Result<kernel::Cgroup> made = kernel::Cgroup::create(path, limits);
-    if (!made.ok()) {
-        if (made.error().kind() != ErrorKind::Conflict) {
-            // Some of its directories may be there.
-            Result<kernel::Cgroup> part = kernel::Cgroup::open(path);
-            [[maybe_unused]] bool removed = part.ok() && part->remove().ok();
-        }
-        const bool optional = rights == CgroupRights::Optional ||
-                              (rights == CgroupRights::Auto && kernel::in_user_namespace());
-        return optional && is_refusal(made.error())
-                   ? without_cgroup(std::move(made).error(), limits)
-                   : std::move(made);
-    }
-    kernel::Cgroup cgroup = std::move(*made);
-    Rollback rollback;
-    rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
-    TRY_CONTEXT(cgroup.set_limits(limits), "cgroup limits");
-    rollback.commit();
-    return cgroup;
 }
 
 Result<UniqueFd> make_gate(const std::string& path) {
@@ -157,22 +105,6 @@ Result<void> set_up_user_namespace(
             std::to_string(*config.process->oom_score_adj)));
     }
     return set_rlimits(pid, config.process->rlimits);
-}
-
-// The group of a container that has no state, unless another container is in it.
-Result<void> remove_unfinished_cgroup(const std::string& state_root, const std::string& path) {
-    for (const std::string& other : TRY(Container::list(state_root))) {
-        Result<StateRecord> record = TRY(StateDirectory::at(state_root, other)).read();
-        if (record.ok() && record->cgroup == path) {
-            return ok();
-        }
-    }
-    kernel::Cgroup cgroup = TRY(kernel::Cgroup::open(path));
-    if (!cgroup.exists()) {
-        return ok();
-    }
-    TRY(cgroup.kill(SIGKILL));
-    return cgroup.remove();
 }
 
 Error died_early(const kernel::Cgroup& cgroup) {
@@ -284,7 +216,12 @@ Result<Container> Container::create(CreateOptions options) {
     if (options.check_config) {
         TRY(options.check_config(config));
     }
-    const std::string cgroup_path = TRY(cgroup_path_of(config, options));
+    const CgroupRequest request{
+        .config = config,
+        .id = options.id,
+        .systemd = options.systemd_cgroup,
+        .rights = options.cgroup_rights};
+    const CgroupPlace place = TRY(plan_cgroup(request));
     const std::string state_root = TRY(absolute(options.state_root));
     StateDirectory directory = TRY(StateDirectory::at(state_root, options.id));
     const std::string rootfs =
@@ -306,21 +243,27 @@ Result<Container> Container::create(CreateOptions options) {
         .has_hooks = has_hooks,
         .annotations = config.annotations};
     // Before there is a group or a process, so that whatever ends us, delete finds both.
-    record.cgroup = cgroup_path;
+    record.cgroup = place.path;
+    record.systemd_unit = place.unit;
     TRY(directory.write(record));
-    kernel::Cgroup cgroup = TRY(create_cgroup(config, cgroup_path, options.cgroup_rights));
-    // A copy: the undo runs after the locals that were made later than the rollback are gone.
-    rollback.push([cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
-    record.cgroup = cgroup.path();
+    ContainerCgroup group = TRY(create_cgroup(request, place));
+    // Copies: the undo runs after the locals that were made later than the rollback are gone.
+    rollback.push([cgroup = group.cgroup, unit = place.unit] {
+        [[maybe_unused]] Result<void> done = remove_cgroup(cgroup, unit);
+    });
+    record.cgroup = group.cgroup.path();
+    if (record.cgroup != place.path) {
+        TRY(directory.write(record)); // systemd has said where
+    }
     auto impl = std::make_unique<Impl>(Impl{
         .state_root = state_root,
         .directory = directory,
         .record = std::move(record),
-        .cgroup = cgroup,
+        .cgroup = group.cgroup,
         .pidfd = UniqueFd(),
         .terminal = UniqueFd(),
         .config = std::move(config)});
-    TRY(impl->launch_init(std::move(options)));
+    TRY(impl->launch_init(std::move(options), group));
     rollback.commit();
     return Container(std::move(impl));
 }
@@ -337,18 +280,10 @@ Result<void> Container::remove_by_force(const std::string& state_root, const std
     if (directory.creator_works()) {
         return conflict("container " + id + " is being created");
     }
-    Result<std::string> text = read_file(directory.config_path());
-    if (text.ok()) {
-        // One that cannot be read was not written to its end; the group comes after it.
-        Result<oci::RuntimeConfig> config = oci::parse_runtime_config(*text);
-        if (config.ok()) {
-            TRY(remove_unfinished_cgroup(state_root, cgroup_path(*config, id)));
-        }
-    }
     return directory.remove();
 }
 
-Result<void> Container::Impl::launch_init(CreateOptions options) {
+Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup& group) {
     State state = this->state();
     state.status = Status::Creating;
     InitPlan plan = TRY(make_plan(options, *config, cgroup, state));
@@ -379,6 +314,7 @@ Result<void> Container::Impl::launch_init(CreateOptions options) {
     kernel::Cloned child = TRY(clone_init(plan, cgroup));
     rollback.push([pid = child.pid] { kill_and_reap(pid); });
     plan.socket.reset(); // so that we notice when the child is gone
+    TRY(group.settle());
     record.pid = child.pid;
     record.start_time = TRY(kernel::process_start_time(child.pid));
     state.pid = child.pid;

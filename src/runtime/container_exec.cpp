@@ -17,17 +17,29 @@ namespace berth::runtime {
 
 namespace {
 
+// A container that manages groups itself has given controllers to groups below its own, which then
+// takes no process any more: the new one goes where init is.
+Result<kernel::Cloned> clone_into(const ExecPlace& place) {
+    UniqueFd group = TRY(place.cgroup.open_unified());
+    Result<kernel::Cloned> child = kernel::clone_process(0, group);
+    if (child.ok() || child.error().error_number() != EBUSY) {
+        return child;
+    }
+    std::string path = TRY(kernel::Cgroup::unified_path_of(place.init));
+    kernel::Cgroup other = TRY(kernel::Cgroup::open(path));
+    group = TRY(other.open_unified());
+    return kernel::clone_process(0, group);
+}
+
 // `ours`: the creator's end of the conversation.
-Result<kernel::Cloned>
-clone_exec(const ExecPlan& plan, const kernel::Cgroup& cgroup, UniqueFd& ours) {
+Result<kernel::Cloned> clone_exec(const ExecPlan& plan, const ExecPlace& place, UniqueFd& ours) {
     kernel::NamespaceScope scope;
     for (std::uint64_t flag : {CLONE_NEWPID, CLONE_NEWTIME}) {
         if ((plan.born_in & flag) != 0) {
             TRY(scope.enter(plan.container, flag));
         }
     }
-    UniqueFd group = TRY(cgroup.open_unified());
-    kernel::Cloned child = TRY(kernel::clone_process(0, group));
+    kernel::Cloned child = TRY(clone_into(place));
     if (child.pid == 0) {
         ours.reset(); // so that the child notices when its creator is gone
         run_exec(plan);
@@ -57,10 +69,10 @@ wait_until_ready(const ExecPlan& plan, const kernel::Cloned& child, const Unique
 
 } // namespace
 
-Result<Process> spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup) {
+Result<Process> spawn_in_container(ExecPlan& plan, const ExecPlace& place) {
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
-    kernel::Cloned child = TRY(clone_exec(plan, cgroup, sockets.first));
+    kernel::Cloned child = TRY(clone_exec(plan, place, sockets.first));
     plan.socket.reset();
     Result<SyncMessage> message = wait_until_ready(plan, child, sockets.first);
     if (!message.ok()) {

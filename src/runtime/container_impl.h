@@ -14,6 +14,8 @@
 
 namespace berth::runtime {
 
+struct ContainerCgroup;
+
 struct Container::Impl {
     std::string state_root;
     StateDirectory directory;
@@ -25,14 +27,21 @@ struct Container::Impl {
 
     bool init_runs() const;
     bool waits_at_gate() const;
+    bool owns_cgroup() const;
+    Result<void> remove_cgroup();
     Status status() const;
     State state() const;
     Result<const oci::RuntimeConfig*> load_config();
     std::string seccomp_cache() const;
-    Result<void> launch_init(CreateOptions options);
+    Result<void> launch_init(CreateOptions options, ContainerCgroup& group);
+};
+
+struct ExecPlace {
+    const kernel::Cgroup& cgroup;
+    pid_t init = 0;
 };
 
 // Container::exec's second half: clones, waits until the process is ready.
-Result<Process> spawn_in_container(ExecPlan& plan, const kernel::Cgroup& cgroup);
+Result<Process> spawn_in_container(ExecPlan& plan, const ExecPlace& place);
 
 } // namespace berth::runtime

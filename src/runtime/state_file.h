@@ -25,6 +25,7 @@ struct StateRecord {
     std::uint64_t start_time = 0;
     Timestamp created;
     std::string cgroup;
+    std::string systemd_unit; // "": directories of our own
     bool has_hooks = false;
     std::string rdt_group; // directories of resctrl that were made for it
     std::string rdt_monitor;
@@ -78,6 +79,7 @@ struct Fields<runtime::StateRecord> {
         field("startTime", &runtime::StateRecord::start_time),
         field("created", &runtime::StateRecord::created),
         field("cgroup", &runtime::StateRecord::cgroup),
+        field("systemdUnit", &runtime::StateRecord::systemd_unit, OmitEmpty),
         field("hasHooks", &runtime::StateRecord::has_hooks),
         field("rdtGroup", &runtime::StateRecord::rdt_group, OmitEmpty),
         field("rdtMonitor", &runtime::StateRecord::rdt_monitor, OmitEmpty),

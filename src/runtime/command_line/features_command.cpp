@@ -234,7 +234,7 @@ json::Object linux_object() {
     object["cgroup"] = json::Object{
         {"v1", true},
         {"v2", true},
-        {"systemd", false},
+        {"systemd", true},
         {"systemdUser", false},
         {"rdma", knows_config(R"({"linux":{"resources":{"rdma":{"mlx5_1":{"hcaHandles":1}}}}})")}};
     object["seccomp"] = seccomp_object();

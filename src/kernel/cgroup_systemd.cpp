@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+// https://www.freedesktop.org/wiki/Software/systemd/ControlGroupInterface/
+#include "kernel/cgroup_systemd.h"
+
+#include "base/strings.h"
+#include "kernel/dbus_connection.h"
+#include "kernel/namespace.h"
+
+#include <algorithm>
+#include <csignal>
+#include <iterator>
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+namespace berth::kernel {
+
+namespace {
+
+constexpr std::string_view error_prefix = "org.freedesktop.systemd1.";
+constexpr std::size_t max_unit_name = 255;
+
+bool failed_with(const Error& error, std::string_view name) {
+    return error.message().find(std::string(error_prefix) + std::string(name) + ":") !=
+           std::string::npos;
+}
+
+bool is_unit_name(std::string_view name) {
+    constexpr std::string_view others = ":-_.\\@";
+    return !name.empty() && name.size() <= max_unit_name &&
+           std::all_of(name.begin(), name.end(), [&](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      others.find(c) != std::string_view::npos;
+           });
+}
+
+// "" or a chain of names with single dashes: systemd makes a directory of each dash.
+bool is_slice(std::string_view slice) {
+    constexpr std::string_view suffix = ".slice";
+    if (slice == "-.slice") {
+        return true;
+    }
+    if (!slice.ends_with(suffix) || !is_unit_name(slice)) {
+        return false;
+    }
+    slice.remove_suffix(suffix.size());
+    return !slice.empty() && slice.front() != '-' && slice.back() != '-' &&
+           slice.find("--") == std::string_view::npos;
+}
+
+// Ends with its parent: a scope must not stay for a runtime that was killed.
+Result<Child> start_placeholder() {
+    const pid_t parent = ::getpid();
+    Cloned cloned = TRY(clone_process(0, UniqueFd()));
+    if (cloned.pid == 0) {
+        ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+        while (::getppid() == parent) {
+            ::pause();
+        }
+        ::_exit(0);
+    }
+    return Child::adopt(cloned.pid, std::move(cloned.pidfd));
+}
+
+std::vector<DbusProperty> scope_properties(const SystemdScopeOptions& options, pid_t member) {
+    std::vector<DbusProperty> properties{
+        {"Description", options.description},
+        {"Slice", options.unit.slice},
+        {"Delegate", true},
+        {"PIDs", std::vector<std::uint32_t>{static_cast<std::uint32_t>(member)}},
+        {"MemoryAccounting", true},
+        {"CPUAccounting", true},
+        {"IOAccounting", true},
+        {"TasksAccounting", true},
+        {"DefaultDependencies", false}};
+    for (auto list : {systemd_limits(options.limits), systemd_devices(options.devices)}) {
+        properties.insert(
+            properties.end(),
+            std::make_move_iterator(list.begin()),
+            std::make_move_iterator(list.end()));
+    }
+    return properties;
+}
+
+Result<std::string> start_unit(
+    SystemdConnection& systemd, const std::string& unit, const std::vector<DbusProperty>& list) {
+    DbusWriter body;
+    body.text(unit);
+    body.text("fail");
+    body.properties(list);
+    body.end_array(body.begin_array(8), 8); // no further units
+    return systemd.run_job("StartTransientUnit", "ssa(sv)a(sa(sv))", body.bytes());
+}
+
+Result<void> reset_failed(SystemdConnection& systemd, const std::string& unit) {
+    DbusWriter body;
+    body.text(unit);
+    Result<DbusMessage> reset = systemd.call("ResetFailedUnit", "s", body.bytes());
+    return reset.ok() || failed_with(reset.error(), "NoSuchUnit")
+               ? ok()
+               : Result<void>(std::move(reset).error());
+}
+
+} // namespace
+
+Result<SystemdUnit> parse_systemd_path(const std::string& cgroups_path, const std::string& id) {
+    if (cgroups_path.empty()) {
+        return SystemdUnit{"system.slice", "berth-" + id + ".scope"};
+    }
+    std::vector<std::string_view> parts = split(cgroups_path, ':');
+    if (parts.size() != 3) {
+        return invalid_argument(
+            "expected cgroupsPath to be of format \"slice:prefix:name\" for systemd cgroups, got "
+            "\"" +
+            cgroups_path + "\" instead");
+    }
+    SystemdUnit unit{parts[0].empty() ? "system.slice" : std::string(parts[0]), ""};
+    if (parts[2].ends_with(".slice")) {
+        return not_implemented(
+            "cgroupsPath \"" + cgroups_path + "\": a container as a slice unit is not implemented");
+    }
+    unit.name =
+        (parts[1].empty() ? "" : std::string(parts[1]) + "-") + std::string(parts[2]) + ".scope";
+    if (!is_slice(unit.slice)) {
+        return invalid_argument("invalid slice name \"" + unit.slice + "\" in cgroupsPath");
+    }
+    if (parts[2].empty() || !is_unit_name(unit.name)) {
+        return invalid_argument("invalid unit name \"" + unit.name + "\" in cgroupsPath");
+    }
+    return unit;
+}
+
+Result<SystemdScope> SystemdScope::start(const SystemdScopeOptions& options) {
+    SystemdConnection systemd = TRY(SystemdConnection::open());
+    Child placeholder = TRY(start_placeholder());
+    const std::string& unit = options.unit.name;
+    std::vector<DbusProperty> properties = scope_properties(options, placeholder.pid());
+    Result<std::string> result = start_unit(systemd, unit, properties);
+    if (!result.ok() && failed_with(result.error(), "UnitExists")) {
+        // One that failed stays until it is reset; one that runs is somebody else's.
+        TRY(reset_failed(systemd, unit));
+        result = start_unit(systemd, unit, properties);
+        if (!result.ok() && failed_with(result.error(), "UnitExists")) {
+            return conflict("systemd unit " + unit + " exists already");
+        }
+    }
+    if (!result.ok()) {
+        return std::move(result).error().with_context("start systemd unit " + unit);
+    }
+    if (*result != "done") {
+        TRY(reset_failed(systemd, unit));
+        return Error(
+            ErrorKind::Unavailable, "start systemd unit " + unit + ": the job ended " + *result);
+    }
+    std::string path =
+        TRY_CONTEXT(Cgroup::unified_path_of(placeholder.pid()), "the systemd cgroup driver");
+    if (!path.ends_with("/" + unit)) {
+        return internal_error("systemd unit " + unit + " has the cgroup " + path);
+    }
+    return SystemdScope(unit, std::move(path), std::move(placeholder));
+}
+
+Result<void>
+update_systemd_unit(const std::string& unit, const std::vector<DbusProperty>& properties) {
+    if (properties.empty()) {
+        return ok();
+    }
+    SystemdConnection systemd = TRY(SystemdConnection::open());
+    DbusWriter body;
+    body.text(unit);
+    body.number(std::uint32_t{1}); // until the next boot
+    body.properties(properties);
+    TRY_CONTEXT(
+        systemd.call("SetUnitProperties", "sba(sv)", body.bytes()),
+        "set properties of systemd unit " + unit);
+    return ok();
+}
+
+Result<void> stop_systemd_unit(const std::string& unit) {
+    SystemdConnection systemd = TRY(SystemdConnection::open());
+    DbusWriter body;
+    body.text(unit);
+    body.text("replace");
+    Result<std::string> stopped = systemd.run_job("StopUnit", "ss", body.bytes());
+    if (!stopped.ok() && !failed_with(stopped.error(), "NoSuchUnit")) {
+        return std::move(stopped).error().with_context("stop systemd unit " + unit);
+    }
+    return reset_failed(systemd, unit);
+}
+
+} // namespace berth::kernel

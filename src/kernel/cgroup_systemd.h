@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+// A container's groups as a scope unit of systemd, which then knows them, shows them and leaves
+// them alone (Delegate=yes). Decision: docs/decisions/0011-systemd-over-a-small-d-bus-client.md.
+#pragma once
+
+#include "base/result.h"
+#include "kernel/cgroup.h"
+#include "kernel/dbus_message.h"
+#include "kernel/process.h"
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth::kernel {
+
+struct SystemdUnit {
+    std::string slice; // "system.slice"
+    std::string name;  // "docker-<id>.scope"
+};
+
+// cgroupsPath of the form "slice:prefix:name"; "" is the default. InvalidArgument for others.
+Result<SystemdUnit> parse_systemd_path(const std::string& cgroups_path, const std::string& id);
+
+// Limits and device rules in systemd's words; what it has no word for is left to the files.
+std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits);
+std::vector<DbusProperty> systemd_devices(const std::vector<CgroupDeviceRule>& rules);
+
+struct SystemdScopeOptions {
+    SystemdUnit unit;
+    std::string description;
+    const CgroupLimits& limits;
+    const std::vector<CgroupDeviceRule>& devices;
+};
+
+// A scope is born around a process and ends with its last one. A process of ours that does nothing
+// holds it open until the container's init has been cloned into its group.
+class SystemdScope {
+  public:
+    // REQUIRES: the calling process has one thread. Returns once systemd has made the group.
+    static Result<SystemdScope> start(const SystemdScopeOptions& options);
+
+    const std::string& unit() const { return unit_; }
+
+    const std::string& cgroup_path() const { return cgroup_path_; } // below the mount points
+
+    // REQUIRES: another process is in the group.
+    void release() { placeholder_.reset(); }
+
+  private:
+    SystemdScope(std::string unit, std::string cgroup_path, Child placeholder)
+        : unit_(std::move(unit))
+        , cgroup_path_(std::move(cgroup_path))
+        , placeholder_(std::move(placeholder)) {}
+
+    std::string unit_;
+    std::string cgroup_path_;
+    std::optional<Child> placeholder_;
+};
+
+Result<void>
+update_systemd_unit(const std::string& unit, const std::vector<DbusProperty>& properties);
+
+// Absent is fine.
+Result<void> stop_systemd_unit(const std::string& unit);
+
+} // namespace berth::kernel
