@@ -72,10 +72,10 @@ wanted_unified_controllers(const std::string& root, const CgroupLimits& limits) 
 
 // The root of a cgroup namespace is a group like others (the machine's root has no such file), and
 // while the processes of the container are in it, it has no controllers for groups below: they move
-// aside, as an engine in a container needs it.
+// aside, as an engine in a container needs it. Before the first controller: with the processes
+// there, those for threads would be given and make the group one of threads, which takes no others.
 Result<void> move_processes_aside(const std::string& root) {
     const std::string aside = root + "/init";
-    TRY(make_directories(aside));
     constexpr int rounds = 16; // what forks meanwhile is found in the next
     for (int round = 0; round < rounds; ++round) {
         std::string text = TRY(cgroup_files::read_text(root, "cgroup.procs"));
@@ -83,6 +83,7 @@ Result<void> move_processes_aside(const std::string& root) {
         if (members.empty()) {
             break;
         }
+        TRY(make_directories(aside));
         for (std::string_view pid : members) {
             Result<void> moved = cgroup_files::write_file(aside, "cgroup.procs", pid);
             if (!moved.ok() && moved.error().error_number() != ESRCH) {
@@ -93,18 +94,6 @@ Result<void> move_processes_aside(const std::string& root) {
     return ok();
 }
 
-Result<void> enable_controller(
-    const std::string& root, const std::string& directory, const std::string& controller) {
-    const std::string text = "+" + controller;
-    Result<void> enabled = cgroup_files::write_file(directory, "cgroup.subtree_control", text);
-    if (!enabled.ok() && enabled.error().error_number() == EBUSY && directory == root &&
-        berth::exists(root + "/cgroup.type")) {
-        TRY_CONTEXT(move_processes_aside(root), "move the container's processes aside");
-        return cgroup_files::write_file(directory, "cgroup.subtree_control", text);
-    }
-    return enabled;
-}
-
 // "No internal processes": a group gives controllers to its children only while it has no
 // processes itself, so each ancestor is asked from the top.
 Result<void>
@@ -112,6 +101,9 @@ enable_controllers(const std::string& root, const std::string& path, const Cgrou
     std::vector<std::string> wanted = TRY(wanted_unified_controllers(root, limits));
     if (wanted.empty() || has_controllers(root + path, wanted)) {
         return ok();
+    }
+    if (berth::exists(root + "/cgroup.type")) {
+        TRY_CONTEXT(move_processes_aside(root), "move the container's processes aside");
     }
     std::string walked = root;
     for (std::string_view part : split(path, '/')) {
@@ -123,7 +115,8 @@ enable_controllers(const std::string& root, const std::string& path, const Cgrou
         }
         // One by one: a machine may refuse one (realtime tasks block cpu) and give the others.
         for (const std::string& controller : wanted) {
-            Result<void> enabled = enable_controller(root, walked, controller);
+            Result<void> enabled =
+                cgroup_files::write_file(walked, "cgroup.subtree_control", "+" + controller);
             if (!enabled.ok() && (controller == "memory" || controller == "pids")) {
                 return std::move(enabled).error().with_context(
                     "enable the cgroup controller " + controller);

@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 
+#include <cerrno>
+
 namespace berth::runtime {
 
 namespace {
@@ -43,7 +45,11 @@ Result<void> set_security_labels(const oci::Process& process, const kernel::Proc
         const std::string text = "exec " + profile;
         // The first name is AppArmor's own, where several modules are stacked.
         if (!procfs.write("self/attr/apparmor/exec", text).ok()) {
-            TRY_CONTEXT(procfs.write("self/attr/exec", text), "AppArmor profile " + profile);
+            Result<void> set = procfs.write("self/attr/exec", text);
+            if (!set.ok() && set.error().error_number() == ENOENT) {
+                return not_found("AppArmor profile " + profile + " is not loaded");
+            }
+            TRY_CONTEXT(std::move(set), "AppArmor profile " + profile);
         }
     }
     if (!process.selinux_label.empty()) {
