@@ -46,31 +46,32 @@ def test_limits_are_in_the_files_of_version_2(engine):
 
 
 def test_an_update_reaches_them(engine):
-    engine.berth("run", "-d", "--name", "u", "--memory=64m", "busybox", "sleep", "1000")
-    engine.berth("update", "--memory=32m", "--memory-swap=32m", "u")
-    assert engine.berth("exec", "u", "cat", "/sys/fs/cgroup/memory.max").stdout == "33554432\n"
-    engine.berth("rm", "-f", "u")
+    engine.berth("run", "-d", "--name", "updated", "--memory=64m", "busybox", "sleep", "1000")
+    limits = {"Memory": 32 << 20, "MemorySwap": 32 << 20}
+    assert engine.request("POST", "/containers/updated/update", limits)[0] == 200
+    assert engine.berth("exec", "updated", "cat", "/sys/fs/cgroup/memory.max").stdout == "33554432\n"
+    engine.berth("rm", "-f", "updated")
 
 
 def test_pause_and_statistics(engine):
-    engine.berth("run", "-d", "--name", "p", "--memory=64m", "busybox", "sleep", "1000")
-    engine.berth("pause", "p")
-    assert engine.inspect("p")["State"]["Paused"] is True
-    engine.berth("unpause", "p")
-    status, stats = engine.request("GET", "/containers/p/stats?stream=false&one-shot=true")
+    engine.berth("run", "-d", "--name", "paused", "--memory=64m", "busybox", "sleep", "1000")
+    engine.berth("pause", "paused")
+    assert engine.inspect("paused")["State"]["Paused"] is True
+    engine.berth("unpause", "paused")
+    status, stats = engine.request("GET", "/containers/paused/stats?stream=false&one-shot=true")
     assert status == 200
     assert stats["memory_stats"]["limit"] == 64 << 20 and stats["memory_stats"]["usage"] > 0
     assert stats["pids_stats"]["current"] == 1
-    engine.berth("rm", "-f", "p")
+    engine.berth("rm", "-f", "paused")
 
 
 def test_containers_outlive_a_killed_engine(engine):
-    engine.berth("run", "-d", "--name", "k", "busybox", "sh", "-c", "echo before; sleep 1000")
-    pid = engine.inspect("k")["State"]["Pid"]
+    engine.berth("run", "-d", "--name", "kept", "busybox", "sh", "-c", "echo before; sleep 1000")
+    pid = engine.inspect("kept")["State"]["Pid"]
     engine.kill()
     assert pathlib.Path(f"/proc/{pid}").exists()
     engine.start()
-    wait_until("container", lambda: engine.inspect("k")["State"]["Running"])
-    assert engine.inspect("k")["State"]["Pid"] == pid
-    assert engine.berth("logs", "k").stdout == "before\n"
-    engine.berth("rm", "-f", "k")
+    wait_until("container", lambda: engine.inspect("kept")["State"]["Running"])
+    assert engine.inspect("kept")["State"]["Pid"] == pid
+    assert engine.berth("logs", "kept").stdout == "before\n"
+    engine.berth("rm", "-f", "kept")
