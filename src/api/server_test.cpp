@@ -206,11 +206,14 @@ TEST(ApiServer, FollowsALogUntilTheContainerEnds) {
     EXPECT_TRUE(engine::run_isolated([] {
         ServedEngine served;
         const std::string id = served.create("echo first; read line; echo second", true, true);
+        auto stream = served.upgrade("/containers/" + id + "/attach?stream=1&stdin=1&stdout=1");
         served.start(id);
+        // The terminal echoes what is typed when it comes, so the program's line has to be there.
+        char byte = 0;
+        ASSERT_EQ(::read(stream.connection.get(), &byte, 1), 1);
         auto log = served.open("GET", "/containers/" + id + "/logs?stdout=1&follow=1");
         ASSERT_TRUE(log.ok());
         EXPECT_EQ(log->headers.get("Content-Type"), "application/vnd.docker.raw-stream");
-        auto stream = served.upgrade("/containers/" + id + "/attach?stream=1&stdin=1");
         ASSERT_EQ(write(stream.connection.get(), "go\n", 3), 3);
         const std::string text = log->read_body().value_or("");
         EXPECT_EQ(text.substr(0, 7), "first\r\n");

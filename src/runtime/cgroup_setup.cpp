@@ -126,8 +126,11 @@ Result<ContainerCgroup> create_cgroup(const CgroupRequest& request, const Cgroup
     }
     kernel::Cgroup cgroup = TRY(make_directories_of(request, path, limits));
     rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
-    TRY_CONTEXT(
-        cgroup.set_limits(request.systemd ? with_placeholder(limits) : limits), "cgroup limits");
+    if (!cgroup.directories().empty()) {
+        TRY_CONTEXT(
+            cgroup.set_limits(request.systemd ? with_placeholder(limits) : limits),
+            "cgroup limits");
+    }
     rollback.commit();
     return ContainerCgroup{
         .cgroup = std::move(cgroup), .limits = std::move(limits), .scope = std::move(scope)};
