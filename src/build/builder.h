@@ -101,7 +101,7 @@ class Builder {
 
     // Reads the context (tar, compressed or not) to its end. Blocks until the image is there.
     // A stop request kills the running step; Cancelled, and nothing is left but cached steps.
-    // Errors in Docker's words: "dockerfile parse error line 3: unknown instruction: FOO",
+    // Errors in Docker's words: "dockerfile parse error on line 3: unknown instruction: BAZAAR",
     // "The command '/bin/sh -c false' returned a non-zero code: 1". For the latter, failure (when
     // not null) gets the code.
     Result<BuildResult> build(

@@ -70,7 +70,8 @@ TEST_F(BuilderTest, ReportsWrongSources) {
         "COPY failed: When using COPY with more than one source file, the destination must be a "
         "directory and end with a /");
     EXPECT_EQ(
-        error_of("FROM busybox\nFOO\n"), "dockerfile parse error line 2: unknown instruction: FOO");
+        error_of("FROM busybox\nFROBNICATE\n"),
+        "dockerfile parse error on line 2: unknown instruction: FROBNICATE");
 }
 
 TEST_F(BuilderTest, NeverWritesOutsideOfTheRoot) {

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "build/dockerfile_lines.h"
+#include "build/suggestion.h"
 
 #include <algorithm>
 #include <array>
@@ -317,7 +318,12 @@ Result<Instruction> make_instruction(const LogicalLine& line, char escape) {
             return candidate.second == upper;
         });
     if (keyword == keywords.end()) {
-        return invalid_argument("unknown instruction: " + command.keyword);
+        std::array<std::string_view, keywords.size()> names;
+        std::transform(keywords.begin(), keywords.end(), names.begin(), [](const auto& known) {
+            return known.second;
+        });
+        return invalid_argument(
+            "unknown instruction: " + command.keyword + suggestion(command.keyword, names));
     }
     Instruction instruction;
     instruction.keyword = keyword->first;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The Dockerfile's grammar: lines, continuations, heredocs, flags, and each instruction's own form.
 // Nothing is expanded or looked up here. Errors are Docker's sentences after
-// "dockerfile parse error line N: ".
+// "dockerfile parse error on line N: ".
 // https://docs.docker.com/reference/dockerfile/ and moby/buildkit frontend/dockerfile/parser.
 #pragma once
 

@@ -215,7 +215,7 @@ Result<LogicalLines> Splitter::run() {
 
 Error parse_error(int line, std::string_view message) {
     return invalid_argument(
-        "dockerfile parse error line " + std::to_string(line) + ": " + std::string(message));
+        "dockerfile parse error on line " + std::to_string(line) + ": " + std::string(message));
 }
 
 Result<LogicalLines> split_lines(std::string_view text, char escape) {

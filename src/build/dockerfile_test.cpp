@@ -84,7 +84,8 @@ TEST(Dockerfile, TellsJsonFromShellForm) {
     EXPECT_EQ(instruction("VOLUME [\"/a\"]").arguments, Words{"/a"});
     EXPECT_EQ(
         error_of("FROM x\nCMD [\"a\", 1]"),
-        "dockerfile parse error line 2: when using JSON array syntax, arrays must be comprised of "
+        "dockerfile parse error on line 2: when using JSON array syntax, arrays must be comprised "
+        "of "
         "strings only");
 }
 
@@ -126,7 +127,8 @@ TEST(Dockerfile, ReadsHeredocs) {
     EXPECT_TRUE(instruction("RUN [\"cat\", \"<<EOF\"]").heredocs.empty());
     EXPECT_TRUE(instruction("CMD cat <<EOF").heredocs.empty());
     EXPECT_EQ(
-        error_of("FROM x\nRUN <<EOF\necho"), "dockerfile parse error line 2: unterminated heredoc");
+        error_of("FROM x\nRUN <<EOF\necho"),
+        "dockerfile parse error on line 2: unterminated heredoc");
 }
 
 TEST(Dockerfile, ReadsTheRest) {
@@ -144,7 +146,13 @@ TEST(Dockerfile, ReadsTheRest) {
 
 TEST(Dockerfile, ReportsErrorsInDockersWords) {
     const std::pair<const char*, const char*> cases[] = {
-        {"FROM x\n\nFOO bar", "line 3: unknown instruction: FOO"},
+        {"FROM x\n\nFOO bar", "line 3: unknown instruction: FOO (did you mean FROM?)"},
+        {"FORM x", "line 1: unknown instruction: FORM (did you mean FROM?)"},
+        {"FROM x\ncpoy a b", "line 2: unknown instruction: cpoy (did you mean copy?)"},
+        {"FROM x\nEntrypiont a",
+         "line 2: unknown instruction: Entrypiont (did you mean entrypoint?)"},
+        {"FROM x\nONBUILD RUNN y", "line 2: unknown instruction: RUNN (did you mean RUN?)"},
+        {"FROM x\nFROBNICATE", "line 2: unknown instruction: FROBNICATE"},
         {"FROM x\nRUN", "line 2: RUN requires at least one argument"},
         {"FROM x\nENV", "line 2: ENV requires at least one argument"},
         {"FROM x\nENV A", "line 2: ENV must have two arguments"},
@@ -174,7 +182,7 @@ TEST(Dockerfile, ReportsErrorsInDockersWords) {
         {"RUN x\nFROM y", "line 1: no build stage in current context"},
     };
     for (const auto& [text, message] : cases) {
-        EXPECT_EQ(error_of(text), "dockerfile parse error " + std::string(message)) << text;
+        EXPECT_EQ(error_of(text), "dockerfile parse error on " + std::string(message)) << text;
     }
     EXPECT_EQ(error_of(""), "file with no instructions");
     EXPECT_EQ(error_of("# nothing\n\n"), "file with no instructions");

@@ -106,7 +106,8 @@ def test_port_of_another_container(engine):
 
 
 @pytest.mark.parametrize("text, words", [
-    ("FROM busybox\nFROBNICATE\n", "unknown instruction: FROBNICATE"),
+    ("FROM busybox\nFROBNICATE\n", "dockerfile parse error on line 2: unknown instruction: FROBNICATE\n"),
+    ("FROM busybox\nRUNN true\n", "dockerfile parse error on line 2: unknown instruction: RUNN (did you mean RUN?)\n"),
     ("RUN true\n", "no build stage in current context"),
     ("", "cannot be empty"),
     ("FROM busybox\nCOPY absent /\n", "absent"),
