@@ -267,13 +267,15 @@ Result<BuildJob::Source> BuildJob::source_from(const std::string& from, std::siz
     oci::Digest image_id;
     oci::Digest chain_id;
     auto stage = stage_named(from, before_stage);
-    const auto number = parse_number<std::size_t>(from);
-    if (!stage && number.ok() && *number < dockerfile_.stages.size()) {
-        if (*number >= before_stage) {
+    // A number is a stage and never an image's name.
+    if (const auto number = parse_number<std::int64_t>(from); !stage && number.ok()) {
+        const auto current = static_cast<std::int64_t>(before_stage);
+        if (*number < 0 || *number >= current) {
             return invalid_argument(
-                "invalid from flag value " + from + ": stage is not built before this one");
+                "invalid from flag value " + from +
+                (*number == current ? ": refers to current build stage" : ": index out of bounds"));
         }
-        stage = *number;
+        stage = static_cast<std::size_t>(*number);
     }
     if (stage) {
         image_id = finished_.at(*stage).image_id;

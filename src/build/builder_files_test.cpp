@@ -2,6 +2,8 @@
 // COPY, ADD and the context in whole builds.
 #include "build/builder_test_support.h"
 
+#include <map>
+
 namespace berth::build {
 
 TEST_F(BuilderTest, CopiesBetweenStagesAndSkipsStagesThatNobodyNeeds) {
@@ -74,6 +76,18 @@ TEST_F(BuilderTest, ReportsWrongSources) {
         "dockerfile parse error on line 2: unknown instruction: FROBNICATE");
 }
 
+TEST_F(BuilderTest, TakesNumbersInFromForStages) {
+    const std::string two = "FROM busybox\nRUN true\nFROM busybox\nCOPY --from=";
+    for (const auto& [number, cause] : std::map<std::string, std::string>{
+             {"5", "index out of bounds"},
+             {"-1", "index out of bounds"},
+             {"1", "refers to current build stage"}}) {
+        EXPECT_EQ(
+            error_of(two + number + " /a /b\n"),
+            "invalid from flag value " + number + ": " + cause);
+    }
+}
+
 TEST_F(BuilderTest, NeverWritesOutsideOfTheRoot) {
     const std::string outside = directory_->path() + "/outside";
     ASSERT_TRUE(make_directories(outside).ok());
@@ -104,9 +118,16 @@ TEST_F(BuilderTest, UnpacksArchivesOfAddOnly) {
     EXPECT_EQ(content(id, "/un/in/side"), "packed");
     EXPECT_EQ(content(id, "/un/plain"), "text");
     EXPECT_EQ(content(id, "/kept/a.tar"), archive);
-    EXPECT_NE(
-        error_of("FROM busybox\nADD https://example.com/x /\n").find("not implemented"),
-        std::string::npos);
+    EXPECT_EQ(
+        error_of("FROM busybox\nADD git://example.com/x /\n"),
+        "ADD failed: ADD from a git repository (git://example.com/x) is not implemented");
+    EXPECT_EQ(
+        error_of("FROM busybox\nCOPY https://example.com/x /\n"),
+        "COPY failed: source can't be a URL for COPY");
+    const std::string checksum = "--checksum=sha256:" + std::string(64, '0');
+    EXPECT_EQ(
+        error_of("FROM busybox\nADD " + checksum + " plain /\n", files),
+        "ADD failed: checksum can't be specified for non-HTTP(S) sources");
 }
 
 TEST_F(BuilderTest, HonoursDockerignore) {

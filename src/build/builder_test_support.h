@@ -7,6 +7,7 @@
 #include "build/builder.h"
 #include "codec/tar.h"
 #include "kernel/path.h"
+#include "runtime/namespaces.h"
 
 #include <gtest/gtest.h>
 
@@ -76,6 +77,7 @@ class BuilderTest : public testing::Test {
         }
         // Before any thread starts: mounts, links and rules stay in here.
         ASSERT_EQ(unshare(CLONE_NEWNS | CLONE_NEWNET), 0);
+        ASSERT_TRUE(runtime::raise_loopback().ok());
         ASSERT_EQ(mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
     }
 

@@ -43,8 +43,10 @@ class StageExecutor {
     struct CopyPlan;
     Result<void> run_copy(const Instruction& instruction);
     Result<void> run_workdir(const Instruction& instruction);
-    Result<CopyPlan> plan_copy(const Instruction& instruction);
+    Result<void> plan_copy(const Instruction& instruction, CopyPlan& plan);
     Result<void> add_sources(const Instruction& instruction, CopyPlan& plan);
+    Result<std::string>
+    add_remote(const Instruction& instruction, const std::string& url, CopyPlan& plan);
     Result<void> perform_copy(const CopyPlan& plan, const WorkingLayer& layer);
     Result<CopyOptions> copy_options(const CopyPlan& plan, const WorkingLayer& layer) const;
 

@@ -3,6 +3,7 @@
 // cost their reading and nothing else.
 #include "base/strings.h"
 #include "build/dockerfile_lines.h"
+#include "build/remote_file.h"
 #include "build/stage_executor.h"
 #include "codec/compression.h"
 #include "codec/sha256.h"
@@ -19,9 +20,8 @@ namespace berth::build {
 
 namespace {
 
-bool is_url(std::string_view text) {
-    return text.starts_with("http://") || text.starts_with("https://") ||
-           text.starts_with("git://") || text.starts_with("git@");
+bool is_git_url(std::string_view text) {
+    return text.starts_with("git://") || text.starts_with("git@");
 }
 
 // Whether ADD unpacks the file: a tar archive, compressed or not.
@@ -50,6 +50,7 @@ struct StageExecutor::CopyPlan {
     std::string keyword; // "COPY" or "ADD"
     const SourceTree* tree = nullptr;
     std::vector<SourcePath> sources;
+    std::vector<RemoteFile> remotes;
     std::vector<Inline> inlines;
     std::string destination; // absolute
     std::string chown;
@@ -60,8 +61,15 @@ struct StageExecutor::CopyPlan {
 };
 
 Result<void> StageExecutor::run_copy(const Instruction& instruction) {
-    CopyPlan plan = TRY_CONTEXT(
-        plan_copy(instruction), std::string(to_string(instruction.keyword)) + " failed");
+    CopyPlan plan;
+    plan.keyword = to_string(instruction.keyword);
+    plan.tree = &job_.context();
+    // A wrong --from is told without "COPY failed".
+    const std::string_view from = instruction.flag("from");
+    if (!from.empty()) {
+        plan.tree = TRY(job_.source_from(std::string(from), stage_)).tree;
+    }
+    TRY_CONTEXT(plan_copy(instruction, plan), plan.keyword + " failed");
     const std::string created_by =
         no_operation(plan.keyword + " " + plan.digest + " in " + plan.destination + " ");
     const std::string options = plan.chown + " " + std::string(instruction.flag("chmod")) +
@@ -78,14 +86,10 @@ Result<void> StageExecutor::run_copy(const Instruction& instruction) {
     return finish_step(key, created_by, info);
 }
 
-Result<StageExecutor::CopyPlan> StageExecutor::plan_copy(const Instruction& instruction) {
-    CopyPlan plan;
-    plan.keyword = to_string(instruction.keyword);
+Result<void> StageExecutor::plan_copy(const Instruction& instruction, CopyPlan& plan) {
     plan.unpack = instruction.keyword == Keyword::Add;
-    for (const char* flag : {"checksum", "keep-git-dir"}) {
-        if (!instruction.flag(flag).empty()) {
-            return not_implemented("the flag --" + std::string(flag) + " is for remote sources");
-        }
+    if (!instruction.flag("keep-git-dir").empty()) {
+        return not_implemented("the flag --keep-git-dir is for git repositories");
     }
     if (instruction.flag("parents") == "true" || !instruction.repeated_flags.empty()) {
         return not_implemented("--parents and --exclude are not implemented");
@@ -101,11 +105,7 @@ Result<StageExecutor::CopyPlan> StageExecutor::plan_copy(const Instruction& inst
         }
         plan.mode = *mode;
     }
-    plan.tree = &job_.context();
-    if (const std::string_view from = instruction.flag("from"); !from.empty()) {
-        plan.tree = TRY(job_.source_from(std::string(from), stage_)).tree;
-        plan.keep_owners = plan.chown.empty();
-    }
+    plan.keep_owners = !instruction.flag("from").empty() && plan.chown.empty();
     plan.destination = TRY(expand(instruction.arguments.back()));
     const bool to_directory = plan.destination.ends_with('/') || plan.destination.ends_with("/.") ||
                               plan.destination == ".";
@@ -117,13 +117,42 @@ Result<StageExecutor::CopyPlan> StageExecutor::plan_copy(const Instruction& inst
         plan.destination += '/';
     }
     TRY(add_sources(instruction, plan));
-    if (plan.sources.size() + plan.inlines.size() > 1 && !plan.destination.ends_with('/')) {
+    if (plan.sources.size() + plan.remotes.size() + plan.inlines.size() > 1 &&
+        !plan.destination.ends_with('/')) {
         return invalid_argument(
             "When using " + plan.keyword +
             " with more than one source file, the destination must be a directory and end with a "
             "/");
     }
-    return plan;
+    return ok();
+}
+
+// The file's digest. What comes from an address is never unpacked.
+Result<std::string>
+StageExecutor::add_remote(const Instruction& instruction, const std::string& url, CopyPlan& plan) {
+    if (instruction.keyword != Keyword::Add) {
+        return invalid_argument("source can't be a URL for COPY");
+    }
+    if (!is_http_url(url)) {
+        return not_implemented("ADD from a git repository (" + url + ") is not implemented");
+    }
+    std::string checksum;
+    if (const std::string_view given = instruction.flag("checksum"); !given.empty()) {
+        const std::string expanded = TRY(expand(std::string(given)));
+        checksum = TRY_CONTEXT(oci::Digest::parse(expanded), "invalid checksum").to_string();
+    }
+    RemoteFile file = TRY(RemoteFile::download(
+        job_.stop(), {.url = url, .parent = job_.options().data_root + "/tmp"}));
+    if (!file.is_named() && plan.destination.ends_with('/')) {
+        return invalid_argument("cannot determine filename for source " + url);
+    }
+    if (!checksum.empty() && file.digest() != checksum) {
+        return invalid_argument(
+            "digest mismatch for " + url + ": " + file.digest() + ", wanted " + checksum);
+    }
+    std::string digest = TRY(file.tree().digest(file.path(), SourceTree::Owners::Ignore));
+    plan.remotes.push_back(std::move(file));
+    return digest;
 }
 
 Result<void> StageExecutor::add_sources(const Instruction& instruction, CopyPlan& plan) {
@@ -148,11 +177,9 @@ Result<void> StageExecutor::add_sources(const Instruction& instruction, CopyPlan
             continue;
         }
         const std::string pattern = TRY(expand(argument));
-        if (is_url(pattern)) {
-            return not_implemented(
-                plan.unpack ? "ADD from an address (" + pattern +
-                                  ") is not implemented: download it with RUN"
-                            : "source can't be a URL for COPY");
+        if (is_http_url(pattern) || is_git_url(pattern)) {
+            digests.push_back(TRY(add_remote(instruction, pattern, plan)));
+            continue;
         }
         for (SourcePath& source : TRY(plan.tree->find(pattern))) {
             digests.push_back(TRY(plan.tree->digest(source, owners)));
@@ -161,6 +188,11 @@ Result<void> StageExecutor::add_sources(const Instruction& instruction, CopyPlan
     }
     if (digests.empty()) {
         return invalid_argument("no source files were specified");
+    }
+    if (!instruction.flag("checksum").empty() && (plan.remotes.empty() || digests.size() > 1)) {
+        return invalid_argument(
+            plan.remotes.empty() ? "checksum can't be specified for non-HTTP(S) sources"
+                                 : "checksum can't be specified for multiple sources");
     }
     plan.digest = digests.size() == 1 ? digests[0] : "multi:" + sha256_hex(join(digests, ","));
     return ok();
@@ -206,6 +238,9 @@ Result<void> StageExecutor::perform_copy(const CopyPlan& plan, const WorkingLaye
         auto decompressed = TRY(compression::Decompressor::create(file));
         auto extractor = TRY(store::LayerExtractor::create(kernel::fd_path(directory)));
         TRY_CONTEXT(extractor.extract(*decompressed), source.path);
+    }
+    for (const RemoteFile& file : plan.remotes) {
+        TRY(copier.copy(file.tree(), file.path(), plan.destination));
     }
     for (const CopyPlan::Inline& file : plan.inlines) {
         TRY(copier.write(file.name, file.content, plan.destination));

@@ -210,6 +210,9 @@ std::string CurlHandle::failure_text(CURLcode code) const {
     if (code == CURLE_PEER_FAILED_VERIFICATION) {
         return "tls: failed to verify certificate: " + std::string(text);
     }
+    if (code == CURLE_TOO_MANY_REDIRECTS) {
+        return "stopped after " + std::to_string(redirect_limit) + " redirects";
+    }
     if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE) {
         return "unexpected EOF";
     }

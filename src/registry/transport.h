@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // HTTP exchanges by libcurl whose answer is read like a file: the transfer runs while somebody
-// reads. Internal to this library.
+// reads. For this library, and for what else is downloaded (ADD's remote files).
 #pragma once
 
 #include "base/result.h"
