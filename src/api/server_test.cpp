@@ -270,8 +270,7 @@ TEST(ApiServer, ListsAndRemovesImages) {
         EXPECT_EQ(served.ask("DELETE", "/images/a/b/c:1").body, "[{\"Untagged\":\"a/b/c:1\"}]\n");
         EXPECT_EQ(served.ask("GET", "/images/json").document.as_array().size(), 1U);
         EXPECT_EQ(
-            served.ask("GET", "/images/none/get").body,
-            "{\"message\":\"No such image: none:latest\"}\n");
+            served.ask("GET", "/images/none/get").body, "{\"message\":\"No such image: none\"}\n");
     }));
 }
 

@@ -48,7 +48,7 @@ class ContainerControl {
     wait_for_exit(const ContainerPtr& container, std::optional<std::chrono::milliseconds> timeout);
     Result<void> end(const ContainerPtr& container, int first_signal, std::int64_t seconds);
     Result<void> kill_and_wait(const ContainerPtr& container);
-    Result<void> begin_remove(const ContainerPtr& container, bool force);
+    Result<void> begin_remove(const ContainerPtr& container, const std::string& name, bool force);
     void delete_behind(const ContainerDefinition& definition);
 
     Core& core_;

@@ -14,12 +14,11 @@
 
 namespace berth::engine {
 
-Result<void> ContainerControl::begin_remove(const ContainerPtr& container, bool force) {
-    std::string name;
+Result<void>
+ContainerControl::begin_remove(const ContainerPtr& container, const std::string& name, bool force) {
     bool is_running = false;
     {
         auto state = container->state.lock();
-        name = state->definition->name;
         const ContainerStatus status = state->life.state.status;
         if (state->removed) {
             return not_found("No such container: " + container->id);
@@ -27,14 +26,14 @@ Result<void> ContainerControl::begin_remove(const ContainerPtr& container, bool 
         is_running = state->life.state.is_running();
         if (is_running && !force) {
             return conflict(
-                "cannot remove container \"/" + name + "\": container is " +
+                "cannot remove container \"" + name + "\": container is " +
                 (status == ContainerStatus::Paused
                      ? "paused and must be unpaused first"
                      : "running: stop the container before removing or force remove"));
         }
         if (status == ContainerStatus::Restarting && !force) {
             return conflict(
-                "cannot remove container \"/" + name +
+                "cannot remove container \"" + name +
                 "\": container is restarting: stop the container before removing or force remove");
         }
         state->life.stopped_by_user = true;
@@ -44,7 +43,7 @@ Result<void> ContainerControl::begin_remove(const ContainerPtr& container, bool 
         auto killed = kill_and_wait(container);
         if (!killed.ok()) {
             return std::move(killed).error().with_context(
-                "cannot remove container \"/" + name + "\": could not kill container");
+                "cannot remove container \"" + name + "\": could not kill container");
         }
     }
     auto state = container->state.lock();
@@ -59,24 +58,25 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
     if (options.link) {
         return not_implemented("legacy links are not implemented by this engine");
     }
+    // Errors name the container as its user did.
+    const std::string& name = options.asked_as.empty() ? container->id : options.asked_as;
     const std::unique_lock operation(container->operation, std::try_to_lock);
     if (!operation.owns_lock() && !options.force) {
         if (view_of(*container).life.state.status == ContainerStatus::Removing) {
-            return conflict("removal of container " + container->id + " is already in progress");
+            return conflict("removal of container " + name + " is already in progress");
         }
     }
     std::unique_lock<std::mutex> waited;
     if (!operation.owns_lock()) {
         waited = std::unique_lock(container->operation);
     }
-    TRY(begin_remove(container, options.force));
+    TRY(begin_remove(container, name, options.force));
     const ContainerView view = view_of(*container);
     const ContainerDefinition& definition = *view.definition;
     auto erased = core_.table->remove(container->id);
     if (!erased.ok()) {
         container->state.lock()->life.state.status = ContainerStatus::Dead;
-        return std::move(erased).error().with_context(
-            "cannot remove container \"/" + definition.name + "\"");
+        return std::move(erased).error().with_context("cannot remove container \"" + name + "\"");
     }
     core_.index.remove(container->id);
     execs_.forget_container(container->id);

@@ -98,6 +98,7 @@ struct RemoveOptions {
     bool force = false;
     bool volumes = false;
     bool link = false;
+    std::string asked_as; // the name or id in errors; empty: the id
 };
 
 struct TopResult {

@@ -164,10 +164,14 @@ TEST(EngineContainers, RemoveNeedsForceWhileRunning) {
         Containers& containers = engine.containers();
         const std::string id = containers.create(shell_request("sleep 1000", "busy")).value().id;
         ASSERT_TRUE(containers.start(id).ok());
+        const std::string cause =
+            ": container is running: stop the container before removing or force remove";
+        EXPECT_EQ(
+            containers.remove("busy", {}).error().message(),
+            "cannot remove container \"busy\"" + cause);
         EXPECT_EQ(
             containers.remove(id, {}).error().message(),
-            "cannot remove container \"/busy\": container is running: stop the container before "
-            "removing or force remove");
+            "cannot remove container \"" + id + "\"" + cause);
         ASSERT_TRUE(containers.remove(id, {.force = true}).ok());
         EXPECT_EQ(containers.list({.all = true}).value().size(), 0U);
     });

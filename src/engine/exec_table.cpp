@@ -75,12 +75,29 @@ Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig 
     if (config.cmd.empty()) {
         return invalid_argument("No exec command specified");
     }
+    // As Docker: who names a user that is not there hears of it before there is an exec.
+    if (!config.user.empty()) {
+        TRY(process_of(*container, config));
+    }
     std::string id = random_hex(32);
     core_.publish(*view.definition, "exec_create: " + command_text(config), {{"execID", id}});
     Entry entry{.id = id, .container = container, .config = std::move(config)};
     entries_.lock()->emplace(id, std::move(entry));
     container->state.lock()->exec_ids.push_back(id);
     return id;
+}
+
+Result<std::string>
+ExecTable::process_of(LiveContainer& container, const ExecConfig& config) const {
+    const ContainerView view = view_of(container);
+    const std::string root = TRY(core_.store->layers().mount(container.id));
+    auto process = exec_process(*view.definition, core_.config(), config, root);
+    auto unmounted = core_.store->layers().unmount(container.id);
+    if (!process.ok()) {
+        return process;
+    }
+    TRY(std::move(unmounted));
+    return process;
 }
 
 Result<void> ExecTable::check_start(const std::string& exec_id) const {
@@ -152,14 +169,7 @@ Result<void> ExecTable::start(
         request.attach = std::move(attach);
     }
     auto started = [&]() -> Result<pid_t> {
-        const std::string root = TRY(core_.store->layers().mount(entry.container->id));
-        auto process = exec_process(*view.definition, core_.config(), entry.config, root);
-        auto unmounted = core_.store->layers().unmount(entry.container->id);
-        if (!process.ok()) {
-            return std::move(process).error();
-        }
-        TRY(std::move(unmounted));
-        request.process = std::move(process).value();
+        request.process = TRY(process_of(*entry.container, entry.config));
         std::shared_ptr<monitor::MonitorClient> client = entry.container->state.lock()->monitor;
         if (client == nullptr) {
             return conflict("container " + entry.container->id + " is not running");

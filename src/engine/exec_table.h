@@ -55,6 +55,7 @@ class ExecTable {
     using Entries = std::map<std::string, Entry>;
 
     Result<ExecInspect> look_at(const std::string& exec_id) const;
+    Result<std::string> process_of(LiveContainer& container, const ExecConfig& config) const;
     Result<void> begin_start(const std::string& exec_id, Entry& copy);
     void finish(const std::string& exec_id, std::int64_t exit_code);
     void forget_later(const std::string& exec_id);

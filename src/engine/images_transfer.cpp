@@ -160,8 +160,12 @@ Result<void>
 Images::save(std::stop_token stop, const std::vector<std::string>& images, ByteSink& sink) const {
     std::vector<oci::Digest> ids;
     for (const std::string& image : images) {
-        // Checked before the first byte, while a 404 can still be told.
-        ids.push_back(TRY(parts_->images().get(image)).id);
+        // Checked before the first byte, while a 404 can still be told; named as it was asked for.
+        const auto id = TRY(parts_->images().find(image));
+        if (!id) {
+            return not_found("No such image: " + image);
+        }
+        ids.push_back(*id);
     }
     TRY(store::save_archive(std::move(stop), parts_->images(), images, sink));
     for (const oci::Digest& id : ids) {

@@ -77,7 +77,9 @@ Result<void> Containers::rename(const std::string& container, const std::string&
 }
 
 Result<void> Containers::remove(const std::string& container, const RemoveOptions& options) {
-    return supervisor_.control.remove(TRY(supervisor_.core.index.find(container)), options);
+    RemoveOptions named = options;
+    named.asked_as = container;
+    return supervisor_.control.remove(TRY(supervisor_.core.index.find(container)), named);
 }
 
 Result<void>

@@ -75,6 +75,24 @@ def test_exec_exit_codes(engine, client):
         assert done.returncode == code and words in done.stdout + done.stderr, done
 
 
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_unknown_names_are_told_as_they_were_given(engine, client):
+    """Sentence, stream and exit code are Docker 28's."""
+    container = engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000").stdout.strip()
+    for arguments, sentence in (
+            (["exec", "-u", "nosuchuser", "host", "id"], "unable to find user nosuchuser: no matching entries in passwd file"),
+            (["exec", "-d", "-u", "nosuchuser", "host", "id"], "unable to find user nosuchuser: no matching entries in passwd file"),
+            (["exec", "-u", "root:nogroup9", "host", "id"], "unable to find group nogroup9: no matching entries in group file"),
+            (["rm", "host"], 'cannot remove container "host": container is running: stop the container before removing or force remove'),
+            (["rm", container[:12]], f'cannot remove container "{container[:12]}": container is running: '
+                                     "stop the container before removing or force remove"),
+            (["save", "nope"], "No such image: nope")):
+        done = getattr(engine, client)(*arguments, check=False)
+        prefix = "berth: " if client == "berth" else "Error response from daemon: "
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{prefix}{sentence}\n")
+    assert engine.inspect("host")["ExecIDs"] is None
+
+
 def test_a_failed_start_is_told_once(engine):
     """The client that waits beside its start hears of the failure from the start alone, as from Docker."""
     done = engine.docker("run", "--rm", "--network", "absent", "busybox", "true", check=False)
