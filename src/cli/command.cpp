@@ -2,6 +2,8 @@
 // Argument checks and usage messages, worded as docker words them.
 #include "cli/command.h"
 
+#include "cli/spelling.h"
+
 #include <cstdio>
 
 namespace berth::cli {
@@ -12,6 +14,18 @@ constexpr int usage_error_code = 125;
 
 std::string usage_line(const Command& command) {
     return "Usage:  berth " + std::string(command.path) + " " + std::string(command.usage) + "\n";
+}
+
+std::string aliases(const Command& command) {
+    const std::vector<std::string_view> names = spellings(command);
+    if (names.size() < 2) {
+        return "";
+    }
+    std::string text;
+    for (const std::string_view name : names) {
+        text += (text.empty() ? "\nAliases:\n  berth " : ", berth ") + std::string(name);
+    }
+    return text + "\n";
 }
 
 std::string see_help(const Command& command) {
@@ -48,7 +62,8 @@ Parsed parse_arguments(Flags& flags, const Invocation& invocation, Arity arity) 
     }
     if (flags.help_requested()) {
         std::string options = flags.help();
-        std::string text = usage_line(command) + "\n" + std::string(command.summary) + "\n";
+        std::string text =
+            usage_line(command) + "\n" + std::string(command.summary) + "\n" + aliases(command);
         if (!options.empty()) {
             text += "\nOptions:\n" + options;
         }

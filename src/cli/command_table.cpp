@@ -2,6 +2,9 @@
 // The list of commands: docker's short words and their long forms.
 #include "cli/command.h"
 #include "cli/commands/commands.h"
+#include "cli/spelling.h"
+
+#include <utility>
 
 namespace berth::cli {
 
@@ -83,10 +86,50 @@ constexpr Command table[] = {
 };
 // clang-format on
 
+// docker's second names of commands, and their first.
+constexpr std::pair<std::string_view, std::string_view> second_names[] = {
+    {"container list", "container ls"},
+    {"container ps", "container ls"},
+    {"container remove", "container rm"},
+    {"image list", "image ls"},
+    {"image remove", "image rm"},
+    {"network list", "network ls"},
+    {"volume list", "volume ls"},
+    {"volume remove", "volume rm"},
+};
+
 } // namespace
 
 std::span<const Command> all_commands() {
     return table;
+}
+
+std::string_view first_spelling(std::string_view path) {
+    for (const auto& [second, first] : second_names) {
+        if (path == second) {
+            return first;
+        }
+    }
+    return path;
+}
+
+std::vector<std::string_view> spellings(const Command& command) {
+    std::vector<std::string_view> found;
+    for (const bool grouped : {true, false}) {
+        for (const Command& candidate : table) {
+            const bool in_group = candidate.path.find(' ') != std::string_view::npos;
+            if (candidate.run != command.run || in_group != grouped) {
+                continue;
+            }
+            found.push_back(candidate.path);
+            for (const auto& [second, first] : second_names) {
+                if (first == candidate.path) {
+                    found.push_back(second);
+                }
+            }
+        }
+    }
+    return found;
 }
 
 } // namespace berth::cli

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/output.h"
 #include "cli/session.h"
+#include "cli/spelling.h"
 
 #include <algorithm>
 
@@ -123,7 +124,7 @@ int run_command_line(const std::string& executable, const std::vector<std::strin
         path += " " + (*words)[1];
         used = 2;
     }
-    const Command* command = find_command(path);
+    const Command* command = find_command(first_spelling(path));
     if (!command) {
         return unknown_command(path);
     }
