@@ -10,7 +10,14 @@
 #include "kernel/cgroup.h"
 #include "store/store.h"
 
+#include <linux/magic.h>
+
+#include <array>
+#include <ctime>
+#include <utility>
+
 #include <fcntl.h>
+#include <sys/statfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -69,6 +76,42 @@ Result<std::string> engine_id(const std::string& data_root) {
     return id;
 }
 
+// moby's names of file systems.
+std::string file_system_name(const std::string& path) {
+    struct statfs status {};
+
+    if (statfs(path.c_str(), &status) != 0) {
+        return "<unknown>";
+    }
+    static constexpr std::pair<std::uint64_t, const char*> names[] = {
+        {BTRFS_SUPER_MAGIC, "btrfs"},
+        {EXT4_SUPER_MAGIC, "extfs"},
+        {F2FS_SUPER_MAGIC, "f2fs"},
+        {NFS_SUPER_MAGIC, "nfs"},
+        {OVERLAYFS_SUPER_MAGIC, "overlayfs"},
+        {TMPFS_MAGIC, "tmpfs"},
+        {XFS_SUPER_MAGIC, "xfs"},
+        {0x2fc12fc1, "zfs"}};
+    for (const auto& [magic, name] : names) {
+        if (static_cast<std::uint64_t>(status.f_type) == magic) {
+            return name;
+        }
+    }
+    return "<unknown>";
+}
+
+// "Nov 25 2026" and "17:13:28" as dockerd writes a time, which clients reformat.
+std::string build_time() {
+    std::tm time{};
+    if (strptime(__DATE__ " " __TIME__, "%b %e %Y %H:%M:%S", &time) == nullptr) {
+        return "";
+    }
+    std::array<char, 64> text{};
+    const std::size_t size =
+        std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S.000000000+00:00", &time);
+    return std::string(text.data(), size);
+}
+
 void describe_cgroups(SystemInfo& info) {
     info.cgroup_driver = "cgroupfs";
     info.cgroup_version = "1";
@@ -111,7 +154,12 @@ Result<SystemInfo> System::info() const {
     info.images = engine_.images().count();
     info.driver = engine_.layers().driver_name();
     if (info.driver == "overlay2") {
-        info.driver_status = {{"Supports d_type", "true"}, {"Native Overlay Diff", "true"}};
+        info.driver_status = {
+            {"Backing Filesystem", file_system_name(config.data_root)},
+            {"Supports d_type", "true"},
+            {"Using metacopy", "false"},
+            {"Native Overlay Diff", "true"},
+            {"userxattr", "false"}};
     }
     info.docker_root_dir = config.data_root;
     describe_cgroups(info);
@@ -162,7 +210,7 @@ SystemVersion System::version() const {
     version.version = engine_.options().version;
     version.architecture = go_architecture(name.machine);
     version.kernel_version = name.release;
-    version.build_time = std::string(__DATE__ " " __TIME__);
+    version.build_time = build_time();
     version.experimental = engine_.config().experimental;
     return version;
 }

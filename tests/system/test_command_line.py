@@ -1,4 +1,7 @@
 """What the command lines say of the engine and of themselves."""
+import re
+
+import pytest
 
 
 def test_help_names_all_spellings(engine):
@@ -17,3 +20,54 @@ def test_second_names_do_what_the_first_do(engine):
     assert engine.berth("image", "list").stdout == engine.berth("images").stdout
     assert engine.berth("volume", "list").stdout == engine.berth("volume", "ls").stdout
     assert engine.berth("container", "nonsense", check=False).returncode == 1
+
+
+# Of GET /info of dockerd 28.5, API 1.51; beside them it has Containerd, which is a part that is not here.
+INFO = {"ID": str, "Containers": int, "ContainersRunning": int, "ContainersPaused": int, "ContainersStopped": int, "Images": int,
+        "Driver": str, "DriverStatus": list, "Plugins": dict, "MemoryLimit": bool, "SwapLimit": bool, "CpuCfsPeriod": bool,
+        "CpuCfsQuota": bool, "CPUShares": bool, "CPUSet": bool, "PidsLimit": bool, "IPv4Forwarding": bool, "Debug": bool, "NFd": int,
+        "OomKillDisable": bool, "NGoroutines": int, "SystemTime": str, "LoggingDriver": str, "CgroupDriver": str,
+        "CgroupVersion": str, "NEventsListener": int, "KernelVersion": str, "OperatingSystem": str, "OSVersion": str, "OSType": str,
+        "Architecture": str, "IndexServerAddress": str, "RegistryConfig": dict, "NCPU": int, "MemTotal": int,
+        "GenericResources": type(None), "DockerRootDir": str, "HttpProxy": str, "HttpsProxy": str, "NoProxy": str, "Name": str,
+        "Labels": list, "ExperimentalBuild": bool, "ServerVersion": str, "Runtimes": dict, "DefaultRuntime": str, "Swarm": dict,
+        "LiveRestoreEnabled": bool, "Isolation": str, "InitBinary": str, "ContainerdCommit": dict, "RuncCommit": dict,
+        "InitCommit": dict, "SecurityOptions": list, "FirewallBackend": dict, "CDISpecDirs": list}
+VERSION = {"Platform": dict, "Components": list, "Version": str, "ApiVersion": str, "MinAPIVersion": str, "GitCommit": str,
+           "GoVersion": str, "Os": str, "Arch": str, "KernelVersion": str, "BuildTime": str}
+
+
+def test_fields_of_info_and_version_are_dockers(engine):
+    info = engine.request("GET", "/v1.51/info")[1]
+    assert {name: type(value) for name, value in info.items() if name != "Warnings"} == INFO
+    assert [name for name, _ in info["DriverStatus"]] == ["Backing Filesystem", "Supports d_type", "Using metacopy",
+                                                          "Native Overlay Diff", "userxattr"]
+    assert set(info["RegistryConfig"]) == {"IndexConfigs", "InsecureRegistryCIDRs", "Mirrors"}
+    assert info["RuncCommit"] == {"ID": info["ServerVersion"]}
+    version = engine.request("GET", "/v1.51/version")[1]
+    assert {name: type(value) for name, value in version.items()} == VERSION
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.0{9}\+00:00", version["BuildTime"])
+    older = engine.request("GET", "/v1.47/info")[1]
+    assert "FirewallBackend" not in older and older["RuncCommit"]["Expected"] == older["RuncCommit"]["ID"]
+    assert older["RegistryConfig"]["AllowNondistributableArtifactsCIDRs"] is None
+
+
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_info_and_version_are_printed_whole(engine, client):
+    done = getattr(engine, client)("info")
+    server = done.stdout.split("\nServer:\n", 1)[1]
+    assert done.stderr == ""
+    for line in ("Containers: 0", "Storage Driver: overlay2", "Plugins:", " Network: bridge host null", "Swarm: inactive",
+                 "Runtimes: runc", "containerd version: N/A", "runc version: 0.1.0", "init version: 0.1.0", "Security Options:",
+                 "  Profile: builtin", "Experimental: false", "Insecure Registries:", " 127.0.0.0/8", "Live Restore Enabled: false"):
+        assert f" {line}\n" in server, server
+    # No label without a value, and no empty line but the last.
+    assert not re.search(r": *\n(?!  )", server) and "\n\n" not in server.rstrip("\n")
+    version = getattr(engine, client)("version").stdout
+    assert re.search(r"\n  Built: +[A-Z][a-z]{2} [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}\n", version), version
+    assert "\n  Experimental:     false\n" in version
+
+
+def test_both_clients_print_the_same_of_the_server(engine):
+    parts = [getattr(engine, client)("info").stdout.split("\nServer:\n", 1)[1] for client in ("berth", "docker")]
+    assert parts[0] == parts[1]

@@ -35,7 +35,7 @@ json::Object encode_plugins(const engine::SystemInfo& info) {
 }
 
 // 127.0.0.0/8 and ::1 are always among them; what has a slash is a network.
-json::Object encode_registry(const engine::SystemInfo& info) {
+json::Object encode_registry(const engine::SystemInfo& info, ApiVersion version) {
     json::Array networks{json::Value("::1/128"), json::Value("127.0.0.0/8")};
     json::Object indexes;
     const auto add_index = [&indexes](const std::string& name, bool secure, json::Value mirrors) {
@@ -54,12 +54,15 @@ json::Object encode_registry(const engine::SystemInfo& info) {
             add_index(registry, false, json::Array{});
         }
     }
-    return json::Object{
-        {"AllowNondistributableArtifactsCIDRs", nullptr},
-        {"AllowNondistributableArtifactsHostnames", nullptr},
+    json::Object registry{
         {"IndexConfigs", std::move(indexes)},
         {"InsecureRegistryCIDRs", std::move(networks)},
         {"Mirrors", null_when_empty(info.registry_mirrors)}};
+    if (version < ApiVersion{1, 49}) {
+        registry["AllowNondistributableArtifactsCIDRs"] = nullptr;
+        registry["AllowNondistributableArtifactsHostnames"] = nullptr;
+    }
+    return registry;
 }
 
 json::Object encode_runtimes(const engine::SystemInfo& info) {
@@ -112,14 +115,14 @@ void add_abilities(json::Object& object, const engine::SystemInfo& info) {
     object["NEventsListener"] = info.event_listeners;
 }
 
-void add_machine(json::Object& object, const engine::SystemInfo& info) {
+void add_machine(json::Object& object, const engine::SystemInfo& info, ApiVersion version) {
     object["KernelVersion"] = info.kernel_version;
     object["OperatingSystem"] = info.operating_system;
     object["OSVersion"] = info.os_version;
     object["OSType"] = info.os_type;
     object["Architecture"] = info.architecture;
     object["IndexServerAddress"] = "https://index.docker.io/v1/";
-    object["RegistryConfig"] = encode_registry(info);
+    object["RegistryConfig"] = encode_registry(info, version);
     object["NCPU"] = info.cpus;
     object["MemTotal"] = info.memory_total;
     object["GenericResources"] = nullptr;
@@ -139,17 +142,21 @@ json::Value encode_info(const engine::SystemInfo& info, ApiVersion version) {
     json::Object object;
     add_counts(object, info);
     add_abilities(object, info);
-    add_machine(object, info);
+    add_machine(object, info, version);
     object["Runtimes"] = encode_runtimes(info);
     object["DefaultRuntime"] = info.default_runtime;
     object["Swarm"] = encode_swarm();
     object["LiveRestoreEnabled"] = info.live_restore;
     object["Isolation"] = "";
     object["InitBinary"] = info.init_binary;
-    // Runtime, monitor and init are parts of the engine, of its version.
-    object["ContainerdCommit"] = encode_commit("", version);
-    object["RuncCommit"] = encode_commit("", version);
-    object["InitCommit"] = encode_commit("", version);
+    // There is no containerd, which is "N/A" in dockerd's words; runtime and init are parts of the
+    // engine, of its version.
+    object["ContainerdCommit"] = encode_commit("N/A", version);
+    object["RuncCommit"] = encode_commit(info.server_version, version);
+    object["InitCommit"] = encode_commit(info.server_version, version);
+    if (version >= ApiVersion{1, 49}) {
+        object["FirewallBackend"] = json::Object{{"Driver", "nftables"}};
+    }
     object["SecurityOptions"] = json::encode(info.security_options);
     object["CDISpecDirs"] = json::Array{};
     object["Warnings"] = null_when_empty(info.warnings);

@@ -6,6 +6,7 @@
 #include "cli/commands/commands.h"
 #include "cli/demultiplexer.h"
 #include "cli/document_stream.h"
+#include "cli/info_text.h"
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
@@ -13,6 +14,8 @@
 #include "cli/template.h"
 
 #include <algorithm>
+#include <cstdio>
+#include <ctime>
 
 namespace berth::cli::commands {
 
@@ -35,6 +38,18 @@ line(std::string_view label, const std::string& value, std::size_t indent, std::
     return text + value + "\n";
 }
 
+// "Wed Nov 25 17:13:28 2026" for the engine's RFC 3339 time.
+std::string build_time(const std::string& text) {
+    std::tm time{};
+    if (strptime(text.c_str(), "%Y-%m-%dT%H:%M:%S", &time) == nullptr) {
+        return text;
+    }
+    timegm(&time); // finds the day of the week
+    char words[64];
+    const std::size_t size = std::strftime(words, sizeof words, "%a %b %e %H:%M:%S %Y", &time);
+    return std::string(words, size);
+}
+
 std::string version_text(const json::Value& client, const json::Value& server) {
     std::string text = "Client:\n";
     text += line("Version", text_of(client, "Version"), 1, 19);
@@ -52,61 +67,12 @@ std::string version_text(const json::Value& client, const json::Value& server) {
             ")",
         2,
         18);
-    text += line("Git commit", text_of(server, "GitCommit"), 2, 18);
-    text += line("Built", text_of(server, "BuildTime"), 2, 18);
+    const std::string commit = text_of(server, "GitCommit");
+    text += commit.empty() ? "" : line("Git commit", commit, 2, 18);
+    text += line("Built", build_time(text_of(server, "BuildTime")), 2, 18);
     text += line("OS/Arch", text_of(server, "Os") + "/" + text_of(server, "Arch"), 2, 18);
-    return text;
-}
-
-std::string info_text(const json::Value& info) {
-    std::string text = "Server:\n";
-    auto add = [&](std::string_view label, const std::string& value) {
-        text += " " + std::string(label) + ": " + value + "\n";
-    };
-    auto number = [&](std::string_view name) { return std::to_string(number_of(info, name)); };
-    add("Containers", number("Containers"));
-    text += "  Running: " + number("ContainersRunning") +
-            "\n  Paused: " + number("ContainersPaused") +
-            "\n  Stopped: " + number("ContainersStopped") + "\n";
-    add("Images", number("Images"));
-    add("Server Version", text_of(info, "ServerVersion"));
-    add("Storage Driver", text_of(info, "Driver"));
-    for (const json::Value& pair : list_of(info, "DriverStatus")) {
-        if (pair.is_array() && pair.get_array().size() == 2 && pair.get_array()[0].is_string() &&
-            pair.get_array()[1].is_string()) {
-            text += "  " + std::string(pair.get_array()[0].get_string()) + ": " +
-                    std::string(pair.get_array()[1].get_string()) + "\n";
-        }
-    }
-    for (auto [label, name] :
-         {std::pair<const char*, const char*>{"Logging Driver", "LoggingDriver"},
-          {"Cgroup Driver", "CgroupDriver"},
-          {"Cgroup Version", "CgroupVersion"},
-          {"Default Runtime", "DefaultRuntime"},
-          {"Init Binary", "InitBinary"},
-          {"Kernel Version", "KernelVersion"},
-          {"Operating System", "OperatingSystem"},
-          {"OSType", "OSType"},
-          {"Architecture", "Architecture"}}) {
-        add(label, text_of(info, name));
-    }
-    add("CPUs", number("NCPU"));
-    char memory[32];
-    std::snprintf(
-        memory,
-        sizeof memory,
-        "%.4gGiB",
-        static_cast<double>(number_of(info, "MemTotal")) / (1U << 30));
-    add("Total Memory", memory);
-    add("Name", text_of(info, "Name"));
-    add("ID", text_of(info, "ID"));
-    add("Docker Root Dir", text_of(info, "DockerRootDir"));
-    add("Debug Mode", flag_of(info, "Debug") ? "true" : "false");
-    add("Live Restore Enabled", flag_of(info, "LiveRestoreEnabled") ? "true" : "false");
-    for (const json::Value& warning : list_of(info, "Warnings")) {
-        text += warning.is_string() ? std::string(warning.get_string()) + "\n" : "";
-    }
-    return text;
+    const bool experimental = flag_of(server, "Experimental");
+    return text + line("Experimental", experimental ? "true" : "false", 2, 18);
 }
 
 Result<int>
@@ -166,7 +132,13 @@ Result<int> info(Session& session, const Invocation& invocation) {
     flags.text("format", 'f', format, "Format output using a custom template");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
     json::Value document = TRY(session.get("/info"));
-    return print_document(document, format, info_text(document));
+    const int code = TRY(print_document(document, format, info_text(document)));
+    for (const std::string& warning : texts_of(json::find(document, "Warnings"))) {
+        if (format.empty()) {
+            print_error(warning + "\n");
+        }
+    }
+    return code;
 }
 
 Result<int> events(Session& session, const Invocation& invocation) {
