@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "engine/runtime_spec.h"
+#include "io/detach_keys.h"
 #include "io/stream_multiplexer.h"
 
 #include <algorithm>
@@ -74,6 +75,9 @@ Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig 
     }
     if (config.cmd.empty()) {
         return invalid_argument("No exec command specified");
+    }
+    if (config.detach_keys && !config.detach_keys->empty()) {
+        TRY(io::parse_detach_keys(*config.detach_keys));
     }
     // As Docker: who names a user that is not there hears of it before there is an exec.
     if (!config.user.empty()) {

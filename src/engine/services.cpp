@@ -8,6 +8,7 @@
 #include "engine/networks.h"
 #include "engine/signals.h"
 #include "engine/supervisor.h"
+#include "io/detach_keys.h"
 #include "io/stream_multiplexer.h"
 
 #include <algorithm>
@@ -119,7 +120,11 @@ Containers::wait(std::stop_token stop, const std::string& container, WaitConditi
     return *shared->result;
 }
 
-Result<bool> Containers::check_attach(const std::string& container, const AttachOptions&) const {
+Result<bool>
+Containers::check_attach(const std::string& container, const AttachOptions& options) const {
+    if (!options.detach_keys.empty()) {
+        TRY(io::parse_detach_keys(options.detach_keys));
+    }
     ContainerPtr found = TRY(supervisor_.core.index.find(container));
     const ContainerView view = view_of(*found);
     switch (view.life.state.status) {

@@ -39,7 +39,6 @@ Result<RawMode> RawMode::enter(FdRef fd) {
     }
     termios raw = saved;
     cfmakeraw(&raw);
-    raw.c_oflag |= OPOST; // messages of the client itself still begin in the first column
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
     if (tcsetattr(fd.get(), TCSANOW, &raw) != 0) {

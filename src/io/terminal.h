@@ -25,8 +25,9 @@ Result<TerminalSize> terminal_size(FdRef fd);
 // The kernel sends SIGWINCH to the foreground group when the size changes.
 Result<void> set_terminal_size(FdRef fd, TerminalSize size);
 
-// Puts a terminal into raw mode (cfmakeraw with output processing kept, as Docker's client does
-// it); the destructor restores what was there. The descriptor must outlive the guard.
+// Puts a terminal into raw mode, output too: the container's terminal has made lines of its output
+// already, and what a full-screen program sends must arrive as it is. The destructor restores what
+// was there. The descriptor must outlive the guard.
 class RawMode {
   public:
     static Result<RawMode> enter(FdRef fd);

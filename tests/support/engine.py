@@ -1,4 +1,5 @@
 """Engines, registries and clients for the tests: real processes, waited for by their events."""
+import fcntl
 import http.client
 import io
 import json
@@ -9,8 +10,10 @@ import select
 import shutil
 import signal
 import socket
+import struct
 import subprocess
 import tarfile
+import termios
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
@@ -241,14 +244,15 @@ class Terminal:
     """A program on a pseudo terminal, as a person has it."""
 
     def __init__(self, command, environment, rows=40, columns=132):
-        import fcntl
-        import struct
-        import termios
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             os.execvpe(str(command[0]), [str(word) for word in command], environment)
-        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+        self.resize(rows, columns)
         self.text = ""
+
+    def resize(self, rows, columns):
+        """The kernel tells the program by SIGWINCH."""
+        fcntl.ioctl(self.fd, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     def expect(self, wanted, deadline=DEADLINE):
         end = time.monotonic() + deadline
