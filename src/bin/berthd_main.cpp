@@ -1,16 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // berthd: the engine behind the Docker Engine API. Under the name dockerd it takes dockerd's paths.
 #include "api/router.h"
-#include "base/file.h"
 #include "base/log.h"
 #include "base/log_spdlog.h"
-#include "base/strings.h"
 #include "bin/berthd_listeners.h"
+#include "bin/berthd_process.h"
 #include "build/builder.h"
 #include "engine/engine.h"
 
 #include <algorithm>
-#include <array>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
@@ -18,8 +16,6 @@
 #include <thread>
 #include <vector>
 
-#include <malloc.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 namespace {
@@ -30,28 +26,6 @@ using berth::engine::DaemonConfig;
 using berth::engine::Engine;
 
 constexpr const char* version = "0.1.0";
-
-// Monitors, init and runtime lie beside this program, or where packages put helpers.
-std::string program_directory() {
-    std::array<char, 4096> path{};
-    const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1);
-    std::string directory(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    directory.resize(std::min(directory.rfind('/'), directory.size()));
-    return berth::exists(directory + "/berth-monitor") ? directory : "/usr/libexec/berth";
-}
-
-Result<void> write_pid_file(const std::string& path) {
-    if (auto text = berth::read_file(path); text.ok()) {
-        const pid_t pid = berth::parse_number<pid_t>(berth::trim(*text)).value_or(0);
-        if (pid > 0 && pid != getpid() && berth::exists("/proc/" + std::to_string(pid))) {
-            return berth::conflict(
-                "failed to start daemon, ensure the daemon is not running or delete " + path +
-                ": process with PID " + std::to_string(pid) + " is still running");
-        }
-    }
-    TRY(berth::make_directories(path.substr(0, path.rfind('/') + 1)));
-    return berth::replace_file(path, std::to_string(getpid()), 0644, berth::Sync::No);
-}
 
 Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     const DaemonConfig& config = engine.config();
@@ -69,12 +43,14 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
 }
 
 Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
-    TRY(write_pid_file(config.pidfile));
+    TRY(berth::bin::write_pid_file(config.pidfile));
     for (const std::string& flag : config.ignored) {
         berth::log::info("option has no effect here, ignoring", {{"option", flag}});
     }
     std::unique_ptr<Engine> engine = TRY(Engine::open(
-        {.config = config, .program_directory = program_directory(), .version = version}));
+        {.config = config,
+         .program_directory = berth::bin::program_directory(),
+         .version = version}));
     auto builder = TRY(make_builder(*engine));
     const berth::api::Services services{.engine = engine.get(), .builder = builder.get()};
     berth::http::ServerOptions options;
@@ -108,20 +84,7 @@ int run(const DaemonConfig& config) {
     berth::log::set_level(
         config.debug ? berth::log::Level::Debug
                      : berth::log::parse_level(config.log_level).value_or(berth::log::Level::Info));
-    // Two arenas: more of them cost memory, and threads here mostly wait.
-    mallopt(M_ARENA_MAX, 2);
-    rlimit files{};
-    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-        files.rlim_cur = files.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &files);
-    }
-    std::signal(SIGPIPE, SIG_IGN);
-    sigset_t signals;
-    sigemptyset(&signals);
-    for (int number : {SIGTERM, SIGINT, SIGHUP}) {
-        sigaddset(&signals, number);
-    }
-    pthread_sigmask(SIG_BLOCK, &signals, nullptr); // before threads start, which inherit it
+    const sigset_t signals = berth::bin::prepare_process();
     if (auto served = serve(config, signals); !served.ok()) {
         std::fprintf(stderr, "failed to start daemon: %s\n", served.error().message().c_str());
         return EXIT_FAILURE;

@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+// After what dockerd does before it opens its store.
+#include "bin/berthd_process.h"
+
+#include "base/file.h"
+#include "base/strings.h"
+
+#include <algorithm>
+#include <array>
+
+#include <malloc.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+namespace berth::bin {
+
+std::string program_directory() {
+    std::array<char, 4096> path{};
+    const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1);
+    std::string directory(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    directory.resize(std::min(directory.rfind('/'), directory.size()));
+    return exists(directory + "/berth-monitor") ? directory : "/usr/libexec/berth";
+}
+
+Result<void> write_pid_file(const std::string& path) {
+    if (auto text = read_file(path); text.ok()) {
+        const pid_t pid = parse_number<pid_t>(trim(*text)).value_or(0);
+        if (pid > 0 && pid != getpid() && exists("/proc/" + std::to_string(pid))) {
+            return conflict(
+                "failed to start daemon, ensure the daemon is not running or delete " + path +
+                ": process with PID " + std::to_string(pid) + " is still running");
+        }
+    }
+    TRY(make_directories(path.substr(0, path.rfind('/') + 1)));
+    return replace_file(path, std::to_string(getpid()), 0644, Sync::No);
+}
+
+sigset_t prepare_process() {
+    // Two arenas: more of them cost memory, and threads here mostly wait.
+    mallopt(M_ARENA_MAX, 2);
+    rlimit files{};
+    if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
+        files.rlim_cur = files.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &files);
+    }
+    std::signal(SIGPIPE, SIG_IGN);
+    sigset_t signals;
+    sigemptyset(&signals);
+    for (const int number : {SIGTERM, SIGINT, SIGHUP}) {
+        sigaddset(&signals, number);
+    }
+    pthread_sigmask(SIG_BLOCK, &signals, nullptr);
+    return signals;
+}
+
+} // namespace berth::bin

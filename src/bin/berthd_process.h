@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+// berthd as a process: its place, its pid file, its limits and its signals.
+#pragma once
+
+#include "base/result.h"
+
+#include <csignal>
+#include <string>
+
+namespace berth::bin {
+
+// Where monitors, init and runtime lie: beside this program, or where packages put helpers.
+std::string program_directory();
+
+// Conflict while the process that the file names is running.
+Result<void> write_pid_file(const std::string& path);
+
+// Memory arenas, open files and signals; the signals that end or reload the daemon, blocked.
+// REQUIRES: no thread was started, since threads inherit what is blocked.
+sigset_t prepare_process();
+
+} // namespace berth::bin
