@@ -150,6 +150,10 @@ Result<void> ExecTable::start(
     const ContainerView view = view_of(*entry.container);
     core_.publish(
         *view.definition, "exec_start: " + command_text(entry.config), {{"execID", exec_id}});
+    // The terminal is made with its size: the program may ask for it at once.
+    if (options.console_size) {
+        entry.config.console_size = options.console_size;
+    }
     const bool attaches = stream && !options.detach;
     monitor::ExecRequest request;
     request.exec_id = exec_id;
@@ -200,9 +204,6 @@ Result<void> ExecTable::start(
                 found->second.phase = Phase::Running;
             }
         }
-    }
-    if (options.console_size && entry.config.tty) {
-        return resize(exec_id, (*options.console_size)[0], (*options.console_size)[1]);
     }
     return ok();
 }

@@ -246,8 +246,9 @@ class Terminal:
     def __init__(self, command, environment, rows=40, columns=132):
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
+            self.fd = 0
+            self.resize(rows, columns)
             os.execvpe(str(command[0]), [str(word) for word in command], environment)
-        self.resize(rows, columns)
         self.text = ""
 
     def resize(self, rows, columns):

@@ -65,6 +65,14 @@ def test_a_terminal_begins_with_the_clients_size(engine, terminal):
     assert seen.wait() == 0
 
 
+def test_an_exec_begins_with_the_clients_size(engine, terminal):
+    """Its first program sees it, however soon it asks."""
+    engine.berth("run", "-d", "--name", "sized", "busybox", "sleep", "1000")
+    for _ in range(10):
+        seen = terminal("exec", "-it", "sized", "stty", "size")
+        assert seen.wait() == 0 and seen.text == "40 132\r\n"
+
+
 def test_attach_takes_the_size_along(engine, terminal):
     engine.berth("run", "-dit", "--name", "sized", "busybox", "sh", "-c", SHOW_SIZES)
     wait_until("trap", lambda: "ready" in engine.berth("logs", "sized").stdout)
