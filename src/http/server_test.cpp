@@ -171,9 +171,12 @@ TEST(Server, ClosesAConnectionWhoseHeadDoesNotArrive) {
 }
 
 TEST(Server, ClosesTheLongestIdleConnectionWhenAllAreTaken) {
-    Limits limits;
-    limits.connections = 2;
-    TestServer server(echo, limits);
+    // One worker: it has given the first connection back before it takes the second.
+    ServerOptions options;
+    options.handler = echo;
+    options.limits.connections = 2;
+    options.worker_threads = 1;
+    TestServer server(std::move(options));
     UniqueFd first = server.connect();
     send_text(first, simple);
     receive_text(first, "GET / ");
