@@ -6,7 +6,9 @@
 #include "kernel/id_mapping.h"
 
 #include <algorithm>
+#include <cerrno>
 
+#include <poll.h>
 #include <unistd.h>
 
 namespace berth::runtime {
@@ -25,6 +27,13 @@ bool maps_root(const std::vector<oci::IdMapping>& mappings) {
     return std::any_of(mappings.begin(), mappings.end(), [](const oci::IdMapping& mapping) {
         return mapping.container_id == 0 && mapping.size > 0;
     });
+}
+
+constexpr int execute_wait_milliseconds = 2000;
+
+bool ends_within_a_millisecond(FdRef process) {
+    pollfd ended{process.get(), POLLIN, 0};
+    return ::poll(&ended, 1, 1) > 0;
 }
 
 bool is_user_namespace(const oci::Namespace& entry) {
@@ -64,7 +73,15 @@ Result<bool> join_rootless(FdRef init, const oci::RuntimeConfig& config) {
     if (::geteuid() == 0 || std::none_of(namespaces.begin(), namespaces.end(), is_user_namespace)) {
         return false;
     }
-    TRY_CONTEXT(kernel::join_user_namespace(init), "join the container's user namespace");
+    Result<void> joined = kernel::join_user_namespace(init);
+    // Until init executes its program the kernel lets nobody but root look into it, and start does
+    // not wait for that.
+    for (int waited = 0; !joined.ok() && joined.error().error_number() == EPERM &&
+                         waited < execute_wait_milliseconds && !ends_within_a_millisecond(init);
+         ++waited) {
+        joined = kernel::join_user_namespace(init);
+    }
+    TRY_CONTEXT(std::move(joined), "join the container's user namespace");
     return true;
 }
 

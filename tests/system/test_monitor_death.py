@@ -11,17 +11,18 @@ from engine import BIN, wait_until
 
 
 def monitors(engine):
-    """Pids of the engine's own monitors."""
-    found = []
+    """Pids of the engine's own monitors, without the processes that one has cloned for its container."""
+    found = {}
     for entry in pathlib.Path("/proc").iterdir():
         if entry.name.isdigit():
             try:
                 words = (entry / "cmdline").read_bytes().split(b"\0")
+                parent = int((entry / "stat").read_text().rsplit(")", 1)[1].split()[1])
             except OSError:
                 continue
             if words[0].endswith(b"berth-monitor") and any(str(engine.exec).encode() in word for word in words):
-                found.append(int(entry.name))
-    return found
+                found[int(entry.name)] = parent
+    return [pid for pid, parent in found.items() if parent not in found]
 
 
 def groups(engine, container):
