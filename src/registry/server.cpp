@@ -65,7 +65,9 @@ Server::Server(std::unique_ptr<Storage> storage)
 Server::~Server() = default;
 
 Result<std::unique_ptr<Server>> Server::open(const std::string& root) {
-    return std::unique_ptr<Server>(new Server(TRY(Storage::open(root))));
+    // Not within the new-expression: an error that leaves from there frees nothing.
+    std::unique_ptr<Storage> storage = TRY(Storage::open(root));
+    return std::unique_ptr<Server>(new Server(std::move(storage)));
 }
 
 http::Handler Server::handler() {

@@ -243,7 +243,8 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
     if (!connection.ok() && connection.error().kind() != ErrorKind::DataLoss) {
         connection = connect(path, Locking::Exclusive);
     }
-    std::unique_ptr<Database> database(new Database(TRY(std::move(connection)), path));
+    sqlite3* opened = TRY(std::move(connection));
+    std::unique_ptr<Database> database(new Database(opened, path));
     reserve_log(path);
     return database;
 }
