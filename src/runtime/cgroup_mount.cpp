@@ -37,7 +37,8 @@ Result<UniqueFd> unified_mount(const CgroupMountOptions& options, const std::str
 // "cpu,cpuacct" is one hierarchy with two names.
 std::vector<kernel::MountParameter> controllers_of(const std::string& mount_point) {
     std::vector<kernel::MountParameter> parameters;
-    for (std::string_view name : split(mount_point.substr(mount_point.rfind('/') + 1), ',')) {
+    const std::string names = mount_point.substr(mount_point.rfind('/') + 1);
+    for (std::string_view name : split(names, ',')) {
         parameters.push_back({std::string(name), ""});
     }
     return parameters;
