@@ -177,8 +177,9 @@ Result<void> Monitor::add_control(UniqueFd socket) {
             },
         .on_closed =
             [this](ControlConnection& closed) {
+                Monitor& monitor = *this; // this function goes with the connection that holds it
                 std::erase_if(controls_, [&](const auto& item) { return item.get() == &closed; });
-                consider_quitting();
+                monitor.consider_quitting();
             }};
     controls_.push_back(
         TRY(ControlConnection::open(*loop_, std::move(socket), std::move(handlers))));
