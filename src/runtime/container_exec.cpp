@@ -34,7 +34,7 @@ Result<kernel::Cloned> clone_into(const ExecPlace& place) {
 // `ours`: the creator's end of the conversation.
 Result<kernel::Cloned> clone_exec(const ExecPlan& plan, const ExecPlace& place, UniqueFd& ours) {
     kernel::NamespaceScope scope;
-    for (std::uint64_t flag : {CLONE_NEWPID, CLONE_NEWTIME}) {
+    for (std::uint64_t flag : {std::uint64_t{CLONE_NEWPID}, std::uint64_t{CLONE_NEWTIME}}) {
         if ((plan.born_in & flag) != 0) {
             TRY(scope.enter(plan.container, flag));
         }
