@@ -8,7 +8,7 @@ find_package(SQLite3 REQUIRED)
 find_package(ZLIB REQUIRED)
 find_package(CURL REQUIRED)
 set(Boost_USE_STATIC_LIBS ON) # the static programs need the .a
-find_package(Boost 1.81 REQUIRED COMPONENTS json)
+find_package(Boost 1.81 CONFIG REQUIRED COMPONENTS json)
 find_package(PkgConfig REQUIRED)
 foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive)
   string(REGEX REPLACE "^lib" "" short ${module})
