@@ -8,7 +8,9 @@ import re
 
 import pytest
 
+from engine import ROOT
 from peers_view import RUNTIME
+from seccomp_profile import default_filter
 
 RUNTIMES = {"runc": "runc", "crun": "crun", "berth": RUNTIME}
 
@@ -117,6 +119,7 @@ class Bundle:
         self.folder = f"/bundles/{self.name}"
         self.config = base_config(peers)
         self.config["linux"]["cgroupsPath"] = f"{peers.cgroup}/compared"
+        self.config["linux"]["seccomp"] = default_filter(ROOT / "src/runtime/data/default_seccomp.json")
         change(self.config)
 
     def fresh(self):

@@ -26,8 +26,7 @@ namespace {
 
 // Every option that the specification or a runtime knows.
 constexpr auto mount_option_names = std::to_array<std::string_view>(
-    {"acl",
-     "async",
+    {"async",
      "atime",
      "bind",
      "defaults",
