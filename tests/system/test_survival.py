@@ -22,7 +22,8 @@ def test_sigkill_with_an_attached_client(fresh_engine, tmp_path):
 
     state = engine.inspect("survivor")["State"]
     assert state["Running"] and state["Pid"] == pid
-    engine.berth("exec", "survivor", "sh", "-c", f"echo again > {fifo}")
+    # Its end may meet the container's: what it wrote is what counts.
+    engine.berth("exec", "survivor", "sh", "-c", f"echo again > {fifo}", check=False)
     # The connection that was opened through the dead engine carries what the container says now.
     assert client.stdout.readline() == b"after again\n"
     client.wait(60)
