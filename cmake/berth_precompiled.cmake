@@ -1,0 +1,23 @@
+# Headers that most sources include, compiled once: half of a clean build's time is theirs (docs/decisions/0012).
+# Three of them, each with the flags of those who use it: core for libraries, runtime for the runtime, test for tests.
+# The carriers below have no other purpose. ccache must know that a precompiled header stands for what it includes.
+add_compile_definitions(BOOST_CONTAINER_NO_LIB BOOST_JSON_NO_LIB) # else only those that link Boost have them
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)
+endif()
+
+function(berth_precompiled name)
+  set(carrier berth_precompiled_${name})
+  if(name STREQUAL "test")
+    add_executable(${carrier} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled/carrier.cpp)
+    target_link_libraries(${carrier} PRIVATE GTest::gmock GTest::gtest_main)
+  else()
+    add_library(${carrier} OBJECT EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled/carrier.cpp)
+  endif()
+  target_include_directories(${carrier} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/cmake)
+  target_precompile_headers(${carrier} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled/${name}.h)
+endfunction()
+
+foreach(name core runtime test)
+  berth_precompiled(${name})
+endforeach()
