@@ -6,6 +6,7 @@ import json
 import os
 import pathlib
 import pty
+import re
 import select
 import shutil
 import signal
@@ -20,6 +21,16 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BERTH_BUILD", ROOT / "build" / "release"))
 BIN = BUILD / "bin"
 DEADLINE = 60
+
+
+def is_sanitized():
+    cache = BUILD / "CMakeCache.txt"
+    return cache.exists() and re.search(r"^BERTH_SANITIZE:\w+=.", cache.read_text(), re.MULTILINE) is not None
+
+
+SANITIZED = is_sanitized()
+# The environment of a program whose leaks cannot be looked for.
+WITHOUT_LEAK_CHECK = {"ASAN_OPTIONS": os.environ.get("ASAN_OPTIONS", "") + ":detect_leaks=0"}
 
 
 def wait_until(what, condition, deadline=DEADLINE):

@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 
-from engine import BIN, wait_until  # noqa: F401
+from engine import BIN, SANITIZED, WITHOUT_LEAK_CHECK, wait_until  # noqa: F401
 
 PROGRAM = pathlib.Path(os.environ.get("BERTH_TEST_RUNTIME", BIN / "berth-runtime"))
 CGROUP = os.environ.get("BERTH_TEST_CGROUP", "/berth-test")
