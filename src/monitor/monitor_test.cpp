@@ -315,6 +315,7 @@ TEST_F(MonitorTest, SignalsThatAreMeantForTheEngineDoNotReachTheContainer) {
     EXPECT_EQ(told_.wait_exit().code, 137);
 }
 
+// Of a static program; with a sanitizer it is dynamic and has a shadow memory.
 #ifndef __SANITIZE_ADDRESS__
 TEST_F(MonitorTest, AQuietMonitorKeepsWithinItsBudgetOfMemory) {
     const auto client = run(options({"sleep", "100"}));

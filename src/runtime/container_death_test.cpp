@@ -21,6 +21,11 @@ namespace {
 
 enum class Victim : std::uint8_t { Creator, Child };
 
+// Between two kills; each costs the start of several programs.
+constexpr int steps(int usual) {
+    return sanitized ? 4 * usual : usual;
+}
+
 // Lets `work` run in a child of ours, traced, and kills the victim where it enters its n-th system
 // call.
 class Execution {
@@ -188,18 +193,18 @@ class ContainerDeath : public ContainerTest {
 };
 
 TEST_F(ContainerDeath, AnInitThatDiesAnywhereLeavesNothing) {
-    kill_init_everywhere(3);
+    kill_init_everywhere(steps(3));
 }
 
 TEST_F(ContainerDeath, AnInitInAUserNamespaceThatDiesAnywhereLeavesNothing) {
     use_user_namespace();
-    kill_init_everywhere(7);
+    kill_init_everywhere(steps(7));
 }
 
 TEST_F(ContainerDeath, AnInitWithHooksThatDiesAnywhereLeavesNothing) {
     config_.hooks.prestart = {{.path = "/bin/true"}};
     config_.hooks.create_container = {{.path = "/bin/true"}};
-    kill_init_everywhere(7);
+    kill_init_everywhere(steps(7));
 }
 
 TEST_F(ContainerDeath, AnExecThatDiesAnywhereLeavesTheContainerAlone) {
@@ -218,7 +223,7 @@ TEST_F(ContainerDeath, AnExecThatDiesAnywhereLeavesTheContainerAlone) {
         return 1;
     };
     int number = 1;
-    for (bool killed = true; killed && !HasFailure(); number += 3) {
+    for (bool killed = true; killed && !HasFailure(); number += steps(3)) {
         Execution execution(Victim::Child, number, work);
         killed = execution.killed();
         if (execution.code() != 0) {
@@ -233,7 +238,7 @@ TEST_F(ContainerDeath, AnExecThatDiesAnywhereLeavesTheContainerAlone) {
 }
 
 TEST_F(ContainerDeath, ACreatorThatDiesAnywhereLeavesNothingThatCannotBeDeleted) {
-    kill_creator_everywhere(1);
+    kill_creator_everywhere(steps(1));
 }
 
 } // namespace

@@ -87,6 +87,14 @@ void ContainerTest::TearDown() {
     }
 }
 
+void ContainerTest::mount_libraries_of_programs() {
+    for (const char* folder : {"/lib", "/lib64"}) {
+        if (sanitized && exists(folder)) {
+            config_.mounts.push_back({folder, "bind", folder, {"bind", "ro"}});
+        }
+    }
+}
+
 Result<Container> ContainerTest::create(const std::string& id) {
     TRY(replace_file(bundle_ + "/config.json", oci::runtime_config_text(config_)));
     Pipe pipe = TRY(Pipe::create());

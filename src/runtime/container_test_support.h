@@ -21,6 +21,14 @@ struct Outcome {
     std::string output;
 };
 
+// A sanitizer makes each start of a program some 20 times as long: what is repeated to meet a
+// moment is repeated less often then.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+constexpr bool sanitized = true;
+#else
+constexpr bool sanitized = false;
+#endif
+
 class ContainerTest : public ::testing::Test {
   protected:
     void SetUp() override;
@@ -39,6 +47,11 @@ class ContainerTest : public ::testing::Test {
 
     // With ids from 100000, who own the root.
     void use_user_namespace();
+
+    // Lets berth-runtime run in the container: it is static, except with a sanitizer, whose
+    // run-time library cannot be linked into a static program. Then the host's libraries are
+    // mounted.
+    void mount_libraries_of_programs();
 
     std::string root_path() const { return bundle_ + "/rootfs"; }
 

@@ -25,6 +25,7 @@ using ::testing::HasSubstr;
 using ::testing::StartsWith;
 
 constexpr int attempts = 40;
+constexpr int enough = sanitized ? 8 : attempts; // of attempts that succeed
 
 struct MountLine {
     std::string root;
@@ -78,7 +79,7 @@ class SecurityRace : public SecurityTest {
     int make_many(Check check) {
         const std::string before = host_mounts();
         int made = 0;
-        for (int i = 0; i < attempts; ++i) {
+        for (int i = 0; i < attempts && made < enough; ++i) {
             auto container = create();
             if (container.ok()) {
                 ++made;
@@ -242,7 +243,7 @@ TEST_F(SecurityRace, Cve2024_21626_TheDirectoryOfAnExecStaysInTheRoot) {
     process.cwd = "/volume/a";
     process.args = {"ls"};
     int entered = 0;
-    for (int i = 0; i < attempts; ++i) {
+    for (int i = 0; i < attempts && entered < enough; ++i) {
         Outcome outcome = exec_process(*container, process);
         EXPECT_THAT(outcome.output, ::testing::Not(StartsWith("victim")));
         entered += outcome.code == 0 ? 1 : 0;
