@@ -53,6 +53,12 @@ def file_list(folder):
     return sorted(name for name in names if not name.startswith("metadata.db") and name != "filler")
 
 
+def without_ages(listing):
+    """Two listings may differ by the seconds in between, and so by the width of that column."""
+    listing = re.sub(r"(Less than a second|About a minute|\d+ (?:second|minute)s?)( ago)? *", "", listing)
+    return re.sub("   +", "  ", listing)
+
+
 UDP_ECHO = r"""
 #include <netinet/in.h>
 #include <stdlib.h>

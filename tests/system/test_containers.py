@@ -1,5 +1,4 @@
 """What a container looks like from inside, and what its limits do."""
-import re
 import json
 import os
 import subprocess
@@ -7,7 +6,7 @@ import time
 
 import pytest
 
-from engine import wait_until
+from engine import wait_until, without_ages
 
 
 def inside(engine, *arguments, flags=()):
@@ -155,8 +154,6 @@ def test_listings_look_like_dockers(engine):
         mine, docker = (client(*arguments).stdout for client in (engine.berth, engine.docker))
         if arguments[0] == "port":  # an older docker (20.10) sorts as text
             mine, docker = ("\n".join(sorted(text.splitlines())) for text in (mine, docker))
-        # Ages may differ by the second in between.
-        age = re.compile(r"(Less than a second|About a minute|\d+ (?:second|minute)s?)( ago)? *")
-        assert age.sub("", mine) == age.sub("", docker)
+        assert without_ages(mine) == without_ages(docker)
     engine.berth("rm", "-f", "shown")
     engine.berth("volume", "rm", "named")
