@@ -11,6 +11,7 @@
 #include "monitor/monitor_options.h"
 
 #include <cerrno>
+#include <cstdlib>
 #include <utility>
 
 #include <fcntl.h>
@@ -51,6 +52,17 @@ Result<void> nothing_of(Result<Notice> answer) {
     return ok();
 }
 
+// Nothing of the engine's, but where the sanitizers of a test build write to.
+std::vector<std::string> monitor_environment() {
+    std::vector<std::string> environment{heap_tunables};
+    for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+        if (const char* value = ::getenv(name)) {
+            environment.push_back(std::string(name) + "=" + value);
+        }
+    }
+    return environment;
+}
+
 Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd& control) {
     const UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
     MonitorOptions monitor{
@@ -67,7 +79,7 @@ Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd
     kernel::SpawnOptions spawn{
         .arguments = {"berth-monitor"},
         .program = options.program.find('/') == std::string::npos ? "" : options.program,
-        .environment = std::vector<std::string>{heap_tunables},
+        .environment = monitor_environment(),
         .fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {control.get(), control_fd}},
         .new_session = true};
     if (spawn.program.empty()) {
