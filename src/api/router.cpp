@@ -74,6 +74,7 @@ Result<void> dispatch(
         if (!parameter) {
             continue;
         }
+        const ApiVersion version = TRY(negotiate(versioned.prefix));
         Context context({
             .stop = std::move(stop),
             .services = state.services,
@@ -81,7 +82,7 @@ Result<void> dispatch(
             .request = request,
             .body = body,
             .response = response,
-            .version = TRY(negotiate(versioned.prefix)),
+            .version = version,
             .parameter = std::string(*parameter),
         });
         return route.handler(context);

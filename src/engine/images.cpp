@@ -226,13 +226,14 @@ Images::for_container(const std::string& image, const std::string& platform) {
     TRY(parts_->ensure_hello(image));
     const store::Image found = TRY(parts_->images().get(image));
     TRY(check_platform(image, found.config.platform, platform));
+    auto config = TRY_CONTEXT(
+        json::decode<ContainerConfig>(config_member(found)), "configuration of " + image);
     return ImageForContainer{
         .id = found.id.to_string(),
         .chain_id = found.chain_id.to_string(),
         .architecture = found.config.platform.architecture,
         .os = found.config.platform.os,
-        .config = TRY_CONTEXT(
-            json::decode<ContainerConfig>(config_member(found)), "configuration of " + image),
+        .config = std::move(config),
     };
 }
 

@@ -188,11 +188,8 @@ add_call(scmp_filter_ctx context, std::uint32_t action, int call, const SeccompF
     std::array<int, max_arguments> uses{};
     for (const SeccompCondition& condition : rule.conditions) {
         ++uses[condition.argument];
-        conditions.push_back(
-            {condition.argument,
-             TRY(parse_operation(condition.operation)),
-             condition.value,
-             condition.value_two});
+        const auto operation = TRY(parse_operation(condition.operation));
+        conditions.push_back({condition.argument, operation, condition.value, condition.value_two});
     }
     auto check = [&](int failed) -> Result<void> {
         // EEXIST: another rule said the same already.

@@ -137,7 +137,8 @@ Result<pid_t> MonitorClient::start() {
 }
 
 Result<void> MonitorClient::attach(AttachRequest& request) {
-    Attach attach{.exec_id = request.exec_id, .streams = TRY(streams_of(request))};
+    auto streams = TRY(streams_of(request));
+    Attach attach{.exec_id = request.exec_id, .streams = std::move(streams)};
     TRY(nothing_of(state_->ask(std::move(attach), request.connection.get())));
     request.connection.reset();
     return ok();

@@ -98,8 +98,8 @@ Result<void> ContainerCgroup::settle() {
 Result<CgroupPlace> plan_cgroup(const CgroupRequest& request) {
     const std::string& path = request.config.linux_.cgroups_path;
     if (request.systemd) {
-        return CgroupPlace{
-            .path = {}, .unit = TRY(kernel::parse_systemd_path(path, request.id)).name};
+        auto unit = TRY(kernel::parse_systemd_path(path, request.id));
+        return CgroupPlace{.path = {}, .unit = std::move(unit.name)};
     }
     if (path.find(':') != std::string::npos) {
         return invalid_argument(

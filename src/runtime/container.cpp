@@ -295,10 +295,12 @@ Result<Process> Container::exec(ExecOptions options) {
     // A process cannot change its own pid namespace, and a time namespace may belong to another
     // user namespace than the container's.
     constexpr std::uint64_t born_in = CLONE_NEWPID | CLONE_NEWTIME;
+    ProcessPlan process = TRY(ProcessPlan::create(options.process, config.linux_));
+    UniqueFd container = TRY(impl_->pidfd.duplicate());
     ExecPlan plan{
         .config = config,
-        .process = TRY(ProcessPlan::create(options.process, config.linux_)),
-        .container = TRY(impl_->pidfd.duplicate()),
+        .process = std::move(process),
+        .container = std::move(container),
         .namespaces = namespaces.all & ~born_in,
         .born_in = namespaces.all & born_in,
         .state = impl_->state(),

@@ -161,16 +161,20 @@ Result<InitPlan> make_plan(
     const bool user = namespaces.has("user");
     std::vector<JoinedNamespace> joined = TRY(open_joined(namespaces));
     const bool bind_devices = user || kernel::in_user_namespace();
+    ProcessPlan own = TRY(ProcessPlan::create(*config.process, config.linux_));
+    auto root = TRY(prepare_root(state.rootfs));
+    auto devices = TRY(prepare_devices(config, bind_devices));
+    UniqueFd null_mount = TRY(prepare_null_device());
     InitPlan plan{
         .config = config,
-        .process = TRY(ProcessPlan::create(*config.process, config.linux_)),
+        .process = std::move(own),
         .namespaces = std::move(namespaces),
         .joined = std::move(joined),
         .cgroup = cgroup,
-        .root = TRY(prepare_root(state.rootfs)),
+        .root = std::move(root),
         .mounts = {},
-        .devices = TRY(prepare_devices(config, bind_devices)),
-        .null_mount = TRY(prepare_null_device()),
+        .devices = std::move(devices),
+        .null_mount = std::move(null_mount),
         .gate = UniqueFd(),
         .socket = UniqueFd(),
         .hook_state = state,

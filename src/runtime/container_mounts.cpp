@@ -288,7 +288,8 @@ mount_one(const PreparedMount& prepared, const MountContext& context, MountedPla
     if (prepared.options.bind) {
         places.dev_is_bind = places.dev_is_bind || destination == "/dev";
         if (fixed) {
-            places.fixed.push_back({destination, TRY(prepared.source.duplicate())});
+            UniqueFd source = TRY(prepared.source.duplicate());
+            places.fixed.push_back({destination, std::move(source)});
         }
         return kernel::attach_mount(prepared.source, target);
     }

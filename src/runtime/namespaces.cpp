@@ -118,9 +118,8 @@ Result<NamespacePlan> plan_namespaces(const oci::RuntimeConfig& config) {
 Result<std::vector<JoinedNamespace>> open_joined(const NamespacePlan& plan) {
     std::vector<JoinedNamespace> opened;
     for (const NamespacePath& entry : plan.joined) {
-        opened.push_back(
-            {entry.flag,
-             TRY_CONTEXT(kernel::open_namespace(entry.path, entry.flag), entry.member)});
+        UniqueFd file = TRY_CONTEXT(kernel::open_namespace(entry.path, entry.flag), entry.member);
+        opened.push_back({entry.flag, std::move(file)});
     }
     return opened;
 }

@@ -47,10 +47,11 @@ Result<void> settle(const std::string& name, const MovedDevice& device, bool up)
 Result<void>
 move_one(MovedDevices& moved, const std::string& host_name, const std::string& wanted) {
     kernel::NetworkDevice device = TRY(kernel::NetworkDevice::find(host_name));
+    auto addresses = TRY(device.addresses());
     MovedDevice entry{
         .host_name = host_name,
         .name = wanted.empty() ? host_name : wanted,
-        .addresses = TRY(device.addresses()),
+        .addresses = std::move(addresses),
         .was_up = device.was_up()};
     kernel::NamespaceScope scope;
     TRY(scope.enter(moved.container, CLONE_NEWNET));

@@ -95,9 +95,12 @@ sum_of(const Table& table, const std::vector<std::string>& names, const std::str
 
 Result<kernel::SchedulerAttributes> scheduler_of(const oci::Scheduler& scheduler) {
     const std::string member = "process.scheduler.";
+    const auto policy = TRY(number_of(policies, scheduler.policy, member + "policy"));
+    const auto flags =
+        TRY(sum_of<std::uint64_t>(scheduler_flags, scheduler.flags, member + "flags"));
     kernel::SchedulerAttributes attributes{
-        .policy = TRY(number_of(policies, scheduler.policy, member + "policy")),
-        .flags = TRY(sum_of<std::uint64_t>(scheduler_flags, scheduler.flags, member + "flags")),
+        .policy = policy,
+        .flags = flags,
         .nice = scheduler.nice,
         .priority = static_cast<std::uint32_t>(scheduler.priority),
         .runtime = scheduler.runtime,
@@ -136,9 +139,8 @@ Result<MemoryPolicy> memory_policy_of(const oci::MemoryPolicy& policy) {
     const std::string member = "linux.memoryPolicy.";
     int mode = TRY(number_of(memory_modes, policy.mode, member + "mode"));
     mode |= TRY(sum_of<int>(memory_flags, policy.flags, member + "flags"));
-    MemoryPolicy made{
-        .mode = mode, .nodes = TRY_CONTEXT(kernel::parse_bit_list(policy.nodes), member + "nodes")};
-    return made;
+    auto nodes = TRY_CONTEXT(kernel::parse_bit_list(policy.nodes), member + "nodes");
+    return MemoryPolicy{.mode = mode, .nodes = std::move(nodes)};
 }
 
 } // namespace

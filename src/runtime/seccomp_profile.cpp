@@ -196,10 +196,11 @@ resolve_seccomp(std::string_view profile_text, std::span<const std::string> capa
     Profile profile =
         TRY_CONTEXT(json::decode_text<Profile>(profile_text), "decoding seccomp profile failed");
     const Machine machine = this_machine();
+    auto architectures = TRY(architectures_of(profile, machine));
     oci::Seccomp resolved{
         .default_action = profile.default_action,
         .default_errno_ret = profile.default_errno_ret,
-        .architectures = TRY(architectures_of(profile, machine)),
+        .architectures = std::move(architectures),
         .flags = profile.flags,
         .syscalls = {}};
     for (ProfileRule& rule : profile.syscalls) {

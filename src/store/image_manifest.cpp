@@ -124,15 +124,20 @@ Result<PushableManifest> ImageStore::manifest_for_push(Lease& lease, const oci::
 
 Result<std::vector<ContentKey>> ImageStore::roots() const {
     std::vector<ContentKey> keys;
+    auto add = [&keys](ContentKind kind, std::string_view text) -> Result<void> {
+        oci::Digest digest = TRY(oci::Digest::parse(text));
+        keys.push_back({kind, std::move(digest)});
+        return ok();
+    };
     Session session = database_.session();
     Statement query = TRY(session.prepare("SELECT id, manifest, chain_id FROM images"));
     while (TRY(query.step())) {
-        keys.push_back({ContentKind::Blob, TRY(oci::Digest::parse(query.text(0)))});
+        TRY(add(ContentKind::Blob, query.text(0)));
         if (!query.is_null(1)) {
-            keys.push_back({ContentKind::Blob, TRY(oci::Digest::parse(query.text(1)))});
+            TRY(add(ContentKind::Blob, query.text(1)));
         }
         if (!query.is_null(2)) {
-            keys.push_back({ContentKind::Layer, TRY(oci::Digest::parse(query.text(2)))});
+            TRY(add(ContentKind::Layer, query.text(2)));
         }
     }
     return keys;

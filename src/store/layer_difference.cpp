@@ -211,10 +211,10 @@ Result<Difference>
 overlay_difference(const std::string& upper, const std::vector<std::string>& layers) {
     Difference difference;
     difference.tree = TRY(open_file(upper, O_RDONLY | O_DIRECTORY));
-    Frame root{
-        .directory = TRY(difference.tree.duplicate()),
-        .lower = TRY(MergedDirectory::open(layers)),
-        .names = TRY(directory_names(difference.tree))};
+    Frame root;
+    root.directory = TRY(difference.tree.duplicate());
+    root.lower = TRY(MergedDirectory::open(layers));
+    root.names = TRY(directory_names(difference.tree));
     difference.entries = TRY(walk(std::move(root), visit_upper));
     return difference;
 }
@@ -223,8 +223,9 @@ Result<Difference>
 tree_difference(const std::string& tree, const std::vector<std::string>& layers) {
     Difference difference;
     difference.tree = TRY(open_file(tree, O_RDONLY | O_DIRECTORY));
-    Frame root{
-        .directory = TRY(difference.tree.duplicate()), .lower = TRY(MergedDirectory::open(layers))};
+    Frame root;
+    root.directory = TRY(difference.tree.duplicate());
+    root.lower = TRY(MergedDirectory::open(layers));
     root.names = TRY(names_now_and_before(root));
     difference.entries = TRY(walk(std::move(root), visit_tree));
     return difference;

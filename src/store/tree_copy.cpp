@@ -93,9 +93,8 @@ class TreeCopy {
   public:
     Result<void> run(MergedDirectory source, const std::string& target) {
         std::vector<Frame> frames;
-        frames.push_back(
-            {.source = std::move(source),
-             .target = TRY(open_file(target, O_RDONLY | O_DIRECTORY))});
+        UniqueFd directory = TRY(open_file(target, O_RDONLY | O_DIRECTORY));
+        frames.push_back({.source = std::move(source), .target = std::move(directory)});
         root_ = TRY(frames[0].target.duplicate());
         frames[0].names = TRY(frames[0].source.names());
         while (!frames.empty()) {

@@ -89,7 +89,8 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         }
         TRY(transaction.commit());
     }
-    WritableLayer layer{parts_->writable_directory(id), TRY(parts_->content_directories(parent))};
+    auto directories = TRY(parts_->content_directories(parent));
+    WritableLayer layer{parts_->writable_directory(id), std::move(directories)};
     Result<void> prepared = [&]() -> Result<void> {
         TRY(disk_result(make_directories(layer.directory, 0710)));
         return parts_->snapshotter->prepare(layer);

@@ -134,12 +134,14 @@ Result<void> logs(Context& context) {
     if (!standard_output && !standard_error) {
         return invalid_argument("Bad parameters: you must choose at least one stream");
     }
+    const auto since = TRY(context.timestamp("since"));
+    const auto until = TRY(context.timestamp("until"));
     engine::LogOptions options{
         .standard_output = standard_output,
         .standard_error = standard_error,
         .follow = context.flag("follow"),
-        .since = TRY(context.timestamp("since")),
-        .until = TRY(context.timestamp("until")),
+        .since = since,
+        .until = until,
         .tail = {},
         .split_lines = context.flag("timestamps") || context.flag("details"),
     };

@@ -15,11 +15,13 @@ namespace berth::api {
 namespace {
 
 Result<void> list(Context& context) {
+    const auto limit = TRY(context.number("limit"));
+    auto filters = TRY(context.filters());
     engine::ListOptions options{
         .all = context.flag("all"),
-        .limit = TRY(context.number("limit")).value_or(0),
+        .limit = limit.value_or(0),
         .size = context.flag("size"),
-        .filters = TRY(context.filters()),
+        .filters = std::move(filters),
     };
     for (const char* name : {"since", "before"}) {
         if (std::string value = context.query(name); !value.empty()) {

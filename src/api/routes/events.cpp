@@ -89,10 +89,13 @@ class Follower : public std::enable_shared_from_this<Follower> {
 };
 
 Result<void> events(Context& context) {
+    const auto since = TRY(context.timestamp("since"));
+    const auto until = TRY(context.timestamp("until"));
+    auto filters = TRY(context.filters());
     engine::EventQuery query{
-        .since = TRY(context.timestamp("since")),
-        .until = TRY(context.timestamp("until")),
-        .filters = TRY(context.filters()),
+        .since = since,
+        .until = until,
+        .filters = std::move(filters),
     };
     TRY(engine::Events::check(query));
     if (query.since && query.until && *query.since > *query.until) {

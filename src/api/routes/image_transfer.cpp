@@ -43,12 +43,13 @@ Result<void> import_image(Context& context) {
             "fromSrc=-");
     }
     const auto changes = context.request().query.get_all("changes");
+    auto config = TRY(parse_changes({changes.begin(), changes.end()}));
     engine::ImageImport request{
         .repository = context.query("repo"),
         .tag = context.query("tag"),
         .message = context.query("message"),
         .platform = context.before(32) ? "" : context.query("platform"),
-        .config = TRY(parse_changes({changes.begin(), changes.end()})),
+        .config = std::move(config),
     };
     if (request.message.empty()) {
         request.message = "Imported from " + source;

@@ -14,9 +14,10 @@ namespace berth::api {
 namespace {
 
 Result<void> list(Context& context) {
+    auto filters = TRY(context.filters());
     engine::ImageListOptions options{
         .all = context.flag("all"),
-        .filters = TRY(context.filters()),
+        .filters = std::move(filters),
         .shared = context.flag("shared-size"),
     };
     // Older clients send the reference alone.

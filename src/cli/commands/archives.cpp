@@ -89,6 +89,7 @@ Result<std::string> suite_of(const oci::Reference& reference) {
 Result<int>
 bootstrap_image(Session& session, const BootstrapFlags& flags, const std::string& name) {
     oci::Reference reference = TRY(oci::Reference::parse_normalized(name)).with_default_tag();
+    const std::string suite = TRY(suite_of(reference));
     std::vector<std::string> arguments = {
         "mmdebstrap", "--quiet", "--variant=" + flags.variant, "--format=tar"};
     if (!flags.include.empty()) {
@@ -101,7 +102,7 @@ bootstrap_image(Session& session, const BootstrapFlags& flags, const std::string
          "--customize-hook=printf '#!/bin/sh\\nexit 101\\n' > \"$1/usr/sbin/policy-rc.d\"; chmod "
          "+x \"$1/usr/sbin/policy-rc.d\"",
          "--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"",
-         TRY(suite_of(reference)),
+         suite,
          "-"});
     if (!flags.mirror.empty()) {
         arguments.push_back(flags.mirror);

@@ -111,10 +111,11 @@ Result<int> dispatch(const Flags& flags, int passed_descriptors) {
         return 0;
     }
     TRY(check_arguments(*command, own));
+    const Rootless rootless = TRY(parse_rootless(flags));
     Globals globals{
         .root = flags.value("root"),
         .root_is_given = flags.is_given("root"),
-        .rootless = TRY(parse_rootless(flags)),
+        .rootless = rootless,
         .systemd_cgroup = flags.is_set("systemd-cgroup"),
         .passed_descriptors = passed_descriptors};
     if (globals.root.empty()) {

@@ -16,12 +16,15 @@ Result<Container> create_from_flags(const Globals& globals, const Flags& flags, 
     if (!exists(folder + "/config.json")) {
         return not_found("JSON specification file config.json not found in " + folder);
     }
+    std::string id = TRY(flags.container_id());
+    Stdio stdio = TRY(Stdio::inherit());
+    auto preserved = TRY(preserved_fds(globals, flags));
     CreateOptions options{
         .state_root = globals.root,
-        .id = TRY(flags.container_id()),
+        .id = std::move(id),
         .bundle = folder,
-        .stdio = TRY(Stdio::inherit()),
-        .preserve_fds = TRY(preserved_fds(globals, flags)),
+        .stdio = std::move(stdio),
+        .preserve_fds = preserved,
         .no_new_keyring = flags.is_set("no-new-keyring"),
         .no_pivot = flags.is_set("no-pivot"),
         .systemd_cgroup = globals.systemd_cgroup,

@@ -76,7 +76,8 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
     std::vector<kernel::MountParameter> parameters;
     auto add = [&](std::string key, const std::string& path) -> Result<void> {
         bool fits = path.size() <= parameter_bytes;
-        parameters.push_back({std::move(key), fits ? path : TRY(opened.name(path))});
+        std::string name = fits ? path : TRY(opened.name(path));
+        parameters.push_back({std::move(key), std::move(name)});
         return ok();
     };
     for (const std::string& lower : lowers_of(layer)) {
