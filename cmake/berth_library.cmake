@@ -1,19 +1,21 @@
 # berth_library(name SOURCES … [TESTS …] [USES other berth libraries …] [EXTERNAL imported targets …]
-#               [TEST_EXTERNAL …])
+#               [TEST_EXTERNAL …] [PRECOMPILED core|runtime|none])
 # makes the static library berth_<name> and, when it has tests, the program berth_<name>_test.
+# PRECOMPILED: one of berth_precompiled.cmake that has the library's compile options; core is the default.
 # berth_program(name SOURCES … USES … [EXTERNAL …] [STATIC]) makes bin/<name>.
 # USES is checked against the layer table by tools/check_layers.
 
 function(berth_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;TESTS;USES;EXTERNAL;TEST_EXTERNAL;TEST_USES" ${ARGN})
+  cmake_parse_arguments(ARG "" "PRECOMPILED" "SOURCES;TESTS;USES;EXTERNAL;TEST_EXTERNAL;TEST_USES" ${ARGN})
   add_library(berth_${name} STATIC ${ARG_SOURCES})
   target_include_directories(berth_${name} PUBLIC ${CMAKE_SOURCE_DIR}/src)
   list(TRANSFORM ARG_USES PREPEND berth_ OUTPUT_VARIABLE uses)
   target_link_libraries(berth_${name} PUBLIC ${uses} ${ARG_EXTERNAL})
-  if(name STREQUAL "runtime")
-    target_precompile_headers(berth_${name} REUSE_FROM berth_precompiled_runtime)
-  else()
-    target_precompile_headers(berth_${name} REUSE_FROM berth_precompiled_core)
+  if(NOT ARG_PRECOMPILED)
+    set(ARG_PRECOMPILED core)
+  endif()
+  if(NOT ARG_PRECOMPILED STREQUAL "none")
+    target_precompile_headers(berth_${name} REUSE_FROM berth_precompiled_${ARG_PRECOMPILED})
   endif()
   if(ARG_TESTS AND NOT BERTH_FUZZ)
     list(TRANSFORM ARG_TEST_USES PREPEND berth_ OUTPUT_VARIABLE test_uses)

@@ -35,8 +35,9 @@ endif()
 
 find_program(BERTH_CCACHE ccache)
 if(BERTH_CCACHE)
-  # A precompiled header is checked by its content, which these two give up less strictly.
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${BERTH_CCACHE})
+  # Precompiled headers are cached only with these: the last two because CMake has just written what includes them.
+  set(sloppiness pch_defines,time_macros,include_file_mtime,include_file_ctime)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=${sloppiness} ${BERTH_CCACHE})
   set(CMAKE_C_COMPILER_LAUNCHER ${BERTH_CCACHE})
 endif()
 find_program(BERTH_MOLD mold)

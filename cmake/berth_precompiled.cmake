@@ -15,6 +15,9 @@ function(berth_precompiled name)
     add_library(${carrier} OBJECT EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled/carrier.cpp)
   endif()
   target_include_directories(${carrier} PRIVATE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/cmake)
+  if(name STREQUAL "runtime")
+    target_compile_options(${carrier} PRIVATE $<$<CONFIG:Release>:-Os>) # as berth_runtime has
+  endif()
   target_precompile_headers(${carrier} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled/${name}.h)
 endfunction()
 
