@@ -119,13 +119,17 @@ Result<void> drop_bounding_capabilities(CapabilitySet keep) {
         if ((keep & bit(number)) != 0) {
             continue;
         }
-        int held = ::prctl(PR_CAPBSET_READ, number, 0, 0, 0);
-        if (held < 0) {
-            break;
+        if (::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0) {
+            continue;
         }
-        if (held == 1 && ::prctl(PR_CAPBSET_DROP, number, 0, 0, 0) < 0) {
-            return errno_error(
-                "drop " + std::string(capability_name(number)) + " from the bounding set");
+        const int refused = errno;
+        const int held = ::prctl(PR_CAPBSET_READ, number, 0, 0, 0);
+        if (held < 0) {
+            break; // beyond the kernel's last
+        }
+        if (held == 1) { // who may not drop any may lack this one already
+            return Error::from_errno(
+                "drop " + std::string(capability_name(number)) + " from the bounding set", refused);
         }
     }
     return ok();

@@ -67,10 +67,8 @@ dev_t number_of(const oci::Device& device) {
                : makedev(static_cast<unsigned>(device.major), static_cast<unsigned>(device.minor));
 }
 
-Result<void> make_node(const UniqueFd& root, const oci::Device& device) {
+Result<void> make_node(FdRef parent, const oci::Device& device) {
     std::string path = clean_path(device.path);
-    std::string folder = path.substr(0, path.rfind('/'));
-    UniqueFd parent = TRY(kernel::make_directories_in_root(root, folder.empty() ? "/" : folder));
     std::string name = path.substr(path.rfind('/') + 1);
     mode_t type = TRY(type_of(device));
     const dev_t number = number_of(device);
@@ -182,9 +180,18 @@ prepare_devices(const oci::RuntimeConfig& config, bool in_user_namespace) {
 
 Result<void> make_devices(const UniqueFd& root, const std::vector<PreparedDevice>& devices) {
     mode_t before = ::umask(0);
+    std::string folder;
+    UniqueFd parent;
     for (const PreparedDevice& entry : devices) {
         if (!entry.host) {
-            TRY(make_node(root, entry.device));
+            // Most are in /dev, which is walked to once.
+            const std::string path = clean_path(entry.device.path);
+            const std::string above = path.substr(0, path.rfind('/') + 1);
+            if (above != folder) {
+                parent = TRY(kernel::make_directories_in_root(root, above));
+                folder = above;
+            }
+            TRY(make_node(parent, entry.device));
             continue;
         }
         UniqueFd target = TRY(open_file_target(root, entry.device.path));
