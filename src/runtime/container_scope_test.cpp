@@ -144,6 +144,8 @@ TEST_F(ContainerScope, ExecsJoinTheUserNamespace) {
             *container,
             {"sh",
              "-c",
+             // Until init has executed its program nobody may look into it.
+             "until readlink /proc/1/ns/user > /dev/null; do :; done; "
              "[ $(readlink /proc/self/ns/user) = $(readlink /proc/1/ns/user) ] && echo same; id "
              "-u; "
              "echo x > /dev/null && echo null"})
