@@ -12,8 +12,10 @@ namespace berth::kernel {
 
 namespace {
 
-// What Docker's stats show; the others are made when a limit asks for them.
-constexpr std::string_view accounting_controllers[] = {"memory", "pids", "cpuacct", "blkio"};
+// What Docker's stats show, and cpu: in its caller's group a container would share the caller's part
+// of the processors. The others say nothing until a limit asks for them, and would take 0.05 to
+// 0.1 ms each; they are made then.
+constexpr std::string_view usual_controllers[] = {"cpu", "memory", "pids", "cpuacct", "blkio"};
 // Version 2 does their work where it is mounted.
 constexpr std::string_view version1_only_controllers[] = {"devices", "freezer"};
 // Of version 2, for everything below the root.
@@ -182,8 +184,7 @@ Result<Cgroup> Cgroup::create(
         return group;
     }
     std::vector<std::string> wanted = cgroup_files::needed_controllers(limits);
-    wanted.insert(
-        wanted.end(), std::begin(accounting_controllers), std::end(accounting_controllers));
+    wanted.insert(wanted.end(), std::begin(usual_controllers), std::end(usual_controllers));
     if (layout.mode == CgroupMode::Version1) {
         wanted.insert(
             wanted.end(),

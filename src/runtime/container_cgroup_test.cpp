@@ -7,6 +7,7 @@
 #include "runtime/container_test_support.h"
 #include "runtime/defaults.h"
 
+#include <algorithm>
 #include <filesystem>
 
 #include <unistd.h>
@@ -203,6 +204,42 @@ TEST_F(ContainerCgroup, SystemdsPathsNeedSystemdsDriver) {
     auto container = create();
     ASSERT_FALSE(container.ok());
     EXPECT_NE(container.error().message().find("--systemd-cgroup"), std::string::npos);
+}
+
+// Of version 1: what runc and crun join too, and statistics and other containers notice.
+class Version1Groups : public ContainerTest {
+  protected:
+    void SetUp() override {
+        ContainerTest::SetUp();
+        if (!IsSkipped() && is_version2()) {
+            GTEST_SKIP() << "the machine has cgroup version 2 alone";
+        }
+    }
+};
+
+TEST_F(Version1Groups, AContainerWithoutLimitsIsNotInItsCallersGroups) {
+    config_.linux_.resources.reset();
+    std::erase_if(config_.linux_.namespaces, [](const oci::Namespace& space) {
+        return space.type == "cgroup";
+    });
+    const std::string groups = run({"cat", "/proc/self/cgroup"}).output;
+    for (const char* controller : {"cpu", "cpuacct", "memory", "pids", "blkio"}) {
+        const auto& there = (*kernel::cgroup_layout())->controllers;
+        if (!there.contains(controller)) {
+            continue;
+        }
+        bool joined = false;
+        for (std::string_view line : split(groups, '\n')) {
+            std::vector<std::string_view> fields = split(line, ':');
+            if (fields.size() == 3) {
+                std::vector<std::string_view> names = split(fields[1], ',');
+                joined =
+                    joined || (std::find(names.begin(), names.end(), controller) != names.end() &&
+                               fields[2] == config_.linux_.cgroups_path);
+            }
+        }
+        EXPECT_TRUE(joined) << controller << " in\n" << groups;
+    }
 }
 
 class AppArmorContainer : public ContainerTest {
