@@ -40,7 +40,7 @@ done
 section system
 unshare -U true 2>&1
 mount -t tmpfs t /tmp 2>&1
-dmesg 2>&1 | head -n 1 | cut -c 1-20
+dmesg 2>&1 | head -n 1 | sed "s,^\[.*,has lines," | cut -c 1-20
 ip link 2>&1 | grep -v -e link/ | sed 's/^[0-9]*: //'
 chroot / true 2>&1
 mknod /tmp/kmem c 1 2 2>&1 && head -c 1 /tmp/kmem 2>&1
