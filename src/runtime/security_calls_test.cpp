@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // System calls that led out of other engines' containers, made by a process in a container with the
 // default profile. Each test is named after its case.
+#include "runtime/defaults.h"
 #include "runtime/security_test_support.h"
+#include "runtime/socket_families.h"
 
 #include <gmock/gmock.h>
 
+#include <array>
 #include <cerrno>
 
 #include <sys/socket.h>
@@ -43,6 +46,71 @@ TEST_F(SecurityCalls, Cve2026_31431_NoCryptoSocketsByAnyTable) {
     EXPECT_EQ(call("64 5000" + arguments), absent);
 }
 
+// Families whose code was the way into the kernel, with a type and a protocol that they have.
+constexpr std::array hostile_sockets{
+    "15 3 2", // AF_KEY: CVE-2026-43284
+    "16 3 6", // AF_NETLINK, NETLINK_XFRM: CVE-2026-43284, CVE-2026-46300
+    "16 3 12",
+    "17 3 768", // AF_PACKET: CVE-2020-14386
+    "30 5 0",
+    "31 3 0",
+    "33 2 2", // AF_RXRPC: CVE-2026-43500
+    "38 5 0", // AF_ALG
+    "40 1 0", // AF_VSOCK
+    "44 3 0",
+    "0x100000002 1 0"};
+constexpr std::array ordinary_sockets{"1 1 0", "2 1 0", "10 2 0", "16 3 0", "16 3 15"};
+
+TEST_F(SecurityCalls, Cve2026_43284_SocketFamiliesCanBeLimited) {
+    // Also CVE-2026-43500 and CVE-2026-46300.
+    ASSERT_TRUE(limit_socket_families(*config_.linux_.seccomp).ok());
+    std::vector<std::string> calls;
+    for (const char* socket : hostile_sockets) {
+        calls.push_back(std::string("64 41 ") + socket);
+        calls.push_back(std::string("64 53 ") + socket + " %0,0");           // socketpair
+        if (std::string_view(socket).find("0x") == std::string_view::npos) { // 32 bits have no more
+            calls.push_back(std::string("32 359 ") + socket);
+            calls.push_back(std::string("32 360 ") + socket + " %0,0");
+        }
+    }
+    expect_all_refused(calls);
+    for (const char* socket : hostile_sockets) {
+        EXPECT_THAT(call(std::string("x32 41 ") + socket), AnyOf(refused, absent)) << socket;
+    }
+}
+
+TEST_F(SecurityCalls, Cve2026_43284_SocketcallIsNotThereWhereFamiliesAreLimited) {
+    ASSERT_TRUE(limit_socket_families(*config_.linux_.seccomp).ok());
+    for (const char* socket : {"15,3,2", "16,3,6", "33,2,2", "38,5,0", "2,1,0"}) {
+        EXPECT_EQ(call(std::string("32 102 1 %") + socket), absent) << socket;
+    }
+    EXPECT_EQ(call("32 102 8 %1,1,0,0"), absent); // socketpair
+}
+
+TEST_F(SecurityCalls, OrdinarySocketsStayWhereFamiliesAreLimited) {
+    ASSERT_TRUE(limit_socket_families(*config_.linux_.seccomp).ok());
+    for (const char* socket : ordinary_sockets) {
+        for (const char* table : {"64 41 ", "32 359 "}) {
+            const std::string result = call(std::string(table) + socket);
+            const bool absent_here = result == std::to_string(-EAFNOSUPPORT) + "\n" &&
+                                     std::string_view(socket).starts_with("10 ");
+            EXPECT_TRUE(absent_here || result == "3\n") << table << socket << ": " << result;
+        }
+    }
+    EXPECT_EQ(call("64 53 1 1 0 %0,0"), "0\n");
+}
+
+TEST_F(SecurityCalls, Cve2020_14386_PacketSocketsNeedACapabilityThatCanBeDropped) {
+    auto names = adjust_capabilities(default_capabilities(), {}, {"NET_RAW"});
+    ASSERT_TRUE(names.ok());
+    config_.process->capabilities = capability_sets(*names);
+    const std::string unknown = std::to_string(-EAFNOSUPPORT) + "\n";
+    EXPECT_THAT(call("64 41 17 3 768"), AnyOf(refused, unknown));
+    EXPECT_THAT(call("32 359 17 3 768"), AnyOf(refused, unknown));
+    EXPECT_THAT(call("32 102 1 %17,3,768"), AnyOf(refused, unknown));
+    EXPECT_EQ(call("64 41 2 3 1"), refused); // INET, RAW, ICMP
+}
+
 TEST_F(SecurityCalls, VirtualMachineSocketsAreRefused) {
     expect_all_refused({"64 " + std::to_string(SYS_socket) + " 40 1 0", "32 359 40 1 0"});
 }
@@ -65,8 +133,8 @@ TEST_F(SecurityCalls, Cve2022_0185_NoUserNamespaceAndNoNewMountInterface) {
          "32 430 @ext4 0",
          "32 428 -100 @/ 1"});
     // clone3's flags are in memory: it is not there, and libraries use clone.
-    EXPECT_EQ(call("64 435 #0x10000000,0,0,0,0,0,0,0 88"), absent);
-    EXPECT_EQ(call("32 435 #0x10000000,0,0,0,0,0,0,0 88"), absent);
+    EXPECT_EQ(call("64 435 %0x10000000,0,0,0,0,0,0,0 88"), absent);
+    EXPECT_EQ(call("32 435 %0x10000000,0,0,0,0,0,0,0 88"), absent);
 }
 
 TEST_F(SecurityCalls, MountingAndEnteringNamespacesIsRefused) {
@@ -99,7 +167,7 @@ TEST_F(SecurityCalls, TheSessionKeyringIsNotTheHosts) {
     ASSERT_GT(key, 0);
     config_.linux_.seccomp.reset();
     const std::string search = "64 249 @user @berth-test 0 0"; // request_key
-    const std::string read = "64 250 11 " + std::to_string(key) + " #0,0 8";
+    const std::string read = "64 250 11 " + std::to_string(key) + " %0,0 8";
     EXPECT_EQ(call(search), std::to_string(-ENOKEY) + "\n");
     EXPECT_EQ(call(read), std::to_string(-EACCES) + "\n");
     // It would have been found: the keyring is there when no new one is made.
