@@ -144,6 +144,25 @@ TEST_F(SecurityProcess, Cve2019_5736_TheRuntimesProgramCannotBeOverwritten) {
     EXPECT_THAT(said, HasSubstr("found"));
 }
 
+TEST_F(SecurityProcess, Cve2022_0847_PagesOfTheRuntimesProgramAreNotWrittenByAPipe) {
+    // The kernel's fault, which no runtime can make up for: this says that the kernel has none, and
+    // that the program is the same for the next container.
+    const std::string runtime = folder_->path() + "/runtime";
+    ASSERT_TRUE(std::filesystem::copy_file(sibling_program("berth-runtime"), runtime));
+    const std::string before = read_file(runtime, 64U << 20).value_or("unreadable");
+    config_.process->args = {"attack", "splice"};
+    auto container = start();
+    ASSERT_TRUE(container);
+    for (int i = 0; i < 20; ++i) {
+        Outcome outcome =
+            command({runtime, "--root", state_root_, "exec", "c", "/proc/self/exe", "features"});
+        EXPECT_NE(outcome.output, "");
+    }
+    stop(*container);
+    EXPECT_THAT(read_output(), HasSubstr("spliced"));
+    EXPECT_TRUE(read_file(runtime, 64U << 20).value_or("") == before);
+}
+
 TEST_F(SecurityProcess, Cve2019_5736_AnEntrypointOfProcSelfExeRunsAProtectedProgram) {
     const std::string runtime = folder_->path() + "/runtime";
     ASSERT_TRUE(std::filesystem::copy_file(sibling_program("berth-runtime"), runtime));

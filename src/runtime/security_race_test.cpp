@@ -3,15 +3,24 @@
 // directory and a link as fast as it can. Each case is named after the engine's fault that it was.
 // A creation may fail; what it may not do is to reach the host or to lose its masks.
 #include "base/strings.h"
+#include "kernel/namespace.h"
+#include "kernel/procfs.h"
+#include "runtime/security_labels.h"
 #include "runtime/security_test_support.h"
 
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <chrono>
 #include <csignal>
 #include <filesystem>
+#include <functional>
+#include <stop_token>
+#include <thread>
 
 #include <fcntl.h>
+#include <sched.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <unistd.h>
@@ -222,6 +231,101 @@ TEST_F(SecurityRace, Cve2025_52565_TheTerminalIsOneOfTheContainersOwn) {
         EXPECT_EQ(major(status.st_rdev), 136U);
         expect_masks(container.pid());
     });
+}
+
+// A setting of the container's network namespace, as a thread of ours in it reads it.
+std::string network_setting(pid_t pid, const std::string& path) {
+    std::string value;
+    std::thread([&] {
+        auto space = open_file("/proc/" + std::to_string(pid) + "/ns/net", O_RDONLY);
+        if (space.ok() && kernel::join_namespaces(*space, CLONE_NEWNET).ok()) {
+            value = read_file("/proc/sys/" + path).value_or("unreadable");
+        }
+    }).join();
+    return value;
+}
+
+constexpr const char* setting = "net.ipv4.ping_group_range";
+constexpr const char* setting_path = "net/ipv4/ping_group_range";
+constexpr const char* setting_value = "17\t4711\n";
+
+TEST_F(SecurityRace, Cve2025_52881_SettingsAreWrittenToNoOtherProc) {
+    // /proc of the container is, again and again, a directory with a file at the setting's place.
+    config_.linux_.sysctl = {{setting, "17 4711"}};
+    const std::string fake = "/elsewhere/sys/net/ipv4";
+    ASSERT_TRUE(make_directories(root_path() + fake).ok());
+    ASSERT_TRUE(replace_file(root_path() + fake + "/ping_group_range", "untouched").ok());
+    exchange("/proc", "/elsewhere");
+    int made = make_many([](Container& container) {
+        EXPECT_EQ(network_setting(container.pid(), setting_path), setting_value);
+    });
+    EXPECT_GT(made, 0);
+    EXPECT_EQ(*read_file(root_path() + fake + "/ping_group_range"), "untouched");
+}
+
+TEST_F(SecurityRace, Cve2025_52881_NoMountRedirectsAWriteToProc) {
+    // A volume's mount point is a link to the files that the runtime is about to write: a setting,
+    // and the label of the next program.
+    config_.linux_.sysctl = {{setting, "17 4711"}};
+    const std::vector<std::pair<std::string, std::string>> targets{
+        {"/proc/sys/net/ipv4", "ping_group_range"}, {"/proc/self/attr", "exec"}};
+    for (const auto& [directory, file] : targets) {
+        const std::string place = "/volume/" + file;
+        ASSERT_TRUE(make_directories(root_path() + place).ok());
+        ASSERT_TRUE(replace_file(root_path() + place + "/" + file, "").ok());
+        config_.mounts.push_back({place + "/" + file, "bind", outside_ + "/victim", {"bind"}});
+        exchange_with_link(place, directory);
+        int made = make_many([&](Container& container) {
+            EXPECT_EQ(network_setting(container.pid(), setting_path), setting_value);
+            for (const MountLine& line : mounts_of(container.pid())) {
+                EXPECT_FALSE(line.root.ends_with("/victim") && line.place.starts_with("/proc"))
+                    << line.place;
+            }
+            expect_masks(container.pid());
+        });
+        EXPECT_GT(made, 0) << directory;
+        stop_attacker();
+        config_.mounts.pop_back();
+    }
+    EXPECT_THAT(errors_, Contains(HasSubstr("/volume/"))); // it was tried
+}
+
+// Mounts a file over the label of the next program and takes it away, until it is told to stop.
+void flap_mount(std::stop_token stop, const std::string& file, const UniqueFd& mounts) {
+    const std::string place = "/proc/" + std::to_string(::getpid()) + "/attr/exec";
+    if (::unshare(CLONE_FS) < 0 || !kernel::join_namespaces(mounts, CLONE_NEWNS).ok()) {
+        return;
+    }
+    while (!stop.stop_requested()) {
+        ::mount(file.c_str(), place.c_str(), nullptr, MS_BIND, nullptr);
+        ::umount2(place.c_str(), MNT_DETACH);
+    }
+}
+
+TEST_F(SecurityRace, Cve2025_52881_LabelsAreWrittenToNoOtherFile) {
+    oci::Process process;
+    process.selinux_label = "a_label";
+    int redirected = 0;
+    int arrived = 0;
+    std::thread([&] {
+        ASSERT_EQ(::unshare(CLONE_NEWNS), 0);
+        ASSERT_EQ(::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+        auto procfs = kernel::Procfs::open();
+        auto mounts = open_file("/proc/thread-self/ns/mnt", O_RDONLY);
+        ASSERT_TRUE(procfs.ok() && mounts.ok());
+        std::jthread attacker(flap_mount, outside_ + "/victim", std::cref(*mounts));
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+        while ((redirected < attempts || arrived < attempts) &&
+               std::chrono::steady_clock::now() < end) {
+            // Without such a module in the kernel the real file refuses too, but with other words.
+            auto done = set_security_labels(process, *procfs);
+            const bool is_foreign = !done.ok() && done.error().error_number() == EXDEV;
+            (is_foreign ? redirected : arrived) += 1;
+        }
+    }).join();
+    EXPECT_GT(redirected, 0);
+    EXPECT_GT(arrived, 0);
+    EXPECT_EQ(*read_file(outside_ + "/victim"), "of the host");
 }
 
 TEST_F(SecurityRace, MaskTargetsStayInTheRoot) {
