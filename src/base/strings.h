@@ -15,6 +15,9 @@ namespace berth {
 
 // Always at least one part; empty parts are kept.
 std::vector<std::string_view> split(std::string_view text, char separator);
+// The parts would outlive a temporary's characters.
+template <std::same_as<std::string> Temporary>
+std::vector<std::string_view> split(Temporary&& text, char separator) = delete;
 
 // The parts before and after the first separator; nullopt when there is none.
 struct Cut {
