@@ -205,6 +205,32 @@ TEST_F(ContainerProcess, ExecGetsATerminalToo) {
     wait_for_exit(container->pid());
 }
 
+// The terminal's end hangs its session up; the reason must have been told before.
+TEST_F(ContainerProcess, AnExecOnATerminalTellsWhyItFails) {
+    auto container = create();
+    ASSERT_TRUE(container.ok()) << container.error().message();
+    ASSERT_TRUE(container->start().ok());
+    ExecOptions options;
+    options.process = *config_.process;
+    options.process.terminal = true;
+    options.process.args = {"absent"};
+    auto process = container->exec(std::move(options));
+    ASSERT_FALSE(process.ok());
+    EXPECT_EQ(process.error().message(), "exec: \"absent\": executable file not found in $PATH");
+    EXPECT_TRUE(container->destroy(Container::Force::Yes).ok());
+    wait_for_exit(container->pid());
+}
+
+TEST_F(ContainerProcess, ATerminalOutsideOfAPidNamespaceTellsWhyItFails) {
+    std::erase_if(
+        config_.linux_.namespaces, [](const oci::Namespace& one) { return one.type == "pid"; });
+    config_.process->terminal = true;
+    config_.process->args = {"absent"};
+    auto container = create();
+    ASSERT_FALSE(container.ok());
+    EXPECT_EQ(container.error().message(), "exec: \"absent\": executable file not found in $PATH");
+}
+
 TEST_F(ContainerProcess, ExecRunsAsTheUserItIsGiven) {
     auto container = create();
     ASSERT_TRUE(container.ok()) << container.error().message();

@@ -114,25 +114,28 @@ Result<MountedPlaces> build_root(const InitPlan& plan) {
     return places;
 }
 
-Result<UniqueFd> set_up_terminal(const UniqueFd& root, const oci::Process& process, bool bind) {
+// `master` outlives our failures: closing it hangs the session up, and SIGHUP would end us before
+// the creator hears why.
+Result<void>
+set_up_terminal(const UniqueFd& root, const oci::Process& process, bool bind, UniqueFd& master) {
     if (!process.terminal) {
-        return UniqueFd();
+        return ok();
     }
     Console console = TRY(open_console(root, process.console_size));
     if (bind) {
         TRY(bind_console(root, console));
     }
-    TRY(use_console(console));
-    return std::move(console.master);
+    master = std::move(console.master);
+    return use_console(console);
 }
 
-Result<Executable> set_up_init(const InitPlan& plan) {
+Result<Executable> set_up_init(const InitPlan& plan, UniqueFd& terminal) {
     const oci::RuntimeConfig& config = plan.config;
     TRY(isolate_process(plan.process));
     TRY(enter_namespaces(plan));
     const MountedPlaces places = TRY(build_root(plan));
     TRY(plan.no_pivot ? chroot_to(plan.root) : pivot_to(plan.root));
-    UniqueFd terminal = TRY(set_up_terminal(plan.root, *config.process, true));
+    TRY(set_up_terminal(plan.root, *config.process, true, terminal));
     TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
     TRY(write_sysctls(config, plan.process.procfs));
     TRY(protect_paths(plan.root, places.fixed, config.linux_.readonly_paths));
@@ -155,7 +158,7 @@ void wait_at_gate(const UniqueFd& gate) {
     }
 }
 
-Result<Executable> set_up_exec(const ExecPlan& plan) {
+Result<Executable> set_up_exec(const ExecPlan& plan, UniqueFd& terminal) {
     TRY(isolate_process(plan.process));
     const ProcessTraits& traits = plan.process.traits;
     if (!traits.initial_cpus.empty()) {
@@ -179,7 +182,7 @@ Result<Executable> set_up_exec(const ExecPlan& plan) {
     if (!root) {
         return errno_error("open the container's root");
     }
-    UniqueFd terminal = TRY(set_up_terminal(root, *plan.process.process, false));
+    TRY(set_up_terminal(root, *plan.process.process, false, terminal));
     Executable executable = TRY(become_user(plan.process, plan.socket));
     TRY(send_sync(plan.socket, SyncKind::Ready, terminal));
     return executable;
@@ -197,7 +200,8 @@ Result<Executable> set_up_exec(const ExecPlan& plan) {
 
 void run_init(const InitPlan& plan) {
     ::close(plan.creators_end);
-    Result<Executable> executable = set_up_init(plan);
+    UniqueFd terminal;
+    Result<Executable> executable = set_up_init(plan, terminal);
     if (!executable.ok()) {
         give_up(plan.socket, executable.error());
     }
@@ -214,7 +218,8 @@ void run_init(const InitPlan& plan) {
 }
 
 void run_exec(const ExecPlan& plan) {
-    Result<Executable> executable = set_up_exec(plan);
+    UniqueFd terminal;
+    Result<Executable> executable = set_up_exec(plan, terminal);
     if (!executable.ok()) {
         give_up(plan.socket, executable.error());
     }
