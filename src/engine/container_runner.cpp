@@ -10,6 +10,7 @@
 #include "engine/config_check.h"
 #include "engine/container_files.h"
 #include "engine/exec_table.h"
+#include "engine/start_failure.h"
 
 #include <cerrno>
 #include <utility>
@@ -35,38 +36,9 @@ io::LogOptions log_options(const Core& core, const ContainerDefinition& definiti
     return options;
 }
 
-// What moby's daemon/errors.go (translateContainerdStartErr) makes of the runtime's errors; the
-// command line tells 127 and 126 by the words.
-std::int64_t exit_code_of(const Error& error) {
-    switch (error.kind()) {
-    case ErrorKind::NotFound:
-        return 127;
-    case ErrorKind::Forbidden:
-        return 126;
-    case ErrorKind::InvalidArgument:
-    case ErrorKind::Unauthorized:
-    case ErrorKind::Conflict:
-    case ErrorKind::NotModified:
-    case ErrorKind::NotImplemented:
-    case ErrorKind::Unavailable:
-    case ErrorKind::ResourceExhausted:
-    case ErrorKind::Cancelled:
-    case ErrorKind::DeadlineExceeded:
-    case ErrorKind::DataLoss:
-    case ErrorKind::Internal:
-        return 128;
-    }
-    return 128;
-}
-
-Error runtime_error(Error error) {
-    const bool is_user_error =
-        error.kind() == ErrorKind::NotFound || error.kind() == ErrorKind::Forbidden;
-    Error named = std::move(error).with_context(
-        "failed to create task for container: failed to create shim task: OCI runtime create "
-        "failed: unable to start container process");
-    return is_user_error ? std::move(named).as(ErrorKind::InvalidArgument) : named;
-}
+constexpr std::string_view start_context =
+    "failed to create task for container: failed to create shim task: OCI runtime create failed: "
+    "unable to start container process";
 
 Result<UniqueFd> open_namespace(std::int64_t pid, const char* name) {
     return open_file("/proc/" + std::to_string(pid) + "/ns/" + name, O_RDONLY);
@@ -255,8 +227,9 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
 Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& launched) {
     auto created = launched.client->wait_created();
     if (!created.ok()) {
-        launched.exit_code = exit_code_of(created.error());
-        return runtime_error(std::move(created).error());
+        StartFailure failure = start_failure(std::move(created).error(), start_context);
+        launched.exit_code = failure.exit_code;
+        return std::move(failure.error);
     }
     std::vector<monitor::AttachRequest> parked;
     {
@@ -295,8 +268,9 @@ Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& la
     }
     auto started = launched.client->start();
     if (!started.ok()) {
-        launched.exit_code = exit_code_of(started.error());
-        return runtime_error(std::move(started).error());
+        StartFailure failure = start_failure(std::move(started).error(), start_context);
+        launched.exit_code = failure.exit_code;
+        return std::move(failure.error);
     }
     return ok();
 }

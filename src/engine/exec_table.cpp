@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "engine/runtime_spec.h"
+#include "engine/start_failure.h"
 #include "io/detach_keys.h"
 #include "io/stream_multiplexer.h"
 
@@ -24,15 +25,6 @@ std::string command_text(const ExecConfig& config) {
 
 Error no_such_exec(const std::string& id) {
     return not_found("No such exec instance: " + id);
-}
-
-std::int64_t exit_code_of(const Error& error) {
-    // By the text too, as moby's daemon/errors.go does: a missing working directory is 127.
-    if (error.kind() == ErrorKind::NotFound ||
-        error.message().find("no such file or directory") != std::string::npos) {
-        return 127;
-    }
-    return error.kind() == ErrorKind::Forbidden ? 126 : 128;
 }
 
 // What a client reads instead of the command's output.
@@ -185,15 +177,14 @@ Result<void> ExecTable::start(
         return client->exec(request);
     }();
     if (!started.ok()) {
-        const std::int64_t code = exit_code_of(started.error());
-        const bool is_user_error = code != 128;
-        Error error = std::move(started).error().with_context(
+        StartFailure failure = start_failure(
+            std::move(started).error(),
             "OCI runtime exec failed: exec failed: unable to start container process");
         if (request.attach) {
-            tell_client(request.attach->connection, entry.config.tty, error.message());
+            tell_client(request.attach->connection, entry.config.tty, failure.error.message());
         }
-        finish(exec_id, code);
-        return is_user_error ? std::move(error).as(ErrorKind::InvalidArgument) : error;
+        finish(exec_id, failure.exit_code);
+        return std::move(failure.error);
     }
     {
         auto entries = entries_.lock();

@@ -264,6 +264,22 @@ mount_unified_group(const PreparedMount& prepared, const MountContext& context, 
     return true;
 }
 
+// Of a file and a directory the kernel says no more than "invalid argument".
+Result<void> attach_bind(FdRef source, FdRef target) {
+    Result<void> attached = kernel::attach_mount(source, target);
+
+    struct stat from {};
+
+    struct stat to {};
+
+    if (!attached.ok() && attached.error().error_number() == EINVAL &&
+        ::fstat(source.get(), &from) == 0 && ::fstat(target.get(), &to) == 0 &&
+        S_ISDIR(from.st_mode) != S_ISDIR(to.st_mode)) {
+        return Error::from_errno("attach mount", ENOTDIR);
+    }
+    return attached;
+}
+
 Result<void>
 mount_one(const PreparedMount& prepared, const MountContext& context, MountedPlaces& places) {
     const oci::Mount& mount = *prepared.mount;
@@ -291,7 +307,7 @@ mount_one(const PreparedMount& prepared, const MountContext& context, MountedPla
             UniqueFd source = TRY(prepared.source.duplicate());
             places.fixed.push_back({destination, std::move(source)});
         }
-        return kernel::attach_mount(prepared.source, target);
+        return attach_bind(prepared.source, target);
     }
     made_new.attributes =
         prepared.options.attributes.set | prepared.options.recursive_attributes.set;

@@ -93,7 +93,7 @@ TEST_F(ContainerLife, AProgramThatIsNotThereFailsCreateInDockersWords) {
               ErrorKind::NotFound,
               "exec: \"/nope\": stat /nope: no such file or directory"},
              {"/etc/passwd", ErrorKind::Forbidden, "exec: \"/etc/passwd\": permission denied"},
-             {"/etc", ErrorKind::Forbidden, "exec: \"/etc\": is a directory"}}) {
+             {"/etc", ErrorKind::Forbidden, "exec: \"/etc\": is a directory: permission denied"}}) {
         config_.process->args = {wanted.program};
         auto container = create();
         ASSERT_FALSE(container.ok()) << wanted.program;

@@ -176,10 +176,13 @@ Result<void> enter_directory(const std::string& path) {
         return invalid_argument("Cwd must be an absolute path");
     }
     UniqueFd root = TRY(open_file("/", O_PATH | O_DIRECTORY));
-    UniqueFd directory =
-        TRY_CONTEXT(kernel::open_in_root(root, path, O_PATH | O_DIRECTORY), "chdir to cwd");
-    if (::fchdir(directory.get()) < 0) {
-        return errno_error("chdir to cwd (\"" + path + "\") set in config.json failed");
+    const std::string failed = "chdir to cwd (\"" + path + "\") set in config.json failed";
+    const Result<UniqueFd> directory = kernel::open_in_root(root, path, O_PATH | O_DIRECTORY);
+    if (!directory.ok()) {
+        return Error::from_errno(failed, directory.error().error_number());
+    }
+    if (::fchdir(directory->get()) < 0) {
+        return errno_error(failed);
     }
     std::array<char, 4096> where{};
     if (::syscall(SYS_getcwd, where.data(), where.size()) < 0) {

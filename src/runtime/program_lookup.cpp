@@ -30,7 +30,7 @@ std::optional<Error> check_file(const std::string& command, const std::string& f
             "stat " + file + ": " + to_lower(std::strerror(number)));
     }
     if (S_ISDIR(status.st_mode)) {
-        return failed(ErrorKind::Forbidden, "is a directory");
+        return failed(ErrorKind::Forbidden, "is a directory: permission denied");
     }
     if (::faccessat(AT_FDCWD, file.c_str(), X_OK, AT_EACCESS) == 0) {
         return std::nullopt;
