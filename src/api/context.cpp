@@ -130,11 +130,7 @@ Result<std::optional<json::Value>> Context::json_body() const {
     if (trim(text).empty()) {
         return invalid_argument("invalid JSON: got EOF while reading request body");
     }
-    auto document = json::parse(text);
-    if (!document.ok()) {
-        return std::move(document).error().with_context("invalid JSON");
-    }
-    return std::optional<json::Value>(std::move(document).value());
+    return std::optional<json::Value>(TRY(json::parse(text)));
 }
 
 Result<void> Context::reply(unsigned status, const json::Value& document) const {

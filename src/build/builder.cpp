@@ -44,14 +44,13 @@ Result<BuildResult> Builder::build(
     StepFailure* failure) {
     std::vector<oci::Reference> names;
     for (const std::string& tag : request.tags) {
-        const oci::Reference reference = TRY_CONTEXT(
-            oci::Reference::parse_normalized(tag), "invalid reference format: \"" + tag + "\"");
+        const oci::Reference reference = TRY(oci::Reference::parse_normalized(tag));
         if (reference.has_digest()) {
             return invalid_argument("build tag cannot contain a digest");
         }
         names.push_back(reference.with_default_tag());
     }
-    BuildJob job(state_->options, state_->database, request, callbacks, stop);
+    BuildJob job(state_->options, state_->database, request, callbacks, std::move(stop));
     const oci::Digest id = TRY(job.run(context, failure));
     const auto say = [&callbacks](const std::string& text) {
         if (callbacks.output) {

@@ -37,6 +37,15 @@ registry::ProgressCallback forward_to(const ImageProgressCallback& progress) {
     };
 }
 
+// Docker's words differ for a name alone and one with a tag or a digest.
+Error no_such_archive_member(const std::string& image) {
+    const auto reference = oci::Reference::parse_normalized(image);
+    return not_found(
+        (reference.ok() && !reference->is_name_only() ? "reference does not exist: "
+                                                      : "No such image: ") +
+        image);
+}
+
 void say(const ImageProgressCallback& progress, std::string status, std::string id = {}) {
     ImageProgress line;
     line.status = std::move(status);
@@ -163,7 +172,7 @@ Images::save(std::stop_token stop, const std::vector<std::string>& images, ByteS
         // Checked before the first byte, while a 404 can still be told; named as it was asked for.
         const auto id = TRY(parts_->images().find(image));
         if (!id) {
-            return not_found("No such image: " + image);
+            return no_such_archive_member(image);
         }
         ids.push_back(*id);
     }

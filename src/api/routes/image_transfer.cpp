@@ -18,6 +18,15 @@ engine::RegistryCredentials credentials_of(const Context& context) {
     return parse_registry_auth(context.request().headers.get("X-Registry-Auth"));
 }
 
+// A registry that cannot be reached is 500, as from dockerd: 503 would speak of the engine itself.
+template <typename T>
+Result<T> from_registry(Result<T> outcome) {
+    if (!outcome.ok() && outcome.error().kind() == ErrorKind::Unavailable) {
+        return std::move(outcome).error().as(ErrorKind::Internal);
+    }
+    return outcome;
+}
+
 // ---- pull and import ----
 
 Result<void> pull(Context& context, std::string image) {
@@ -26,13 +35,13 @@ Result<void> pull(Context& context, std::string image) {
         image.pop_back();
     }
     ProgressStream stream(context.response());
-    return stream.finish(context.engine().images().pull(
+    return stream.finish(from_registry(context.engine().images().pull(
         context.stop(),
         image,
         context.query("tag"),
         context.before(32) ? "" : context.query("platform"),
         credentials_of(context),
-        stream.callback()));
+        stream.callback())));
 }
 
 Result<void> import_image(Context& context) {
@@ -74,12 +83,12 @@ Result<void> push(Context& context) {
         return not_implemented("pushing one platform of an image is not implemented");
     }
     ProgressStream stream(context.response());
-    return stream.finish(context.engine().images().push(
+    return stream.finish(from_registry(context.engine().images().push(
         context.stop(),
         context.parameter(),
         context.query("tag"),
         credentials_of(context),
-        stream.callback()));
+        stream.callback())));
 }
 
 // ---- load and save ----
@@ -149,15 +158,15 @@ Result<void> authenticate(Context& context) {
     if (!document) {
         return invalid_argument("invalid JSON: got EOF while reading request body");
     }
-    const std::string token =
-        TRY(context.engine().images().check_credentials(context.stop(), to_credentials(*document)));
+    const std::string token = TRY(from_registry(
+        context.engine().images().check_credentials(context.stop(), to_credentials(*document))));
     return context.reply(
         200, json::Object{{"IdentityToken", token}, {"Status", "Login Succeeded"}});
 }
 
 Result<void> inspect_distribution(Context& context) {
-    const auto found = TRY(context.engine().images().inspect_distribution(
-        context.stop(), context.parameter(), credentials_of(context)));
+    const auto found = TRY(from_registry(context.engine().images().inspect_distribution(
+        context.stop(), context.parameter(), credentials_of(context))));
     return context.reply(
         200,
         json::Object{
