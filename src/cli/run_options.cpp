@@ -40,28 +40,6 @@ void add_environment(json::Array& environment, std::string_view entry) {
     }
 }
 
-Result<json::Array> collect_environment(
-    const std::vector<std::string>& entries, const std::vector<std::string>& files) {
-    json::Array environment;
-    for (const std::string& file : files) {
-        std::string content = TRY(read_file(file));
-        for (std::string_view line : split(content, '\n')) {
-            line = trim(line);
-            if (line.empty() || line.front() == '#') {
-                continue;
-            }
-            add_environment(environment, line);
-        }
-    }
-    for (const std::string& entry : entries) {
-        if (entry.empty() || entry.front() == '=') {
-            return bad_value(entry, "-e, --env", "invalid environment variable: " + entry);
-        }
-        add_environment(environment, entry);
-    }
-    return environment;
-}
-
 Result<json::Object>
 collect_labels(const std::vector<std::string>& entries, const std::vector<std::string>& files) {
     json::Object labels;
@@ -412,6 +390,28 @@ Result<json::Object> config_of(const RunOptions& options, json::Object exposed) 
 }
 
 } // namespace
+
+Result<json::Array> collect_environment(
+    const std::vector<std::string>& entries, const std::vector<std::string>& files) {
+    json::Array environment;
+    for (const std::string& file : files) {
+        std::string content = TRY(read_file(file));
+        for (std::string_view line : split(content, '\n')) {
+            line = trim(line);
+            if (line.empty() || line.front() == '#') {
+                continue;
+            }
+            add_environment(environment, line);
+        }
+    }
+    for (const std::string& entry : entries) {
+        if (entry.empty() || entry.front() == '=') {
+            return bad_value(entry, "-e, --env", "invalid environment variable: " + entry);
+        }
+        add_environment(environment, entry);
+    }
+    return environment;
+}
 
 Result<std::int64_t> parse_bytes(std::string_view text) {
     if (text == "-1") {

@@ -13,6 +13,10 @@
 
 namespace berth::cli {
 
+// What -e and --env-file say, for run, create and exec. NAME alone takes our own value.
+Result<json::Array>
+collect_environment(const std::vector<std::string>& entries, const std::vector<std::string>& files);
+
 struct RunOptions {
     // Declares the flags; the object must outlive flags.parse().
     void declare(Flags& flags);

@@ -1,5 +1,7 @@
 """Wrong input gets Docker's status and a sentence that names the thing and the cause."""
+import http.server
 import socket
+import threading
 
 import pytest
 
@@ -12,9 +14,17 @@ def message(answer):
 @pytest.mark.parametrize("method, target, body, status, words", [
     ("POST", "/containers/create", {"Image": "absent"}, 404, "No such image: absent:latest"),
     ("POST", "/containers/create", {"Image": "Bad//Ref"}, 400, "invalid reference format"),
-    ("POST", "/containers/create", "{", 400, ""),
-    ("POST", "/containers/create", {"Image": 5}, 400, "Image"),
-    ("POST", "/containers/create", {}, 400, ""),
+    ("POST", "/containers/create", "{", 400, "invalid JSON at line 1, column 2: "),
+    ("POST", "/containers/create", "[]", 400, "invalid JSON: expected an object"),
+    ("POST", "/containers/create", {"Image": 5}, 400, "invalid JSON: Image: expected a string, found a number"),
+    ("POST", "/containers/create", {}, 400, "config cannot be empty in order to create a container"),
+    ("POST", "/containers/create?name=b/ad", {"Image": "busybox"}, 400, "Invalid container name (b/ad), only [a-zA-Z0-9]"),
+    ("POST", "/images/create?fromImage=BAD", None, 400, "repository name (library/BAD) must be lowercase"),
+    # A registry that is not there is dockerd's 500.
+    ("POST", "/images/create?fromImage=127.0.0.1:1/absent&tag=1", None, 500,
+     'Get "http://127.0.0.1:1/v2/": dial tcp 127.0.0.1:1: connect: connection refused'),
+    ("POST", "/images/busybox/tag?repo=a&tag=b:c", None, 400, "invalid tag format"),
+    ("GET", "/images/absent:1/get", None, 404, "reference does not exist: absent:1"),
     ("GET", "/containers/absent/json", None, 404, "No such container: absent"),
     ("POST", "/containers/absent/start", None, 404, "No such container: absent"),
     ("GET", "/images/absent/json", None, 404, "No such image: absent"),
@@ -48,6 +58,10 @@ def test_api_errors(engine, method, target, body, status, words):
     (["run", "--rm", "-e", "=", "busybox"], 125, 'invalid argument "=" for "-e, --env" flag: invalid environment variable: ='),
     (["run", "--rm", "--dns", "name", "busybox"], 125, 'invalid argument "name" for "--dns" flag: '),
     (["run", "--rm", "--log-driver", "absent", "busybox"], 125, 'error looking up logging plugin absent: plugin "absent" not found'),
+    (["run", "--rm", "-v", "/etc/passwd:/etc", "busybox"], 125, 'error mounting "/etc/passwd" to rootfs at "/etc"'),
+    (["run", "--rm", "-v", "/etc/passwd:/etc", "busybox"], 125, "not a directory: Are you trying to mount a directory onto a file"),
+    (["run", "--rm", "-v", "/etc:/etc/passwd", "busybox"], 125, "not a directory: Are you trying to mount a directory onto a file"),
+    (["start", "absent", "nothing"], 1, "failed to start containers: absent, nothing"),
     (["run", "--rm", "busybox", "absent"], 127, 'exec: "absent": executable file not found in $PATH'),
     (["run", "--rm", "busybox", "/etc/passwd"], 126, 'exec: "/etc/passwd": permission denied'),
 ])
@@ -67,7 +81,15 @@ def test_exec_exit_codes(engine, client):
     for arguments, code, words in (
             (["exec", "host", "absent"], 127, "executable file not found in $PATH"),
             (["exec", "host", "/etc/passwd"], 126, "permission denied"),
-            (["exec", "-w", "/absent", "host", "true"], 127, "no such file or directory"),
+            (["exec", "-w", "/absent", "host", "true"], 127,
+             'start container process: chdir to cwd ("/absent") set in config.json failed: no such file or directory'),
+            (["exec", "-w", "/etc/passwd", "host", "true"], 127,
+             "not a directory: Are you trying to mount a directory onto a file (or vice-versa)? "
+             "Check if the specified host path exists and is the expected type"),
+            (["exec", "-d", "-w", "/absent", "host", "true"], 1, "no such file or directory"),
+            (["exec", "host", "/etc"], 126, 'exec: "/etc": is a directory: permission denied'),
+            (["exec", "-e", "=", "host", "true"], 125,
+             'invalid argument "=" for "-e, --env" flag: invalid environment variable: ='),
             (["exec", "host", "sh", "-c", "exit 7"], 7, ""),
             (["exec", "other", "true"], 1, "is not running"),
             (["rename", "host", "other"], 1, 'Error when allocating new name: Conflict. The container name "/other" is already in use')):
@@ -86,7 +108,8 @@ def test_unknown_names_are_told_as_they_were_given(engine, client):
             (["rm", "host"], 'cannot remove container "host": container is running: stop the container before removing or force remove'),
             (["rm", container[:12]], f'cannot remove container "{container[:12]}": container is running: '
                                      "stop the container before removing or force remove"),
-            (["save", "nope"], "No such image: nope")):
+            (["save", "nope"], "No such image: nope"),
+            (["save", "busybox", "nope:v1"], "reference does not exist: nope:v1")):
         done = getattr(engine, client)(*arguments, check=False)
         prefix = "berth: " if client == "berth" else "Error response from daemon: "
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{prefix}{sentence}\n")
@@ -148,6 +171,36 @@ def test_wrong_media_type(engine, registry):
     with pytest.raises(urllib.error.HTTPError) as refused:
         urllib.request.urlopen(request)
     assert refused.value.code in (400, 415)
+
+
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_a_pull_of_a_wrong_media_type(engine, client):
+    body = b'{"schemaVersion": 2, "mediaType": "text/odd"}'
+
+    class Odd(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Type", "text/odd")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(body)
+
+        do_HEAD = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Odd) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        done = getattr(engine, client)("pull", f"127.0.0.1:{server.server_port}/odd", check=False)
+        server.shutdown()
+    assert done.returncode == 1 and "unsupported manifest media type text/odd" in done.stderr, done.stderr
+
+
+def test_a_body_of_a_wrong_media_type(engine):
+    got, text = message(engine.request("POST", "/containers/create", '{"Image": "busybox"}', {"Content-Type": "text/plain"}))
+    assert (got, text) == (400, "unsupported Content-Type header (text/plain): must be 'application/json'")
 
 
 def test_a_load_that_breaks_off_leaves_nothing(engine, tmp_path):

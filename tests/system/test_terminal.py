@@ -5,9 +5,6 @@ from engine import BIN, Terminal, docker_client, wait_until
 
 SHOW_SIZES = "trap 'echo size $(stty size)' WINCH; echo ready; while :; do sleep 0.02; done"
 
-# Exit codes of attach and exec whose user detached: docker ends with "read escape sequence".
-DETACHED = {"berth": 0, "docker": 1}
-
 
 @pytest.fixture(params=["berth", "docker"])
 def terminal(request, engine):
@@ -96,7 +93,7 @@ def test_detach_keys_of_run_and_attach(engine, terminal):
     seen.send("echo ab$((3+4))\n")  # the first keys alone are typed
     seen.expect("ab7")
     seen.send("abc")
-    assert seen.wait() == DETACHED[seen.client]
+    assert seen.wait() == 1 and seen.text.endswith("read escape sequence\r\n")
     assert engine.inspect("kept")["State"]["Running"]
 
 
@@ -107,8 +104,30 @@ def test_detach_keys_of_exec(engine, terminal):
     seen.send("echo inside$((1+1))\n")
     seen.expect("inside2")
     seen.send("\x18")
-    assert seen.wait() == DETACHED[seen.client]
+    assert seen.wait() == 1 and seen.text.endswith("read escape sequence\r\n")
     assert "sh" in engine.berth("top", "kept").stdout.split()
+
+
+def test_detach_keys_of_start(engine, terminal):
+    """What this command made runs on: it ends well, as run does."""
+    engine.berth("create", "-it", "--name", "kept", "busybox", "sh")
+    seen = terminal("start", "-ai", "--detach-keys", "ctrl-x", "kept")
+    seen.expect("# ")
+    seen.send("\x18")
+    assert seen.wait() == 0
+    assert engine.inspect("kept")["State"]["Running"]
+
+
+def test_a_command_that_cannot_run_says_so_on_a_terminal(engine, terminal):
+    engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    for words, code, sentence in (
+            (("run", "--rm", "-it", "busybox", "absent"), 127, 'exec: "absent": executable file not found in $PATH'),
+            (("run", "--rm", "-it", "--pid", "host", "busybox", "absent"), 127, 'exec: "absent": executable file not found in $PATH'),
+            (("exec", "-it", "host", "absent"), 127, 'exec: "absent": executable file not found in $PATH'),
+            (("exec", "-it", "host", "/etc/passwd"), 126, 'exec: "/etc/passwd": permission denied'),
+            (("exec", "-it", "-w", "/absent", "host", "sh"), 127, 'chdir to cwd ("/absent") set in config.json failed: no such file or directory')):
+        seen = terminal(*words)
+        assert seen.wait() == code and sentence + "\r\n" in seen.text, seen.text
 
 
 def test_wrong_detach_keys(engine, terminal):

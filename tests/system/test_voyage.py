@@ -129,7 +129,9 @@ def test_save_load_and_import(engine, tmp_path):
     assert copied.returncode == 0, copied.stderr
 
 
-def test_debians_registry_as_the_other_side(engine, tmp_path):
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_debians_registry_as_the_other_side(engine, client, tmp_path):
+    run = getattr(engine, client)
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -141,13 +143,13 @@ def test_debians_registry_as_the_other_side(engine, tmp_path):
         wait_until("registry", lambda: subprocess.run(["curl", "-sf", f"http://127.0.0.1:{port}/v2/"],
                                                       capture_output=True).returncode == 0)
         name = f"127.0.0.1:{port}/peer/busybox:1"
-        engine.berth("tag", "busybox:latest", name)
-        engine.berth("push", name)
+        run("tag", "busybox:latest", name)
+        run("push", name)
         identity = engine.inspect(name)["Id"]
-        engine.berth("rmi", name)
-        engine.berth("pull", name)
+        run("rmi", name)
+        run("pull", name)
         assert engine.inspect(name)["Id"] == identity
-        engine.berth("rmi", name)
+        run("rmi", name)
     finally:
         peer.terminate()
         peer.wait()

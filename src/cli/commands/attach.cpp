@@ -7,6 +7,7 @@
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "cli/run_options.h"
 #include "cli/session.h"
 #include "io/terminal.h"
 
@@ -17,6 +18,13 @@
 namespace berth::cli::commands {
 
 namespace {
+
+constexpr int usage_error_code = 125;
+
+// attach and exec end so, with exit code 1; run and start, which made what runs on, end well.
+Error detached() {
+    return Error(ErrorKind::Cancelled, "read escape sequence");
+}
 
 struct AttachTo {
     std::string container;
@@ -63,7 +71,7 @@ Result<int> attach_to(Session& session, const AttachTo& what) {
     }
     attached.send_size();
     if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
-        return 0;
+        return what.start ? Result<int>(0) : detached();
     }
     DocumentStream documents(*wait);
     std::optional<json::Value> ended = TRY(documents.next());
@@ -82,18 +90,11 @@ struct ExecFlags {
     std::string detach_keys;
 };
 
-json::Value exec_body(const ExecFlags& flags, const std::vector<std::string>& arguments) {
+Result<json::Value> exec_body(const ExecFlags& flags, const std::vector<std::string>& arguments) {
+    json::Array environment = TRY(collect_environment(flags.environment, flags.environment_files));
     json::Array command;
     for (std::size_t i = 1; i < arguments.size(); ++i) {
         command.emplace_back(arguments[i]);
-    }
-    json::Array environment;
-    for (const std::string& entry : flags.environment) {
-        if (entry.find('=') != std::string::npos) {
-            environment.emplace_back(entry);
-        } else if (const char* value = std::getenv(entry.c_str())) {
-            environment.emplace_back(entry + "=" + value);
-        }
     }
     return json::Value(json::Object{
         {"AttachStdin", flags.interactive && !flags.detach},
@@ -127,7 +128,7 @@ Result<int> exec_attached(Session& session, const ExecFlags& flags, const std::s
         TRY(session.hijack("/exec/" + id + "/start", json::Value(std::move(start))));
     attached.send_size();
     if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
-        return 0;
+        return detached();
     }
     json::Value ended = TRY(session.get("/exec/" + id + "/json"));
     return static_cast<int>(number_of(ended, "ExitCode"));
@@ -175,7 +176,7 @@ Result<int> start(Session& session, const Invocation& invocation) {
         what.container = names[0];
         return attach_to(session, what);
     }
-    int exit_code = 0;
+    std::vector<std::string> failed;
     for (const std::string& name : names) {
         Result<json::Value> started =
             session.post("/containers/" + percent_encode(name) + "/start");
@@ -183,10 +184,13 @@ Result<int> start(Session& session, const Invocation& invocation) {
             TRY(print(name + "\n"));
         } else {
             print_error("berth: " + started.error().message() + "\n");
-            exit_code = 1;
+            failed.push_back(name);
         }
     }
-    return exit_code;
+    if (!failed.empty()) {
+        print_error("berth: failed to start containers: " + join(failed, ", ") + "\n");
+    }
+    return failed.empty() ? 0 : 1;
 }
 
 Result<int> exec(Session& session, const Invocation& invocation) {
@@ -199,6 +203,7 @@ Result<int> exec(Session& session, const Invocation& invocation) {
         chosen.detach_keys,
         "Override the key sequence for detaching a container");
     flags.list("env", 'e', chosen.environment, "Set environment variables");
+    flags.list("env-file", 0, chosen.environment_files, "Read in a file of environment variables");
     flags.boolean("interactive", 'i', chosen.interactive, "Keep STDIN open even if not attached");
     flags.boolean("privileged", 0, chosen.privileged, "Give extended privileges to the command");
     flags.boolean("tty", 't', chosen.tty, "Allocate a pseudo-TTY");
@@ -209,8 +214,13 @@ Result<int> exec(Session& session, const Invocation& invocation) {
         !io::is_terminal(FdRef::unowned(STDIN_FILENO))) {
         return invalid_argument("the input device is not a TTY");
     }
-    json::Value created = TRY(session.post(
-        "/containers/" + percent_encode(arguments[0]) + "/exec", exec_body(chosen, arguments)));
+    Result<json::Value> body = exec_body(chosen, arguments);
+    if (!body.ok()) {
+        print_error("berth: " + body.error().message() + "\n");
+        return usage_error_code;
+    }
+    json::Value created =
+        TRY(session.post("/containers/" + percent_encode(arguments[0]) + "/exec", *body));
     std::string id = text_of(created, "Id");
     Result<int> code = [&]() -> Result<int> {
         if (chosen.detach) {
@@ -222,7 +232,7 @@ Result<int> exec(Session& session, const Invocation& invocation) {
     }();
     if (!code.ok()) {
         print_error("berth: " + code.error().message() + "\n");
-        return exec_failure_code(code.error().message());
+        return chosen.detach ? 1 : exec_failure_code(code.error().message());
     }
     return code;
 }
