@@ -102,6 +102,27 @@ Result<std::vector<std::string>> texts(const DaemonOption& option, const json::V
     return result;
 }
 
+// Keys that no flag has: the members of "proxies" are flags' values, and "builder" tunes BuildKit,
+// which is not here.
+Result<json::Object> flattened(DaemonConfig& config, const json::Object& document) {
+    json::Object flat;
+    for (const auto& member : document) {
+        if (member.key() == "builder") {
+            config.ignored.emplace_back("builder");
+        } else if (member.key() == "proxies") {
+            if (!member.value().is_object()) {
+                return invalid_argument("the value of \"proxies\" must be an object");
+            }
+            for (const auto& proxy : member.value().get_object()) {
+                flat.insert_or_assign(proxy.key(), proxy.value());
+            }
+        } else {
+            flat.insert_or_assign(member.key(), member.value());
+        }
+    }
+    return flat;
+}
+
 } // namespace
 
 // moby's daemon/config/config.go, findConfigurationConflicts
@@ -114,9 +135,10 @@ apply_daemon_json(DaemonConfig& config, std::string_view text, const GivenOption
     if (!document.is_object()) {
         return invalid_argument("a JSON object is expected");
     }
+    const json::Object options = TRY(flattened(config, document.get_object()));
     std::vector<std::string> unknown;
     std::vector<std::string> conflicts;
-    for (const auto& member : document.get_object()) {
+    for (const auto& member : options) {
         const DaemonOption* option = find_option_by_key(member.key());
         if (option == nullptr) {
             unknown.emplace_back(member.key());
@@ -143,7 +165,7 @@ apply_daemon_json(DaemonConfig& config, std::string_view text, const GivenOption
             "file: " +
             join(conflicts, ", "));
     }
-    for (const auto& member : document.get_object()) {
+    for (const auto& member : options) {
         const DaemonOption& option = *find_option_by_key(member.key());
         for (const std::string& value : TRY(texts(option, member.value()))) {
             TRY(option.apply(config, option, value));

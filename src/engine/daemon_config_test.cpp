@@ -112,6 +112,19 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
     ASSERT_TRUE(accepted.ok());
     EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));
+    EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());
+    EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
+}
+
+TEST_F(DaemonFlags, KnowsTheKeysThatNoFlagHas) {
+    auto parsed =
+        parse({}, R"({"builder": {"gc": {"enabled": true}}, "proxies": {"http-proxy": ""}})");
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    EXPECT_EQ(parsed->config.ignored, std::vector<std::string>{"builder"});
+    EXPECT_NE(
+        error_of({}, R"({"proxies": {"http-proxy": "http://proxy:3128"}})")
+            .find("--http-proxy is not implemented"),
+        std::string::npos);
 }
 
 TEST(DaemonFlagDefaults, FollowTheProgramsName) {

@@ -39,7 +39,7 @@ Result<void> ignore(DaemonConfig& config, const DaemonOption& option, std::strin
 
 // Asks for something that Berth cannot do yet: only the value that means "off" is fine.
 Result<void> refuse(DaemonConfig&, const DaemonOption& option, std::string_view value) {
-    if (value.empty() ||
+    if (value.empty() || (option.shape == OptionShape::Number && value == "0") ||
         (option.shape == OptionShape::Switch && !parse_go_bool(value).value_or(true))) {
         return ok();
     }
@@ -108,6 +108,12 @@ constexpr DaemonOption table[] = {
      Pairs,
      "Register an additional OCI compatible runtime",
      add_runtime},
+    {"allow-direct-routing",
+     0,
+     "allow-direct-routing",
+     Switch,
+     "Allow remote access to published ports on container addresses",
+     refuse},
     {"allow-nondistributable-artifacts",
      0,
      "allow-nondistributable-artifacts",
@@ -121,12 +127,14 @@ constexpr DaemonOption table[] = {
      "Authorization plugins to load",
      refuse},
     {"bip", 0, "bip", Text, "Address and prefix of the default bridge", set<&DaemonConfig::bip>},
+    {"bip6", 0, "bip6", Text, "IPv6 address of the default bridge", refuse},
     {"bridge",
      'b',
      "bridge",
      Text,
      "Attach containers to a network bridge, or \"none\"",
      set<&DaemonConfig::bridge>},
+    {"cdi-spec-dir", 0, "cdi-spec-dirs", List, "Accepted, without effect", ignore},
     {"cgroup-parent",
      0,
      "cgroup-parent",
@@ -142,6 +150,8 @@ constexpr DaemonOption table[] = {
      Text,
      "Accepted, without effect",
      ignore},
+    {"cpu-rt-period", 0, "cpu-rt-period", Number, "Real-time period of all containers", refuse},
+    {"cpu-rt-runtime", 0, "cpu-rt-runtime", Number, "Real-time share of all containers", refuse},
     {"cri-containerd", 0, "cri-containerd", Switch, "Accepted, without effect", ignore},
     {"data-root",
      0,
