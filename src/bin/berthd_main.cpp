@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // berthd: the engine behind the Docker Engine API. Under the name dockerd it takes dockerd's paths.
 #include "api/router.h"
+#include "base/build_commit.h"
 #include "base/log.h"
 #include "base/log_spdlog.h"
 #include "bin/berthd_listeners.h"
@@ -25,7 +26,7 @@ using berth::engine::DaemonAction;
 using berth::engine::DaemonConfig;
 using berth::engine::Engine;
 
-constexpr const char* version = "0.1.0";
+constexpr const char* version = BERTH_VERSION;
 
 Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     const DaemonConfig& config = engine.config();
@@ -108,7 +109,8 @@ int main(int argc, char** argv) {
         std::fputs(berth::engine::daemon_help(program).c_str(), stdout);
         return EXIT_SUCCESS;
     case DaemonAction::ShowVersion:
-        std::printf("Berth version %s\n", version);
+        std::printf(
+            "Berth version %s, build %s\n", version, std::string(berth::build_commit()).c_str());
         return EXIT_SUCCESS;
     case DaemonAction::Validate:
         std::puts("configuration OK");

@@ -2,6 +2,7 @@
 // Finds the command among the words and runs it.
 #include "cli/main_command.h"
 
+#include "base/build_commit.h"
 #include "base/strings.h"
 #include "cli/command.h"
 #include "cli/output.h"
@@ -102,7 +103,8 @@ int run_command_line(const std::string& executable, const std::vector<std::strin
         return usage_error_code;
     }
     if (global.version) {
-        return print("Berth version " BERTH_VERSION "\n").ok() ? 0 : 1;
+        const std::string commit(build_commit());
+        return print("Berth version " BERTH_VERSION ", build " + commit + "\n").ok() ? 0 : 1;
     }
     if (flags.help_requested() || words->empty() || (*words)[0] == "help") {
         return print(overview(flags)).ok() ? 0 : 1;

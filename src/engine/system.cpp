@@ -2,6 +2,7 @@
 // docker info and docker version, from uname, /proc, /etc/os-release and the cgroup layout.
 #include "engine/system.h"
 
+#include "base/build_commit.h"
 #include "base/file.h"
 #include "base/random.h"
 #include "base/strings.h"
@@ -208,6 +209,7 @@ SystemVersion System::version() const {
     const utsname name = machine();
     SystemVersion version;
     version.version = engine_.options().version;
+    version.git_commit = build_commit();
     version.architecture = go_architecture(name.machine);
     version.kernel_version = name.release;
     version.build_time = build_time();

@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from engine import without_ages
+from engine import BIN, without_ages
 
 
 def test_help_names_all_spellings(engine):
@@ -68,6 +68,22 @@ def test_info_and_version_are_printed_whole(engine, client):
     version = getattr(engine, client)("version").stdout
     assert re.search(r"\n  Built: +[A-Z][a-z]{2} [A-Z][a-z]{2} [ 123]\d \d\d:\d\d:\d\d \d{4}\n", version), version
     assert "\n  Experimental:     false\n" in version
+    assert re.search(r"\n  Git commit: +([0-9a-f]{40}|unknown)\n", version), version
+
+
+def test_version_flag_names_the_commit(engine):
+    commit = engine.request("GET", "/version")[1]["GitCommit"]
+    for program in ("berth", "berthd"):
+        assert engine.run(BIN / program, "--version").stdout == f"Berth version 0.1.0, build {commit}\n"
+
+
+def test_exec_takes_files_of_environment_variables(engine, tmp_path):
+    (tmp_path / "variables").write_text("# a comment\nONE=1\nTAKEN\n")
+    engine.environment["TAKEN"] = "along"
+    engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    for client in (engine.berth, engine.docker):
+        assert client("exec", "--env-file", str(tmp_path / "variables"), "-e", "TWO=2", "host", "sh", "-c",
+                      "echo $ONE $TWO $TAKEN").stdout == "1 2 along\n"
 
 
 def test_both_clients_print_the_same_of_the_server(engine):

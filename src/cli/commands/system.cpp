@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The engine itself: version, info, events; and the registry program.
+#include "base/build_commit.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/child.h"
@@ -25,6 +26,7 @@ json::Value client_version() {
     return json::Value(json::Object{
         {"Version", BERTH_VERSION},
         {"ApiVersion", "1.44"},
+        {"GitCommit", build_commit()},
         {"Os", "linux"},
         {"Arch", BERTH_ARCHITECTURE},
         {"Context", "default"}});
@@ -54,6 +56,7 @@ std::string version_text(const json::Value& client, const json::Value& server) {
     std::string text = "Client:\n";
     text += line("Version", text_of(client, "Version"), 1, 19);
     text += line("API version", text_of(client, "ApiVersion"), 1, 19);
+    text += line("Git commit", text_of(client, "GitCommit"), 1, 19);
     text += line("OS/Arch", text_of(client, "Os") + "/" + text_of(client, "Arch"), 1, 19);
     if (server.is_null()) {
         return text;
