@@ -32,38 +32,8 @@ stop_timeout_of(const ContainerDefinition& definition, std::optional<std::int64_
     return asked ? *asked : definition.config.stop_timeout.value_or(default_stop_timeout);
 }
 
-} // namespace
-
-Result<std::shared_ptr<monitor::MonitorClient>>
-ContainerControl::running_monitor(LiveContainer& container) {
-    auto state = container.state.lock();
-    if (!state->life.state.is_running() || state->monitor == nullptr) {
-        return not_running(container);
-    }
-    return state->monitor;
-}
-
-Subscription ContainerControl::on_exit(
-    const ContainerPtr& container, WaitCondition condition, ExitCallback callback) {
-    std::optional<ExitResult> now;
-    std::uint64_t id = 0;
-    {
-        auto state = container->state.lock();
-        const ContainerState& shown = state->life.state;
-        const bool is_over = condition == WaitCondition::NotRunning && !shown.is_running() &&
-                             shown.status != ContainerStatus::Restarting &&
-                             state->transition == Transition::None;
-        if (state->removed || is_over) {
-            now = ExitResult{.exit_code = shown.exit_code, .error = {}};
-        } else {
-            id = state->next_waiter++;
-            state->waiters.push_back({id, condition, std::move(callback)});
-        }
-    }
-    if (now) {
-        callback(*now);
-        return Subscription();
-    }
+// Of a waiter; its end takes the waiter away.
+Subscription wait_of(const ContainerPtr& container, std::uint64_t id) {
     return Subscription([weak = std::weak_ptr(container), id] {
         if (auto target = weak.lock()) {
             ExitCallback doomed; // destroyed outside of the lock
@@ -77,6 +47,37 @@ Subscription ContainerControl::on_exit(
             });
         }
     });
+}
+
+} // namespace
+
+Result<std::shared_ptr<monitor::MonitorClient>>
+ContainerControl::running_monitor(LiveContainer& container) {
+    auto state = container.state.lock();
+    if (!state->life.state.is_running() || state->monitor == nullptr) {
+        return not_running(container);
+    }
+    return state->monitor;
+}
+
+Subscription ContainerControl::on_exit(
+    const ContainerPtr& container, WaitCondition condition, ExitCallback callback) {
+    ExitResult over;
+    {
+        auto state = container->state.lock();
+        const ContainerState& shown = state->life.state;
+        const bool is_over = condition == WaitCondition::NotRunning && !shown.is_running() &&
+                             shown.status != ContainerStatus::Restarting &&
+                             state->transition == Transition::None;
+        if (!state->removed && !is_over) {
+            const std::uint64_t id = state->next_waiter++;
+            state->waiters.push_back({id, condition, std::move(callback)});
+            return wait_of(container, id);
+        }
+        over = ExitResult{.exit_code = shown.exit_code, .error = {}};
+    }
+    callback(over);
+    return Subscription();
 }
 
 bool ContainerControl::wait_for_exit(

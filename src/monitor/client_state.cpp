@@ -51,7 +51,7 @@ Result<void> MonitorClient::State::begin(const std::shared_ptr<State>& state) {
     return ok();
 }
 
-Result<Notice> MonitorClient::State::ask(Request request, int descriptor) {
+Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor) {
     if (loop_.in_loop_thread()) {
         // The answer arrives in this thread: waiting for it would wait for ever.
         return internal_error("a monitor was asked from its event loop's thread");
@@ -185,7 +185,7 @@ void MonitorClient::State::reap_child() {
     const auto status = child_->try_wait();
     if (status.ok() && !status.value()) {
         const auto wait = [self = shared_from_this()](std::uint32_t) {
-            const auto keep = self;
+            const auto keep = self->shared_from_this(); // the loop lets go of this function
             keep->loop_.remove(keep->child_->pidfd());
             (void)keep->child_->wait();
             keep->child_.reset();

@@ -30,7 +30,7 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
     static Result<void> begin(const std::shared_ptr<State>& state);
 
     // Sends a request with a descriptor (-1: none) and waits for its answer.
-    Result<Notice> ask(Request request, int descriptor = -1);
+    Result<Notice> ask(const Request& request, int descriptor = -1);
 
     // Sends a request whose answer is of no interest; never waits for the monitor.
     Result<void> send_only(const Request& request);

@@ -58,7 +58,8 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
     auto state = std::make_unique<State>();
     state->parts = TRY(start_parts(options));
     Networks networks;
-    for (const NetworkRecord& record : options.networks) {
+    const std::vector<NetworkRecord> records = std::move(options.networks);
+    for (const NetworkRecord& record : records) {
         auto network = TRY_CONTEXT(
             BridgeNetwork::State::create(state->parts, record.options, record.endpoints),
             "network " + record.options.name);

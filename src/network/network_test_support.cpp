@@ -256,7 +256,7 @@ PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& 
 
 std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command) {
     // Not close-on-exec: nsenter opens it by number.
-    const int shared = ::dup(endpoint.netns.get());
+    const int shared = ::fcntl(endpoint.netns.get(), F_DUPFD, 0);
     std::vector<std::string> all{"nsenter", "--net=/proc/self/fd/" + std::to_string(shared)};
     all.insert(all.end(), command.begin(), command.end());
     std::string output = kernel::output_of(all);
