@@ -130,7 +130,7 @@ Result<void> LayerExtractor::extract_entry(tar::Reader& reader, const tar::Heade
     std::string path = TRY(clean_entry_name(header.name));
     auto [parent, name] = split_parent(path);
     if (!name.starts_with(whiteout_prefix)) {
-        return extract_present(reader, header, std::move(path));
+        return extract_present(reader, header, path);
     }
     // https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
     if (name == opaque_marker) {
@@ -147,8 +147,8 @@ Result<void> LayerExtractor::extract_entry(tar::Reader& reader, const tar::Heade
     return make_whiteout(place);
 }
 
-Result<void>
-LayerExtractor::extract_present(tar::Reader& reader, const tar::Header& header, std::string path) {
+Result<void> LayerExtractor::extract_present(
+    tar::Reader& reader, const tar::Header& header, const std::string& path) {
     if (header.type == tar::EntryType::Directory) {
         return make_directory(header, path);
     }
@@ -305,8 +305,8 @@ Result<void> LayerExtractor::make_hard_link(const tar::Header& header, const Pla
         return entry_error(
             header.name, "is a hard link to \"" + header.link_name + "\", which is not there");
     }
-    auto link = [&] {
-        return linkat(source->get(), target_name.c_str(), place.directory, place.name.c_str(), 0);
+    auto link = [&, name = target_name.c_str()] {
+        return linkat(source->get(), name, place.directory, place.name.c_str(), 0);
     };
     if (link() == 0) {
         return ok();

@@ -56,7 +56,8 @@ class LayerExtractor {
         , umask_(umask) {}
 
     Result<void> extract_entry(tar::Reader& reader, const tar::Header& header);
-    Result<void> extract_present(tar::Reader& reader, const tar::Header& header, std::string path);
+    Result<void>
+    extract_present(tar::Reader& reader, const tar::Header& header, const std::string& path);
     Result<void> write_file(tar::Reader& reader, const tar::Header& header, const Place& place);
     Result<void> write_data(tar::Reader& reader, const tar::Header& header, FdRef file);
     Result<void> make_directory(const tar::Header& header, const std::string& path);
