@@ -12,9 +12,9 @@ namespace berth::kernel {
 
 namespace {
 
-// What Docker's stats show, and cpu: in its caller's group a container would share the caller's part
-// of the processors. The others say nothing until a limit asks for them, and would take 0.05 to
-// 0.1 ms each; they are made then.
+// What Docker's stats show, and cpu: in its caller's group a container would share the caller's
+// part of the processors. The others say nothing until a limit asks for them, and would take 0.05
+// to 0.1 ms each; they are made then.
 constexpr std::string_view usual_controllers[] = {"cpu", "memory", "pids", "cpuacct", "blkio"};
 // Version 2 does their work where it is mounted.
 constexpr std::string_view version1_only_controllers[] = {"devices", "freezer"};
