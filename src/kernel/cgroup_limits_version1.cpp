@@ -97,8 +97,13 @@ Result<void> limit_cpu(const std::string& directory, const CgroupLimits& limits)
         TRY(write_if(directory, "cpu.rt_period_us", limits.cpu_realtime_period));
     }
     return with_burst(directory, "cpu.cfs_burst_us", limits.cpu_burst, [&]() -> Result<void> {
-        // A quota that is too small for the old period is refused, and the other way round.
-        Result<void> period = write_if(directory, "cpu.cfs_period_us", limits.cpu_period);
+        // A quota that is too small for the old period is refused, and the other way round. Each
+        // write lets the kernel walk through the groups of all containers, so none says what is
+        // true.
+        Result<std::optional<std::uint64_t>> now = read_number(directory, "cpu.cfs_period_us");
+        const bool same = limits.cpu_period && now.ok() && *now == *limits.cpu_period;
+        Result<void> period =
+            same ? ok() : write_if(directory, "cpu.cfs_period_us", limits.cpu_period);
         TRY(write_if(directory, "cpu.cfs_quota_us", limits.cpu_quota));
         return period.ok() ? ok() : write_if(directory, "cpu.cfs_period_us", limits.cpu_period);
     });

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// With a cgroup namespace the file systems are mounted anew, and their root is the container's
-// group. Without one the container's directories of the host are bound. Version 1: a tmpfs with a
-// directory for each controller.
+// Version 1: a tmpfs with a directory for each controller, at which the container's group of the
+// host is bound; in its cgroup namespace a container sees that as the root. Version 2: with such a
+// namespace the file system is mounted anew.
 #include "runtime/cgroup_mount.h"
 
 #include "base/strings.h"
@@ -55,11 +55,14 @@ Result<void> mount_controller(
     }
     UniqueFd place = TRY(
         kernel::open_in_root(directory, name, O_PATH | O_DIRECTORY, 0, kernel::FollowLinks::Never));
-    UniqueFd mount = options.own_namespace
-                         ? TRY(kernel::make_mount(
-                               "cgroup", "cgroup", controllers_of(mount_point), options.attributes))
-                         : TRY(bind_directory(group, options.attributes));
-    return kernel::attach_mount(mount, place);
+    // Not mounted anew, which looks the same: at each such mount the kernel walks through all
+    // groups of the machine.
+    Result<UniqueFd> mount = bind_directory(group, options.attributes);
+    if (!mount.ok() && options.own_namespace) { // the host's /sys is out of sight (no_pivot)
+        mount =
+            kernel::make_mount("cgroup", "cgroup", controllers_of(mount_point), options.attributes);
+    }
+    return kernel::attach_mount(TRY(std::move(mount)), place);
 }
 
 Result<void>
