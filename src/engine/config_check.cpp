@@ -265,10 +265,25 @@ Result<void> check_restart_policy(const RestartPolicy& policy, bool auto_remove)
     return ok();
 }
 
-// moby's daemon/daemon_unix.go, parseSecurityOpt
+Result<runtime::SocketFamilies>
+parse_socket_families(std::string_view name, std::string_view value) {
+    if (value == "all") {
+        return runtime::SocketFamilies::All;
+    }
+    if (value == "limited") {
+        return runtime::SocketFamilies::Limited;
+    }
+    return invalid_argument(
+        "invalid " + std::string(name) + ": \"" + std::string(value) +
+        "\" is neither all nor limited");
+}
+
+// moby's daemon/daemon_unix.go, parseSecurityOpt; socket-families is ours.
 Result<SecurityOptions>
 parse_security_options(const std::vector<std::string>& options, const DaemonConfig& daemon) {
     SecurityOptions result{.no_new_privileges = daemon.no_new_privileges};
+    result.socket_families =
+        TRY(parse_socket_families("--socket-families", daemon.socket_families));
     for (const std::string& option : options) {
         if (option == "no-new-privileges") {
             result.no_new_privileges = true;
@@ -294,6 +309,10 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
             result.no_new_privileges = value == "true";
         } else if (name == "seccomp") {
             result.seccomp = value == "builtin" ? std::string() : std::string(value);
+        } else if (name == "socket-families") {
+            result.socket_families =
+                TRY(parse_socket_families("--security-opt " + std::string(name), value));
+            result.socket_families_given = true;
         } else if (name == "systempaths" && value == "unconfined") {
             result.unmask_system_paths = true;
         } else if (name == "label" && value == "disable") {

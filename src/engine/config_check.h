@@ -7,8 +7,10 @@
 #include "base/result.h"
 #include "engine/container_config.h"
 #include "engine/daemon_config.h"
+#include "runtime/socket_families.h"
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::engine {
@@ -24,10 +26,16 @@ struct SecurityOptions {
     bool no_new_privileges = false;
     bool unmask_system_paths = false;
     std::string seccomp; // "": the default profile, "unconfined", else a profile's JSON text
+    runtime::SocketFamilies socket_families = runtime::SocketFamilies::All;
+    bool socket_families_given = false; // for this container, not as the daemon's default
 };
 
 Result<SecurityOptions>
 parse_security_options(const std::vector<std::string>& options, const DaemonConfig& daemon);
+
+// "all" or "limited", of the option or flag `name`.
+Result<runtime::SocketFamilies>
+parse_socket_families(std::string_view name, std::string_view value);
 
 // "container:web" -> "web"; empty for any other mode.
 std::string container_of_mode(const std::string& mode);

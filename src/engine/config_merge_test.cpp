@@ -120,5 +120,22 @@ TEST_F(ConfigCheck, SpeaksDockersWords) {
     EXPECT_EQ(error_of(), "conflicting options: hostname and the network mode");
 }
 
+TEST_F(ConfigCheck, SocketFamiliesAreTheDaemonsUnlessTheContainerSaysOtherwise) {
+    using runtime::SocketFamilies;
+    auto families = [this](const std::vector<std::string>& options) {
+        auto parsed = parse_security_options(options, daemon_);
+        EXPECT_TRUE(parsed.ok());
+        return parsed.ok() ? parsed->socket_families : SocketFamilies::All;
+    };
+    EXPECT_EQ(families({}), SocketFamilies::All);
+    EXPECT_EQ(families({"socket-families=limited"}), SocketFamilies::Limited);
+    daemon_.socket_families = "limited";
+    EXPECT_EQ(families({}), SocketFamilies::Limited);
+    EXPECT_EQ(families({"socket-families=all"}), SocketFamilies::All);
+    host_.security_opt = {"socket-families=inet"};
+    EXPECT_EQ(
+        error_of(), "invalid --security-opt socket-families: \"inet\" is neither all nor limited");
+}
+
 } // namespace
 } // namespace berth::engine

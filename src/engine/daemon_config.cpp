@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/config_check.h"
 #include "engine/daemon_options.h"
 
 #include <limits>
@@ -177,6 +178,7 @@ Result<void> check(const DaemonConfig& config) {
     if (config.default_ipc_mode != "private" && config.default_ipc_mode != "shareable") {
         return invalid_argument("ipc mode \"" + config.default_ipc_mode + "\" is not supported");
     }
+    TRY(parse_socket_families("--socket-families", config.socket_families));
     for (const std::string* directory : {&config.data_root, &config.exec_root}) {
         if (!directory->starts_with('/')) {
             return invalid_argument("\"" + *directory + "\" is not an absolute path");

@@ -59,6 +59,7 @@ struct DaemonConfig {
     std::string init_path;
     bool no_new_privileges = false;
     std::string seccomp_profile;
+    std::string socket_families = "all"; // or "limited"
     bool experimental = false;
     bool validate = false;
     // Accepted, and said in the log to have no effect: "containerd", "userland-proxy", …

@@ -100,6 +100,9 @@ TEST_F(DaemonFlags, RefusesUnknownKeysAndWrongTypes) {
     EXPECT_NE(error_of({}, R"({"debug": "yes"})").find("\"debug\" must be"), std::string::npos);
     EXPECT_NE(error_of({}, "{").find("unable to configure"), std::string::npos);
     EXPECT_EQ(error_of({}, R"({"log-level": "loud"})"), "invalid logging level: loud");
+    EXPECT_EQ(
+        error_of({}, R"({"socket-families": "few"})"),
+        "invalid --socket-families: \"few\" is neither all nor limited");
 }
 
 TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {

@@ -129,14 +129,22 @@ Result<void> apply_seccomp(
             profile = TRY_CONTEXT(read_file(profile, 4U << 20), "opening seccomp profile");
         }
     }
+    const bool limited = security.socket_families == runtime::SocketFamilies::Limited;
     if (input.definition.host_config.privileged || profile == "unconfined") {
+        if (limited && security.socket_families_given) {
+            return invalid_argument(
+                "--security-opt socket-families=limited needs a seccomp filter: "
+                "not with --privileged or seccomp=unconfined");
+        }
         config.linux_.seccomp.reset();
-    } else if (profile.empty()) {
+        return ok();
+    }
+    if (profile.empty()) {
         config.linux_.seccomp = TRY(runtime::default_seccomp(capabilities));
     } else {
         config.linux_.seccomp = TRY(runtime::resolve_seccomp(profile, capabilities));
     }
-    return ok();
+    return limited ? runtime::limit_socket_families(*config.linux_.seccomp) : ok();
 }
 
 Result<void>

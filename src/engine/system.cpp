@@ -192,6 +192,9 @@ Result<SystemInfo> System::info() const {
     info.init_binary = "berth-init";
     info.live_restore = config.live_restore;
     info.security_options = {"name=seccomp,profile=builtin"};
+    if (config.socket_families == "limited") {
+        info.security_options.emplace_back("name=socket-families,value=limited");
+    }
     if (info.cgroup_version == "2") {
         info.security_options.emplace_back("name=cgroupns");
     }
