@@ -4,10 +4,24 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <string>
+#include <string_view>
+#include <utility>
+
 namespace berth {
 namespace {
 
 using testing::ElementsAre;
+
+// The parts are views: of what lives on.
+template <class Text>
+concept CanBeSplit = requires(Text&& text) {
+    split(std::forward<Text>(text), ',');
+};
+
+static_assert(CanBeSplit<std::string_view> && CanBeSplit<const char*>);
+static_assert(CanBeSplit<std::string&> && CanBeSplit<const std::string&>);
+static_assert(!CanBeSplit<std::string>);
 
 TEST(Strings, SplitKeepsEmptyPartsAndWordsDoNot) {
     EXPECT_THAT(split("a::b", ':'), ElementsAre("a", "", "b"));
