@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Containers under a monitor, with namespaces and cgroups of their own.
+#include "kernel/process.h"
 #include "monitor/monitor_test_support.h"
 
 #include <gmock/gmock.h>
@@ -295,8 +296,12 @@ TEST_F(MonitorTest, ExitsOfExecsAreKeptForTheNextEngine) {
 TEST_F(MonitorTest, AKilledMonitorTakesItsContainerAlong) {
     const auto client = run(options({"sleep", "100"}));
     const pid_t init = client->status().value().pid;
+    const kernel::Child monitor = kernel::Child::adopt(client->monitor_pid()).value();
     ASSERT_EQ(::kill(client->monitor_pid(), SIGKILL), 0);
     EXPECT_TRUE(told_.wait_lost());
+    // Its connection is closed before it has passed its children on.
+    pollfd end{.fd = monitor.pidfd().get(), .events = POLLIN, .revents = 0};
+    ASSERT_EQ(poll(&end, 1, -1), 1);
     EXPECT_EQ(client->status().error().kind(), ErrorKind::Unavailable);
     EXPECT_FALSE(read_exit_record(path("exit.json")).value().has_value());
     ASSERT_TRUE(remove_abandoned(path("runtime"), id_).ok());
