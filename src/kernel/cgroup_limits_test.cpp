@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "kernel/cgroup.h"
+#include "kernel/cgroup_files.h"
 
 #include <gtest/gtest.h>
 
@@ -88,6 +89,15 @@ TEST_F(CgroupLimitsTest, IdleAndSharesTakeTurns) {
     EXPECT_EQ(text(*group, "cpu.shares", "cpu.weight"), version2() ? "174" : "2048");
     limits.cpu_idle = 2;
     EXPECT_EQ(error_of(limits), "cpu idle must be 0 or 1");
+}
+
+// The curve of runc 1.3.2 and crun 1.23, which keeps the least, the default and the most.
+TEST(CgroupWeights, FollowTheCurveThatRuncAndCrunHave) {
+    const std::pair<std::uint64_t, std::uint64_t> known[] = {
+        {1, 1}, {2, 1}, {512, 59}, {1024, 100}, {2048, 174}, {262143, 10000}, {262144, 10000}};
+    for (const auto& [shares, weight] : known) {
+        EXPECT_EQ(cgroup_files::weight_of_shares(shares), weight) << shares;
+    }
 }
 
 TEST_F(CgroupLimitsTest, NoLimitOfMemoryTakesTheSwapLimitAlong) {

@@ -19,6 +19,7 @@ namespace {
 
 constexpr std::string_view error_prefix = "org.freedesktop.systemd1.";
 constexpr std::size_t max_unit_name = 255;
+constexpr std::string_view slice_suffix = ".slice";
 
 bool failed_with(const Error& error, std::string_view name) {
     return error.message().find(std::string(error_prefix) + std::string(name) + ":") !=
@@ -32,20 +33,6 @@ bool is_unit_name(std::string_view name) {
                return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                       others.find(c) != std::string_view::npos;
            });
-}
-
-// "" or a chain of names with single dashes: systemd makes a directory of each dash.
-bool is_slice(std::string_view slice) {
-    constexpr std::string_view suffix = ".slice";
-    if (slice == "-.slice") {
-        return true;
-    }
-    if (!slice.ends_with(suffix) || !is_unit_name(slice)) {
-        return false;
-    }
-    slice.remove_suffix(suffix.size());
-    return !slice.empty() && slice.front() != '-' && slice.back() != '-' &&
-           slice.find("--") == std::string_view::npos;
 }
 
 // Ends with its parent: a scope must not stay for a runtime that was killed.
@@ -73,7 +60,8 @@ std::vector<DbusProperty> scope_properties(const SystemdScopeOptions& options, p
         {"IOAccounting", true},
         {"TasksAccounting", true},
         {"DefaultDependencies", false}};
-    for (auto list : {systemd_limits(options.limits), systemd_devices(options.devices)}) {
+    for (auto list :
+         {options.properties, systemd_limits(options.limits), systemd_devices(options.devices)}) {
         properties.insert(
             properties.end(),
             std::make_move_iterator(list.begin()),
@@ -103,9 +91,36 @@ Result<void> reset_failed(SystemdConnection& systemd, const std::string& unit) {
 
 } // namespace
 
-Result<SystemdUnit> parse_systemd_path(const std::string& cgroups_path, const std::string& id) {
+// A chain of names with single dashes: systemd makes a directory of each dash.
+bool is_systemd_slice(std::string_view slice) {
+    if (slice == "-.slice") {
+        return true;
+    }
+    if (!slice.ends_with(slice_suffix) || !is_unit_name(slice)) {
+        return false;
+    }
+    slice.remove_suffix(slice_suffix.size());
+    return !slice.empty() && slice.front() != '-' && slice.back() != '-' &&
+           slice.find("--") == std::string_view::npos;
+}
+
+std::string systemd_cgroup_path(const SystemdUnit& unit) {
+    std::string path;
+    if (unit.slice != "-.slice") {
+        const std::size_t end = unit.slice.size() - slice_suffix.size();
+        for (std::size_t dash = unit.slice.find('-'); dash < end;
+             dash = unit.slice.find('-', dash + 1)) {
+            path += "/" + unit.slice.substr(0, dash) + std::string(slice_suffix);
+        }
+        path += "/" + unit.slice;
+    }
+    return path + "/" + unit.name;
+}
+
+Result<SystemdUnit> parse_systemd_path(
+    const std::string& cgroups_path, const std::string& id, const std::string& default_slice) {
     if (cgroups_path.empty()) {
-        return SystemdUnit{"system.slice", "berth-" + id + ".scope"};
+        return SystemdUnit{default_slice, "berth-" + id + ".scope"};
     }
     std::vector<std::string_view> parts = split(cgroups_path, ':');
     if (parts.size() != 3) {
@@ -114,14 +129,14 @@ Result<SystemdUnit> parse_systemd_path(const std::string& cgroups_path, const st
             "\"" +
             cgroups_path + "\" instead");
     }
-    SystemdUnit unit{parts[0].empty() ? "system.slice" : std::string(parts[0]), ""};
+    SystemdUnit unit{parts[0].empty() ? default_slice : std::string(parts[0]), ""};
     if (parts[2].ends_with(".slice")) {
         return not_implemented(
             "cgroupsPath \"" + cgroups_path + "\": a container as a slice unit is not implemented");
     }
     unit.name =
         (parts[1].empty() ? "" : std::string(parts[1]) + "-") + std::string(parts[2]) + ".scope";
-    if (!is_slice(unit.slice)) {
+    if (!is_systemd_slice(unit.slice)) {
         return invalid_argument("invalid slice name \"" + unit.slice + "\" in cgroupsPath");
     }
     if (parts[2].empty() || !is_unit_name(unit.name)) {
@@ -158,6 +173,20 @@ Result<SystemdScope> SystemdScope::start(const SystemdScopeOptions& options) {
         return internal_error("systemd unit " + unit + " has the cgroup " + path);
     }
     return SystemdScope(unit, std::move(path), std::move(placeholder));
+}
+
+Result<void> attach_to_systemd_unit(const std::string& unit, pid_t pid) {
+    SystemdConnection systemd = TRY(SystemdConnection::open());
+    DbusWriter body;
+    body.text(unit);
+    body.text(""); // not a group below
+    std::size_t begin = body.begin_array(sizeof(std::uint32_t));
+    body.number(static_cast<std::uint32_t>(pid));
+    body.end_array(begin, sizeof(std::uint32_t));
+    TRY_CONTEXT(
+        systemd.call("AttachProcessesToUnit", "ssau", body.bytes()),
+        "move a process into systemd unit " + unit);
+    return ok();
 }
 
 Result<void>

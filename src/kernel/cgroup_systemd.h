@@ -20,7 +20,16 @@ struct SystemdUnit {
 };
 
 // cgroupsPath of the form "slice:prefix:name"; "" is the default. InvalidArgument for others.
-Result<SystemdUnit> parse_systemd_path(const std::string& cgroups_path, const std::string& id);
+Result<SystemdUnit> parse_systemd_path(
+    const std::string& cgroups_path,
+    const std::string& id,
+    const std::string& default_slice = "system.slice");
+
+// "a-b.slice": a name that systemd takes.
+bool is_systemd_slice(std::string_view slice);
+
+// Where the system's manager puts it, below the mount point: "/a.slice/a-b.slice/c.scope".
+std::string systemd_cgroup_path(const SystemdUnit& unit);
 
 // Limits and device rules in systemd's words; what it has no word for is left to the files.
 std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits);
@@ -31,6 +40,7 @@ struct SystemdScopeOptions {
     std::string description;
     const CgroupLimits& limits;
     const std::vector<CgroupDeviceRule>& devices;
+    const std::vector<DbusProperty>& properties; // the user's own; the last of a name counts
 };
 
 // A scope is born around a process and ends with its last one. A process of ours that does nothing
@@ -57,6 +67,9 @@ class SystemdScope {
     std::string cgroup_path_;
     std::optional<Child> placeholder_;
 };
+
+// Moves a process in where the caller must not: systemd does it for the owner of both.
+Result<void> attach_to_systemd_unit(const std::string& unit, pid_t pid);
 
 Result<void>
 update_systemd_unit(const std::string& unit, const std::vector<DbusProperty>& properties);

@@ -46,6 +46,15 @@ TEST(SystemdUnit, IsReadFromTheCgroupsPath) {
     }
 }
 
+TEST(SystemdUnit, HasItsGroupBelowTheSlicesOfItsSlice) {
+    EXPECT_EQ(
+        systemd_cgroup_path({"a-b-c.slice", "p-n.scope"}),
+        "/a.slice/a-b.slice/a-b-c.slice/p-n.scope");
+    EXPECT_EQ(systemd_cgroup_path({"system.slice", "x.scope"}), "/system.slice/x.scope");
+    EXPECT_EQ(systemd_cgroup_path({"-.slice", "x.scope"}), "/x.scope");
+    EXPECT_EQ(parse_systemd_path("", "x", "user.slice")->slice, "user.slice");
+}
+
 TEST(SystemdUnit, LimitsAreProperties) {
     CgroupLimits limits;
     limits.memory = 64 << 20;

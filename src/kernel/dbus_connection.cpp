@@ -9,6 +9,7 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
+#include <optional>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -32,8 +33,9 @@ struct Places {
 
 // Root of a user namespace is somebody else outside.
 std::uint64_t outer_uid() {
-    std::string map = read_file("/proc/self/uid_map").value_or("");
-    std::vector<std::string_view> line = words(map.substr(0, map.find('\n')));
+    const std::string map = read_file("/proc/self/uid_map").value_or("");
+    const std::vector<std::string_view> line =
+        words(std::string_view(map).substr(0, map.find('\n')));
     const auto uid = static_cast<std::uint64_t>(::geteuid());
     if (line.size() < 2) {
         return uid;
@@ -43,6 +45,19 @@ std::uint64_t outer_uid() {
     return uid >= inside ? uid - inside + outside : uid;
 }
 
+// "unix:path=/run/user/1000/bus,guid=…;…": the first that is a path.
+std::optional<std::string> session_bus() {
+    const char* addresses = std::getenv("DBUS_SESSION_BUS_ADDRESS");
+    constexpr std::string_view prefix = "unix:path=";
+    for (std::string_view address : split(addresses == nullptr ? "" : addresses, ';')) {
+        if (address.starts_with(prefix)) {
+            address.remove_prefix(prefix.size());
+            return std::string(address.substr(0, address.find(',')));
+        }
+    }
+    return std::nullopt;
+}
+
 Places places() {
     std::uint64_t uid = outer_uid();
     if (uid == 0) {
@@ -50,7 +65,7 @@ Places places() {
     }
     const char* folder = std::getenv("XDG_RUNTIME_DIR");
     std::string runtime = folder != nullptr ? folder : "/run/user/" + std::to_string(uid);
-    return {runtime + "/systemd/private", runtime + "/bus", uid};
+    return {runtime + "/systemd/private", session_bus().value_or(runtime + "/bus"), uid};
 }
 
 Result<void> send_bytes(const UniqueFd& socket, std::string_view bytes) {
@@ -68,6 +83,10 @@ Result<void> send_bytes(const UniqueFd& socket, std::string_view bytes) {
 }
 
 } // namespace
+
+bool systemd_is_the_users() {
+    return outer_uid() != 0;
+}
 
 Result<SystemdConnection> SystemdConnection::open() {
     const Places there = places();

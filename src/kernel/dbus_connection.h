@@ -14,10 +14,14 @@
 
 namespace berth::kernel {
 
+// Whether open() goes to a user's own manager. Root of a user namespace is such a user.
+bool systemd_is_the_users();
+
 class SystemdConnection {
   public:
-    // The system's manager for root, the user's own (below $XDG_RUNTIME_DIR) for others and in a
-    // user namespace. Unavailable when there is none.
+    // The system's manager for root, the user's own (below $XDG_RUNTIME_DIR, or at
+    // $DBUS_SESSION_BUS_ADDRESS) for others and in a user namespace. Unavailable when there is
+    // none.
     static Result<SystemdConnection> open();
 
     // Of the interface org.freedesktop.systemd1.Manager. The error that systemd answers with has

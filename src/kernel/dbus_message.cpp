@@ -103,6 +103,38 @@ class Reader {
     std::size_t offset_ = 0;
 };
 
+constexpr const char* type_of(std::uint8_t) {
+    return "y";
+}
+
+constexpr const char* type_of(std::int16_t) {
+    return "n";
+}
+
+constexpr const char* type_of(std::uint16_t) {
+    return "q";
+}
+
+constexpr const char* type_of(std::int32_t) {
+    return "i";
+}
+
+constexpr const char* type_of(std::uint32_t) {
+    return "u";
+}
+
+constexpr const char* type_of(std::int64_t) {
+    return "x";
+}
+
+constexpr const char* type_of(std::uint64_t) {
+    return "t";
+}
+
+constexpr const char* type_of(double) {
+    return "d";
+}
+
 void add_field(DbusWriter& head, std::uint8_t code, char type, const std::string& value) {
     if (value.empty()) {
         return;
@@ -125,16 +157,6 @@ void DbusWriter::align(std::size_t boundary) {
 
 void DbusWriter::byte(std::uint8_t value) {
     bytes_ += static_cast<char>(value);
-}
-
-void DbusWriter::number(std::uint32_t value) {
-    align(sizeof value);
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
-}
-
-void DbusWriter::number(std::uint64_t value) {
-    align(sizeof value);
-    bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
 }
 
 void DbusWriter::text(std::string_view value) {
@@ -170,9 +192,8 @@ void DbusWriter::variant(const DbusProperty::Value& value) {
             if constexpr (std::is_same_v<Held, bool>) {
                 signature("b");
                 number(std::uint32_t{held});
-            } else if constexpr (std::is_same_v<Held, std::uint64_t>) {
-                signature("t");
-                number(held);
+            } else if constexpr (std::is_arithmetic_v<Held>) {
+                one(type_of(Held{}), held);
             } else if constexpr (std::is_same_v<Held, std::string>) {
                 signature("s");
                 text(held);

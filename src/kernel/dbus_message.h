@@ -19,7 +19,14 @@ namespace berth::kernel {
 struct DbusProperty {
     using Value = std::variant<
         bool,                                            // b
+        std::uint8_t,                                    // y
+        std::int16_t,                                    // n
+        std::uint16_t,                                   // q
+        std::int32_t,                                    // i
+        std::uint32_t,                                   // u
+        std::int64_t,                                    // x
         std::uint64_t,                                   // t
+        double,                                          // d
         std::string,                                     // s
         std::vector<std::string>,                        // as
         std::vector<std::uint32_t>,                      // au
@@ -36,8 +43,11 @@ class DbusWriter {
 
     void align(std::size_t boundary);
     void byte(std::uint8_t value);
-    void number(std::uint32_t value);
-    void number(std::uint64_t value);
+
+    void number(std::uint32_t value) { aligned_bytes(value); }
+
+    void number(std::uint64_t value) { aligned_bytes(value); }
+
     void text(std::string_view value); // strings and object paths
     void signature(std::string_view value);
     // a(sv)
@@ -48,6 +58,18 @@ class DbusWriter {
     void end_array(std::size_t begin, std::size_t element_alignment);
 
   private:
+    template <class Number>
+    void aligned_bytes(Number value) {
+        align(sizeof value);
+        bytes_.append(reinterpret_cast<const char*>(&value), sizeof value);
+    }
+
+    template <class Number>
+    void one(const char* type, Number value) {
+        signature(type);
+        aligned_bytes(value);
+    }
+
     void variant(const DbusProperty::Value& value);
 
     std::string bytes_;

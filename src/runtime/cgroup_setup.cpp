@@ -3,8 +3,10 @@
 #include "runtime/cgroup_setup.h"
 
 #include "base/rollback.h"
+#include "kernel/dbus_connection.h"
 #include "kernel/id_mapping.h"
 #include "runtime/cgroup_resources.h"
+#include "runtime/systemd_annotations.h"
 
 #include <algorithm>
 
@@ -32,11 +34,20 @@ kernel::CgroupLimits with_placeholder(kernel::CgroupLimits limits) {
     return limits;
 }
 
+// runc: a user's containers are in the user's own user.slice.
+Result<kernel::SystemdUnit> unit_of(const CgroupRequest& request) {
+    return kernel::parse_systemd_path(
+        request.config.linux_.cgroups_path,
+        request.id,
+        kernel::systemd_is_the_users() ? "user.slice" : "system.slice");
+}
+
 Result<kernel::SystemdScope>
 start_scope(const CgroupRequest& request, const kernel::CgroupLimits& limits) {
     const oci::RuntimeConfig& config = request.config;
-    kernel::SystemdUnit unit =
-        TRY(kernel::parse_systemd_path(config.linux_.cgroups_path, request.id));
+    kernel::SystemdUnit unit = TRY(unit_of(request));
+    const std::vector<kernel::DbusProperty> properties =
+        TRY(systemd_properties(config.annotations));
     std::vector<kernel::CgroupDeviceRule> devices;
     if (config.linux_.resources) {
         devices = TRY(device_rules(config.linux_.resources->devices));
@@ -45,7 +56,8 @@ start_scope(const CgroupRequest& request, const kernel::CgroupLimits& limits) {
         {.unit = std::move(unit),
          .description = "Berth container " + request.id,
          .limits = limits,
-         .devices = devices});
+         .devices = devices,
+         .properties = properties});
 }
 
 bool is_refusal(const Error& error) {
@@ -85,6 +97,10 @@ Result<kernel::Cgroup> make_directories_of(
 
 } // namespace
 
+bool systemd_moves_processes(const std::string& unit) {
+    return !unit.empty() && kernel::systemd_is_the_users();
+}
+
 Result<void> ContainerCgroup::settle() {
     if (!scope) {
         return ok();
@@ -98,7 +114,8 @@ Result<void> ContainerCgroup::settle() {
 Result<CgroupPlace> plan_cgroup(const CgroupRequest& request) {
     const std::string& path = request.config.linux_.cgroups_path;
     if (request.systemd) {
-        auto unit = TRY(kernel::parse_systemd_path(path, request.id));
+        TRY(systemd_properties(request.config.annotations));
+        auto unit = TRY(unit_of(request));
         return CgroupPlace{.path = {}, .unit = std::move(unit.name)};
     }
     if (path.find(':') != std::string::npos) {

@@ -29,6 +29,10 @@ struct CgroupRequest {
     CgroupRights rights = CgroupRights::Auto;
 };
 
+// A user may make processes neither in nor into a group that the user's own systemd has made,
+// unless the caller runs below that systemd: it moves them.
+bool systemd_moves_processes(const std::string& unit);
+
 // Known before anything is made.
 struct CgroupPlace {
     std::string path; // "" where systemd decides

@@ -311,7 +311,12 @@ Result<Process> Container::exec(ExecOptions options) {
     plan.process.in_user_namespace = namespaces.has("user");
     plan.process.on_parent_death = options.on_parent_death;
     plan.process.seccomp = TRY(seccomp_program(config.linux_.seccomp, impl_->seccomp_cache()));
-    return spawn_in_container(plan, {.cgroup = cgroup, .init = impl_->record.pid});
+    ExecPlace place{.cgroup = cgroup, .init = impl_->record.pid, .unit = {}};
+    if (systemd_moves_processes(impl_->record.systemd_unit)) {
+        place.unit = impl_->record.systemd_unit;
+        plan.waits_for_creator = true;
+    }
+    return spawn_in_container(plan, place);
 }
 
 } // namespace berth::runtime

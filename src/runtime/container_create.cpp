@@ -4,6 +4,7 @@
 // until it is ready.
 #include "base/file.h"
 #include "base/rollback.h"
+#include "kernel/cgroup_systemd.h"
 #include "kernel/id_mapping.h"
 #include "kernel/kernel_features.h"
 #include "kernel/socket.h"
@@ -298,7 +299,13 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
         TRY(device_rules(config->linux_.resources.value_or(none).devices));
     const bool has_cgroup = !cgroup.directories().empty();
     auto set_device_rules = [this, &rules]() -> Result<void> {
-        TRY_CONTEXT(cgroup.set_device_rules(rules), "cgroup device rules");
+        Result<void> set = cgroup.set_device_rules(rules);
+        // runc: the kernel gives the programs for it to root alone, and a user can neither make
+        // devices nor open more of them than without a container.
+        if (!set.ok() && set.error().error_number() == EPERM && kernel::in_user_namespace()) {
+            return ok();
+        }
+        TRY_CONTEXT(std::move(set), "cgroup device rules");
         return ok();
     };
     if (has_cgroup && !cgroup.device_rules_are_atomic()) {
@@ -315,9 +322,13 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_SEQPACKET));
     plan.socket = std::move(sockets.second);
     plan.creators_end = sockets.first.get();
+    plan.systemd_moves_it = systemd_moves_processes(record.systemd_unit);
     kernel::Cloned child = TRY(clone_init(plan, cgroup));
     rollback.push([pid = child.pid] { kill_and_reap(pid); });
     plan.socket.reset(); // so that we notice when the child is gone
+    if (plan.systemd_moves_it) {
+        TRY(kernel::attach_to_systemd_unit(record.systemd_unit, child.pid));
+    }
     TRY(group.settle());
     record.pid = child.pid;
     record.start_time = TRY(kernel::process_start_time(child.pid));

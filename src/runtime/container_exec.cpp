@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // exec: one clone, whose child is born in the container's pid namespace and joins the others
 // itself.
+#include "kernel/cgroup_systemd.h"
 #include "kernel/namespace.h"
 #include "kernel/socket.h"
 #include "runtime/container_impl.h"
@@ -20,6 +21,9 @@ namespace {
 // A container that manages groups itself has given controllers to groups below its own, which then
 // takes no process any more: the new one goes where init is.
 Result<kernel::Cloned> clone_into(const ExecPlace& place) {
+    if (!place.unit.empty()) {
+        return kernel::clone_process(0, UniqueFd());
+    }
     UniqueFd group = TRY(place.cgroup.open_unified());
     Result<kernel::Cloned> child = kernel::clone_process(0, group);
     if (child.ok() || child.error().error_number() != EBUSY) {
@@ -53,6 +57,17 @@ void reap(pid_t pid) {
     }
 }
 
+Result<void> move_by_systemd(const ExecPlace& place, pid_t pid, const UniqueFd& socket) {
+    if (place.unit.empty()) {
+        return ok();
+    }
+    TRY(kernel::attach_to_systemd_unit(place.unit, pid));
+    if (!place.cgroup.path().ends_with("/" + place.unit)) {
+        TRY(place.cgroup.add(pid)); // a group below, which is the user's like all of them
+    }
+    return send_sync(socket, SyncKind::Go);
+}
+
 // Answers the process until it says that it is ready.
 Result<SyncMessage>
 wait_until_ready(const ExecPlan& plan, const kernel::Cloned& child, const UniqueFd& socket) {
@@ -74,7 +89,9 @@ Result<Process> spawn_in_container(ExecPlan& plan, const ExecPlace& place) {
     plan.socket = std::move(sockets.second);
     kernel::Cloned child = TRY(clone_exec(plan, place, sockets.first));
     plan.socket.reset();
-    Result<SyncMessage> message = wait_until_ready(plan, child, sockets.first);
+    Result<void> moved = move_by_systemd(place, child.pid, sockets.first);
+    Result<SyncMessage> message = moved.ok() ? wait_until_ready(plan, child, sockets.first)
+                                             : Result<SyncMessage>(std::move(moved).error());
     if (!message.ok()) {
         ::kill(child.pid, SIGKILL); // most often it has exited by itself
         reap(child.pid);

@@ -39,6 +39,7 @@ struct Container::Impl {
 struct ExecPlace {
     const kernel::Cgroup& cgroup;
     pid_t init = 0;
+    std::string unit; // not empty: systemd moves the process
 };
 
 // Container::exec's second half: clones, waits until the process is ready.

@@ -219,7 +219,9 @@ void run_init(const InitPlan& plan) {
 
 void run_exec(const ExecPlan& plan) {
     UniqueFd terminal;
-    Result<Executable> executable = set_up_exec(plan, terminal);
+    Result<void> go = plan.waits_for_creator ? wait_for_go(plan.socket) : ok();
+    Result<Executable> executable =
+        go.ok() ? set_up_exec(plan, terminal) : Result<Executable>(std::move(go).error());
     if (!executable.ok()) {
         give_up(plan.socket, executable.error());
     }

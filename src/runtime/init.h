@@ -32,12 +32,13 @@ struct InitPlan {
     // gone.
     int creators_end = -1;
     bool no_pivot = false;
+    bool systemd_moves_it = false; // into its group, instead of being born there
 
-    // Until its ids are mapped and devices are in its network namespace, or, when no cgroup leads
-    // to it, until its creator has written down who it is.
+    // Until its ids are mapped and devices are in its network namespace, it is in its group, or,
+    // when no cgroup leads to it, until its creator has written down who it is.
     bool waits_for_creator() const {
         return namespaces.has("user") || !config.linux_.net_devices.empty() ||
-               cgroup.directories().empty();
+               cgroup.directories().empty() || systemd_moves_it;
     }
 };
 
@@ -52,6 +53,7 @@ struct ExecPlan {
     std::uint64_t born_in;    // those that it is born in
     State state;              // of the container, for a seccomp agent
     UniqueFd socket;
+    bool waits_for_creator = false; // until it has been moved into its group
 };
 
 [[noreturn]] void run_exec(const ExecPlan& plan);

@@ -75,7 +75,7 @@ Result<kernel::Cloned> clone_init(const InitPlan& plan, const kernel::Cgroup& cg
     if (plan.namespaces.creates("time")) {
         TRY_CONTEXT(scope.make_time_namespace(plan.namespaces.time_offsets), "linux.timeOffsets");
     }
-    UniqueFd group = TRY(cgroup.open_unified());
+    UniqueFd group = plan.systemd_moves_it ? UniqueFd() : TRY(cgroup.open_unified());
     if (user_namespace != nullptr) {
         return clone_in_user_namespace(plan, created, *user_namespace, group);
     }

@@ -234,7 +234,7 @@ json::Object linux_object() {
         {"v1", true},
         {"v2", true},
         {"systemd", true},
-        {"systemdUser", false},
+        {"systemdUser", true},
         {"rdma", knows_config(R"({"linux":{"resources":{"rdma":{"mlx5_1":{"hcaHandles":1}}}}})")}};
     object["seccomp"] = seccomp_object();
     object["apparmor"] = enabled(true);
@@ -287,7 +287,7 @@ Result<int> features(const Globals&, const Flags&) {
          json::Object{
              {"org.opencontainers.berth-runtime.version", BERTH_VERSION},
              {"org.opencontainers.berth-runtime.checkpoint.enabled", "false"}}},
-        {"potentiallyUnsafeConfigAnnotations", json::Array{}}};
+        {"potentiallyUnsafeConfigAnnotations", json::Array{"org.systemd.property."}}};
     return write_all(
                FdRef::unowned(STDOUT_FILENO),
                json::serialize_indented(json::Value(std::move(object)), "    ") + "\n")
