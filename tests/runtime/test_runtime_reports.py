@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 from engine import ROOT
-from runtime import PROGRAM, wait_until
+from runtime import PROGRAM, UNIFIED, wait_until
 
 
 def test_list_as_table(runtime):
@@ -62,6 +62,25 @@ def test_stats(runtime):
     assert data["pids"] == {"current": 1, "limit": 11}
     assert data["cpu"]["usage"]["total"] > 0 and data["memory"]["raw"]
     assert {"cpu", "cpuset", "memory", "pids", "blkio", "hugetlb"} <= set(data)
+    swap = data["memory"]["swap"]
+    if UNIFIED:  # without a limit of its own
+        assert swap["limit"] == 2**64 - 1 and swap["usage"] >= data["memory"]["usage"]["usage"]
+    for size, pages in data["hugetlb"].items():
+        assert size.endswith("B") and pages == {"usage": 0, "max": 0, "failcnt": 0}
+
+
+@pytest.mark.skipif(not UNIFIED or not pathlib.Path("/proc/pressure").exists(), reason="no pressure of groups here")
+def test_stats_have_pressure_and_memory_events(runtime):
+    def limits(config):
+        config["linux"]["resources"].update(memory={"limit": 32 << 20, "swap": 48 << 20})
+    runtime.start("one", change=limits)
+    data = json.loads(runtime.run("events", "--stats", "one").stdout)["data"]
+    for part in ("cpu", "memory", "blkio"):
+        for kind in ("some", "full"):
+            numbers = data[part]["psi"][kind]
+            assert set(numbers) == {"avg10", "avg60", "avg300", "total"} and numbers["total"] >= 0
+    assert data["memory"]["swap"]["limit"] == 48 << 20
+    assert data["memory"]["event_count"] == {"low": 0, "high": 0, "max": 0, "oom": 0, "oom_kill": 0}
 
 
 def test_events_by_interval_and_out_of_memory(runtime):
@@ -80,6 +99,7 @@ def test_events_by_interval_and_out_of_memory(runtime):
         runtime.run("kill", "one", "KILL")
         if PROGRAM.name == "runc":  # it waits until the cgroup is gone
             runtime.run("delete", "--force", "one")
+        running.stdout.read()  # a full pipe would keep it
         assert running.wait(30) == 0
 
 

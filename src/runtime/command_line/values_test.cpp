@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // What flags' values mean.
+#include "base/file.h"
 #include "runtime/command_line/command_table.h"
 #include "runtime/command_line/duration.h"
 #include "runtime/command_line/event_stats.h"
@@ -101,6 +102,28 @@ TEST(RuntimeSubCgroups, HaveControllersInFront) {
     EXPECT_FALSE(parse_sub_cgroups({"a", "b"}).ok());
     EXPECT_FALSE(parse_sub_cgroups({":a"}).ok());
     EXPECT_FALSE(parse_sub_cgroups({"cpu:a", "cpu:b"}).ok());
+}
+
+TEST(RuntimeStatistics, PressureHasRuncsNames) {
+    json::Object object = pressure_object("some avg10=1.25 avg60=0.00 avg300=0.00 total=77\n"
+                                          "full avg10=0.50 avg60=0.00 avg300=0.00 total=8\n");
+    EXPECT_EQ(
+        json::serialize(json::Value(object["some"])),
+        R"({"avg10":1.25E0,"avg60":0E0,"avg300":0E0,"total":77})");
+    EXPECT_EQ(object["full"].at("total").as_uint64(), 8U);
+    EXPECT_TRUE(pressure_object("").empty());
+}
+
+TEST(RuntimeStatistics, RdmaHasLibcontainersNames) {
+    auto folder = TemporaryDirectory::create("/tmp");
+    ASSERT_TRUE(folder.ok());
+    ASSERT_TRUE(
+        replace_file(folder->path() + "/rdma.max", "mlx4_0 hca_handle=2 hca_object=max\n").ok());
+    ASSERT_TRUE(replace_file(folder->path() + "/rdma.current", "").ok());
+    EXPECT_EQ(
+        json::serialize(json::Value(rdma_object(folder->path()))),
+        R"({"rdma_limit":[{"device":"mlx4_0","hca_handles":2,"hca_objects":4294967295}]})");
+    EXPECT_TRUE(rdma_object("").empty());
 }
 
 TEST(RuntimeNumberLists, HaveRanges) {
