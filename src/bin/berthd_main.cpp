@@ -7,6 +7,7 @@
 #include "bin/berthd_listeners.h"
 #include "bin/berthd_process.h"
 #include "build/builder.h"
+#include "engine/cgroup_place.h"
 #include "engine/engine.h"
 
 #include <algorithm>
@@ -36,7 +37,7 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     options.data_root = config.data_root;
     options.exec_root = config.exec_root;
     options.monitor_program = engine.options().program_directory + "/berth-monitor";
-    options.cgroup_parent = config.cgroup_parent.empty() ? "/berth" : config.cgroup_parent;
+    options.cgroup_parent = berth::engine::build_cgroup_parent(config);
     options.dns = config.dns;
     options.dns_search = config.dns_search;
     options.dns_options = config.dns_options;

@@ -4,6 +4,7 @@
 #include "engine/config_check.h"
 
 #include "base/strings.h"
+#include "engine/cgroup_place.h"
 #include "engine/resource_check.h"
 #include "engine/signals.h"
 #include "kernel/cgroup.h"
@@ -317,9 +318,9 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
             result.unmask_system_paths = true;
         } else if (name == "label" && value == "disable") {
             continue; // SELinux labels are never set
-        } else if (name == "apparmor" && value == "unconfined") {
-            continue; // AppArmor profiles are never loaded
-        } else if (name == "label" || name == "apparmor" || name == "writable-cgroups") {
+        } else if (name == "apparmor") {
+            result.apparmor = value;
+        } else if (name == "label" || name == "writable-cgroups") {
             return unsupported("the security option " + option);
         } else {
             return invalid_argument("invalid --security-opt 2: \"" + option + "\"");
@@ -335,6 +336,7 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     TRY(check_modes(host));
     TRY(check_network_conflicts(config, host));
     TRY(refuse_unsupported(host));
+    TRY(check_cgroup_parent(host.cgroup_parent, daemon));
     TRY(parse_security_options(host.security_opt, daemon));
     TRY(runtime::adjust_capabilities(
         runtime::default_capabilities(), host.cap_add, host.cap_drop, host.privileged));

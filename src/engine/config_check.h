@@ -25,7 +25,8 @@ Result<void> check_restart_policy(const RestartPolicy& policy, bool auto_remove)
 struct SecurityOptions {
     bool no_new_privileges = false;
     bool unmask_system_paths = false;
-    std::string seccomp; // "": the default profile, "unconfined", else a profile's JSON text
+    std::string apparmor; // "": the default profile, "unconfined", else a profile's name
+    std::string seccomp;  // "": the default profile, "unconfined", else a profile's JSON text
     runtime::SocketFamilies socket_families = runtime::SocketFamilies::All;
     bool socket_families_given = false; // for this container, not as the daemon's default
 };

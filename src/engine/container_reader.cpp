@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/apparmor.h"
 #include "engine/config_check.h"
 #include "engine/container_filter.h"
 
@@ -201,6 +202,11 @@ Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container,
     result.name = "/" + definition.name;
     result.restart_count = view.life.restart_count;
     result.driver = core_.store->layers().driver_name();
+    const auto security =
+        parse_security_options(definition.host_config.security_opt, core_.config());
+    if (security.ok()) {
+        result.app_armor_profile = apparmor_profile(definition.host_config, *security);
+    }
     result.exec_ids = view.exec_ids;
     result.config = definition.config;
     result.host_config = definition.host_config;

@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/rollback.h"
 #include "base/strings.h"
+#include "engine/cgroup_place.h"
 #include "engine/config_check.h"
 #include "engine/container_files.h"
 #include "engine/exec_table.h"
@@ -214,6 +215,7 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     options.runtime_root = core_.runtime_root();
     options.socket_path = core_.socket_path(id);
     options.exit_path = core_.exit_path(id);
+    options.systemd_cgroup = uses_systemd_cgroups(core_.config());
     if (definition.host_config.log_config.type != "none") {
         options.log = log_options(core_, definition);
     }

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Top and stats: from the container's cgroup and /proc.
 #include "base/strings.h"
+#include "engine/cgroup_place.h"
 #include "engine/container_reader.h"
 #include "engine/process_list.h"
-#include "engine/runtime_spec.h"
 #include "kernel/cgroup.h"
 
 #include <thread>

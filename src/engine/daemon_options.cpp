@@ -89,10 +89,7 @@ Result<void> add_exec_option(DaemonConfig& config, const DaemonOption&, std::str
     if (!parts || parts->before != "native.cgroupdriver") {
         return invalid_argument("Unknown option: \"" + std::string(value) + "\"");
     }
-    if (parts->after == "systemd") {
-        return not_implemented("native.cgroupdriver=systemd is not implemented: use cgroupfs");
-    }
-    if (parts->after != "cgroupfs") {
+    if (parts->after != "cgroupfs" && parts->after != "systemd") {
         return invalid_argument("invalid cgroup driver: " + std::string(parts->after));
     }
     config.exec_options.emplace_back(value);

@@ -4,7 +4,8 @@
 #include "engine/engine.h"
 
 #include "base/log.h"
-#include "engine/runtime_spec.h"
+#include "engine/apparmor.h"
+#include "engine/cgroup_place.h"
 #include "engine/supervisor.h"
 
 namespace berth::engine {
@@ -80,6 +81,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.options = std::move(options);
     const DaemonConfig& config = core.config();
     TRY(check_exec_root(config.exec_root));
+    TRY(check_cgroup_driver(config));
     TRY(make_roots(config));
     core.lock = TRY(take_lock(config.data_root));
     store::StoreOptions store_options{.root = config.data_root};
@@ -113,6 +115,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.images->set_users([&parts](const std::string& id, bool running_only) {
         return parts.containers->using_image(id, running_only);
     });
+    load_default_apparmor_profile();
     TRY(parts.supervisor->restore(std::move(records)));
     return engine;
 }

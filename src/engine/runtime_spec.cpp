@@ -4,10 +4,11 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "engine/apparmor.h"
+#include "engine/cgroup_place.h"
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
 #include "engine/runtime_spec_parts.h"
-#include "kernel/cgroup.h"
 #include "oci/runtime_config.h"
 #include "runtime/defaults.h"
 #include "runtime/user.h"
@@ -20,7 +21,6 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::string_view default_cgroup_parent = "/berth";
 // Where Docker puts its own init for --init.
 constexpr const char* init_path = "/sbin/docker-init";
 
@@ -176,6 +176,7 @@ apply_process(oci::RuntimeConfig& config, const SpecInput& input, const Security
     process.rlimits = TRY(rlimits(host, input.daemon));
     process.no_new_privileges = security.no_new_privileges;
     process.oom_score_adj = static_cast<std::int32_t>(host.oom_score_adj);
+    process.apparmor_profile = apparmor_profile(host, security);
     return apply_seccomp(config, input, security, capabilities);
 }
 
@@ -211,29 +212,6 @@ Result<void> apply_sysctls(oci::RuntimeConfig& config, const HostConfig& host) {
 
 } // namespace
 
-std::string cgroup_parent(const DaemonConfig& daemon) {
-    return daemon.cgroup_parent.empty() ? std::string(default_cgroup_parent) : daemon.cgroup_parent;
-}
-
-void remove_cgroup_parent(const DaemonConfig& daemon) {
-    auto group = kernel::Cgroup::open(clean_path("/" + cgroup_parent(daemon)));
-    if (!group.ok()) {
-        return;
-    }
-    for (const auto& [controller, directory] : group->directories()) {
-        // Not empty: another engine's containers are in it.
-        ::rmdir(directory.c_str());
-    }
-}
-
-std::string cgroup_path(const ContainerDefinition& definition, const DaemonConfig& daemon) {
-    std::string parent = definition.host_config.cgroup_parent;
-    if (parent.empty()) {
-        parent = cgroup_parent(daemon);
-    }
-    return clean_path("/" + parent + "/" + definition.id);
-}
-
 Result<std::string> runtime_config(const SpecInput& input) {
     const HostConfig& host = input.definition.host_config;
     const SecurityOptions security = TRY(parse_security_options(host.security_opt, input.daemon));
@@ -244,7 +222,7 @@ Result<std::string> runtime_config(const SpecInput& input) {
         {.root_path = input.root_path,
          .root_readonly = host.readonly_rootfs,
          .hostname = input.hostname,
-         .cgroups_path = cgroup_path(input.definition, input.daemon),
+         .cgroups_path = cgroups_path(input.definition, input.daemon),
          .shm_size = own_shm ? host.shm_size : 0,
          .privileged = host.privileged,
          .seccomp = false}));
@@ -306,6 +284,8 @@ Result<std::string> exec_process(
     process.rlimits = TRY(rlimits(host, daemon));
     process.no_new_privileges = security.no_new_privileges;
     process.oom_score_adj = static_cast<std::int32_t>(host.oom_score_adj);
+    process.apparmor_profile =
+        exec.privileged && has_apparmor() ? "unconfined" : apparmor_profile(host, security);
     return oci::process_text(process);
 }
 

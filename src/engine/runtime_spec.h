@@ -37,12 +37,6 @@ struct SpecInput {
     std::string pid_path;
 };
 
-// Removes the control group that containers of this engine were made in, where it is empty.
-void remove_cgroup_parent(const DaemonConfig& daemon);
-
-// Below the mount points of the cgroup file systems.
-std::string cgroup_path(const ContainerDefinition& definition, const DaemonConfig& daemon);
-
 // The text of config.json.
 Result<std::string> runtime_config(const SpecInput& input);
 

@@ -6,6 +6,8 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "engine/apparmor.h"
+#include "engine/cgroup_place.h"
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "kernel/cgroup.h"
@@ -113,8 +115,8 @@ std::string build_time() {
     return std::string(text.data(), size);
 }
 
-void describe_cgroups(SystemInfo& info) {
-    info.cgroup_driver = "cgroupfs";
+void describe_cgroups(SystemInfo& info, const DaemonConfig& config) {
+    info.cgroup_driver = uses_systemd_cgroups(config) ? "systemd" : "cgroupfs";
     info.cgroup_version = "1";
     auto layout = kernel::cgroup_layout();
     if (!layout.ok()) {
@@ -163,7 +165,7 @@ Result<SystemInfo> System::info() const {
             {"userxattr", "false"}};
     }
     info.docker_root_dir = config.data_root;
-    describe_cgroups(info);
+    describe_cgroups(info, config);
     auto forwarding = read_file("/proc/sys/net/ipv4/ip_forward");
     info.ipv4_forwarding = forwarding.ok() && trim(*forwarding) == "1";
     info.debug = config.debug;
@@ -191,7 +193,10 @@ Result<SystemInfo> System::info() const {
     info.default_runtime = config.default_runtime.empty() ? "runc" : config.default_runtime;
     info.init_binary = "berth-init";
     info.live_restore = config.live_restore;
-    info.security_options = {"name=seccomp,profile=builtin"};
+    if (has_apparmor()) {
+        info.security_options.emplace_back("name=apparmor");
+    }
+    info.security_options.emplace_back("name=seccomp,profile=builtin");
     if (config.socket_families == "limited") {
         info.security_options.emplace_back("name=socket-families,value=limited");
     }

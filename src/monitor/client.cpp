@@ -72,6 +72,7 @@ Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd
         .socket_path = options.socket_path,
         .exit_path = options.exit_path,
         .log = options.log,
+        .systemd_cgroup = options.systemd_cgroup,
         .terminal = options.terminal,
         .open_stdin = options.open_stdin,
         .stdin_once = options.stdin_once,

@@ -36,6 +36,7 @@ struct LaunchOptions {
     std::string socket_path;           // at most 107 bytes
     std::string exit_path;             // an old file is removed
     std::optional<io::LogOptions> log; // nullopt: output is not kept
+    bool systemd_cgroup = false;       // config.json names a scope of systemd
     bool terminal = false;             // as process.terminal in config.json
     bool open_stdin = false;           // a pipe or the terminal; else /dev/null
     bool stdin_once = false; // the first client with stdin that ends its input closes the process's

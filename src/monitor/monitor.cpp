@@ -141,7 +141,8 @@ Result<void> Monitor::create_container() {
         .id = options_.id,
         .bundle = options_.bundle,
         .stdio = {},
-        .on_parent_death = runtime::OnParentDeath::Kill};
+        .on_parent_death = runtime::OnParentDeath::Kill,
+        .systemd_cgroup = options_.systemd_cgroup};
     if (!options_.terminal) {
         ProcessStreams::ProcessEnds ends = TRY(streams_->make_pipes());
         create.stdio = {std::move(ends.in), std::move(ends.out), std::move(ends.err)};

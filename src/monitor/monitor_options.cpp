@@ -40,7 +40,9 @@ Result<void> apply(MonitorOptions& options, std::string_view name, const std::st
 }
 
 bool apply_switch(MonitorOptions& options, std::string_view name) {
-    if (name == "--terminal") {
+    if (name == "--systemd-cgroup") {
+        options.systemd_cgroup = true;
+    } else if (name == "--terminal") {
         options.terminal = true;
     } else if (name == "--open-stdin") {
         options.open_stdin = true;
@@ -86,6 +88,7 @@ std::vector<std::string> to_arguments(const MonitorOptions& options) {
             arguments.emplace_back(name);
         }
     };
+    add_switch("--systemd-cgroup", options.systemd_cgroup);
     add_switch("--terminal", options.terminal);
     add_switch("--open-stdin", options.open_stdin);
     add_switch("--stdin-once", options.stdin_once);

@@ -19,6 +19,7 @@ struct MonitorOptions {
     std::string socket_path;
     std::string exit_path;
     std::optional<io::LogOptions> log;
+    bool systemd_cgroup = false;
     bool terminal = false;
     bool open_stdin = false;
     bool stdin_once = false;
