@@ -12,6 +12,10 @@ from engine import BIN, SANITIZED, WITHOUT_LEAK_CHECK, wait_until  # noqa: F401
 
 PROGRAM = pathlib.Path(os.environ.get("BERTH_TEST_RUNTIME", BIN / "berth-runtime"))
 CGROUP = os.environ.get("BERTH_TEST_CGROUP", "/berth-test")
+# "systemd": the same tests with systemd making the cgroups (--systemd-cgroup); it must run here.
+MANAGER = os.environ.get("BERTH_TEST_CGROUP_MANAGER", "cgroupfs")
+SLICE = "berthtest.slice"
+UNIFIED = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
 COMMAND_DEADLINE = 60
 
 
@@ -69,7 +73,8 @@ class Runtime:
         """A folder with config.json; `change` may edit the configuration."""
         config = copy.deepcopy(CONFIG)
         config["root"]["path"] = str(self.rootfs)
-        config["linux"]["cgroupsPath"] = f"{CGROUP}/c{os.getpid()}-{self.count}-{self.folder.name}"
+        name = f"c{os.getpid()}-{self.count}-{self.folder.name}"
+        config["linux"]["cgroupsPath"] = f"{SLICE}:berth:{name}" if MANAGER == "systemd" else f"{CGROUP}/{name}"
         self.count += 1
         if args is not None:
             config["process"]["args"] = args
@@ -80,7 +85,8 @@ class Runtime:
         return folder
 
     def command(self, *arguments, globals=()):
-        return [str(PROGRAM), "--root", str(self.root), *globals, *map(str, arguments)]
+        manager = ["--systemd-cgroup"] if MANAGER == "systemd" else []
+        return [str(PROGRAM), "--root", str(self.root), *manager, *globals, *map(str, arguments)]
 
     def run(self, *arguments, check=True, globals=(), **options):
         """One command. Output goes through files: a detached process keeps a pipe open."""
@@ -117,9 +123,21 @@ class Runtime:
         """What containers have left: cgroups and state. (Processes are in the cgroups, mounts in namespaces.)"""
         left = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*{CGROUP}/*-{self.folder.name}")]
         left += [str(path) for path in pathlib.Path("/sys/fs/cgroup" + CGROUP).glob(f"*-{self.folder.name}")]
+        left += [str(path) for path in pathlib.Path("/sys/fs/cgroup", SLICE).glob(f"*-{self.folder.name}.scope")]
         if self.root.exists():
             left += [str(path) for path in self.root.iterdir() if not path.name.startswith(".")]
         return left
+
+
+def group_of(pid, controller):
+    """The directory of a process's cgroup where a controller's files are."""
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, names, path = line.split(":", 2)
+        if controller in names.split(","):
+            return pathlib.Path("/sys/fs/cgroup") / controller / path.lstrip("/")
+        if UNIFIED and names == "":
+            return pathlib.Path("/sys/fs/cgroup") / path.lstrip("/")
+    return None
 
 
 def with_descriptor_3(runtime, file, *arguments):
