@@ -36,9 +36,10 @@ def test_socket_families_can_be_limited(engine):
     script = "ip link set lo up 2>/dev/null; arping -c 1 -w 1 -I lo 127.0.0.1; ping -c 1 -w 1 127.0.0.1"
     limited = ["--security-opt", "socket-families=limited"]
     done = engine.berth("run", "--rm", *limited, "busybox", "sh", "-c", script, check=False)
-    assert "socket(AF_PACKET,2,0): Operation not permitted" in done.stderr and "1 packets received" in done.stdout
+    assert "arping: socket" in done.stderr and "Operation not permitted" in done.stderr
+    assert "1 packets received" in done.stdout
     done = engine.berth("run", "--rm", "busybox", "sh", "-c", script, check=False)
-    assert "AF_PACKET" not in done.stderr and "1 packets received" in done.stdout
+    assert "Operation not permitted" not in done.stderr and "1 packets received" in done.stdout
     done = engine.berth("run", "--rm", "--privileged", *limited, "busybox", "true", check=False)
     assert done.returncode == 125 and "needs a seccomp filter" in done.stderr
     done = engine.berth("run", "--rm", "--security-opt", "socket-families=x", "busybox", "true", check=False)
