@@ -180,10 +180,11 @@ Result<void> ExecTable::start(
         StartFailure failure = start_failure(
             std::move(started).error(),
             "OCI runtime exec failed: exec failed: unable to start container process");
+        // Before the client's stream ends: it asks for the exit code then.
+        finish(exec_id, failure.exit_code);
         if (request.attach) {
             tell_client(request.attach->connection, entry.config.tty, failure.error.message());
         }
-        finish(exec_id, failure.exit_code);
         return std::move(failure.error);
     }
     {
