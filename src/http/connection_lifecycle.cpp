@@ -18,6 +18,23 @@ std::stop_token Server::Loop::next_request(const ConnectionRef& connection) {
     return connection->stop.get_token();
 }
 
+// In a worker; the connection goes back to the loop for what the peer must say or take first.
+void Server::Loop::shake_hands(const ConnectionRef& connection) {
+    TlsSession::Step step = connection->tls->handshake();
+    if (step == TlsSession::Step::Failed || stopping()) {
+        close(connection);
+        return;
+    }
+    {
+        std::lock_guard lock(connection->mutex);
+        connection->state = State::Waiting;
+        connection->stop = std::stop_source(std::nostopstate);
+        need_sweeps();
+        arm(*connection, step == TlsSession::Step::WantsWrite ? EPOLLOUT : EPOLLIN);
+    }
+    note_progress();
+}
+
 void Server::Loop::resume(const ConnectionRef& connection, std::string leftover) {
     if (stopping()) {
         close(connection);
@@ -35,7 +52,9 @@ void Server::Loop::resume(const ConnectionRef& connection, std::string leftover)
         if (timed) {
             need_sweeps();
         }
-        arm(*connection, EPOLLIN);
+        // What the session has decrypted already makes no socket readable; it is writable at once.
+        bool pending = connection->tls && connection->tls->has_pending();
+        arm(*connection, pending ? EPOLLIN | EPOLLOUT : EPOLLIN);
     }
     note_progress();
 }
@@ -49,6 +68,9 @@ void Server::Loop::close_gently(const ConnectionRef& connection) {
         std::lock_guard lock(connection->mutex);
         if (connection->state == State::Closed) {
             return;
+        }
+        if (connection->tls) {
+            connection->tls->finish();
         }
         shutdown(connection->fd.get(), SHUT_WR);
         connection->state = State::Lingering;

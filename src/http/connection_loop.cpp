@@ -28,7 +28,6 @@ constexpr std::uint64_t wake_id = 0;
 constexpr std::uint64_t listener_bit = 1ULL << 63U;
 constexpr std::uint32_t hang_up_events = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 constexpr std::size_t scratch_bytes = 64U << 10;
-constexpr std::chrono::milliseconds linger_time{1000};
 constexpr int accepts_a_round = 64;
 
 std::string address_text(const sockaddr_storage& address) {
@@ -64,8 +63,7 @@ Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
 
 void send_at_once(const Connection& connection, std::string_view bytes) {
     // The answer to a client that misbehaves: whether it arrives is the client's affair.
-    [[maybe_unused]] ssize_t sent =
-        send(connection.fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+    [[maybe_unused]] ssize_t sent = connection.shakes_hands() ? 0 : connection.wire().send(bytes);
 }
 
 } // namespace
@@ -159,7 +157,7 @@ void Server::Loop::accept_all(const Listener& listener) {
             SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (fd) {
             Peer peer = describe_peer(fd.get(), listener.is_unix(), address);
-            add_connection(std::move(fd), std::move(peer));
+            add_connection(std::move(fd), std::move(peer), listener.tls());
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             // The listener stays readable: without a pause this would spin.
             log::warn("cannot accept a connection, retrying", {{"error", errno}});
@@ -173,11 +171,19 @@ void Server::Loop::accept_all(const Listener& listener) {
     }
 }
 
-void Server::Loop::add_connection(UniqueFd fd, Peer peer) {
+void Server::Loop::add_connection(UniqueFd fd, Peer peer, const TlsContext* tls) {
     auto connection = std::make_shared<Connection>();
     connection->id = next_id_.fetch_add(1);
     connection->fd = std::move(fd);
     connection->peer = std::move(peer);
+    if (tls != nullptr) {
+        auto session = tls->accept(connection->fd);
+        if (!session.ok()) {
+            log::warn("cannot accept a connection", {{"error", session.error().message()}});
+            return;
+        }
+        connection->tls = std::move(*session);
+    }
     bool room = connection_count() < options_.limits.connections || make_room();
     connections_.lock()->emplace(connection->id, connection);
     epoll_event event{};
@@ -276,7 +282,19 @@ void Server::Loop::receive(const ConnectionRef& connection) {
     if (connection->state != State::Waiting || stopping()) {
         return; // stop() closes it
     }
-    ssize_t count = recv(connection->fd.get(), scratch_.data(), scratch_.size(), 0);
+    if (connection->shakes_hands()) {
+        // Its arithmetic takes up to a millisecond: not in this thread.
+        connection->state = State::Working;
+        connection->stop = std::stop_source();
+        lock.unlock();
+        auto submitted = pool_->submit(
+            [self = shared_from_this(), connection] { self->shake_hands(connection); });
+        if (!submitted.ok()) {
+            forget(connection);
+        }
+        return;
+    }
+    ssize_t count = receive_pending(*connection);
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
         arm(*connection, EPOLLIN);
         return;
@@ -286,10 +304,6 @@ void Server::Loop::receive(const ConnectionRef& connection) {
         forget(connection);
         return;
     }
-    if (connection->input.empty()) {
-        connection->since = Clock::now();
-    }
-    connection->input.append(scratch_.data(), static_cast<std::size_t>(count));
     drop_empty_lines(connection->input);
     if (has_whole_head(connection->input)) {
         dispatch(connection, std::move(lock));
@@ -307,6 +321,24 @@ void Server::Loop::receive(const ConnectionRef& connection) {
         need_sweeps();
         arm(*connection, EPOLLIN);
     }
+}
+
+// All that can be had without waiting, to the connection's input; as recv(2). More than once only
+// where decrypted bytes lie in the session: the socket would not tell of these.
+ssize_t Server::Loop::receive_pending(Connection& connection) {
+    ssize_t count = 0;
+    do {
+        count = connection.wire().receive(scratch_);
+        if (count <= 0) {
+            break;
+        }
+        if (connection.input.empty()) {
+            connection.since = Clock::now();
+        }
+        connection.input.append(scratch_.data(), static_cast<std::size_t>(count));
+    } while (connection.tls && connection.tls->has_pending() &&
+             connection.input.size() <= options_.limits.head_bytes);
+    return count < 0 && !connection.input.empty() && errno == EAGAIN ? 1 : count;
 }
 
 void Server::Loop::dispatch(const ConnectionRef& connection, std::unique_lock<std::mutex> lock) {
@@ -356,70 +388,6 @@ void Server::Loop::forget(const ConnectionRef& connection) {
     }
     connections_.lock()->erase(connection->id);
     note_progress();
-}
-
-void Server::Loop::expire(const ConnectionRef& connection, Clock::time_point now) {
-    std::unique_lock lock(connection->mutex);
-    auto waited = now - connection->since;
-    bool has_input = !connection->input.empty();
-    if (connection->state == State::Lingering) {
-        lock.unlock();
-        if (waited >= linger_time) {
-            forget(connection);
-        }
-    } else if (connection->state == State::Waiting) {
-        lock.unlock();
-        const Limits& limits = options_.limits;
-        if (has_input && limits.head_time.count() > 0 && waited >= limits.head_time) {
-            refuse(connection, 408, "the request's head did not arrive in time");
-        } else if (!has_input && limits.idle_time.count() > 0 && waited >= limits.idle_time) {
-            forget(connection);
-        }
-    }
-}
-
-std::chrono::milliseconds Server::Loop::sweep_interval() const {
-    using std::chrono::milliseconds;
-    milliseconds shortest = options_.limits.head_time;
-    if (options_.limits.idle_time.count() > 0) {
-        shortest = std::min(shortest, options_.limits.idle_time);
-    }
-    return std::clamp(shortest / 4, milliseconds(10), milliseconds(500));
-}
-
-void Server::Loop::sweep() {
-    timed_ = false;
-    auto now = Clock::now();
-    for (const ConnectionRef& connection : all_connections()) {
-        expire(connection, now);
-        std::lock_guard lock(connection->mutex);
-        bool waiting = connection->state == State::Waiting &&
-                       (!connection->input.empty() || options_.limits.idle_time.count() > 0);
-        if (waiting || connection->state == State::Lingering) {
-            timed_ = true;
-        }
-    }
-    if (!accepting_) {
-        accepting_ = true;
-        set_listening(true);
-    }
-}
-
-void Server::Loop::set_listening(bool on) {
-    auto guard = listeners_.lock();
-    for (const auto& [id, listener] : *guard) {
-        epoll_event event{};
-        event.events = EPOLLIN;
-        event.data.u64 = id;
-        // The one that was not removed answers EEXIST.
-        epoll_ctl(epoll_.get(), on ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listener->fd().get(), &event);
-    }
-}
-
-void Server::Loop::need_sweeps() {
-    if (!timed_.exchange(true) && std::this_thread::get_id() != loop_thread_.load()) {
-        wake();
-    }
 }
 
 void Server::Loop::wake() {

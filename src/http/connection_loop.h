@@ -8,6 +8,7 @@
 #include "base/worker_pool.h"
 #include "http/listener.h"
 #include "http/server.h"
+#include "http/socket_io.h"
 
 #include <atomic>
 #include <chrono>
@@ -41,7 +42,12 @@ struct Connection {
 
     std::uint64_t id = 0;
     UniqueFd fd;
+    std::unique_ptr<TlsSession> tls; // belongs to who owns the connection at the moment
     Peer peer;
+
+    Wire wire() const { return Wire(fd, tls.get()); }
+
+    bool shakes_hands() const { return tls && !tls->established(); }
 
     std::mutex mutex;
     State state = State::Waiting;
@@ -91,11 +97,13 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
 
     void run();
     void accept_all(const Listener& listener);
-    void add_connection(UniqueFd fd, Peer peer);
+    void add_connection(UniqueFd fd, Peer peer, const TlsContext* tls);
     bool make_room();
     ConnectionRef find(std::uint64_t id);
     void handle(const ConnectionRef& connection, std::uint32_t events);
     void receive(const ConnectionRef& connection);
+    void shake_hands(const ConnectionRef& connection);
+    ssize_t receive_pending(Connection& connection);
     void dispatch(const ConnectionRef& connection, std::unique_lock<std::mutex> lock);
     void refuse(const ConnectionRef& connection, unsigned status, std::string_view message);
     void drop_input(const ConnectionRef& connection);

@@ -44,8 +44,7 @@ void ConnectionStream::disconnect() {
 void ConnectionStream::write_queued() {
     while (!queue_.empty() && !broken_) {
         std::string_view rest = std::string_view(queue_.front()).substr(sent_of_front_);
-        ssize_t count =
-            ::send(connection_->fd.get(), rest.data(), rest.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+        ssize_t count = connection_->wire().send(rest);
         if (count < 0 && errno == EINTR) {
             continue;
         }

@@ -53,7 +53,7 @@ ConnectionWriter::head_of(unsigned status, const Headers& headers, const Framing
 
 Result<void> ConnectionWriter::send(std::span<iovec> parts) {
     auto sent =
-        send_parts(setup_.connection->fd, parts, setup_.loop->options().limits.transfer_time);
+        send_parts(setup_.connection->wire(), parts, setup_.loop->options().limits.transfer_time);
     failed_ = failed_ || !sent.ok();
     return sent;
 }
@@ -74,13 +74,18 @@ Result<void> ConnectionWriter::respond(unsigned status, Headers headers, std::st
     return ok();
 }
 
-Result<void> ConnectionWriter::begin(unsigned status, Headers headers) {
+// The head of a response that is begun here.
+Result<std::string> ConnectionWriter::start_body(unsigned status, const Headers& headers) {
     TRY(start(headers));
     framing_ = framing_of(status, headers);
     setup_.keep_alive = framing_.keep_alive;
     no_body_ = is_head() || has_no_body(status);
     phase_ = Phase::Body;
-    std::string head = head_of(status, headers, framing_);
+    return head_of(status, headers, framing_);
+}
+
+Result<void> ConnectionWriter::begin(unsigned status, Headers headers) {
+    std::string head = TRY(start_body(status, headers));
     iovec part = as_iovec(head);
     return send(std::span(&part, 1));
 }
@@ -130,18 +135,15 @@ Result<void> ConnectionWriter::finish() {
 Result<void> ConnectionWriter::send_file(
     unsigned status, Headers headers, FdRef file, std::uint64_t offset, std::uint64_t length) {
     headers.set("Content-Length", std::to_string(length));
-    TRY(begin(status, std::move(headers)));
-    if (!no_body_) {
-        auto sent = send_from_file(
-            setup_.connection->fd,
-            file,
-            offset,
-            length,
-            setup_.loop->options().limits.transfer_time);
-        failed_ = !sent.ok();
-        TRY(std::move(sent));
-        written_ = length;
-    }
+    std::string head = TRY(start_body(status, headers));
+    auto sent = send_from_file(
+        setup_.connection->wire(),
+        head,
+        {.file = file, .offset = offset, .length = no_body_ ? 0 : length},
+        setup_.loop->options().limits.transfer_time);
+    failed_ = !sent.ok();
+    TRY(std::move(sent));
+    written_ = length;
     return finish();
 }
 
@@ -167,6 +169,9 @@ ConnectionWriter::into_stream(unsigned status, Headers headers, StreamOptions op
 }
 
 Result<Hijacked> ConnectionWriter::hijack() {
+    if (setup_.connection->tls) {
+        return not_implemented("a connection with TLS cannot be handed over");
+    }
     TRY(start({}));
     if (!setup_.reader.discard_body(discard_limit)) {
         return internal_error("a connection was taken over with an unread body");

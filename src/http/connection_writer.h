@@ -57,6 +57,7 @@ class ConnectionWriter final : public ResponseWriter {
     enum class Phase : std::uint8_t { Fresh, Body, Finished, Detached };
 
     Result<void> start(const Headers& headers);
+    Result<std::string> start_body(unsigned status, const Headers& headers);
     Framing framing_of(unsigned status, const Headers& headers) const;
     std::string head_of(unsigned status, const Headers& headers, const Framing& framing) const;
     Result<void> send(std::span<iovec> parts);

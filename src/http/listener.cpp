@@ -112,6 +112,7 @@ Listener::Listener(Listener&& other) noexcept
     : fd_(std::move(other.fd_))
     , remove_path_(std::exchange(other.remove_path_, {}))
     , inode_(other.inode_)
+    , tls_(std::move(other.tls_))
     , port_(other.port_)
     , unix_(other.unix_) {}
 

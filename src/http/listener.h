@@ -4,11 +4,14 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "http/tls.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include <sys/types.h>
 
@@ -32,6 +35,11 @@ class Listener {
 
     std::uint16_t port() const { return port_; }
 
+    // nullptr: its connections have none.
+    const TlsContext* tls() const { return tls_.get(); }
+
+    void use_tls(std::shared_ptr<TlsContext> context) { tls_ = std::move(context); }
+
   private:
     Listener(UniqueFd fd, bool is_unix)
         : fd_(std::move(fd))
@@ -40,6 +48,7 @@ class Listener {
     UniqueFd fd_;
     std::string remove_path_; // empty: not ours
     ino_t inode_ = 0;         // of that file: another server may have replaced it
+    std::shared_ptr<TlsContext> tls_;
     std::uint16_t port_ = 0;
     bool unix_;
 };

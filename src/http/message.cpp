@@ -78,6 +78,7 @@ std::string_view reason_phrase(unsigned status) {
         {502, "Bad Gateway"},
         {503, "Service Unavailable"},
         {504, "Gateway Timeout"},
+        {507, "Insufficient Storage"},
     };
     const auto* found =
         std::ranges::find(phrases, status, &std::pair<unsigned, std::string_view>::first);

@@ -26,7 +26,7 @@ Result<std::size_t> MessageReader::fill() {
     }
     std::size_t size = buffer_.size();
     buffer_.resize(size + read_step);
-    auto count = receive_some(socket_, std::span(buffer_).subspan(size), options_.wait);
+    auto count = receive_some(wire_, std::span(buffer_).subspan(size), options_.wait);
     buffer_.resize(size + (count.ok() ? *count : 0));
     if (count.ok()) {
         ended_ = *count == 0;
@@ -97,7 +97,7 @@ Result<std::size_t> MessageReader::read_counted(std::span<char> buffer, std::uin
             auto action = std::exchange(before_waiting_, nullptr);
             TRY(action());
         }
-        count = TRY(receive_some(socket_, buffer.first(wanted), options_.wait));
+        count = TRY(receive_some(wire_, buffer.first(wanted), options_.wait));
         ended_ = count == 0;
     }
     body_read_ += count;

@@ -25,9 +25,9 @@ class MessageReader final : public ByteSource {
         Milliseconds wait{0}; // without a byte
     };
 
-    // socket must outlive the object; buffered is what was read from it already.
-    MessageReader(FdRef socket, std::string buffered, Options options)
-        : socket_(socket)
+    // The connection must outlive the object; buffered is what was read from it already.
+    MessageReader(Wire wire, std::string buffered, Options options)
+        : wire_(wire)
         , options_(options)
         , buffer_(std::move(buffered))
         , parser_(options.kind, options.limits) {}
@@ -68,7 +68,7 @@ class MessageReader final : public ByteSource {
 
     std::string_view unread() const { return std::string_view(buffer_).substr(position_); }
 
-    FdRef socket_;
+    Wire wire_;
     Options options_;
     std::string buffer_;
     std::size_t position_ = 0;

@@ -105,7 +105,8 @@ class Worker {
 std::optional<std::string> Worker::refuse(unsigned status, std::string_view message) {
     // A client that does not read its error is not worth a worker's time.
     constexpr Milliseconds patience{1000};
-    auto sent = send_bytes(connection_->fd, error_response(options_, status, message), patience);
+    auto sent =
+        send_bytes(connection_->wire(), error_response(options_, status, message), patience);
     if (sent.ok()) {
         loop_->close_gently(connection_);
     } else {
@@ -161,7 +162,7 @@ Worker::conclude(MessageReader& reader, ConnectionWriter& writer, bool limit_pas
 std::optional<std::string> Worker::serve_one(std::string input, const std::stop_token& stop) {
     const Limits& limits = options_.limits;
     MessageReader reader(
-        connection_->fd,
+        connection_->wire(),
         std::move(input),
         {.kind = MessageKind::Request,
          .limits = {limits.head_bytes, limits.header_fields},
@@ -183,7 +184,7 @@ std::optional<std::string> Worker::serve_one(std::string input, const std::stop_
         reader.before_waiting([this, &limits] {
             continue_pending_ = false;
             return send_bytes(
-                connection_->fd, "HTTP/1.1 100 Continue\r\n\r\n", limits.transfer_time);
+                connection_->wire(), "HTTP/1.1 100 Continue\r\n\r\n", limits.transfer_time);
         });
     }
     Body body(reader, reader.body_length(), limits.body_bytes);

@@ -25,8 +25,11 @@ Result<void> Server::listen_unix(const std::string& path, mode_t mode, std::opti
     return ok();
 }
 
-Result<std::uint16_t> Server::listen_tcp(std::string_view address) {
-    return loop_->add_listener(TRY(Listener::open_tcp(address)));
+Result<std::uint16_t>
+Server::listen_tcp(std::string_view address, std::shared_ptr<TlsContext> tls) {
+    Listener listener = TRY(Listener::open_tcp(address));
+    listener.use_tls(std::move(tls));
+    return loop_->add_listener(std::move(listener));
 }
 
 Result<void> Server::adopt(UniqueFd listener) {

@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "http/message.h"
 #include "http/response_writer.h"
+#include "http/tls.h"
 
 #include <chrono>
 #include <cstddef>
@@ -68,8 +69,10 @@ class Server {
     // The group is set when given. The file is removed when the server ends.
     Result<void> listen_unix(const std::string& path, mode_t mode, std::optional<gid_t> group = {});
 
-    // "127.0.0.1:2375", "[::1]:0", ":5000", "localhost:0"; the port that was bound.
-    Result<std::uint16_t> listen_tcp(std::string_view address);
+    // "127.0.0.1:2375", "[::1]:0", ":5000", "localhost:0"; the port that was bound. With TLS where
+    // it is given; such connections cannot be hijacked.
+    Result<std::uint16_t>
+    listen_tcp(std::string_view address, std::shared_ptr<TlsContext> tls = nullptr);
 
     // A listening socket that somebody else bound (systemd).
     Result<void> adopt(UniqueFd listener);

@@ -7,22 +7,26 @@
 #include <cerrno>
 #include <climits>
 #include <csignal>
+#include <vector>
 
 #include <poll.h>
 #include <pthread.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace berth::http {
 
 namespace {
 
+constexpr std::size_t record_bytes = 16U << 10; // of TLS
+
 Error broken(std::string_view what, int error_number) {
     return Error::from_errno(what, error_number).as(ErrorKind::Cancelled);
 }
 
-Result<void> wait_for(FdRef socket, short events, Milliseconds limit) {
-    pollfd watched{.fd = socket.get(), .events = events, .revents = 0};
+Result<void> wait_for(const Wire& wire, short events, Milliseconds limit) {
+    pollfd watched{.fd = wire.fd.get(), .events = events, .revents = 0};
     int timeout = limit.count() == 0
                       ? -1
                       : static_cast<int>(std::min<Milliseconds::rep>(limit.count(), INT_MAX));
@@ -88,38 +92,75 @@ void skip(std::span<iovec>& parts, std::size_t count) {
     }
 }
 
-} // namespace
-
-iovec as_iovec(std::string_view bytes) {
-    // SAFETY: iovec has no const form; sendmsg only reads.
-    return {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
-}
-
-Result<std::size_t> receive_some(FdRef socket, std::span<char> buffer, Milliseconds limit) {
-    while (true) {
-        ssize_t count = recv(socket.get(), buffer.data(), buffer.size(), 0);
+Result<void> send_encrypted(const Wire& wire, std::string_view bytes, Milliseconds limit) {
+    while (!bytes.empty()) {
+        ssize_t count = wire.send(bytes);
         if (count >= 0) {
-            return static_cast<std::size_t>(count);
-        }
-        if (would_block(errno)) {
-            TRY(wait_for(socket, POLLIN, limit));
-        } else if (errno != EINTR) {
-            return broken("receive", errno);
+            bytes.remove_prefix(static_cast<std::size_t>(count));
+        } else if (would_block(errno)) {
+            TRY(wait_for(wire, POLLOUT, limit));
+        } else {
+            return broken("send", errno);
         }
     }
+    return ok();
 }
 
-Result<void> send_parts(FdRef socket, std::span<iovec> parts, Milliseconds limit) {
-    skip(parts, 0);
-    while (!parts.empty()) {
-        msghdr message{};
-        message.msg_iov = parts.data();
-        message.msg_iovlen = parts.size();
-        ssize_t count = sendmsg(socket.get(), &message, MSG_NOSIGNAL);
+// Small parts go together: each call makes a record, and a packet.
+Result<void> send_encrypted(const Wire& wire, std::span<const iovec> parts, Milliseconds limit) {
+    std::string gathered;
+    for (const iovec& part : parts) {
+        std::string_view bytes(static_cast<const char*>(part.iov_base), part.iov_len);
+        if (gathered.size() + bytes.size() <= record_bytes) {
+            gathered += bytes;
+            continue;
+        }
+        std::size_t fitting = record_bytes - gathered.size();
+        gathered += bytes.substr(0, fitting);
+        TRY(send_encrypted(wire, gathered, limit));
+        gathered.clear();
+        TRY(send_encrypted(wire, bytes.substr(fitting), limit));
+    }
+    return send_encrypted(wire, gathered, limit);
+}
+
+Result<void>
+encrypt_from_file(const Wire& wire, std::string_view head, FilePart part, Milliseconds limit) {
+    constexpr std::size_t buffer_bytes = 8 * record_bytes;
+    std::vector<char> buffer(std::min<std::uint64_t>(head.size() + part.length, buffer_bytes));
+    std::size_t filled = std::min(head.size(), buffer.size());
+    std::copy_n(head.data(), filled, buffer.data());
+    TRY(send_encrypted(wire, head.substr(filled), limit)); // of none but a huge one
+    while (filled > 0 || part.length > 0) {
+        std::size_t step = std::min<std::uint64_t>(part.length, buffer.size() - filled);
+        ssize_t count =
+            pread(part.file.get(), buffer.data() + filled, step, static_cast<off_t>(part.offset));
+        if (count < 0 && errno == EINTR) {
+            continue;
+        }
+        if (count < 0) {
+            return errno_error("read a file");
+        }
+        if (count == 0 && step > 0) {
+            return Error(ErrorKind::DataLoss, "the file ended before what was announced of it");
+        }
+        auto size = static_cast<std::size_t>(count);
+        TRY(send_encrypted(wire, std::string_view(buffer.data(), filled + size), limit));
+        part.offset += size;
+        part.length -= size;
+        filled = 0;
+    }
+    return ok();
+}
+
+// With a promise of more, so that no packet goes out with the head alone.
+Result<void> send_first(const Wire& wire, std::string_view head, int flags, Milliseconds limit) {
+    while (!head.empty()) {
+        ssize_t count = send(wire.fd.get(), head.data(), head.size(), MSG_NOSIGNAL | flags);
         if (count >= 0) {
-            skip(parts, static_cast<std::size_t>(count));
+            head.remove_prefix(static_cast<std::size_t>(count));
         } else if (would_block(errno)) {
-            TRY(wait_for(socket, POLLOUT, limit));
+            TRY(wait_for(wire, POLLOUT, limit));
         } else if (errno != EINTR) {
             return broken("send", errno);
         }
@@ -127,24 +168,79 @@ Result<void> send_parts(FdRef socket, std::span<iovec> parts, Milliseconds limit
     return ok();
 }
 
-Result<void> send_bytes(FdRef socket, std::string_view bytes, Milliseconds limit) {
-    iovec part = as_iovec(bytes);
-    return send_parts(socket, std::span(&part, 1), limit);
+} // namespace
+
+iovec as_iovec(std::string_view bytes) {
+    // SAFETY: iovec has no const form; sendmsg only reads.
+    return {.iov_base = const_cast<char*>(bytes.data()), .iov_len = bytes.size()};
 }
 
-Result<void> send_from_file(
-    FdRef socket, FdRef file, std::uint64_t offset, std::uint64_t length, Milliseconds limit) {
+ssize_t Wire::receive(std::span<char> buffer) const {
+    return tls != nullptr ? tls->receive(buffer) : recv(fd.get(), buffer.data(), buffer.size(), 0);
+}
+
+ssize_t Wire::send(std::string_view bytes) const {
+    return tls != nullptr
+               ? tls->send(bytes)
+               : ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+Result<std::size_t> receive_some(Wire wire, std::span<char> buffer, Milliseconds limit) {
+    while (true) {
+        ssize_t count = wire.receive(buffer);
+        if (count >= 0) {
+            return static_cast<std::size_t>(count);
+        }
+        if (would_block(errno)) {
+            TRY(wait_for(wire, POLLIN, limit));
+        } else if (errno != EINTR) {
+            return broken("receive", errno);
+        }
+    }
+}
+
+Result<void> send_parts(Wire wire, std::span<iovec> parts, Milliseconds limit) {
+    if (wire.tls != nullptr) {
+        return send_encrypted(wire, parts, limit);
+    }
+    skip(parts, 0);
+    while (!parts.empty()) {
+        msghdr message{};
+        message.msg_iov = parts.data();
+        message.msg_iovlen = parts.size();
+        ssize_t count = sendmsg(wire.fd.get(), &message, MSG_NOSIGNAL);
+        if (count >= 0) {
+            skip(parts, static_cast<std::size_t>(count));
+        } else if (would_block(errno)) {
+            TRY(wait_for(wire, POLLOUT, limit));
+        } else if (errno != EINTR) {
+            return broken("send", errno);
+        }
+    }
+    return ok();
+}
+
+Result<void> send_bytes(Wire wire, std::string_view bytes, Milliseconds limit) {
+    iovec part = as_iovec(bytes);
+    return send_parts(wire, std::span(&part, 1), limit);
+}
+
+Result<void> send_from_file(Wire wire, std::string_view head, FilePart part, Milliseconds limit) {
+    if (wire.tls != nullptr) {
+        return encrypt_from_file(wire, head, part, limit);
+    }
+    TRY(send_first(wire, head, part.length > 0 ? MSG_MORE : 0, limit));
     WithoutSigpipe guard;
-    auto position = static_cast<off_t>(offset);
-    while (length > 0) {
-        std::size_t step = std::min<std::uint64_t>(length, 8U << 20);
-        ssize_t count = sendfile(socket.get(), file.get(), &position, step);
+    auto position = static_cast<off_t>(part.offset);
+    while (part.length > 0) {
+        std::size_t step = std::min<std::uint64_t>(part.length, 8U << 20);
+        ssize_t count = sendfile(wire.fd.get(), part.file.get(), &position, step);
         if (count > 0) {
-            length -= static_cast<std::uint64_t>(count);
+            part.length -= static_cast<std::uint64_t>(count);
         } else if (count == 0) {
             return Error(ErrorKind::DataLoss, "the file ended before what was announced of it");
         } else if (would_block(errno)) {
-            TRY(wait_for(socket, POLLOUT, limit));
+            TRY(wait_for(wire, POLLOUT, limit));
         } else if (errno != EINTR) {
             return broken("sendfile", errno);
         }

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "http/tls.h"
 
 #include <chrono>
 #include <cstdint>
@@ -17,15 +18,39 @@ namespace berth::http {
 
 using Milliseconds = std::chrono::milliseconds;
 
+// Where a connection's bytes go: its socket, through TLS where it has that.
+struct Wire {
+    FdRef fd;
+    TlsSession* tls = nullptr;
+
+    Wire(FdRef socket, TlsSession* session = nullptr)
+        : fd(socket)
+        , tls(session) {}
+
+    Wire(const UniqueFd& socket)
+        : fd(socket) {}
+
+    // As recv(2), and send(2) that neither waits nor raises a signal.
+    ssize_t receive(std::span<char> buffer) const;
+    ssize_t send(std::string_view bytes) const;
+};
+
 // At least one byte; 0 when the peer has finished. A limit of 0 waits for ever.
 // DeadlineExceeded when the time is up, Cancelled when the connection broke.
-Result<std::size_t> receive_some(FdRef socket, std::span<char> buffer, Milliseconds limit);
+Result<std::size_t> receive_some(Wire wire, std::span<char> buffer, Milliseconds limit);
 
 // All of it; the limit counts from the last byte that the peer took. The parts are used up.
-Result<void> send_parts(FdRef socket, std::span<iovec> parts, Milliseconds limit);
-Result<void> send_bytes(FdRef socket, std::string_view bytes, Milliseconds limit);
-Result<void> send_from_file(
-    FdRef socket, FdRef file, std::uint64_t offset, std::uint64_t length, Milliseconds limit);
+Result<void> send_parts(Wire wire, std::span<iovec> parts, Milliseconds limit);
+Result<void> send_bytes(Wire wire, std::string_view bytes, Milliseconds limit);
+
+struct FilePart {
+    FdRef file;
+    std::uint64_t offset;
+    std::uint64_t length;
+};
+
+// `head`, and the file's part behind it in the same packets; by sendfile(2) where there is no TLS.
+Result<void> send_from_file(Wire wire, std::string_view head, FilePart part, Milliseconds limit);
 
 iovec as_iovec(std::string_view bytes);
 

@@ -1,0 +1,156 @@
+// SPDX-License-Identifier: Apache-2.0
+// The server's TLS, asked by curl and openssl: other people's clients.
+#include "base/file.h"
+#include "base/strings.h"
+#include "http/server.h"
+#include "http/tls.h"
+#include "kernel/process.h"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include <fcntl.h>
+
+namespace berth::http {
+
+namespace {
+
+constexpr const char* curve = "ec -pkeyopt ec_paramgen_curve:P-256"; // made at once
+
+struct Ran {
+    int code;
+    std::string output;
+};
+
+class TlsServer : public testing::Test {
+  protected:
+    // A command's exit code and all that it printed.
+    Ran run(const std::string& command) {
+        std::string output = file("output");
+        std::string words = "exec >" + output + " 2>&1 </dev/null; " + command;
+        auto child = kernel::spawn({.arguments = {"bash", "-c", words}});
+        return {std::move(child).value().wait().value().shell_code(), read_file(output).value()};
+    }
+
+    std::string file(const std::string& name) const { return directory_.path() + "/" + name; }
+
+    void make_certificate(const std::string& name, const std::string& algorithm) {
+        Ran made =
+            run("openssl req -x509 -newkey " + algorithm + " -nodes -days 2 -subj /CN=localhost " +
+                "-addext subjectAltName=DNS:localhost,IP:127.0.0.1 -keyout " + file(name + ".key") +
+                " -out " + file(name + ".pem"));
+        ASSERT_EQ(made.code, 0) << made.output;
+    }
+
+    void start(TlsOptions options, Handler handler, Limits limits = {}) {
+        auto context = TlsContext::create(options);
+        ASSERT_TRUE(context.ok()) << context.error().message();
+        ServerOptions server;
+        server.handler = std::move(handler);
+        server.limits = limits;
+        server.worker_threads = 4;
+        server_ = std::move(Server::create(std::move(server))).value();
+        port_ = server_->listen_tcp("127.0.0.1:0", *context).value();
+        ASSERT_TRUE(server_->start().ok());
+    }
+
+    void start_plain_text() {
+        make_certificate("server", curve);
+        start(
+            server_files(),
+            [](std::stop_token, Request& request, Body& body, ResponseWriter& response) {
+                std::string text = request.method + " " + body.read_all().value();
+                EXPECT_TRUE(response.respond(200, {}, text).ok());
+            });
+    }
+
+    TlsOptions server_files() const {
+        return {.certificate_file = file("server.pem"), .key_file = file("server.key")};
+    }
+
+    std::string url() const { return "https://localhost:" + std::to_string(port_) + "/"; }
+
+    std::string curl() const {
+        return "curl -sS --max-time 20 --cacert " + file("server.pem") + " ";
+    }
+
+    TemporaryDirectory directory_ = std::move(TemporaryDirectory::create("/tmp")).value();
+    std::unique_ptr<Server> server_;
+    std::uint16_t port_ = 0;
+};
+
+} // namespace
+
+TEST_F(TlsServer, ServesRequestsOverOneConnection) {
+    start_plain_text();
+    Ran asked = run(curl() + "-d one " + url() + " " + url());
+    EXPECT_EQ(asked.output, "POST onePOST one");
+    EXPECT_NE(run("curl -sS " + url()).code, 0) << "an unknown certificate was taken";
+}
+
+TEST_F(TlsServer, TakesABodyOfManyRecordsAndSendsAFile) {
+    make_certificate("server", "rsa:2048");
+    std::string content;
+    for (int i = 0; content.size() < 3'000'000; ++i) {
+        content += std::to_string(i) + ",";
+    }
+    ASSERT_TRUE(replace_file(file("content"), content).ok());
+    start(server_files(), [&](std::stop_token, Request&, Body& body, ResponseWriter& response) {
+        EXPECT_EQ(body.read_all().value(), content);
+        UniqueFd source = std::move(open_file(file("content"), O_RDONLY)).value();
+        EXPECT_TRUE(response.send_file(200, {}, source, 0, content.size()).ok());
+    });
+    Ran sent =
+        run(curl() + "--data-binary @" + file("content") + " -o " + file("back") + " " + url());
+    EXPECT_EQ(sent.code, 0) << sent.output;
+    EXPECT_EQ(read_file(file("back")).value(), content);
+}
+
+TEST_F(TlsServer, RefusesOldVersions) {
+    start_plain_text();
+    std::string connect = "openssl s_client -connect 127.0.0.1:" + std::to_string(port_) +
+                          " -cipher DEFAULT@SECLEVEL=0 ";
+    EXPECT_NE(run(connect + "-tls1_1").code, 0);
+    EXPECT_EQ(run(connect + "-tls1_2").code, 0);
+    EXPECT_EQ(run(connect + "-tls1_3").code, 0);
+}
+
+TEST_F(TlsServer, AsksForClientCertificatesWhereItShould) {
+    make_certificate("server", curve);
+    make_certificate("client", curve);
+    TlsOptions options = server_files();
+    options.client_ca_file = file("client.pem");
+    start(options, [](std::stop_token, Request&, Body&, ResponseWriter& response) {
+        EXPECT_TRUE(response.respond(200, {}, "known").ok());
+    });
+    EXPECT_NE(run(curl() + url()).code, 0);
+    Ran known =
+        run(curl() + "--cert " + file("client.pem") + " --key " + file("client.key") + " " + url());
+    EXPECT_EQ(known.output, "known");
+}
+
+TEST_F(TlsServer, ClosesConnectionsThatNeverShakeHands) {
+    make_certificate("server", curve);
+    Limits limits;
+    limits.head_time = std::chrono::milliseconds(200);
+    start(
+        server_files(),
+        [](std::stop_token, Request&, Body&, ResponseWriter&) { FAIL() << "nobody asked"; },
+        limits);
+    // bash reads until the server closes; a plain request is no handshake and ends at once.
+    std::string connect =
+        "timeout 20 bash -c 'exec 3<>/dev/tcp/127.0.0.1/" + std::to_string(port_) + "; ";
+    EXPECT_EQ(run(connect + "cat <&3'").code, 0);
+    constexpr int timed_out = 124; // else a reset: the request was not read
+    EXPECT_NE(run(connect + "printf \"GET / HTTP/1.1\\r\\n\\r\\n\" >&3; cat <&3'").code, timed_out);
+}
+
+TEST(TlsContext, SaysWhichFileIsWrong) {
+    auto missing =
+        TlsContext::create({.certificate_file = "/absent/a.pem", .key_file = "/absent/b"});
+    ASSERT_FALSE(missing.ok());
+    EXPECT_NE(missing.error().message().find("/absent/a.pem"), std::string::npos);
+}
+
+} // namespace berth::http
