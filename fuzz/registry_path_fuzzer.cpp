@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Paths of requests to the registry: a name that is accepted must stay inside the registry's tree.
 #include "base/verify.h"
-#include "registry/server_route.h"
+#include "registry/server/route.h"
 
 #include <cstddef>
 #include <cstdint>

@@ -5,94 +5,75 @@
 #include "base/log_spdlog.h"
 #include "http/server.h"
 #include "registry/server.h"
+#include "registry/server/collector.h"
+#include "registry/server/command_line.h"
 
-#include <chrono>
 #include <csignal>
 #include <cstdio>
-#include <optional>
 #include <string>
-#include <string_view>
 #include <vector>
 
 namespace {
 
-constexpr std::string_view usage =
-    "Usage: berth-registry serve [--listen ADDRESS]... --root DIRECTORY\n"
-    "                            [--address-file FILE] [--debug]\n"
-    "\n"
-    "Serves OCI distribution (pull, push, delete, tags, referrers) from a directory.\n"
-    "\n"
-    "  --listen ADDRESS     host:port or unix://PATH (default 127.0.0.1:5000); may be repeated\n"
-    "  --root DIRECTORY     where repositories are kept; made when absent\n"
-    "  --address-file FILE  where to write the address that was bound: --listen may have port 0\n"
-    "  --debug              log every failed request\n";
+using berth::Result;
+using berth::registry::Options;
+using berth::registry::RegistryArguments;
+using berth::registry::RegistryCommand;
+using HttpServer = std::unique_ptr<berth::http::Server>;
 
-struct Options {
-    std::vector<std::string> listen;
-    std::string root;
-    std::string address_file;
-    bool debug = false;
-    bool help = false;
-};
+using TlsContext = std::shared_ptr<berth::http::TlsContext>;
 
-// "--name value" and "--name=value".
-berth::Result<Options> parse_options(const std::vector<std::string>& arguments) {
-    Options options;
-    bool serve = false;
-    for (std::size_t i = 0; i < arguments.size(); ++i) {
-        const std::string& argument = arguments[i];
-        std::size_t equals = argument.find('=');
-        std::string name = argument.substr(0, equals);
-        if (argument == "serve" && !serve) {
-            serve = true;
-        } else if (argument == "--debug") {
-            options.debug = true;
-        } else if (argument == "--help" || argument == "-h") {
-            options.help = true;
-        } else if (name == "--listen" || name == "--root" || name == "--address-file") {
-            if (equals == std::string::npos && i + 1 == arguments.size()) {
-                return berth::invalid_argument("flag needs an argument: " + name);
-            }
-            std::string value =
-                equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
-            if (name == "--listen") {
-                options.listen.push_back(std::move(value));
-            } else if (name == "--root") {
-                options.root = std::move(value);
-            } else {
-                options.address_file = std::move(value);
-            }
-        } else {
-            return berth::invalid_argument("unknown argument: " + argument);
-        }
+// nullptr where the options say nothing of TLS.
+Result<TlsContext> make_tls(const berth::registry::TlsFiles& files) {
+    using berth::http::TlsOptions;
+    if (files.certificate.empty()) {
+        return TlsContext();
     }
-    if (options.help) {
-        return options;
-    }
-    if (!serve || options.root.empty()) {
-        return berth::invalid_argument("the command \"serve\" and --root are required");
-    }
-    if (options.listen.empty()) {
-        options.listen.push_back("127.0.0.1:5000");
-    }
-    return options;
+    return berth::http::TlsContext::create(
+        {.certificate_file = files.certificate,
+         .key_file = files.key,
+         .client_ca_file = files.client_ca,
+         .minimum = files.minimum == "1.3" ? TlsOptions::Minimum::Version13
+                                           : TlsOptions::Minimum::Version12});
 }
 
 // The address that clients can use.
-berth::Result<std::string> listen(berth::http::Server& server, const std::string& address) {
+Result<std::string>
+listen(berth::http::Server& server, const std::string& address, const TlsContext& tls = nullptr) {
     constexpr std::string_view unix_scheme = "unix://";
     std::string bound = address;
     if (address.starts_with(unix_scheme)) {
         TRY(server.listen_unix(address.substr(unix_scheme.size()), 0660));
     } else {
-        std::uint16_t port = TRY(server.listen_tcp(address));
+        std::uint16_t port = TRY(server.listen_tcp(address, tls));
         bound = address.substr(0, address.rfind(':') + 1) + std::to_string(port);
     }
     berth::log::info("listening", {{"address", bound}});
     return bound;
 }
 
-berth::Result<void> serve(const Options& options) {
+Result<HttpServer> make_public_server(berth::registry::Server& registry, const Options& options) {
+    berth::http::ServerOptions server;
+    server.handler = registry.handler();
+    server.error_body = berth::registry::Server::error_body;
+    server.worker_threads = options.limits.requests;
+    server.limits.connections = options.limits.connections;
+    server.limits.head_time = options.limits.head_time.value;
+    server.limits.idle_time = options.limits.idle_time.value;
+    server.limits.transfer_time = options.limits.transfer_time.value;
+    server.default_headers = {{"X-Content-Type-Options", "nosniff"}};
+    return berth::http::Server::create(std::move(server));
+}
+
+// For those who run the registry: few requests, each a short one.
+Result<HttpServer> make_small_server(berth::http::Handler handler) {
+    berth::http::ServerOptions server;
+    server.handler = std::move(handler);
+    server.worker_threads = 2;
+    return berth::http::Server::create(std::move(server));
+}
+
+Result<void> serve(const RegistryArguments& arguments) {
     // Blocked before any thread starts, so that only sigwait() below takes them.
     sigset_t signals;
     sigemptyset(&signals);
@@ -100,45 +81,69 @@ berth::Result<void> serve(const Options& options) {
     sigaddset(&signals, SIGINT);
     pthread_sigmask(SIG_BLOCK, &signals, nullptr);
 
-    auto registry = TRY(berth::registry::Server::open(options.root));
-    berth::http::ServerOptions server_options;
-    server_options.handler = registry->handler();
-    server_options.error_body = berth::registry::Server::error_body;
-    auto server = TRY(berth::http::Server::create(std::move(server_options)));
+    const Options& options = arguments.options;
+    auto registry = TRY(berth::registry::Server::open(options));
+    HttpServer control = TRY(make_small_server(registry->control_handler()));
+    auto reachable = control->listen_unix(berth::registry::control_path(options.root), 0600);
+    if (!reachable.ok()) { // a long path: collections by itself go on
+        berth::log::warn("no control socket, ignoring", {{"error", reachable.error().message()}});
+    }
+    TRY(control->start());
+    HttpServer metrics = TRY(make_small_server(registry->metrics_handler()));
+    std::string bound_metrics;
+    if (!options.metrics.empty()) {
+        bound_metrics = "metrics " + TRY(listen(*metrics, options.metrics)) + "\n";
+        TRY(metrics->start());
+    }
+    TlsContext tls = TRY(make_tls(options.tls));
+    HttpServer server = TRY(make_public_server(*registry, options));
     std::string bound;
     for (const std::string& address : options.listen) {
-        bound += TRY(listen(*server, address)) + "\n";
+        bound += TRY(listen(*server, address, tls)) + "\n";
     }
     TRY(server->start());
-    if (!options.address_file.empty()) {
-        TRY(berth::replace_file(options.address_file, bound, 0644, berth::Sync::No));
+    if (!arguments.address_file.empty()) {
+        TRY(berth::replace_file(
+            arguments.address_file, bound + bound_metrics, 0644, berth::Sync::No));
     }
     int signal = 0;
     sigwait(&signals, &signal);
     berth::log::info("stopping", {{"signal", signal}});
-    server->stop(std::chrono::seconds(5));
+    server->stop(options.limits.stop_time.value);
+    return berth::ok();
+}
+
+Result<void> collect(const Options& options) {
+    std::printf("%s\n", TRY(berth::registry::Server::collect_root(options)).c_str());
     return berth::ok();
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    auto options = parse_options(std::vector<std::string>(argv + 1, argv + argc));
-    if (!options.ok()) {
+    auto arguments =
+        berth::registry::parse_registry_arguments(std::vector<std::string>(argv + 1, argv + argc));
+    if (!arguments.ok()) {
         std::fprintf(
-            stderr, "berth-registry: %s\n\n%s", options.error().message().c_str(), usage.data());
+            stderr,
+            "berth-registry: %s\n\n%s",
+            arguments.error().message().c_str(),
+            berth::registry::registry_usage.data());
         return 2;
     }
-    if (options->help) {
-        std::fputs(usage.data(), stdout);
+    if (arguments->command == RegistryCommand::Help) {
+        std::fputs(berth::registry::registry_usage.data(), stdout);
         return 0;
     }
     berth::log::use_spdlog();
-    if (options->debug) {
+    if (arguments->debug) {
         berth::log::set_level(berth::log::Level::Debug);
     }
-    if (auto served = serve(*options); !served.ok()) {
-        berth::log::error("cannot serve", {{"error", served.error().message()}});
+    bool serves = arguments->command == RegistryCommand::Serve;
+    Result<void> done = serves ? serve(*arguments) : collect(arguments->options);
+    if (!done.ok()) {
+        berth::log::error(
+            serves ? "cannot serve" : "cannot collect", {{"error", done.error().message()}});
         return 1;
     }
     return 0;

@@ -237,29 +237,53 @@ class Engine:
 class Registry:
     """berth-registry on a free port of the loopback interface."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *flags):
         self.folder = pathlib.Path(folder)
+        self.flags = flags
         self.process = None
         self.address = None
+        self.metrics = None
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
         address = self.folder / "address"
-        log = open(self.folder / "registry.log", "wb")
+        address.unlink(missing_ok=True)
+        log = open(self.folder / "registry.log", "ab")
         self.process = subprocess.Popen([str(BIN / "berth-registry"), "serve", "--listen", "127.0.0.1:0", "--root",
-                                         str(self.folder / "data"), "--address-file", str(address)],
+                                         str(self.folder / "data"), "--address-file", str(address), *map(str, self.flags)],
                                         stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         log.close()
 
         def listening():
-            assert self.process.poll() is None, (self.folder / "registry.log").read_text()
+            assert self.process.poll() is None, self.log()
             return address.exists() and address.read_text().strip()
 
-        self.address = wait_until("registry", listening)
-        return self
+        lines = wait_until("registry", listening).splitlines()
+        self.address = lines[0]
+        self.metrics = next((line.split()[1] for line in lines if line.startswith("metrics ")), None)
+
+    def log(self):
+        return (self.folder / "registry.log").read_text(errors="replace")
+
+    def kill(self):
+        """SIGKILL: the registry gets no chance to do anything."""
+        self.process.kill()
+        self.process.wait(DEADLINE)
+
+    def collect(self, *flags):
+        """berth-registry gc on the same root, whether it is served or not: its report."""
+        done = subprocess.run([str(BIN / "berth-registry"), "gc", "--root", str(self.folder / "data"), *flags],
+                              capture_output=True, text=True, timeout=DEADLINE)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout)
 
     def __exit__(self, *_):
-        self.process.terminate()
-        assert self.process.wait(DEADLINE) == 0
+        if self.process.poll() is None:
+            self.process.terminate()
+        assert self.process.wait(DEADLINE) in (0, -signal.SIGKILL), self.log()
 
 
 class Terminal:

@@ -103,11 +103,11 @@ def test_what_was_acknowledged_survives_sigkill(layout, tmp_path):
     first = Registry(folder)
     first.__enter__()
     push(first, layout)
-    (folder / "data" / "uploads" / "half").write_bytes(b"half an upload")
+    (folder / "data" / "tmp" / "half").write_bytes(b"half a manifest")
     first.process.send_signal(signal.SIGKILL)
     first.process.wait(60)
     (folder / "address").unlink()
     with Registry(folder) as second:
         assert get(second, "/v2/team/app/manifests/v1") == layout["manifest"]
         assert get(second, f"/v2/team/app/blobs/{digest(layout['layer'])}") == layout["layer"]
-        assert not list((folder / "data" / "uploads").iterdir())
+        assert not list((folder / "data" / "tmp").iterdir())

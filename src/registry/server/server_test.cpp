@@ -2,7 +2,8 @@
 #include "base/strings.h"
 #include "codec/json.h"
 #include "registry/server.h"
-#include "registry/storage.h"
+#include "registry/server/route.h"
+#include "registry/server/storage.h"
 #include "registry/test_registry.h"
 
 #include <gtest/gtest.h>
@@ -123,7 +124,7 @@ TEST(RegistryServer, RefusesABlobWithAnotherDigest) {
         ask(client, {.method = "POST", .target = target, .body = "else"}).code(), "DIGEST_INVALID");
     EXPECT_EQ(get(client, "/v2/a/blobs/" + digest_of("something")).status, 404U);
     EXPECT_EQ(get(client, "/v2/a/blobs/sha256:zz").code(), "DIGEST_INVALID");
-    EXPECT_TRUE(list_directory(registry.root() + "/registry/uploads")->empty());
+    EXPECT_TRUE(list_directory(registry.root() + "/registry/repositories/a/_uploads")->empty());
 }
 
 TEST(RegistryServer, CancelsAnUpload) {
@@ -133,7 +134,7 @@ TEST(RegistryServer, CancelsAnUpload) {
     std::string location(begun.headers.get("Location"));
     EXPECT_EQ(ask(client, {.method = "DELETE", .target = location}).status, 204U);
     EXPECT_EQ(get(client, location).status, 404U);
-    EXPECT_TRUE(list_directory(registry.root() + "/registry/uploads")->empty());
+    EXPECT_TRUE(list_directory(registry.root() + "/registry/repositories/a/_uploads")->empty());
 }
 
 TEST(RegistryServer, SendsRangesOfABlob) {
@@ -186,7 +187,8 @@ TEST(RegistryServer, KeepsManifestsByTagAndDigest) {
     EXPECT_EQ(tagged.headers.get("Content-Type"), oci::media_type::oci_manifest);
     std::string old = "/v2/team/app/manifests/" + digest_of(first.manifest);
     EXPECT_EQ(get(client, old).body, first.manifest);
-    EXPECT_EQ(get(client, "/v2/team/app/tags/list").body, R"({"name":"team/app","tags":["v1"]})");
+    EXPECT_EQ(
+        get(client, "/v2/team/app/tags/list").body, "{\"name\":\"team/app\",\"tags\":[\"v1\"]}\n");
     EXPECT_EQ(ask(client, {.method = "DELETE", .target = old}).status, 202U);
     EXPECT_EQ(get(client, old).code(), "MANIFEST_UNKNOWN");
     EXPECT_EQ(
@@ -229,13 +231,13 @@ TEST(RegistryServer, PagesTagsAndNames) {
     }
     publish(registry.client(), image, "repo/below", "x");
     Answer page = get(client, "/v2/repo/tags/list?n=2");
-    EXPECT_EQ(page.body, R"({"name":"repo","tags":["a","b"]})");
-    EXPECT_EQ(page.headers.get("Link"), "</v2/repo/tags/list?n=2&last=b>; rel=\"next\"");
+    EXPECT_EQ(page.body, "{\"name\":\"repo\",\"tags\":[\"a\",\"b\"]}\n");
+    EXPECT_EQ(page.headers.get("Link"), "</v2/repo/tags/list?last=b&n=2>; rel=\"next\"");
     Answer last = get(client, "/v2/repo/tags/list?n=2&last=b");
-    EXPECT_EQ(last.body, R"({"name":"repo","tags":["c"]})");
+    EXPECT_EQ(last.body, "{\"name\":\"repo\",\"tags\":[\"c\"]}\n");
     EXPECT_FALSE(last.headers.contains("Link"));
     EXPECT_EQ(get(client, "/v2/repo/tags/list?n=x").code(), "PAGINATION_NUMBER_INVALID");
-    EXPECT_EQ(get(client, "/v2/_catalog").body, R"({"repositories":["repo","repo/below"]})");
+    EXPECT_EQ(get(client, "/v2/_catalog").body, "{\"repositories\":[\"repo\",\"repo/below\"]}\n");
     EXPECT_EQ(get(client, "/v2/nobody/tags/list").code(), "NAME_UNKNOWN");
 }
 
@@ -291,11 +293,11 @@ TEST(RegistryServer, SweepsWhatAKilledProcessLeft) {
     TestRegistry registry;
     publish(registry.client(), TestImage({"x"}), "a", "v1");
     std::string root = registry.root() + "/registry";
-    ASSERT_TRUE(replace_file(root + "/uploads/dead", "half", 0600).ok());
+    ASSERT_TRUE(replace_file(root + "/tmp/dead", "half", 0600).ok());
     ASSERT_TRUE(replace_file(root + "/blobs/sha256/unlinked", "lost", 0600).ok());
     std::size_t before = list_directory(root + "/blobs/sha256")->size();
     registry.reopen();
-    EXPECT_TRUE(list_directory(root + "/uploads")->empty());
+    EXPECT_TRUE(list_directory(root + "/tmp")->empty());
     EXPECT_EQ(list_directory(root + "/blobs/sha256")->size(), before - 1);
 }
 

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+// index.json lists every manifest of a repository, those without a tag too: what it does not list
+// is a blob and no manifest.
+#include "registry/server/repository.h"
+
+#include "oci/manifest.h"
+
+namespace berth::registry {
+
+namespace {
+
+constexpr const char* tag_annotation = "org.opencontainers.image.ref.name";
+// Ours: lets the referrers of a manifest be found without opening all of them.
+constexpr const char* subject_annotation = "io.berth.registry.subject";
+constexpr std::size_t index_limit = 256U << 20;
+
+std::string annotation(const oci::Descriptor& entry, const char* name) {
+    auto found = entry.annotations.find(name);
+    return found == entry.annotations.end() ? std::string() : found->second;
+}
+
+oci::Descriptor describe(const ManifestEntry& entry, const std::string& tag) {
+    oci::Descriptor descriptor = entry.descriptor;
+    if (!entry.subject.empty()) {
+        descriptor.annotations[subject_annotation] = entry.subject.to_string();
+    }
+    if (!tag.empty()) {
+        descriptor.annotations[tag_annotation] = tag;
+    }
+    return descriptor;
+}
+
+} // namespace
+
+Result<RepositoryIndex> RepositoryIndex::parse(const std::string& text) {
+    auto document = TRY(json::decode_text<oci::Index>(text, {.bytes = index_limit}));
+    RepositoryIndex index;
+    for (oci::Descriptor& listed : document.manifests) {
+        std::string tag = annotation(listed, tag_annotation);
+        std::string subject = annotation(listed, subject_annotation);
+        ManifestEntry entry;
+        if (!subject.empty()) {
+            entry.subject = TRY(oci::Digest::parse(subject));
+        }
+        listed.annotations.clear();
+        entry.descriptor = std::move(listed);
+        index.put(entry, tag);
+    }
+    return index;
+}
+
+std::string RepositoryIndex::serialize() const {
+    oci::Index document;
+    document.media_type = oci::media_type::oci_index;
+    std::set<std::string_view> tagged;
+    for (const auto& [tag, digest] : tags_) {
+        document.manifests.push_back(describe(manifests_.at(digest), tag));
+        tagged.insert(digest);
+    }
+    for (const auto& [digest, entry] : manifests_) {
+        if (!tagged.contains(digest)) {
+            document.manifests.push_back(describe(entry, {}));
+        }
+    }
+    return json::encode_text(document);
+}
+
+const ManifestEntry* RepositoryIndex::find(std::string_view tag_or_digest) const {
+    auto manifest = manifests_.find(tag_or_digest);
+    if (manifest == manifests_.end()) {
+        auto tag = tags_.find(tag_or_digest);
+        manifest = tag == tags_.end() ? manifests_.end() : manifests_.find(tag->second);
+    }
+    return manifest == manifests_.end() ? nullptr : &manifest->second;
+}
+
+void RepositoryIndex::put(const ManifestEntry& entry, std::string_view tag) {
+    const std::string& digest = entry.descriptor.digest.to_string();
+    manifests_.insert_or_assign(digest, entry);
+    if (!entry.subject.empty()) {
+        referrers_[entry.subject.to_string()].insert(digest);
+    }
+    if (!tag.empty()) {
+        tags_.insert_or_assign(std::string(tag), digest);
+    }
+}
+
+bool RepositoryIndex::remove_tag(std::string_view tag) {
+    auto found = tags_.find(tag);
+    if (found == tags_.end()) {
+        return false;
+    }
+    tags_.erase(found);
+    return true;
+}
+
+bool RepositoryIndex::remove_manifest(const std::string& digest) {
+    auto found = manifests_.find(digest);
+    if (found == manifests_.end()) {
+        return false;
+    }
+    if (auto subject = referrers_.find(found->second.subject.to_string());
+        subject != referrers_.end()) {
+        subject->second.erase(digest);
+        if (subject->second.empty()) {
+            referrers_.erase(subject);
+        }
+    }
+    std::erase_if(tags_, [&](const auto& tag) { return tag.second == digest; });
+    manifests_.erase(found);
+    return true;
+}
+
+std::vector<std::string> RepositoryIndex::referrers(const std::string& subject) const {
+    auto found = referrers_.find(subject);
+    return found == referrers_.end()
+               ? std::vector<std::string>()
+               : std::vector<std::string>(found->second.begin(), found->second.end());
+}
+
+} // namespace berth::registry

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+// Manifests are blobs that the index lists. A change is written before it is seen, by one writer of
+// a repository at a time; readers wait for none.
+#include "base/random.h"
+#include "oci/manifest.h"
+#include "registry/server/storage.h"
+
+#include <algorithm>
+
+#include <unistd.h>
+
+namespace berth::registry {
+
+namespace {
+
+// What a manifest's bytes must hash to; a flipped bit on disk is not passed on.
+Result<void> check_bytes(const oci::Digest& digest, std::string_view bytes) {
+    if (digest_of(digest.algorithm(), bytes) != digest) {
+        return Error(ErrorKind::DataLoss, "manifest " + digest.to_string() + " is damaged on disk");
+    }
+    return ok();
+}
+
+} // namespace
+
+Result<ManifestCache::Bytes>
+Storage::manifest_bytes(const Repository& repository, const oci::Descriptor& descriptor) {
+    const std::string& key = descriptor.digest.to_string();
+    if (ManifestCache::Bytes known = manifests_.find(key)) {
+        return known;
+    }
+    std::string path = blob_path(repository.name, descriptor.digest);
+    std::string bytes = TRY(read_file(path, oci::ManifestLimits::bytes));
+    TRY(check_bytes(descriptor.digest, bytes));
+    auto shared = std::make_shared<const std::string>(std::move(bytes));
+    manifests_.put(key, shared);
+    return ManifestCache::Bytes(shared);
+}
+
+Result<StoredManifest>
+Storage::manifest(const std::string& repository, std::string_view tag_or_digest) {
+    std::shared_ptr<Repository> owner = TRY(loaded(repository));
+    std::shared_lock lock(owner->mutex);
+    const ManifestEntry* entry = owner->index->find(tag_or_digest);
+    if (entry == nullptr) {
+        return not_found("manifest unknown");
+    }
+    StoredManifest manifest;
+    manifest.bytes = TRY(manifest_bytes(*owner, entry->descriptor));
+    manifest.descriptor = entry->descriptor;
+    return manifest;
+}
+
+Result<void> Storage::write_index(Repository& repository, const std::string& text) {
+    return replace_file(layout_of(repository.name) + "/index.json", text, 0640);
+}
+
+Result<std::optional<oci::Digest>>
+Storage::put_manifest(const std::string& repository, const NewManifest& manifest) {
+    std::shared_ptr<Repository> owner = TRY(ensure_repository(repository));
+    std::lock_guard writer(owner->writing); // the collector waits: what is found now stays
+    for (const oci::Digest& reference : manifest.references) {
+        if (!exists(blob_path(repository, reference))) {
+            return std::optional(reference);
+        }
+    }
+    std::uint64_t size = manifest.bytes.size();
+    TRY(owner->usage.reserve(size));
+    if (auto total = total_.reserve(size); !total.ok()) {
+        owner->usage.release(size);
+        return std::move(total).error();
+    }
+    // As any blob: written, synced, then given its name.
+    std::string temporary = options_.root + "/tmp/" + random_hex(16);
+    if (auto written = replace_file(temporary, manifest.bytes, 0640); !written.ok()) {
+        owner->usage.release(size);
+        total_.release(size);
+        return std::move(written).error();
+    }
+    TRY(publish(temporary, *owner, manifest.descriptor.digest, size));
+
+    RepositoryIndex changed;
+    {
+        std::shared_lock lock(owner->mutex);
+        changed = *owner->index;
+    }
+    changed.put({.descriptor = manifest.descriptor, .subject = manifest.subject}, manifest.tag);
+    TRY(write_index(*owner, changed.serialize()));
+    std::unique_lock lock(owner->mutex);
+    owner->index = std::move(changed);
+    return std::optional<oci::Digest>();
+}
+
+Result<void>
+Storage::remove_manifest(const std::string& repository, std::string_view tag_or_digest) {
+    std::shared_ptr<Repository> owner = TRY(loaded(repository));
+    std::lock_guard writer(owner->writing);
+    RepositoryIndex changed;
+    {
+        std::shared_lock lock(owner->mutex);
+        changed = *owner->index;
+    }
+    auto digest = oci::Digest::parse(tag_or_digest);
+    bool removed = digest.ok() ? changed.remove_manifest(digest->to_string())
+                               : changed.remove_tag(tag_or_digest);
+    if (!removed) {
+        return not_found("manifest unknown");
+    }
+    TRY(write_index(*owner, changed.serialize()));
+    std::unique_lock lock(owner->mutex);
+    owner->index = std::move(changed);
+    if (digest.ok()) {
+        unlink_blob(*owner, *digest);
+    }
+    return ok();
+}
+
+Result<NamePage>
+Storage::tags(const std::string& repository, std::string_view last, std::size_t count) {
+    std::shared_ptr<Repository> owner = TRY(loaded(repository));
+    std::shared_lock lock(owner->mutex);
+    const auto& tags = owner->index->tags();
+    NamePage page;
+    auto next = last.empty() ? tags.begin() : tags.upper_bound(last);
+    for (; next != tags.end() && page.names.size() < count; ++next) {
+        page.names.push_back(next->first);
+    }
+    page.more = next != tags.end();
+    return page;
+}
+
+Result<std::vector<StoredManifest>> Storage::referrers(
+    const std::string& repository,
+    const oci::Digest& subject,
+    std::string_view last,
+    std::size_t count) {
+    std::shared_ptr<Repository> owner = TRY(loaded(repository));
+    std::shared_lock lock(owner->mutex);
+    std::vector<StoredManifest> found;
+    for (const std::string& digest : owner->index->referrers(subject.to_string())) {
+        if (digest <= last) {
+            continue;
+        }
+        if (found.size() == count) {
+            break;
+        }
+        const ManifestEntry* entry = owner->index->find(digest);
+        found.push_back({entry->descriptor, TRY(manifest_bytes(*owner, entry->descriptor))});
+    }
+    return found;
+}
+
+Result<oci::Descriptor>
+Storage::describe_blob(const std::string& repository, const oci::Digest& digest) {
+    std::shared_ptr<Repository> owner = TRY(loaded(repository));
+    std::shared_lock lock(owner->mutex);
+    for (const auto& [name, entry] : owner->index->manifests()) {
+        auto bytes = manifest_bytes(*owner, entry.descriptor);
+        auto document = bytes.ok() && (*bytes)->find(digest.hex()) != std::string::npos
+                            ? oci::parse_manifest(**bytes, entry.descriptor.media_type)
+                            : Result<oci::ManifestDocument>(not_found("not in this one"));
+        if (!document.ok() || !std::holds_alternative<oci::Manifest>(*document)) {
+            continue;
+        }
+        auto& manifest = std::get<oci::Manifest>(*document);
+        manifest.layers.push_back(manifest.config);
+        auto layer = std::ranges::find(manifest.layers, digest, &oci::Descriptor::digest);
+        if (layer != manifest.layers.end()) {
+            return *layer;
+        }
+    }
+    return not_found("blob unknown to registry");
+}
+
+} // namespace berth::registry

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// Bytes are hashed on their way to the file. After a restart, or when the digest turns out to be of
+// another algorithm, they are read back once.
+#include "registry/server/upload.h"
+
+#include "base/file.h"
+
+#include <array>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::registry {
+
+namespace {
+
+constexpr std::size_t piece_bytes = 128U << 10;
+
+// One for each thread: a new one for each request would be page faults.
+std::span<char> piece_buffer() {
+    thread_local std::unique_ptr<std::array<char, piece_bytes>> buffer =
+        std::make_unique<std::array<char, piece_bytes>>();
+    return *buffer;
+}
+
+} // namespace
+
+Result<std::shared_ptr<Upload>> Upload::create(
+    std::string id,
+    std::shared_ptr<Repository> repository,
+    std::string path,
+    Usage& total,
+    Digester digester) {
+    std::shared_ptr<Upload> upload(
+        new Upload(std::move(id), std::move(repository), std::move(path), total));
+    upload->fd_ = TRY(open_file(upload->path, O_RDWR | O_CREAT | O_EXCL, 0640));
+    upload->digester_ = std::move(digester);
+    return upload;
+}
+
+Result<std::shared_ptr<Upload>> Upload::resume(
+    std::string id, std::shared_ptr<Repository> repository, std::string path, Usage& total) {
+    std::shared_ptr<Upload> upload(
+        new Upload(std::move(id), std::move(repository), std::move(path), total));
+    auto fd = open_file(upload->path, O_RDWR | O_NOFOLLOW);
+    if (!fd.ok()) {
+        bool missing = fd.error().error_number() == ENOENT || fd.error().error_number() == ENOTDIR;
+        return missing ? not_found("blob upload unknown to registry") : std::move(fd).error();
+    }
+    upload->fd_ = std::move(*fd);
+
+    struct stat status {};
+
+    if (fstat(upload->fd_.get(), &status) != 0) {
+        return errno_error(upload->path);
+    }
+    upload->size_ = static_cast<std::uint64_t>(status.st_size);
+    TRY(upload->reserve(upload->size_));
+    return upload;
+}
+
+Upload::~Upload() {
+    repository->usage.release(reserved_);
+    total_.release(reserved_);
+}
+
+Result<void> Upload::reserve(std::uint64_t bytes) {
+    TRY(repository->usage.reserve(bytes));
+    if (auto total = total_.reserve(bytes); !total.ok()) {
+        repository->usage.release(bytes);
+        return total;
+    }
+    reserved_ += bytes;
+    return ok();
+}
+
+Result<void> Upload::ensure_digester(std::string_view algorithm) {
+    if (digester_ && digester_->algorithm() == algorithm) {
+        return ok();
+    }
+    Digester digester = TRY(Digester::create(algorithm));
+    std::span<char> buffer = piece_buffer();
+    for (std::uint64_t position = 0; position < size_;) {
+        ssize_t count =
+            pread(fd_.get(), buffer.data(), buffer.size(), static_cast<off_t>(position));
+        if (count <= 0) {
+            return count < 0 ? errno_error("read " + path)
+                             : Error(ErrorKind::DataLoss, path + " became shorter");
+        }
+        digester.update({buffer.data(), static_cast<std::size_t>(count)});
+        position += static_cast<std::uint64_t>(count);
+    }
+    digester_ = std::move(digester);
+    return ok();
+}
+
+Result<void> Upload::append(ByteSource& source) {
+    TRY(ensure_digester(digester_ ? digester_->algorithm() : "sha256"));
+    std::span<char> buffer = piece_buffer();
+    while (std::size_t count = TRY(source.read(buffer))) {
+        TRY(reserve(count));
+        std::string_view rest(buffer.data(), count);
+        while (!rest.empty()) {
+            ssize_t written =
+                pwrite(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(size_));
+            if (written < 0 && errno == EINTR) {
+                continue;
+            }
+            if (written < 0) {
+                return errno_error("write an upload");
+            }
+            auto step = static_cast<std::size_t>(written);
+            digester_->update(rest.substr(0, step));
+            size_ += step;
+            rest.remove_prefix(step);
+        }
+    }
+    return ok();
+}
+
+Result<oci::Digest> Upload::finish(std::string_view algorithm) {
+    TRY(ensure_digester(algorithm));
+    oci::Digest digest = digester_->finish();
+    digester_.reset();
+    if (fdatasync(fd_.get()) != 0) {
+        return errno_error("sync an upload");
+    }
+    return digest;
+}
+
+} // namespace berth::registry

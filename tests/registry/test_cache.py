@@ -1,0 +1,108 @@
+"""berth-registry as a cache of Debian's docker-registry."""
+import os
+import threading
+
+import pytest
+
+from engine import Registry
+from registries import MANIFEST, Client, DockerRegistry, digest, image
+
+
+@pytest.fixture
+def pair(tmp_path):
+    (tmp_path / "up").mkdir()
+    (tmp_path / "cache").mkdir()
+    with DockerRegistry(tmp_path / "up") as upstream, \
+            Registry(tmp_path / "cache", "--upstream", upstream.address, "--access-log", tmp_path / "log") as cache:
+        yield upstream, cache
+
+
+def test_a_pull_passes_through_and_stays(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    layer = os.urandom(3_000_000)
+    manifest = source.push_image("team/app", "v1", layer)
+    config, _ = image(layer)
+    assert client.ask("HEAD", "/v2/team/app/manifests/v1").headers["docker-content-digest"] == digest(manifest)
+    pulled = client.get("/v2/team/app/manifests/v1", {"Accept": MANIFEST})
+    assert (pulled.body, pulled.headers["content-type"]) == (manifest, MANIFEST)
+    head = client.ask("HEAD", f"/v2/team/app/blobs/{digest(layer)}")
+    assert (head.status, head.headers["content-length"]) == (200, "3000000")
+    for data in (config, layer):
+        assert client.get(f"/v2/team/app/blobs/{digest(data)}").body == data
+    upstream.process.kill()
+    upstream.process.wait()
+    for data in (config, layer):
+        assert client.get(f"/v2/team/app/blobs/{digest(data)}").body == data
+    by_digest = client.get(f"/v2/team/app/manifests/{digest(manifest)}")
+    assert by_digest.body == manifest and "warning" not in by_digest.headers
+    stale = client.get("/v2/team/app/manifests/v1")
+    assert stale.body == manifest
+    assert stale.headers["warning"] == f'299 - "{upstream.address} cannot be reached: this manifest may be outdated"'
+    assert client.get("/v2/team/app/manifests/v2").status == 503
+
+
+def test_a_moved_tag_is_noticed(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    first = source.push_image("a", "v", b"one")
+    assert client.get("/v2/a/manifests/v").body == first
+    second = source.push_image("a", "v", b"two")
+    assert client.get("/v2/a/manifests/v").body == second
+    assert client.get("/v2/a/tags/list").json()["tags"] == ["v"]
+
+
+def test_what_is_not_there(pair):
+    _, cache = pair
+    client = Client(cache.address)
+    assert client.get("/v2/a/manifests/nope").code() == "MANIFEST_UNKNOWN"
+    assert client.get(f"/v2/a/blobs/{digest(b'nope')}").code() == "BLOB_UNKNOWN"
+    assert client.ask("POST", "/v2/a/blobs/uploads/").code() == "UNSUPPORTED"
+
+
+def test_many_clients_cause_one_download(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    layer = os.urandom(20_000_000)
+    source.push_image("a", "v", layer)
+    client.get("/v2/a/manifests/v")
+    results = []
+
+    def pull():
+        results.append(Client(cache.address).get(f"/v2/a/blobs/{digest(layer)}").body == layer)
+
+    threads = [threading.Thread(target=pull) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert results == [True] * 8
+    assert len(list((cache.folder / "data" / "blobs" / "sha256").glob(digest(layer)[7:]))) == 1
+
+
+def test_a_range_of_a_blob_that_is_not_there_yet(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    layer = os.urandom(2_000_000)
+    source.push_image("a", "v", layer)
+    client.get("/v2/a/manifests/v")
+    part = client.get(f"/v2/a/blobs/{digest(layer)}", {"Range": "bytes=1000000-1000009"})
+    assert (part.status, part.body) == (206, layer[1_000_000:1_000_010])
+
+
+def test_a_damaged_blob_reaches_nobody_as_a_whole_one(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    layer = os.urandom(2_000_000)
+    source.push_image("a", "v", layer)
+    client.get("/v2/a/manifests/v")
+    stored = next((upstream.folder / "data").rglob(f"{digest(layer)[7:]}/data"))
+    damaged = bytearray(layer)
+    damaged[-1] ^= 1
+    stored.write_bytes(damaged)
+    answer = client.get(f"/v2/a/blobs/{digest(layer)}")
+    assert len(answer.body) < len(layer)
+    assert client.ask("HEAD", f"/v2/a/blobs/{digest(layer)}").status == 200  # known by the manifest
+    assert not list((cache.folder / "data" / "blobs" / "sha256").glob(digest(layer)[7:]))
+    stored.write_bytes(layer)
+    assert client.get(f"/v2/a/blobs/{digest(layer)}").body == layer
