@@ -176,8 +176,9 @@ Result<int> events(Session& session, const Invocation& invocation) {
 
 Result<int> registry(Session& session, const Invocation& invocation) {
     std::vector<std::string> arguments = invocation.arguments;
-    bool help = !arguments.empty() && (arguments[0] == "--help" || arguments[0] == "-h");
-    if (!help) {
+    std::string first = arguments.empty() ? std::string() : arguments[0];
+    bool complete = first == "--help" || first == "-h" || first == "gc" || first == "serve";
+    if (!complete) {
         arguments.insert(arguments.begin(), "serve");
     }
     return become(session.options().executable, "berth-registry", arguments);
