@@ -21,8 +21,12 @@ std::stop_token Server::Loop::next_request(const ConnectionRef& connection) {
 // In a worker; the connection goes back to the loop for what the peer must say or take first.
 void Server::Loop::shake_hands(const ConnectionRef& connection) {
     TlsSession::Step step = connection->tls->handshake();
-    if (step == TlsSession::Step::Failed || stopping()) {
+    if (stopping()) {
         close(connection);
+        return;
+    }
+    if (step == TlsSession::Step::Failed) {
+        close_gently(connection); // the peer shall read why
         return;
     }
     {

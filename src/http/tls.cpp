@@ -3,17 +3,22 @@
 // send(2) with MSG_NOSIGNAL.
 #include "http/tls.h"
 
+#include "base/log.h"
+#include "base/synchronized.h"
 #include "base/verify.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <array>
 #include <cerrno>
+#include <chrono>
 #include <climits>
 #include <cstring>
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 namespace berth::http {
 
@@ -129,16 +134,70 @@ class OpensslSession final : public TlsSession {
     bool established_ = false;
 };
 
+Result<SslContext> make_context(const TlsOptions& options);
+
+// Certificates are renewed every few weeks: files that changed are read again, for the connections
+// that come from then on.
 class OpensslContext final : public TlsContext {
   public:
-    explicit OpensslContext(SslContext context)
-        : context_(std::move(context)) {}
+    OpensslContext(TlsOptions options, SslContext context)
+        : options_(std::move(options))
+        , loaded_(Loaded{std::move(context), version_of(options_), Clock::now()}) {}
 
     Result<std::unique_ptr<TlsSession>> accept(FdRef fd) const override;
 
   private:
-    SslContext context_;
+    using Clock = std::chrono::steady_clock;
+    using Version = std::array<std::int64_t, 4>; // modification times
+
+    struct Loaded {
+        SslContext context;
+        Version version{};
+        Clock::time_point checked;
+    };
+
+    static Version version_of(const TlsOptions& options);
+    void refresh(Loaded& loaded) const;
+
+    const TlsOptions options_;
+    mutable Synchronized<Loaded> loaded_;
 };
+
+OpensslContext::Version OpensslContext::version_of(const TlsOptions& options) {
+    Version version{};
+    std::size_t position = 0;
+    for (const std::string* file : {&options.certificate_file, &options.key_file}) {
+        struct stat status {};
+
+        if (stat(file->c_str(), &status) == 0) {
+            version[position] = status.st_mtim.tv_sec;
+            version[position + 1] = status.st_mtim.tv_nsec;
+        }
+        position += 2;
+    }
+    return version;
+}
+
+void OpensslContext::refresh(Loaded& loaded) const {
+    constexpr std::chrono::seconds interval{1};
+    if (Clock::now() - loaded.checked < interval) {
+        return;
+    }
+    loaded.checked = Clock::now();
+    Version version = version_of(options_);
+    if (version == loaded.version) {
+        return;
+    }
+    auto fresh = make_context(options_);
+    if (!fresh.ok()) { // half of the pair may be there yet
+        log::warn(
+            "the changed TLS certificate cannot be used, retrying",
+            {{"error", fresh.error().message()}});
+        return;
+    }
+    loaded.context = std::move(*fresh);
+    loaded.version = version;
+}
 
 // errno for what a call returned.
 int OpensslSession::error_of(int result) const {
@@ -166,6 +225,13 @@ TlsSession::Step OpensslSession::handshake() {
     case SSL_ERROR_WANT_WRITE:
         return Step::WantsWrite;
     default:
+        // People forget the s of https; net/http's words.
+        if (ERR_GET_REASON(ERR_peek_error()) == SSL_R_HTTP_REQUEST) {
+            constexpr std::string_view answer =
+                "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+            [[maybe_unused]] int sent =
+                bio_write(SSL_get_wbio(ssl_.get()), answer.data(), static_cast<int>(answer.size()));
+        }
         ERR_clear_error();
         return Step::Failed;
     }
@@ -207,7 +273,12 @@ void OpensslSession::finish() {
 }
 
 Result<std::unique_ptr<TlsSession>> OpensslContext::accept(FdRef fd) const {
-    Ssl ssl(SSL_new(context_.get()));
+    Ssl ssl;
+    {
+        auto loaded = loaded_.lock();
+        refresh(*loaded);
+        ssl.reset(SSL_new(loaded->context.get())); // holds the context
+    }
     BIO* bio = BIO_new(socket_method());
     if (!ssl || bio == nullptr) {
         BIO_free(bio);
@@ -229,9 +300,7 @@ Result<void> use_client_ca(SSL_CTX* context, const std::string& file) {
     return ok();
 }
 
-} // namespace
-
-Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsOptions& options) {
+Result<SslContext> make_context(const TlsOptions& options) {
     SslContext owned(SSL_CTX_new(TLS_server_method()));
     SSL_CTX* context = owned.get();
     if (context == nullptr) {
@@ -260,7 +329,15 @@ Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsOptions& options
     if (!options.client_ca_file.empty()) {
         TRY(use_client_ca(context, options.client_ca_file));
     }
-    return std::shared_ptr<TlsContext>(std::make_shared<OpensslContext>(std::move(owned)));
+    return owned;
+}
+
+} // namespace
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsOptions& options) {
+    SslContext context = TRY(make_context(options));
+    return std::shared_ptr<TlsContext>(
+        std::make_shared<OpensslContext>(options, std::move(context)));
 }
 
 } // namespace berth::http

@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <string>
 
 #include <fcntl.h>
@@ -144,6 +145,26 @@ TEST_F(TlsServer, ClosesConnectionsThatNeverShakeHands) {
     EXPECT_EQ(run(connect + "cat <&3'").code, 0);
     constexpr int timed_out = 124; // else a reset: the request was not read
     EXPECT_NE(run(connect + "printf \"GET / HTTP/1.1\\r\\n\\r\\n\" >&3; cat <&3'").code, timed_out);
+}
+
+TEST_F(TlsServer, TakesARenewedCertificate) {
+    start_plain_text();
+    EXPECT_EQ(run(curl() + url()).output, "GET ");
+    make_certificate("server", curve);
+    Ran renewed{1, {}};
+    // Files are looked at once a second.
+    auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(20);
+    while (renewed.code != 0 && std::chrono::steady_clock::now() < deadline) {
+        renewed = run(curl() + url());
+    }
+    EXPECT_EQ(renewed.output, "GET ");
+}
+
+TEST_F(TlsServer, TellsWhoForgetsTheS) {
+    start_plain_text();
+    Ran asked = run("curl -sS --max-time 20 http://127.0.0.1:" + std::to_string(port_) + "/");
+    EXPECT_NE(asked.output.find("sent an HTTP request to an HTTPS server"), std::string::npos)
+        << asked.output;
 }
 
 TEST(TlsContext, SaysWhichFileIsWrong) {
