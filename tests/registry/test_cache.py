@@ -106,3 +106,40 @@ def test_a_damaged_blob_reaches_nobody_as_a_whole_one(pair):
     assert not list((cache.folder / "data" / "blobs" / "sha256").glob(digest(layer)[7:]))
     stored.write_bytes(layer)
     assert client.get(f"/v2/a/blobs/{digest(layer)}").body == layer
+
+
+def test_what_nobody_asks_for_goes(pair):
+    upstream, cache = pair
+    source, client = Client(upstream.address), Client(cache.address)
+    for name in ("old", "used"):
+        source.push_image(name, "v", name.encode())
+        client.get(f"/v2/{name}/manifests/v")
+        assert client.get(f"/v2/{name}/blobs/{digest(name.encode())}").status == 200
+    for path in (cache.folder / "data").rglob("*"):
+        if path.is_file():
+            os.utime(path, (0, 0))
+    client.get("/v2/used/manifests/v")
+    client.get(f"/v2/used/blobs/{digest(b'used')}")
+    report = cache.collect()
+    assert (report["manifests"], report["blobs"]) == (1, 2)  # a manifest and a layer; nobody pulled the configuration
+    assert client.get("/v2/old/tags/list").json()["tags"] == []
+    assert client.get("/v2/used/tags/list").json()["tags"] == ["v"]
+    assert client.get("/v2/old/manifests/v").status == 200  # from there again
+    assert client.get(f"/v2/old/blobs/{digest(b'old')}").body == b"old"
+
+
+def test_a_quota_makes_room(tmp_path):
+    (tmp_path / "up").mkdir()
+    (tmp_path / "cache").mkdir()
+    with DockerRegistry(tmp_path / "up") as upstream, \
+            Registry(tmp_path / "cache", "--upstream", upstream.address, "--quota", "3m") as cache:
+        source, client = Client(upstream.address), Client(cache.address)
+        for number in range(4):
+            layer = os.urandom(1_200_000)
+            source.push_image("a", f"v{number}", layer)
+            client.get(f"/v2/a/manifests/v{number}")
+            pulled = client.get(f"/v2/a/blobs/{digest(layer)}")
+            assert (pulled.status, pulled.body) == (200, layer), number
+            for path in (cache.folder / "data").rglob("*"):
+                if path.is_file():
+                    os.utime(path, (path.stat().st_mtime - 86400,) * 2)  # a day passes

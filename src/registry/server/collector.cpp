@@ -35,6 +35,7 @@ CollectOptions to_collect_options(const CollectionOptions& options) {
     chosen.grace = options.grace.value;
     chosen.upload_age = options.upload_age.value;
     chosen.untagged = options.untagged;
+    chosen.keep = options.keep.value;
     return chosen;
 }
 

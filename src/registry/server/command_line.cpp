@@ -36,8 +36,7 @@ const std::string_view registry_usage =
     "  --gc-grace DURATION        what was used since then is not garbage (24h)\n"
     "  --gc-untagged              manifests that no tag leads to are garbage too\n"
     "  --access-log FILE          one line for each request; - is standard output\n"
-    "  --debug                    log every failed request\n"
-    "  --help, -h                 print this\n";
+    "  --debug                    log every failed request\n";
 
 namespace {
 

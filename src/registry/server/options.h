@@ -64,6 +64,8 @@ struct CollectionOptions {
     Duration interval{std::chrono::hours(6)}; // 0: never by itself
     Duration grace{std::chrono::hours(24)};
     Duration upload_age{std::chrono::hours(7 * 24)};
+    // With an upstream only: what nobody asked for since then goes. 0: all stays.
+    Duration keep{std::chrono::hours(7 * 24)};
     bool untagged = false;
 };
 
@@ -169,6 +171,7 @@ struct berth::json::Fields<berth::registry::CollectionOptions> {
         field("interval", &T::interval),
         field("grace", &T::grace),
         field("upload-age", &T::upload_age),
+        field("keep", &T::keep),
         field("untagged", &T::untagged)};
 };
 

@@ -202,6 +202,9 @@ Server::~Server() {
 Result<std::unique_ptr<Server>> Server::open(Options options) {
     auto parts = std::make_unique<Parts>();
     parts->options = std::move(options);
+    if (parts->options.upstream.registry.empty()) {
+        parts->options.collection.keep.value = std::chrono::seconds(0); // of caches only
+    }
     const Options& chosen = parts->options;
     TRY(chosen.check());
     StorageOptions storage;
@@ -218,7 +221,7 @@ Result<std::unique_ptr<Server>> Server::open(Options options) {
         parts->authenticator = TRY(make_token_authenticator(chosen.token));
     }
     if (!chosen.upstream.registry.empty()) {
-        parts->upstream = std::make_unique<Upstream>(chosen.upstream, *parts->storage);
+        parts->upstream = std::make_unique<Upstream>(chosen, *parts->storage);
     }
     if (!chosen.access_log.empty()) {
         parts->access_log = TRY(AccessLog::open(chosen.access_log));
@@ -279,6 +282,9 @@ Result<CollectReport> Server::collect(const CollectOptions& options) {
 
 Result<std::string> Server::collect_root(Options options) {
     options.collection.interval.value = std::chrono::seconds(0);
+    if (options.upstream.registry.empty()) {
+        options.collection.keep.value = std::chrono::seconds(0);
+    }
     CollectionOptions collection = options.collection;
     std::string root = options.root;
     auto registry = open(std::move(options));

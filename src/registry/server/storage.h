@@ -66,6 +66,8 @@ struct CollectOptions {
     std::chrono::seconds grace{86'400};          // what is younger is never taken
     std::chrono::seconds upload_age{7 * 86'400}; // uploads that nobody went on with
     bool untagged = false;                       // manifests that no tag leads to
+    // Of a cache: whatever nobody asked for since then goes, referred to or not. 0: no cache.
+    std::chrono::seconds keep{0};
     std::stop_token stop;
 };
 
@@ -115,6 +117,8 @@ class Storage {
         const oci::Digest& subject,
         std::string_view last,
         std::size_t count);
+    // The manifest was asked for: a collection that goes by use keeps it.
+    void note_use(const std::string& repository, const oci::Digest& manifest) const;
     // The descriptor of a blob as a manifest of the repository has it.
     Result<oci::Descriptor> describe_blob(const std::string& repository, const oci::Digest& digest);
     NamePage repositories(std::string_view last, std::size_t count) const;
@@ -179,6 +183,12 @@ class Storage {
         Repository& repository, const CollectOptions& options, CollectReport& report);
     Result<void> mark_manifests(Repository& repository, Marks& marks);
     Result<void> remove_untagged(Repository& repository, Marks& marks, CollectReport& report);
+    Result<void> remove_unused(Repository& repository, Marks& marks, CollectReport& report);
+    Result<void> remove_manifests(
+        Repository& repository,
+        RepositoryIndex changed,
+        const std::vector<oci::Digest>& doomed,
+        CollectReport& report);
     Result<void> sweep_blobs(Repository& repository, const Marks& marks, CollectReport& report);
     void sweep_uploads(
         const Repository& repository, const CollectOptions& options, CollectReport& report);

@@ -5,6 +5,7 @@
 #include "registry/server/storage.h"
 
 #include <cerrno>
+#include <cstdio>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -25,6 +26,25 @@ Result<bool> link_file(const std::string& from, const std::string& to) {
         return true;
     }
     return errno == EEXIST ? Result<bool>(false) : errno_error("link " + to);
+}
+
+// False when `to` is there already.
+Result<bool> move_file(const std::string& from, const std::string& to) {
+    if (renameat2(AT_FDCWD, from.c_str(), AT_FDCWD, to.c_str(), RENAME_NOREPLACE) == 0) {
+        return true;
+    }
+    return errno == EEXIST ? Result<bool>(false) : errno_error("rename to " + to);
+}
+
+Result<bool> same_size(const std::string& a, const std::string& b) {
+    struct stat first {};
+
+    struct stat second {};
+
+    if (stat(a.c_str(), &first) != 0 || stat(b.c_str(), &second) != 0) {
+        return errno_error("stat " + a);
+    }
+    return first.st_size == second.st_size;
 }
 
 bool is_upload_id(std::string_view id) {
@@ -63,8 +83,8 @@ Result<OpenBlob> Storage::open_blob(const std::string& repository, const oci::Di
     return OpenBlob{std::move(*fd), static_cast<std::uint64_t>(status.st_size)};
 }
 
-// Gives the bytes of `source` their names. What has the name already stays, unless it was cut short
-// by a power failure.
+// `source` is a finished file, which is moved to the pool, or the pool's own. What has the name
+// already stays, unless it was cut short by a power failure.
 Result<Storage::Linked>
 Storage::link_blob(const std::string& source, Repository& repository, const oci::Digest& digest) {
     std::string pool = pool_path(digest);
@@ -72,20 +92,12 @@ Storage::link_blob(const std::string& source, Repository& repository, const oci:
     std::shared_lock against_collector(repository.mutex);
     std::lock_guard lock(pool_mutex_);
     Linked linked;
-    linked.in_pool = TRY(link_file(source, pool));
-
-    struct stat sent {};
-
-    struct stat kept {};
-
-    if (stat(source.c_str(), &sent) != 0 || stat(pool.c_str(), &kept) != 0) {
-        return errno_error("blob " + digest.to_string());
-    }
-    if (sent.st_size != kept.st_size) {
-        if (unlink(pool.c_str()) != 0 || (unlink(name.c_str()) != 0 && errno != ENOENT)) {
+    linked.in_pool = source != pool && TRY(move_file(source, pool));
+    if (!linked.in_pool && source != pool && !TRY(same_size(source, pool))) {
+        if ((unlink(name.c_str()) != 0 && errno != ENOENT) ||
+            rename(source.c_str(), pool.c_str()) != 0) {
             return errno_error("replace blob " + digest.to_string());
         }
-        TRY(link_file(source, pool));
     }
     linked.in_repository = TRY(link_file(pool, name));
     if (!linked.in_pool) {
@@ -94,10 +106,11 @@ Storage::link_blob(const std::string& source, Repository& repository, const oci:
     return linked;
 }
 
+// The name in the repository is what counts. The pool's may be lost with the power: the same bytes
+// are then kept twice when they come again.
 Result<void> Storage::sync_links(const Repository& repository, const oci::Digest& digest) {
-    std::string algorithm(digest.algorithm());
-    TRY(sync_directory(options_.root + "/blobs/" + algorithm));
-    return sync_directory(layout_of(repository.name) + "/blobs/" + algorithm);
+    std::string path = layout_of(repository.name);
+    return sync_directory(path.append("/blobs/").append(digest.algorithm()));
 }
 
 // REQUIRES: `temporary` is synced, and `size` reserved in both usages; what is not used of that is
@@ -131,7 +144,7 @@ Storage::mount(const std::string& from, const std::string& to, const oci::Digest
     std::shared_ptr<Repository> target = TRY(ensure_repository(to));
     auto size = static_cast<std::uint64_t>(status.st_size);
     TRY(target->usage.reserve(size));
-    auto linked = link_blob(source, *target, digest);
+    auto linked = link_blob(pool_path(digest), *target, digest);
     if (!linked.ok() || !linked->in_repository) {
         target->usage.release(size);
     }

@@ -124,17 +124,46 @@ Result<void> Storage::remove_untagged(Repository& repository, Marks& marks, Coll
             doomed.push_back(entry.descriptor.digest);
         }
     }
+    for (const oci::Digest& digest : doomed) {
+        marks.manifests.erase(digest.to_string());
+    }
+    return remove_manifests(repository, std::move(changed), doomed, report);
+}
+
+// In a cache all can be had again: what is used stays, and only that.
+Result<void> Storage::remove_unused(Repository& repository, Marks& marks, CollectReport& report) {
+    RepositoryIndex changed;
+    {
+        std::shared_lock lock(repository.mutex);
+        changed = *repository.index;
+    }
+    std::vector<oci::Digest> doomed;
+    for (const auto& [name, entry] : changed.manifests()) {
+        if (is_older(blob_path(repository.name, entry.descriptor.digest), marks.young)) {
+            doomed.push_back(entry.descriptor.digest);
+        } else {
+            marks.manifests.emplace(name, References());
+        }
+    }
+    return remove_manifests(repository, std::move(changed), doomed, report);
+}
+
+// Their bytes go with the blobs.
+Result<void> Storage::remove_manifests(
+    Repository& repository,
+    RepositoryIndex changed,
+    const std::vector<oci::Digest>& doomed,
+    CollectReport& report) {
     if (doomed.empty()) {
         return ok();
     }
     for (const oci::Digest& digest : doomed) {
         changed.remove_manifest(digest.to_string());
-        marks.manifests.erase(digest.to_string());
     }
     TRY(write_index(repository, changed.serialize()));
     std::unique_lock lock(repository.mutex);
     repository.index = std::move(changed);
-    report.manifests += doomed.size(); // their bytes go with the blobs
+    report.manifests += doomed.size();
     return ok();
 }
 
@@ -206,9 +235,15 @@ void Storage::sweep_uploads(
 Result<void> Storage::collect_repository(
     Repository& repository, const CollectOptions& options, CollectReport& report) {
     TRY(load(repository));
-    Marks marks{.stop = options.stop, .young = std::time(nullptr) - options.grace.count()};
-    TRY(mark_manifests(repository, marks));
-    {
+    bool by_use = options.keep.count() > 0;
+    auto age = by_use ? options.keep : options.grace;
+    Marks marks{.stop = options.stop, .young = std::time(nullptr) - age.count()};
+    if (by_use) {
+        std::lock_guard writer(repository.writing);
+        TRY(remove_unused(repository, marks, report));
+        TRY(sweep_blobs(repository, marks, report));
+    } else {
+        TRY(mark_manifests(repository, marks));
         std::lock_guard writer(repository.writing);
         TRY(mark_manifests(repository, marks)); // what came meanwhile
         if (options.untagged) {

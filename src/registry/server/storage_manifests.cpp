@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace berth::registry {
@@ -148,6 +150,17 @@ Result<std::vector<StoredManifest>> Storage::referrers(
         found.push_back({entry->descriptor, TRY(manifest_bytes(*owner, entry->descriptor))});
     }
     return found;
+}
+
+void Storage::note_use(const std::string& repository, const oci::Digest& manifest) const {
+    std::string path = blob_path(repository, manifest);
+
+    struct stat status {};
+
+    if (stat(path.c_str(), &status) == 0 &&
+        std::time(nullptr) - status.st_mtime > options_.touch_interval.count()) {
+        utimensat(AT_FDCWD, path.c_str(), nullptr, 0);
+    }
 }
 
 Result<oci::Descriptor>

@@ -74,8 +74,9 @@ class PassingSource final : public ByteSource {
 
 } // namespace
 
-Upstream::Upstream(UpstreamOptions options, Storage& storage)
-    : options_(std::move(options))
+Upstream::Upstream(const Options& options, Storage& storage)
+    : options_(options.upstream)
+    , keep_(options.collection.keep.value)
     , storage_(storage) {}
 
 std::shared_ptr<Client> Upstream::client_of(const std::string& repository) {
@@ -97,6 +98,22 @@ std::shared_ptr<Client> Upstream::client_of(const std::string& repository) {
         std::make_shared<Client>(options_.registry, repository, Action::Pull, std::move(options));
     clients->emplace(repository, client);
     return client;
+}
+
+// Where there is a quota: what was not asked for longest goes, half of the time at once.
+void Upstream::make_room(std::uint64_t bytes) {
+    constexpr std::chrono::seconds shortest{1};
+    const Usage& usage = storage_.usage();
+    CollectOptions options;
+    options.stop = stop_.get_token();
+    options.keep = keep_;
+    while (usage.limit() != 0 && usage.used() + bytes > usage.limit() && options.keep > shortest) {
+        options.keep /= 2;
+        if (auto collected = storage_.collect(options); !collected.ok()) {
+            log::debug("no room was made", {{"error", collected.error().message()}});
+            return;
+        }
+    }
 }
 
 bool Upstream::is_fresh(const std::string& key) {
@@ -138,6 +155,7 @@ Result<void> Upstream::fetch_manifest(Client& client, const Call& call) {
         manifest.tag = reference;
     }
     manifest.bytes = std::move(fetched->bytes);
+    make_room(manifest.bytes.size());
     TRY(storage_.put_manifest(call.route.repository, manifest));
     return ok();
 }
@@ -148,6 +166,9 @@ Result<void> Upstream::refresh_manifest(const Call& call, http::Headers& headers
     auto stored = storage_.manifest(repository, reference);
     bool by_digest = reference.find(':') != std::string::npos;
     std::string key = repository + ":" + reference;
+    if (stored.ok()) {
+        storage_.note_use(repository, stored->descriptor.digest);
+    }
     if (stored.ok() && (by_digest || is_fresh(key))) {
         return ok();
     }
@@ -194,6 +215,7 @@ Upstream::fetch(Call& call, const oci::Descriptor& blob, http::Headers headers, 
     if (!source.ok()) {
         return as_ours(std::move(source).error());
     }
+    make_room(static_cast<std::uint64_t>(blob.size));
     auto upload = TRY(storage_.begin_upload(call.route.repository, blob.digest.algorithm()));
     std::lock_guard lock(upload->mutex);
     if (pass_on) {

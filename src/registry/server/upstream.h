@@ -25,7 +25,7 @@ struct Call;
 // Thread-safe.
 class Upstream {
   public:
-    Upstream(UpstreamOptions options, Storage& storage);
+    Upstream(const Options& options, Storage& storage);
 
     // Ends fetches that are under way.
     void stop() { stop_.request_stop(); }
@@ -50,7 +50,10 @@ class Upstream {
     Result<bool>
     fetch(Call& call, const oci::Descriptor& blob, http::Headers headers, bool pass_on);
 
+    void make_room(std::uint64_t bytes);
+
     const UpstreamOptions options_;
+    const std::chrono::seconds keep_;
     Storage& storage_;
     std::stop_source stop_;
     Synchronized<std::map<std::string, std::shared_ptr<Client>>> clients_;
