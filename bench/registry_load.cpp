@@ -38,6 +38,8 @@ using Clock = std::chrono::steady_clock;
     std::exit(1);
 }
 
+constexpr int lazy_bytes = 256 << 10;
+
 struct Load {
     sockaddr_in server{};
     std::string host;
@@ -74,6 +76,7 @@ class Connection {
     void on_head(std::string_view head);
     void done(bool ok);
     void watch(bool writing);
+    void wake_at(int bytes);
 
     Load& load_;
     int epoll_;
@@ -87,6 +90,7 @@ class Connection {
     std::string in_;
     std::uint64_t left_ = 0; // of the response's body
     bool in_body_ = false;
+    bool lazy_ = false;
     unsigned status_ = 0;
     std::string location_;
     Clock::time_point begun_;
@@ -112,6 +116,12 @@ void Connection::watch(bool writing) {
     event.events = writing ? EPOLLIN | EPOLLOUT : EPOLLIN;
     event.data.ptr = this;
     epoll_ctl(epoll_, EPOLL_CTL_MOD, fd_, &event);
+}
+
+// Large bodies are taken in large pieces: to be woken for each packet costs more than the packet.
+void Connection::wake_at(int bytes) {
+    lazy_ = bytes > 1;
+    setsockopt(fd_, SOL_SOCKET, SO_RCVLOWAT, &bytes, sizeof(bytes));
 }
 
 void Connection::begin() {
@@ -214,6 +224,9 @@ void Connection::read_more() {
                 die("the server closed a connection in a body");
             }
             left_ -= static_cast<std::uint64_t>(got);
+            if (lazy_ && left_ <= 2 * lazy_bytes) {
+                wake_at(1);
+            }
             load_.bytes += static_cast<std::uint64_t>(got);
         } else if (!in_body_) {
             // Heads are peeked at, so that the body can be dropped unseen.
@@ -232,6 +245,9 @@ void Connection::read_more() {
             on_head(seen.substr(0, end + 2));
             recv(fd_, buffer.data(), end + 4, 0);
             in_body_ = true;
+            if (left_ > 8 * lazy_bytes) {
+                wake_at(lazy_bytes);
+            }
         }
         if (in_body_ && left_ == 0) {
             if (load_.push && !putting_ && status_ == 202) {
