@@ -39,9 +39,9 @@ def test_an_upload_goes_on_after_a_clean_stop(tmp_path):
         connection.putrequest("PATCH", location)
         connection.putheader("Content-Length", "1000000")
         connection.endheaders()
-        connection.send(b"x" * 300_000)
+        connection.send(b"x" * 300_000)  # written in pieces of 128 KiB
         path = next((tmp_path / "data").rglob("_uploads/*"))
-        wait_until("bytes on disk", lambda: path.stat().st_size == 300_000)
+        wait_until("bytes on disk", lambda: path.stat().st_size == 262_144)
         registry.process.terminate()
         wait_until("the end of listening", lambda: refuses(client))
         connection.send(b"y" * 700_000)  # within the time that running requests have

@@ -25,6 +25,18 @@ std::span<char> piece_buffer() {
     return *buffer;
 }
 
+Result<std::size_t> write_some(FdRef fd, std::string_view bytes, std::uint64_t position) {
+    while (true) {
+        ssize_t count = pwrite(fd.get(), bytes.data(), bytes.size(), static_cast<off_t>(position));
+        if (count >= 0) {
+            return static_cast<std::size_t>(count);
+        }
+        if (errno != EINTR) {
+            return errno_error("write an upload");
+        }
+    }
+}
+
 } // namespace
 
 Result<std::shared_ptr<Upload>> Upload::create(
@@ -96,28 +108,32 @@ Result<void> Upload::ensure_digester(std::string_view algorithm) {
     return ok();
 }
 
+// Whole pieces are written, which the page cache keeps as large folios: cheaper to write, and to
+// send later. What came before an error is written first.
 Result<void> Upload::append(ByteSource& source) {
     TRY(ensure_digester(digester_ ? digester_->algorithm() : "sha256"));
     std::span<char> buffer = piece_buffer();
-    while (std::size_t count = TRY(source.read(buffer))) {
-        TRY(reserve(count));
-        std::string_view rest(buffer.data(), count);
-        while (!rest.empty()) {
-            ssize_t written =
-                pwrite(fd_.get(), rest.data(), rest.size(), static_cast<off_t>(size_));
-            if (written < 0 && errno == EINTR) {
-                continue;
-            }
-            if (written < 0) {
-                return errno_error("write an upload");
-            }
-            auto step = static_cast<std::size_t>(written);
+    while (true) {
+        std::size_t filled = 0;
+        Result<std::size_t> count = std::size_t{0};
+        do {
+            count = source.read(buffer.subspan(filled));
+            filled += count.ok() ? *count : 0;
+        } while (count.ok() && *count > 0 && filled < buffer.size());
+        TRY(reserve(filled));
+        for (std::string_view rest(buffer.data(), filled); !rest.empty();) {
+            std::size_t step = TRY(write_some(fd_, rest, size_));
             digester_->update(rest.substr(0, step));
             size_ += step;
             rest.remove_prefix(step);
         }
+        if (!count.ok()) {
+            return std::move(count).error();
+        }
+        if (*count == 0) {
+            return ok();
+        }
     }
-    return ok();
 }
 
 Result<oci::Digest> Upload::finish(std::string_view algorithm) {
