@@ -8,6 +8,7 @@
 #include <array>
 #include <cerrno>
 #include <memory>
+#include <vector>
 
 #include <unistd.h>
 
@@ -24,6 +25,21 @@ Error too_long(std::size_t limit) {
 }
 
 } // namespace
+
+Result<std::uint64_t> ByteSource::skip(std::uint64_t count) {
+    std::vector<char> buffer(static_cast<std::size_t>(std::min<std::uint64_t>(count, chunk_bytes)));
+    std::uint64_t skipped = 0;
+    while (skipped < count) {
+        const auto wanted =
+            static_cast<std::size_t>(std::min<std::uint64_t>(count - skipped, buffer.size()));
+        const std::size_t got = TRY(read(std::span(buffer).first(wanted)));
+        if (got == 0) {
+            break;
+        }
+        skipped += got;
+    }
+    return skipped;
+}
 
 Result<std::size_t> FdSource::read(std::span<char> buffer) {
     while (true) {

@@ -19,6 +19,9 @@ class ByteSource {
     virtual ~ByteSource() = default;
     // At least one byte unless buffer is empty; 0 means the end, and again 0 after it.
     virtual Result<std::size_t> read(std::span<char> buffer) = 0;
+    // Passes over up to `count` bytes; the number passed over, smaller only at the end. Sources
+    // that can do it without handing the bytes out do.
+    virtual Result<std::uint64_t> skip(std::uint64_t count);
 };
 
 class ByteSink {

@@ -44,6 +44,12 @@ struct Header {
     std::map<std::string, std::string> xattrs; // "security.capability" -> bytes
 };
 
+// A run of data in a sparse file.
+struct Segment {
+    std::uint64_t offset;
+    std::uint64_t length;
+};
+
 struct Limits {
     std::size_t name_bytes = 4096;          // name and link_name each (PATH_MAX)
     std::size_t pax_bytes = 1U << 20;       // one pax header
@@ -67,6 +73,10 @@ class Reader final : public ByteSource {
 
     // Data of the current entry, holes as zeros; 0 at its end.
     Result<std::size_t> read(std::span<char> buffer) override;
+
+    // Where the current entry's data belongs in its file; the archive has it in one piece from
+    // where the source stands after next(). A file without holes is one segment.
+    std::vector<Segment> segments() const;
 
     // Reads the source to its end.
     Result<void> drain();

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "codec/tar.h"
 
 #include <array>
 #include <cstddef>
@@ -71,11 +72,7 @@ struct Sums {
 
 Sums header_sums(const Block& block);
 
-// A run of data in a sparse file.
-struct Segment {
-    std::uint64_t offset;
-    std::uint64_t length;
-};
+using tar::Segment;
 
 struct PaxRecords {
     std::map<std::string, std::string> values;

@@ -17,10 +17,8 @@ using format::Block;
 using format::damaged;
 using format::number_field;
 using format::PaxRecords;
-using format::Segment;
 using format::text_field;
 
-constexpr std::size_t skip_bytes = 64U << 10;
 constexpr std::string_view xattr_prefix = "SCHILY.xattr.";
 
 Error limit_error(std::string_view what, std::uint64_t limit) {
@@ -100,17 +98,8 @@ Result<bool> Reader::State::read_block(Block& block) {
 }
 
 Result<void> Reader::State::skip(std::uint64_t count) {
-    if (count == 0) {
-        return ok();
-    }
-    std::vector<char> buffer(std::min<std::uint64_t>(count, skip_bytes));
-    while (count > 0) {
-        const std::size_t wanted = std::min<std::uint64_t>(count, buffer.size());
-        const std::size_t got = TRY(source.read(std::span(buffer).first(wanted)));
-        if (got == 0) {
-            return damaged("it ends in the middle of a file");
-        }
-        count -= got;
+    if (count != 0 && TRY(source.skip(count)) != count) {
+        return damaged("it ends in the middle of a file");
     }
     return ok();
 }
@@ -422,10 +411,15 @@ Result<std::size_t> Reader::read(std::span<char> buffer) {
     return got;
 }
 
-Result<void> Reader::drain() {
-    std::vector<char> buffer(skip_bytes);
-    while (TRY(state_->source.read(buffer)) != 0) {
+std::vector<Segment> Reader::segments() const {
+    if (state_->is_sparse) {
+        return state_->segments;
     }
+    return state_->size == 0 ? std::vector<Segment>() : std::vector<Segment>{{0, state_->size}};
+}
+
+Result<void> Reader::drain() {
+    TRY(state_->source.skip(std::numeric_limits<std::uint64_t>::max()));
     return ok();
 }
 

@@ -45,10 +45,10 @@ Result<void> BlobSource::open() {
         return Error(ErrorKind::DataLoss, "the registry sent another range than was asked for");
     }
     exchange_ = std::move(exchange);
-    return skip(position_ - start);
+    return pass_over(position_ - start);
 }
 
-Result<void> BlobSource::skip(std::uint64_t count) {
+Result<void> BlobSource::pass_over(std::uint64_t count) {
     std::vector<char> buffer(64U << 10);
     while (count > 0) {
         std::size_t wanted = std::min<std::uint64_t>(buffer.size(), count);

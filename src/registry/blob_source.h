@@ -31,7 +31,7 @@ class BlobSource final : public ByteSource {
     Result<std::size_t> read(std::span<char> buffer) override;
 
   private:
-    Result<void> skip(std::uint64_t count);
+    Result<void> pass_over(std::uint64_t count);
     Result<void> recover(Error error);
 
     Client::Parts& parts_;
