@@ -1,4 +1,4 @@
-# Headers that most sources include, compiled once: half of a clean build's time is theirs (docs/decisions/0012).
+# Headers that most sources include, compiled once: half of a clean build's time is theirs (docs/decisions/0013).
 # Three of them, each with the flags of those who use it: core for libraries, runtime for the runtime, test for tests.
 # The carriers below have no other purpose. ccache must know that a precompiled header stands for what it includes.
 add_compile_definitions(BOOST_CONTAINER_NO_LIB BOOST_JSON_NO_LIB) # else only those that link Boost have them

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What most sources include anyway, compiled once: see docs/decisions/0014-precompiled-headers.md. Each source still
+// What most sources include anyway, compiled once: see docs/decisions/0013-precompiled-headers.md. Each source still
 // includes what it uses; the fuzz preset and clang-tidy compile without this file and hold that.
 #pragma once
 

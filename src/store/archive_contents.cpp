@@ -277,22 +277,11 @@ Result<LayerInfo> ArchiveContents::publish(
         return existing;
     }
     if (!layer.staged) {
-        return layers.publish(lease_, parent, TRY(stage_again(layer.diff_id)));
+        return layers.publish(lease_, parent, TRY(layers.stage_again(lease_, layer.diff_id)));
     }
     StagedLayer staged = std::move(*layer.staged);
     layer.staged.reset();
     return layers.publish(lease_, parent, std::move(staged));
-}
-
-// The same layer on another parent; its blob was kept when it came by.
-Result<StagedLayer> ArchiveContents::stage_again(const oci::Digest& diff_id) {
-    std::vector<LayerBlob> blobs = TRY(images_.layers().blobs(diff_id));
-    if (blobs.empty()) {
-        return internal_error("layer " + diff_id.to_string() + " has no blob");
-    }
-    FdSource file(TRY(images_.blobs().open_blob(blobs.front().digest)));
-    auto decompressor = TRY(compression::Decompressor::create(file));
-    return images_.layers().stage(lease_, *decompressor, {.expected_diff_id = diff_id});
 }
 
 } // namespace berth::store

@@ -57,7 +57,6 @@ class ArchiveContents {
     Result<void> read_document(ByteSource& data, const std::string& name);
     Result<void> read_layer(ByteSource& data, const std::string& name, std::uint64_t size);
     Result<StagedLayer> stage(ByteSource& data, const std::string& name);
-    Result<StagedLayer> stage_again(const oci::Digest& diff_id);
     std::string resolve(const std::string& name) const;
 
     std::stop_token stop_;

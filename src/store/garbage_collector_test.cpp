@@ -38,6 +38,7 @@ TEST_F(GarbageCollectorTest, KeepsEverythingOfAnImage) {
 }
 
 TEST_F(GarbageCollectorTest, TakesAllOfARemovedImage) {
+    open(SnapshotterKind::Overlay, LayerForm::Directory); // which needs a blob beside it
     Image image = add_image("app", "xyz");
     end_lease();
     ASSERT_TRUE(store_->images().remove(image.id).ok());

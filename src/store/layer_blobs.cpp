@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Layers as tar streams and compressed blobs. A layer that was pulled has its blob; one that was
 // built here gives the same tar every time, and is compressed when it is pushed first.
+#include "base/file.h"
 #include "codec/compression.h"
 #include "codec/sha256.h"
 #include "oci/descriptor.h"
+#include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
@@ -95,33 +97,58 @@ Result<std::vector<LayerBlob>> LayerStore::Parts::blobs_of(const oci::Digest& di
 }
 
 Result<StagedLayer>
-LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) const {
+LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) {
     FdSource file(TRY(blobs.open_blob(blob.digest)));
     auto decompressor = TRY(compression::Decompressor::create(file));
-    HashingSource hashed(*decompressor);
-    StagedLayer layer = TRY(unpack(hashed));
-    layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
+    StagedLayer layer = TRY(unpack(*decompressor, false));
     if (layer.diff_id_ != diff_id) {
         return Error(ErrorKind::DataLoss, "blob " + blob.digest.to_string() + " is damaged");
     }
     return layer;
 }
 
-Result<void> LayerStore::Parts::write_tar_from_files(const LayerInfo& layer, ByteSink& sink) const {
-    std::vector<std::string> parents = TRY(content_directories(layer.parent));
-    Difference difference = TRY(overlay_difference(content_directory(layer.chain_id), parents));
+Result<void> LayerStore::Parts::write_tar_from_files(const LayerInfo& layer, ByteSink& sink) {
     HashingSink hashed(sink);
-    TRY(write_difference_tar(difference, hashed));
+    if (const std::string image = image_of(layer.chain_id); exists(image)) {
+        LayerFile file = TRY(LayerFile::open(image));
+        FileSource tar = file.tar();
+        TRY(copy(tar, hashed));
+    } else {
+        LayerHold parents = TRY(hold(layer.parent));
+        Difference difference = TRY(overlay_difference(
+            LayerMounts::tree_of(layer_directory(layer.chain_id)), parents.directories()));
+        TRY(write_difference_tar(difference, hashed));
+    }
     if (TRY(oci::Digest::from_sha256_hex(hashed.finish_hex())) != layer.diff_id) {
         return lost_tar(layer);
     }
     return ok();
 }
 
+Result<StagedLayer> LayerStore::stage_again(Lease& lease, const oci::Digest& diff_id) {
+    for (const LayerBlob& blob : TRY(blobs(diff_id))) {
+        lease.add_blob(blob.digest);
+        Result<StagedLayer> staged = parts_->unpack_blob(blob, diff_id);
+        if (staged.ok()) {
+            return staged;
+        }
+    }
+    for (const LayerInfo& layer : TRY(list())) {
+        const std::string image = parts_->image_of(layer.chain_id);
+        if (layer.diff_id == diff_id && exists(image)) {
+            lease.add_layer(layer.chain_id);
+            LayerFile file = TRY(LayerFile::open(image));
+            FileSource tar = file.tar();
+            return stage(lease, tar, {.expected_diff_id = diff_id});
+        }
+    }
+    return not_found("layer " + diff_id.to_string() + " is nowhere to be had");
+}
+
 Result<void> LayerStore::write_tar(const oci::Digest& chain_id, ByteSink& sink) const {
     LayerInfo layer = TRY(get(chain_id));
     std::vector<LayerBlob> known = TRY(blobs(layer.diff_id));
-    if (known.empty()) {
+    if (known.empty() || exists(parts_->image_of(chain_id))) {
         return parts_->write_tar_from_files(layer, sink);
     }
     FdSource file(TRY(parts_->blobs.open_blob(known.front().digest)));
@@ -137,8 +164,12 @@ Result<void> LayerStore::write_tar(const oci::Digest& chain_id, ByteSink& sink) 
 
 Result<std::uint64_t> LayerStore::tar_size(const oci::Digest& chain_id) const {
     LayerInfo layer = TRY(get(chain_id));
-    std::vector<std::string> parents = TRY(parts_->content_directories(layer.parent));
-    Difference difference = TRY(overlay_difference(parts_->content_directory(chain_id), parents));
+    if (const std::string image = parts_->image_of(chain_id); exists(image)) {
+        return TRY(LayerFile::open(image)).tar_bytes();
+    }
+    LayerHold parents = TRY(parts_->hold(layer.parent));
+    Difference difference = TRY(overlay_difference(
+        LayerMounts::tree_of(parts_->layer_directory(chain_id)), parents.directories()));
     CountingSink counter;
     TRY(write_difference_tar(difference, counter, FileData::Zeros));
     return counter.count();

@@ -28,10 +28,6 @@ constexpr std::size_t buffer_bytes = 1U << 20;
 constexpr std::size_t hole_bytes = 64U << 10;
 constexpr std::size_t open_directories_limit = 512;
 
-Error entry_error(std::string_view path, std::string_view why) {
-    return invalid_argument("layer entry \"" + std::string(path) + "\": " + std::string(why));
-}
-
 Error entry_errno(std::string_view path) {
     int number = errno;
     return disk_error(Error::from_errno("layer entry \"" + std::string(path) + "\"", number));
@@ -68,42 +64,11 @@ bool may_skip_attribute(int number) {
     return number == ENOTSUP || number == EPERM;
 }
 
-std::pair<std::string, std::string> split_parent(const std::string& path) {
-    std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) {
-        return {"", path};
-    }
-    return {path.substr(0, slash), path.substr(slash + 1)};
-}
-
 bool is_zero(std::string_view bytes) {
     return bytes.front() == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin());
 }
 
 } // namespace
-
-Result<std::string> clean_entry_name(std::string_view name) {
-    std::string clean;
-    clean.reserve(name.size());
-    for (std::string_view part : split(name, '/')) {
-        if (part.empty() || part == ".") {
-            continue;
-        }
-        if (part == "..") {
-            if (clean.empty()) {
-                return entry_error(name, "leads out of the layer");
-            }
-            std::size_t slash = clean.rfind('/');
-            clean.resize(slash == std::string::npos ? 0 : slash);
-            continue;
-        }
-        if (part.size() > NAME_MAX) {
-            return entry_error(name, "a name in it is longer than 255 bytes");
-        }
-        clean.append(clean.empty() ? "" : "/").append(part);
-    }
-    return clean;
-}
 
 Result<LayerExtractor> LayerExtractor::create(const std::string& root, ExtractionLimits limits) {
     UniqueFd fd = TRY(open_file(root, O_RDONLY | O_DIRECTORY));
@@ -115,9 +80,7 @@ Result<void> LayerExtractor::extract(ByteSource& archive) {
     buffer_.resize(buffer_bytes);
     while (std::optional<tar::Header> header = TRY(reader.next())) {
         if (++entries_ > limits_.entries) {
-            return Error(
-                ErrorKind::ResourceExhausted,
-                "layer has more than " + std::to_string(limits_.entries) + " entries");
+            return too_many_entries(limits_);
         }
         TRY(extract_entry(reader, *header));
     }
@@ -192,9 +155,7 @@ Result<void>
 LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef file) {
     std::uint64_t left = header.size;
     if (left > limits_.bytes - size_) {
-        return Error(
-            ErrorKind::ResourceExhausted,
-            "layer has more than " + std::to_string(limits_.bytes) + " bytes of files");
+        return too_many_bytes(limits_);
     }
     size_ += left;
     bool ends_in_hole = false;

@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "codec/tar.h"
+#include "store/layer_entry.h"
 
 #include <cstdint>
 #include <map>
@@ -20,12 +21,6 @@
 #include <unistd.h>
 
 namespace berth::store {
-
-struct ExtractionLimits {
-    std::uint64_t entries = 10'000'000;
-    std::uint64_t bytes = 1ULL << 40; // of all files, holes included
-    tar::Limits tar;
-};
 
 // One extraction by one thread. REQUIRES: nobody else changes the directory meanwhile.
 class LayerExtractor {
@@ -87,8 +82,5 @@ class LayerExtractor {
     std::uint64_t entries_ = 0;
     std::uint64_t size_ = 0;
 };
-
-// "./a//b/../c" -> "a/c", "/" -> "". InvalidArgument for a name that leads above the root.
-Result<std::string> clean_entry_name(std::string_view name);
 
 } // namespace berth::store

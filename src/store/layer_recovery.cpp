@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kernel/mount.h"
+#include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/tree_removal.h"
@@ -39,13 +40,21 @@ Result<void> LayerStore::Parts::sweep_directories() {
             // The janitor deletes it; renaming is quick.
             rename((root + "/tmp/" + name).c_str(), (root + "/tmp/trash-" + name).c_str());
         } else if (name.starts_with("tmp-")) { // a probe's
-            TRY(kernel::unmount_lazily(root + "/tmp/" + name + "/probe/rootfs"));
+            for (const char* place :
+                 {"/probe/rootfs",
+                  "/file/probe/rootfs",
+                  "/file/mount",
+                  "/loop/probe/rootfs",
+                  "/loop/mount"}) {
+                TRY(kernel::unmount_lazily(root + "/tmp/" + name + place));
+            }
             TRY(remove_tree_of(root + "/tmp/" + name));
         }
     }
     std::set<std::string> layers = TRY(column(database, "SELECT chain_id FROM layers"));
     for (const std::string& name : TRY(list_directory(root + "/layers"))) {
         if (!layers.contains("sha256:" + name)) {
+            TRY(layer_mounts->forget(root + "/layers/" + name));
             rename((root + "/layers/" + name).c_str(), (root + "/tmp/trash-layer-" + name).c_str());
         }
     }
@@ -86,7 +95,9 @@ Result<void> LayerStore::Parts::check_unsynced_layers() {
             LayerInfo layer;
             layer.chain_id = TRY(oci::Digest::parse(query.text(0)));
             bool synced = query.is_null(1) || query.text(1) == boot_id;
-            if (!synced || !exists(content_directory(layer.chain_id))) {
+            const std::string directory = layer_directory(layer.chain_id);
+            if (!synced || !(exists(LayerMounts::tree_of(directory)) ||
+                             exists(LayerMounts::image_of(directory)))) {
                 doubtful.push_back(std::move(layer));
             }
         }
@@ -109,23 +120,60 @@ Result<void> LayerStore::Parts::check_unsynced_layers() {
     return ok();
 }
 
+// What an earlier process left mounted, after a kill or on purpose.
+void LayerStore::Parts::find_mounts() {
+    const auto mounted = [](const std::string& place) {
+        const Result<bool> answer = kernel::is_mount_point(place);
+        return answer.ok() && *answer;
+    };
+    const auto layers = list_directory(root + "/layers");
+    for (const std::string& name : layers.ok() ? *layers : std::vector<std::string>()) {
+        if (mounted(LayerMounts::mount_point_of(root + "/layers/" + name))) {
+            layer_mounts->found(root + "/layers/" + name);
+        }
+    }
+    const auto ids = list_directory(root + "/snapshots");
+    for (const std::string& id : ids.ok() ? *ids : std::vector<std::string>()) {
+        Result<Writable> writable = find_writable(id);
+        if (!writable.ok() || !snapshotter->is_mounted(writable->layer)) {
+            continue;
+        }
+        Result<LayerHold> below = hold_below(*writable);
+        (*mounts.lock())[id] = {1, below.ok() ? std::move(*below) : LayerHold()};
+    }
+}
+
+Result<void> LayerStore::Parts::replace(const LayerInfo& layer, StagedLayer staged) {
+    TRY(adopt_implied_directories(staged, layer.parent));
+    const std::string directory = layer_directory(layer.chain_id);
+    TRY(layer_mounts->forget(directory));
+    TRY(remove_tree_of(directory));
+    if (rename(staged.directory_.c_str(), directory.c_str()) != 0) {
+        return errno_error("rename " + staged.directory_);
+    }
+    staged.directory_.clear();
+    return ok();
+}
+
 Result<void> LayerStore::Parts::repair(const LayerInfo& layer) {
     for (const LayerBlob& blob : TRY(blobs_of(layer.diff_id))) {
         Result<StagedLayer> staged = unpack_blob(blob, layer.diff_id);
-        if (!staged.ok()) {
-            continue;
+        if (staged.ok()) {
+            return replace(layer, std::move(*staged));
         }
-        TRY(adopt_implied_directories(*staged, layer.parent));
-        std::string directory = layer_directory(layer.chain_id);
-        TRY(remove_tree_of(directory));
-        if (rename(staged->directory_.c_str(), directory.c_str()) != 0) {
-            return errno_error("rename " + staged->directory_);
-        }
-        staged->directory_.clear();
-        return ok();
     }
-    NullSink nowhere;
-    return write_tar_from_files(layer, nowhere);
+    const std::string image = image_of(layer.chain_id);
+    if (!exists(image)) {
+        NullSink nowhere;
+        return write_tar_from_files(layer, nowhere);
+    }
+    LayerFile file = TRY(LayerFile::open(image));
+    FileSource tar = file.tar();
+    StagedLayer staged = TRY(unpack(tar, true));
+    if (staged.diff_id() != layer.diff_id) {
+        return Error(ErrorKind::DataLoss, image + " is damaged");
+    }
+    return replace(layer, std::move(staged));
 }
 
 // Checked, but not synced in this boot either.

@@ -1,23 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// Read-only layers: layers/<chain id>/diff and a row each. A layer is there when its row is; a
+// Read-only layers: layers/<chain id> and a row each. A layer is there when its row is; a
 // directory without a row is swept at the next start.
 #include "store/layer_store.h"
 
 #include "base/file.h"
-#include "base/random.h"
 #include "base/strings.h"
-#include "codec/sha256.h"
-#include "kernel/path.h"
 #include "oci/descriptor.h"
 #include "oci/image_config.h"
 #include "store/compressing_tee.h"
 #include "store/disk_error.h"
-#include "store/layer_extractor.h"
 #include "store/layer_store_parts.h"
-#include "store/overlay_form.h"
-#include "store/read_ahead.h"
 #include "store/schema.h"
-#include "store/tree_copy.h"
 #include "store/tree_removal.h"
 
 #include <algorithm>
@@ -94,7 +87,14 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     parts->boot_id = TRY(read_boot_id());
     TRY(database.migrate("store", schema_steps));
     parts->snapshotter = TRY(create_snapshotter(options.snapshotter, options.root));
+    parts->form = options.form;
+    parts->layer_mounts =
+        std::make_unique<LayerMounts>([all = parts.get()] { return all->erofs_method(); });
+    if (options.form == LayerForm::Erofs && parts->erofs_method() == ErofsMethod::None) {
+        return not_implemented("layers as EROFS images do not work here: " + parts->no_method);
+    }
     TRY(parts->sweep_directories());
+    parts->find_mounts();
     TRY(parts->check_unsynced_layers());
     Parts* raw = parts.get();
     parts->janitor = std::make_unique<Janitor>(options.root, [raw] {
@@ -161,43 +161,13 @@ Result<std::vector<LayerInfo>> LayerStore::Parts::chain(const oci::Digest& chain
     return layers;
 }
 
-Result<std::vector<std::string>>
-LayerStore::Parts::content_directories(const oci::Digest& chain_id) const {
-    std::vector<std::string> directories;
-    std::vector<LayerInfo> layers = TRY(chain(chain_id));
-    for (auto layer = layers.rbegin(); layer != layers.rend(); ++layer) {
-        directories.push_back(content_directory(layer->chain_id));
-    }
-    return directories;
-}
-
-// Whatever passes through `source` on its way is read to its end when this returns.
-Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source) const {
-    StagedLayer layer;
-    std::string directory = root + "/tmp/layer-" + random_hex(16);
-    TRY(disk_result(make_directories(directory, 0700)));
-    layer.directory_ = directory;
-    TRY(disk_result(make_directories(directory + "/diff", 0755)));
-    if (chmod((directory + "/diff").c_str(), 0755) != 0) { // whatever the umask
-        return errno_error("chmod " + directory);
-    }
-    ReadAheadSource ahead(source);
-    LayerExtractor extractor = TRY(LayerExtractor::create(directory + "/diff"));
-    TRY(extractor.extract(ahead));
-    layer.size_ = extractor.size();
-    layer.implied_directories_ = extractor.take_implied_directories();
-    return layer;
-}
-
 Result<StagedLayer> LayerStore::stage(Lease& lease, ByteSource& tar, StageOptions options) {
-    HashingSource hashed(tar);
     std::optional<CompressingTee> tee;
-    if (options.keep_blob) {
-        tee.emplace(TRY(CompressingTee::create(hashed, parts_->blobs, lease)));
+    if (options.keep_blob && !parts_->makes_images()) {
+        tee.emplace(TRY(CompressingTee::create(tar, parts_->blobs, lease)));
     }
-    ByteSource& source = tee ? static_cast<ByteSource&>(*tee) : hashed;
-    StagedLayer layer = TRY(parts_->unpack(source));
-    layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
+    ByteSource& source = tee ? static_cast<ByteSource&>(*tee) : tar;
+    StagedLayer layer = TRY(parts_->unpack(source, options.keep_blob && !tee));
     if (options.expected_diff_id && layer.diff_id_ != *options.expected_diff_id) {
         return diff_id_mismatch(layer.diff_id_, *options.expected_diff_id);
     }
@@ -207,34 +177,6 @@ Result<StagedLayer> LayerStore::stage(Lease& lease, ByteSource& tar, StageOption
         TRY(set_blob(layer.diff_id_, {blob.digest, blob.size, std::move(type)}));
     }
     return layer;
-}
-
-// A directory that no entry named would hide owner and mode of the one below (an overlay shows the
-// upper one's); so it takes after that.
-Result<void>
-LayerStore::Parts::adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent) {
-    if (layer.implied_directories_.empty() || parent.empty()) {
-        return ok();
-    }
-    std::vector<std::string> directories = TRY(content_directories(parent));
-    MergedDirectory parent_root = TRY(MergedDirectory::open(directories));
-    UniqueFd tree = TRY(open_file(layer.directory_ + "/diff", O_RDONLY | O_DIRECTORY));
-    for (const std::string& path : layer.implied_directories_) {
-        MergedDirectory below = TRY(parent_root.child("."));
-        for (std::string_view part : split(path, '/')) {
-            below = TRY(below.child(std::string(part)));
-        }
-        const UniqueFd* model = below.top();
-        if (model == nullptr) {
-            continue;
-        }
-        Result<UniqueFd> place =
-            kernel::open_in_root(tree, path, O_RDONLY | O_DIRECTORY, 0, kernel::FollowLinks::Never);
-        if (place.ok()) { // else a later entry took its place
-            TRY(copy_directory_metadata(*model, *place));
-        }
-    }
-    return ok();
 }
 
 Result<void> LayerStore::Parts::insert_layer(const LayerInfo& layer) {
@@ -273,6 +215,7 @@ Result<LayerInfo> LayerStore::publish(Lease& lease, const oci::Digest& parent, S
         return existing;
     }
     std::string directory = parts_->layer_directory(layer.chain_id);
+    TRY(parts_->layer_mounts->forget(directory));
     TRY(parts_->janitor->discard(directory)); // of a publication that failed half-way
     if (rename(staged.directory_.c_str(), directory.c_str()) != 0) {
         return disk_error(errno_error("rename " + staged.directory_));
@@ -303,6 +246,7 @@ Result<void> LayerStore::remove(const oci::Digest& chain_id) {
         }
         TRY(transaction.commit());
     }
+    TRY(parts_->layer_mounts->forget(parts_->layer_directory(chain_id)));
     return parts_->janitor->discard(parts_->layer_directory(chain_id));
 }
 

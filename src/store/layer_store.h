@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Read-only layers by chain id, and the writable layers of containers and build steps on top of
-// them. A layer is unpacked under a temporary name and renamed into place, so it is there whole or
-// not at all.
+// them. A layer is made under a temporary name and renamed into place, so it is there whole or
+// not at all. It is an EROFS image over its tar or a directory; nobody outside sees which.
 #pragma once
 
 #include "base/result.h"
@@ -53,11 +53,22 @@ class StagedLayer {
     std::set<std::string> implied_directories_;
 };
 
+// What new layers become. A store may hold both: what is there is used as it is.
+enum class LayerForm : std::uint8_t {
+    Automatic, // images where the kernel mounts them
+    Erofs,
+    Directory,
+};
+
+// "auto", "erofs", "directory"; InvalidArgument otherwise.
+Result<LayerForm> parse_layer_form(std::string_view name);
+
 struct StageOptions {
     // Another diff id is DataLoss.
     std::optional<oci::Digest> expected_diff_id;
-    // Keeps the tar as a gzip blob too: for layers that come without a compressed form and cannot
-    // be made again bit for bit (docker load, import).
+    // Keeps the tar's bytes, as a gzip blob where the layer does not have them itself: for layers
+    // that come without a compressed form and cannot be made again bit for bit (docker load,
+    // import).
     bool keep_blob = false;
 };
 
@@ -79,6 +90,7 @@ class LayerStore {
     struct Options {
         std::string root; // the data root
         SnapshotterKind snapshotter = SnapshotterKind::Overlay;
+        LayerForm form = LayerForm::Automatic;
     };
 
     // All references must outlive the store. Sweeps what a killed process left.
@@ -88,6 +100,8 @@ class LayerStore {
 
     // "overlay2" or "vfs".
     std::string_view driver_name() const;
+    // What new layers become here: "erofs (file)", "erofs (loop)" or "directory".
+    std::string form_description() const;
 
     // --- read-only layers ---
 
@@ -98,13 +112,16 @@ class LayerStore {
     // The layer and its parents, base first.
     Result<std::vector<LayerInfo>> chain(const oci::Digest& chain_id) const;
 
-    // Unpacks an uncompressed tar. Needs no parent, so all layers of an image can be unpacked at
-    // once; publish() them from the base up. Reads the source to its end, on a thread of its own
-    // while this one unpacks.
+    // Unpacks or indexes an uncompressed tar. Needs no parent, so all layers of an image can be
+    // made at once; publish() them from the base up. Reads the source to its end, on a thread of
+    // its own while this one writes.
     Result<StagedLayer> stage(Lease& lease, ByteSource& tar, StageOptions options = {});
     // The layer on top of parent (empty: a base layer). The lease holds it. One that exists already
     // is returned as it is.
     Result<LayerInfo> publish(Lease& lease, const oci::Digest& parent, StagedLayer layer);
+    // A layer that came by before, for another parent. NotFound when neither a blob nor a layer has
+    // its tar.
+    Result<StagedLayer> stage_again(Lease& lease, const oci::Digest& diff_id);
     // stage() and publish().
     Result<LayerInfo>
     apply(Lease& lease, const oci::Digest& parent, ByteSource& tar, StageOptions options = {});
@@ -124,7 +141,7 @@ class LayerStore {
     Result<void> forget_blob(const oci::Digest& digest);
     // blobs(), or the layer compressed now with gzip and kept as a blob.
     Result<LayerBlob> ensure_blob(Lease& lease, const oci::Digest& chain_id);
-    // The uncompressed tar, bytes that hash to the diff id: from the blob, or from the directory.
+    // The uncompressed tar, bytes that hash to the diff id: from the layer or from its blob.
     // DataLoss when neither gives them.
     Result<void> write_tar(const oci::Digest& chain_id, ByteSink& sink) const;
     // How many bytes write_tar() gives when there is no blob; reads no file's data.

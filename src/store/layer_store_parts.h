@@ -4,6 +4,7 @@
 
 #include "base/synchronized.h"
 #include "store/janitor.h"
+#include "store/layer_mounts.h"
 #include "store/layer_store.h"
 
 #include <array>
@@ -20,17 +21,32 @@ struct LayerStore::Parts {
         , database(metadata)
         , blobs(blob_store) {}
 
+    // What containers still stand on stays mounted: their holds, below, go when nobody unmounts any
+    // more.
+    ~Parts() { layer_mounts.reset(); }
+
     std::string root;
     Database& database;
     BlobStore& blobs;
     std::string boot_id;
     std::unique_ptr<Snapshotter> snapshotter;
+    LayerForm form = LayerForm::Automatic;
+    std::unique_ptr<LayerMounts> layer_mounts;
+    // The kernel is asked once, by whoever needs it first.
+    std::once_flag probed;
+    ErofsMethod probed_method = ErofsMethod::None;
+    std::string no_method; // why
 
     // Directory and row of a read-only layer come and go together.
     std::mutex publishing;
 
-    // How often each writable layer was mounted by this process.
-    Synchronized<std::map<std::string, int>> mounts;
+    struct Mounted {
+        int count = 0;
+        LayerHold below;
+    };
+
+    // How often each writable layer was mounted.
+    Synchronized<std::map<std::string, Mounted>> mounts;
     // Calls for one writable layer are serialized; different ones rarely share a lock.
     std::array<std::mutex, 64> writable_locks;
 
@@ -41,8 +57,8 @@ struct LayerStore::Parts {
         return root + "/layers/" + std::string(chain_id.hex());
     }
 
-    std::string content_directory(const oci::Digest& chain_id) const {
-        return layer_directory(chain_id) + "/diff";
+    std::string image_of(const oci::Digest& chain_id) const {
+        return LayerMounts::image_of(layer_directory(chain_id));
     }
 
     std::string writable_directory(const std::string& id) const {
@@ -55,29 +71,44 @@ struct LayerStore::Parts {
 
     // --- layer_store.cpp ---
 
-    // Topmost first, as the snapshotters want them; empty for an empty chain id.
-    Result<std::vector<std::string>> content_directories(const oci::Digest& chain_id) const;
     Result<std::vector<LayerInfo>> chain(const oci::Digest& chain_id) const;
-    Result<void> adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent);
-    Result<StagedLayer> unpack(ByteSource& source) const;
     Result<void> insert_layer(const LayerInfo& layer);
     Result<void> sync();
+
+    // --- layer_forms.cpp ---
+
+    ErofsMethod erofs_method();
+    // What the next layer becomes.
+    bool makes_images();
+    // The layers' own directories, topmost first; empty for an empty chain id.
+    Result<std::vector<std::string>> layer_directories(const oci::Digest& chain_id) const;
+    // What is in them, ready to be read.
+    Result<LayerHold> hold(const oci::Digest& chain_id);
+    // An image without its directory, on a kernel that mounts no images.
+    Result<void> unpack_image(const LayerInfo& layer);
+    Result<StagedLayer> stage_directory() const;
+    Result<void> extract(StagedLayer& layer, ByteSource& tar) const;
+    // A layer with the diff id that its source turns out to have.
+    Result<StagedLayer> unpack(ByteSource& source, bool keep_tar);
+    Result<void> adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent);
 
     // --- layer_recovery.cpp ---
 
     Result<void> sweep_directories();
     Result<void> check_unsynced_layers();
     Result<bool> has_unsynced_layers() const;
+    void find_mounts();
     Result<void> repair(const LayerInfo& layer);
+    Result<void> replace(const LayerInfo& layer, StagedLayer staged);
     Result<void> mark_checked(const oci::Digest& chain_id);
     Result<void> drop_damaged(const oci::Digest& chain_id);
 
     // --- layer_blobs.cpp ---
 
     Result<std::vector<LayerBlob>> blobs_of(const oci::Digest& diff_id) const;
-    Result<StagedLayer> unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) const;
-    // From the files; DataLoss when the bytes are not those of the diff id.
-    Result<void> write_tar_from_files(const LayerInfo& layer, ByteSink& sink) const;
+    Result<StagedLayer> unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id);
+    // From the image or the files; DataLoss when the bytes are not those of the diff id.
+    Result<void> write_tar_from_files(const LayerInfo& layer, ByteSink& sink);
 
     // --- writable_layers.cpp ---
 
@@ -87,7 +118,10 @@ struct LayerStore::Parts {
         WriteMode mode = WriteMode::Normal;
     };
 
+    // Without the layers below.
     Result<Writable> find_writable(const std::string& id) const;
+    // Those, as long as the hold lives.
+    Result<LayerHold> hold_below(Writable& writable);
     Result<void> unmount_all(const std::string& id, const WritableLayer& layer);
 };
 

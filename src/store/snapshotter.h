@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // How a chain of layer directories plus a writable one becomes a root file system. Layers are the
-// same for every variant: directories in overlay form (whiteouts are character devices 0/0, opaque
-// directories have trusted.overlay.opaque). Variants differ in the writable part only:
-// snapshotters/overlay.h mounts, snapshotters/copy.h copies.
+// same for every variant: directories or mounted images in overlay form (whiteouts are character
+// devices 0/0, opaque directories have trusted.overlay.opaque). Variants differ in the writable
+// part only: snapshotters/overlay.h mounts, snapshotters/copy.h copies.
 #pragma once
 
 #include "base/result.h"
@@ -66,6 +66,8 @@ class Snapshotter {
     // The root file system's path; mounting twice is fine. A mount that an earlier engine process
     // left is found and used.
     virtual Result<std::string> mount(const WritableLayer& layer, WriteMode mode) = 0;
+    // By this process or an earlier one.
+    virtual bool is_mounted(const WritableLayer& layer) = 0;
     // Not mounted is fine.
     virtual Result<void> unmount(const WritableLayer& layer) = 0;
     // What was written, sorted so that the tar of it is always the same.

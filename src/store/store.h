@@ -19,6 +19,7 @@ namespace berth::store {
 struct StoreOptions {
     std::string root; // made with mode 0710 when absent
     SnapshotterKind snapshotter = SnapshotterKind::Overlay;
+    LayerForm form = LayerForm::Automatic;
 };
 
 // One per data root: the caller holds the lock on it.

@@ -147,10 +147,10 @@ void StoreTest::SetUp() {
     open();
 }
 
-void StoreTest::open(SnapshotterKind kind) {
+void StoreTest::open(SnapshotterKind kind, LayerForm form) {
     lease_.reset();
     store_.reset();
-    auto store = Store::open({.root = root(), .snapshotter = kind});
+    auto store = Store::open({.root = root(), .snapshotter = kind, .form = form});
     ASSERT_TRUE(store.ok()) << store.error().message();
     store_ = std::move(store).value();
     lease_ = std::make_unique<Lease>(store_->leases().create());

@@ -42,7 +42,8 @@ void run_and_kill(const std::function<void()>& action);
 class StoreTest : public ::testing::Test {
   protected:
     void SetUp() override;
-    void open(SnapshotterKind kind = SnapshotterKind::Overlay);
+    void
+    open(SnapshotterKind kind = SnapshotterKind::Overlay, LayerForm form = LayerForm::Automatic);
 
     void close() { store_.reset(); }
 

@@ -36,13 +36,15 @@ struct Frame {
 
 constexpr std::size_t depth_limit = 1000;
 
-Result<void> copy_attributes(const std::string& from, const std::string& to) {
-    ssize_t size = llistxattr(from.c_str(), nullptr, 0);
+// Not overlayfs's.
+erofs::Attributes attributes_of(const std::string& path) {
+    erofs::Attributes attributes;
+    ssize_t size = llistxattr(path.c_str(), nullptr, 0);
     if (size <= 0) {
-        return ok();
+        return attributes;
     }
     std::string names(static_cast<std::size_t>(size), '\0');
-    size = llistxattr(from.c_str(), names.data(), names.size());
+    size = llistxattr(path.c_str(), names.data(), names.size());
     names.resize(static_cast<std::size_t>(std::max<ssize_t>(size, 0)));
     std::string value(64U << 10, '\0');
     for (std::size_t start = 0; start < names.size();) {
@@ -51,14 +53,19 @@ Result<void> copy_attributes(const std::string& from, const std::string& to) {
         if (is_overlay_attribute(name)) {
             continue;
         }
-        ssize_t length = lgetxattr(from.c_str(), name.c_str(), value.data(), value.size());
-        if (length < 0) {
-            continue;
+        ssize_t length = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        if (length >= 0) {
+            attributes[std::move(name)] = value.substr(0, static_cast<std::size_t>(length));
         }
-        if (lsetxattr(
-                to.c_str(), name.c_str(), value.data(), static_cast<std::size_t>(length), 0) != 0 &&
+    }
+    return attributes;
+}
+
+Result<void> copy_attributes(const std::string& from, const std::string& to) {
+    for (const auto& [name, value] : attributes_of(from)) {
+        if (lsetxattr(to.c_str(), name.c_str(), value.data(), value.size(), 0) != 0 &&
             errno != ENOTSUP && errno != EPERM) {
-            return disk_error(errno_error("set extended attribute " + name));
+            return disk_error(errno_error("set attribute " + name));
         }
     }
     return ok();
@@ -231,6 +238,21 @@ Result<void> copy_directory_metadata(FdRef from, FdRef to) {
         return errno_error("set times");
     }
     return ok();
+}
+
+Result<erofs::Metadata> directory_metadata(FdRef directory) {
+    struct stat status {};
+
+    if (fstat(directory.get(), &status) != 0) {
+        return errno_error("stat");
+    }
+    constexpr std::int64_t second = 1'000'000'000;
+    return erofs::Metadata{
+        .mode = static_cast<std::uint16_t>(status.st_mode),
+        .uid = status.st_uid,
+        .gid = status.st_gid,
+        .mtime = status.st_mtim.tv_sec * second + status.st_mtim.tv_nsec,
+        .attributes = attributes_of(descriptor_path(directory, "."))};
 }
 
 Result<void> copy_merged_tree(MergedDirectory source, const std::string& target) {

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "codec/erofs_tree.h"
 #include "store/overlay_form.h"
 
 #include <string>
@@ -17,5 +18,6 @@ Result<void> copy_merged_tree(MergedDirectory source, const std::string& target)
 
 // Owner, mode, extended attributes (not overlayfs's) and times of a directory.
 Result<void> copy_directory_metadata(FdRef from, FdRef to);
+Result<erofs::Metadata> directory_metadata(FdRef directory);
 
 } // namespace berth::store

@@ -59,8 +59,13 @@ Result<LayerStore::Parts::Writable> LayerStore::Parts::find_writable(const std::
         writable.mode = query.number(1) == 0 ? WriteMode::Normal : WriteMode::Volatile;
     }
     writable.layer.directory = writable_directory(id);
-    writable.layer.layers = TRY(content_directories(writable.parent));
     return writable;
+}
+
+Result<LayerHold> LayerStore::Parts::hold_below(Writable& writable) {
+    LayerHold below = TRY(hold(writable.parent));
+    writable.layer.layers = below.directories();
+    return below;
 }
 
 // Row first: a row without its directory is visible and can be removed, a directory without its row
@@ -89,9 +94,10 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         }
         TRY(transaction.commit());
     }
-    auto directories = TRY(parts_->content_directories(parent));
-    WritableLayer layer{parts_->writable_directory(id), std::move(directories)};
+    WritableLayer layer{parts_->writable_directory(id), {}};
     Result<void> prepared = [&]() -> Result<void> {
+        LayerHold below = TRY(parts_->hold(parent));
+        layer.layers = below.directories();
         TRY(disk_result(make_directories(layer.directory, 0710)));
         return parts_->snapshotter->prepare(layer);
     }();
@@ -105,9 +111,13 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
 Result<std::string> LayerStore::mount(const std::string& id) {
     std::lock_guard lock(parts_->lock_of(id));
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    LayerHold below = TRY(parts_->hold_below(writable));
     std::string path =
         TRY_CONTEXT(parts_->snapshotter->mount(writable.layer, writable.mode), "mount " + id);
-    ++(*parts_->mounts.lock())[id];
+    auto mounts = parts_->mounts.lock();
+    Parts::Mounted& mounted = (*mounts)[id];
+    ++mounted.count;
+    std::swap(mounted.below, below);
     return path;
 }
 
@@ -117,8 +127,7 @@ Result<void> LayerStore::unmount(const std::string& id) {
     {
         auto mounts = parts_->mounts.lock();
         auto found = mounts->find(id);
-        // Without an entry it is a mount of an earlier process, which counts as one.
-        if (found != mounts->end() && --found->second > 0) {
+        if (found != mounts->end() && --found->second.count > 0) {
             return ok();
         }
     }
@@ -127,7 +136,14 @@ Result<void> LayerStore::unmount(const std::string& id) {
 
 Result<void> LayerStore::Parts::unmount_all(const std::string& id, const WritableLayer& layer) {
     TRY_CONTEXT(snapshotter->unmount(layer), "unmount " + id);
-    mounts.lock()->erase(id);
+    Mounted last; // its hold may unmount layers: not under the lock
+    {
+        auto all = mounts.lock();
+        if (const auto found = all->find(id); found != all->end()) {
+            last = std::move(found->second);
+            all->erase(found);
+        }
+    }
     return ok();
 }
 
@@ -167,22 +183,26 @@ Result<oci::Digest> LayerStore::parent_of(const std::string& id) const {
 
 Result<std::vector<Change>> LayerStore::changes(const std::string& id) const {
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    LayerHold below = TRY(parts_->hold_below(writable));
     return changes_of(TRY(parts_->snapshotter->difference(writable.layer)));
 }
 
 Result<std::uint64_t> LayerStore::usage(const std::string& id) const {
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    LayerHold below = TRY(parts_->hold_below(writable));
     return parts_->snapshotter->usage(writable.layer);
 }
 
 Result<void> LayerStore::write_difference(const std::string& id, ByteSink& sink) const {
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    LayerHold below = TRY(parts_->hold_below(writable));
     Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
     return write_difference_tar(difference, sink);
 }
 
 Result<LayerInfo> LayerStore::commit(Lease& lease, const std::string& id) {
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    LayerHold below = TRY(parts_->hold_below(writable));
     Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
     // A pipe inside the process: the tar is written on one thread and unpacked on another.
     Pipe pipe = TRY(Pipe::create());
@@ -205,6 +225,7 @@ Result<LayerInfo> LayerStore::commit_and_remove(Lease& lease, const std::string&
     StagedLayer staged;
     Parts::Writable writable = TRY(parts_->find_writable(id));
     {
+        LayerHold below = TRY(parts_->hold_below(writable));
         std::lock_guard lock(parts_->lock_of(id));
         TRY(parts_->unmount_all(id, writable.layer));
         {
@@ -232,6 +253,9 @@ Result<LayerInfo> LayerStore::commit_and_remove(Lease& lease, const std::string&
 Result<std::vector<std::pair<std::string, std::string>>>
 LayerStore::describe(const std::string& id) const {
     Parts::Writable writable = TRY(parts_->find_writable(id));
+    for (const std::string& layer : TRY(parts_->layer_directories(writable.parent))) {
+        writable.layer.layers.push_back(LayerMounts::content_of(layer));
+    }
     return parts_->snapshotter->describe(writable.layer);
 }
 

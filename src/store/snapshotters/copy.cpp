@@ -38,6 +38,10 @@ Result<std::string> CopySnapshotter::mount(const WritableLayer& layer, WriteMode
     return root_of(layer);
 }
 
+bool CopySnapshotter::is_mounted(const WritableLayer&) {
+    return false;
+}
+
 Result<void> CopySnapshotter::unmount(const WritableLayer&) {
     return ok();
 }

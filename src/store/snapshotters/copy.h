@@ -13,6 +13,7 @@ class CopySnapshotter final : public Snapshotter {
 
     Result<void> prepare(const WritableLayer& layer) override;
     Result<std::string> mount(const WritableLayer& layer, WriteMode mode) override;
+    bool is_mounted(const WritableLayer& layer) override;
     Result<void> unmount(const WritableLayer& layer) override;
     Result<Difference> difference(const WritableLayer& layer) override;
     Result<std::uint64_t> usage(const WritableLayer& layer) override;

@@ -42,10 +42,12 @@ std::string root_of(const WritableLayer& layer) {
 }
 
 // What the mounts of an image have in common. Layers come from strangers: nothing that an attribute
-// in them says about other places is followed (redirects, data elsewhere).
+// in them says about other places is followed (redirects, data elsewhere). Inode numbers are
+// composed (xino), so that layers on file systems of their own look like one to programs that
+// compare devices.
 std::vector<kernel::MountParameter> fixed_parameters(WriteMode mode) {
     std::vector<kernel::MountParameter> parameters{
-        {"index", "off"}, {"metacopy", "off"}, {"redirect_dir", "nofollow"}};
+        {"index", "off"}, {"metacopy", "off"}, {"redirect_dir", "nofollow"}, {"xino", "on"}};
     if (mode == WriteMode::Volatile) {
         parameters.push_back({"volatile", ""});
     }
@@ -186,6 +188,11 @@ Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteM
     legacy_ = true;
     log::debug("overlayfs takes its lower directories in one page only");
     return root;
+}
+
+bool OverlaySnapshotter::is_mounted(const WritableLayer& layer) {
+    const Result<bool> answer = kernel::is_mount_point(root_of(layer));
+    return answer.ok() && *answer;
 }
 
 Result<void> OverlaySnapshotter::unmount(const WritableLayer& layer) {

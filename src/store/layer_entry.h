@@ -1,0 +1,33 @@
+// SPDX-License-Identifier: Apache-2.0
+// What unpacking a layer's tar and indexing it have in common: names, limits, errors.
+#pragma once
+
+#include "base/result.h"
+#include "codec/tar.h"
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace berth::store {
+
+struct ExtractionLimits {
+    std::uint64_t entries = 10'000'000;
+    std::uint64_t bytes = 1ULL << 40; // of all files, holes included
+    tar::Limits tar;
+};
+
+// InvalidArgument: "layer entry "etc/passwd": …".
+Error entry_error(std::string_view path, std::string_view why);
+
+Error too_many_entries(const ExtractionLimits& limits);
+Error too_many_bytes(const ExtractionLimits& limits);
+
+// "./a//b/../c" -> "a/c", "/" -> "". InvalidArgument for a name that leads above the root.
+Result<std::string> clean_entry_name(std::string_view name);
+
+// "a/b/c" -> "a/b", "c"; "c" -> "", "c".
+std::pair<std::string, std::string> split_parent(const std::string& path);
+
+} // namespace berth::store

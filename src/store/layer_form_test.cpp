@@ -1,0 +1,518 @@
+// SPDX-License-Identifier: Apache-2.0
+// A layer is the same whichever form it has: every tar here is unpacked into a directory and made
+// into an EROFS image, and the two trees are compared, attribute by attribute.
+#include "base/rollback.h"
+#include "codec/sha256.h"
+#include "kernel/mount.h"
+#include "kernel/process.h"
+#include "store/layer_extractor.h"
+#include "store/layer_file.h"
+#include "store/layer_mounts.h"
+#include "store/testing.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace berth::store {
+namespace {
+
+using tar::EntryType;
+using testing::TarBuilder;
+
+std::string attributes_of(const std::string& path) {
+    std::string names(64U << 10, '\0');
+    const ssize_t size = llistxattr(path.c_str(), names.data(), names.size());
+    std::map<std::string, std::string> found;
+    for (std::size_t at = 0; size > 0 && at < static_cast<std::size_t>(size);) {
+        const std::string name = names.c_str() + at;
+        at += name.size() + 1;
+        std::string value(64U << 10, '\0');
+        const ssize_t length = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        EXPECT_GE(length, 0) << path << " " << name;
+        value.resize(static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+        found[name] = value;
+    }
+    std::string text;
+    for (const auto& [name, value] : found) {
+        text += " " + name + "=" + sha256_hex(value).substr(0, 8);
+    }
+    return text;
+}
+
+// What the shell makes of it; fails the test when that fails.
+void run_shell(const std::string& script) {
+    Result<kernel::Child> shell = kernel::spawn({.arguments = {"sh", "-ec", script}});
+    ASSERT_TRUE(shell.ok()) << shell.error().message();
+    ASSERT_EQ(shell->wait().value().code, 0) << script;
+}
+
+class FullListing {
+  public:
+    // Directories that no entry named have no time of their own.
+    explicit FullListing(std::set<std::string> timeless)
+        : timeless_(std::move(timeless)) {}
+
+    std::string of(const std::string& root) {
+        root_ = root;
+        visit("");
+        return text_;
+    }
+
+  private:
+    void visit(const std::string& name) {
+        const std::string path = root_ + (name.empty() ? "" : "/" + name);
+
+        struct stat status {};
+
+        ASSERT_EQ(lstat(path.c_str(), &status), 0) << path;
+        text_ += "/" + name + " mode=" + std::to_string(status.st_mode) +
+                 " owner=" + std::to_string(status.st_uid) + ":" + std::to_string(status.st_gid);
+        const bool directory = S_ISDIR(status.st_mode);
+        const bool whiteout = S_ISCHR(status.st_mode) && status.st_rdev == 0;
+        if (!whiteout && !(directory && timeless_.contains(name))) {
+            text_ += " mtime=" + std::to_string(status.st_mtim.tv_sec) + "." +
+                     std::to_string(status.st_mtim.tv_nsec);
+        }
+        text_ += attributes_of(path);
+        if (!directory) {
+            text_ += " links=" + std::to_string(status.st_nlink);
+            if (status.st_nlink > 1) {
+                text_ += " same-as=" + first_names_.emplace(status.st_ino, name).first->second;
+            }
+        }
+        if (S_ISREG(status.st_mode)) {
+            text_ += " size=" + std::to_string(status.st_size);
+            text_ += " sha256=" + digest_of(path);
+        } else if (S_ISLNK(status.st_mode)) {
+            std::string target(PATH_MAX, '\0');
+            target.resize(static_cast<std::size_t>(
+                std::max<ssize_t>(readlink(path.c_str(), target.data(), target.size()), 0)));
+            text_ += " target=" + target;
+        } else if (S_ISCHR(status.st_mode) || S_ISBLK(status.st_mode)) {
+            text_ += " device=" + std::to_string(status.st_rdev);
+        }
+        text_ += "\n";
+        if (directory) {
+            const std::vector<std::string> entries = list_directory(path).value();
+            for (const std::string& entry : entries) {
+                visit(name.empty() ? entry : name + "/" + entry);
+            }
+        }
+    }
+
+    // Of the blocks that are not zero, with their places: holes are passed over, not read.
+    static std::string digest_of(const std::string& path) {
+        constexpr std::size_t block_bytes = 4096;
+        UniqueFd file = open_file(path, O_RDONLY).value();
+        std::string block(block_bytes, '\0');
+        Sha256 hash;
+        for (off_t at = 0; (at = lseek(file.get(), at, SEEK_DATA)) >= 0;) {
+            at -= at % static_cast<off_t>(block_bytes);
+            ssize_t count = 0;
+            while ((count = pread(file.get(), block.data(), block_bytes, at)) > 0) {
+                const std::string_view bytes(block.data(), static_cast<std::size_t>(count));
+                at += count;
+                if (bytes.find_first_not_of('\0') == std::string_view::npos) {
+                    break;
+                }
+                hash.update(std::to_string(at));
+                hash.update(bytes);
+            }
+            EXPECT_GE(count, 0) << path;
+        }
+        return hash.finish_hex();
+    }
+
+    std::set<std::string> timeless_;
+    std::string root_;
+    std::string text_;
+    std::map<ino_t, std::string> first_names_;
+};
+
+class LayerForms : public ::testing::TestWithParam<ErofsMethod> {
+  protected:
+    void SetUp() override {
+        if (!testing::is_root()) {
+            GTEST_SKIP() << "needs root: mounts, owners, devices";
+        }
+        ASSERT_TRUE(make_directories(path("tmp")).ok());
+        ASSERT_TRUE(make_directories(path("tree")).ok());
+        ASSERT_TRUE(make_directories(path("mount")).ok());
+        std::string why;
+        const ErofsMethod best = probe_erofs(directory_.path(), why);
+        if (best == ErofsMethod::None || (best == ErofsMethod::Loop && GetParam() != best)) {
+            GTEST_SKIP() << "this kernel does not: " << why;
+        }
+    }
+
+    void TearDown() override { EXPECT_TRUE(kernel::unmount_lazily(path("mount")).ok()); }
+
+    std::string path(const std::string& name) const { return directory_.path() + "/" + name; }
+
+    Result<void> extract(const std::string& tar) {
+        StringSource source(tar);
+        LayerExtractor extractor = TRY(LayerExtractor::create(path("tree")));
+        TRY(extractor.extract(source));
+        size_ = extractor.size();
+        implied_ = extractor.take_implied_directories();
+        return ok();
+    }
+
+    Result<LayerFile> index(const std::string& tar) {
+        StringSource source(tar);
+        return LayerFile::write(path("layer.erofs"), source);
+    }
+
+    // Both forms of what must be a layer; the listing that they share.
+    std::string expect_same(const std::string& tar, const std::string& also_timeless = "") {
+        Result<void> extracted = extract(tar);
+        EXPECT_TRUE(extracted.ok()) << extracted.error().message();
+        Result<LayerFile> layer = index(tar);
+        EXPECT_TRUE(layer.ok()) << layer.error().message();
+        EXPECT_TRUE(layer->fits());
+        EXPECT_EQ(layer->size(), size_);
+        EXPECT_EQ(layer->take_implied_directories(), implied_);
+        Result<void> mounted = mount_erofs(path("layer.erofs"), path("mount"), GetParam());
+        EXPECT_TRUE(mounted.ok()) << mounted.error().message();
+        std::set<std::string> timeless = implied_;
+        timeless.insert({"", also_timeless});
+        const std::string listing = FullListing(timeless).of(path("tree"));
+        EXPECT_EQ(FullListing(timeless).of(path("mount")), listing);
+        FileSource stored = layer->tar();
+        EXPECT_EQ(sha256_hex(read_to_end(stored, 1U << 30).value()), sha256_hex(tar));
+        return listing;
+    }
+
+    std::string expect_same(TarBuilder& tar, const std::string& also_timeless = "") {
+        return expect_same(tar.finish(), also_timeless);
+    }
+
+    // Both forms refuse, and with the same words where `words` says so.
+    void expect_refused(TarBuilder& tar) {
+        const std::string bytes = tar.finish();
+        Result<void> extracted = extract(bytes);
+        Result<LayerFile> layer = index(bytes);
+        ASSERT_FALSE(extracted.ok());
+        ASSERT_FALSE(layer.ok());
+        EXPECT_EQ(layer.error().kind(), extracted.error().kind()) << layer.error().message();
+    }
+
+    TemporaryDirectory directory_ = TemporaryDirectory::create("/tmp").value();
+    std::uint64_t size_ = 0;
+    std::set<std::string> implied_;
+};
+
+TEST_P(LayerForms, AgreeAboutEveryKindOfEntry) {
+    TarBuilder tar;
+    tar.directory("./", 0711).directory("etc", 0750).file("etc/passwd", "root", 04755);
+    tar.symlink("etc/link", "passwd").hard_link("hard", "etc/passwd");
+    tar.hard_link("link-to-link", "etc/link");
+    tar.add({.name = "fifo", .type = EntryType::Fifo, .mode = 0600, .mtime = 5});
+    tar.add(
+        {.name = "null",
+         .type = EntryType::CharacterDevice,
+         .mode = 0666,
+         .device_major = 1,
+         .device_minor = 3});
+    tar.add(
+        {.name = "disk",
+         .type = EntryType::BlockDevice,
+         .mode = 0660,
+         .device_major = 259,
+         .device_minor = 70'000});
+    tar.file("empty", "");
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutOwnersAndTimes) {
+    TarBuilder tar;
+    tar.add({.name = "a", .mode = 06755, .uid = 100'000, .gid = 4'000'000'000U, .mtime = -1}, "x");
+    tar.add(
+        {.name = "b", .uid = UINT32_MAX, .gid = UINT32_MAX, .mtime = 1'500'000'000'123'456'789});
+    tar.add(
+        {.name = "tmp",
+         .type = EntryType::Directory,
+         .mode = 01777,
+         .uid = 7,
+         .gid = 8,
+         .mtime = 4'500'000'000'000'000'001});
+    tar.file("tmp/later", "changes the directory's time");
+    tar.add(
+        {.name = "link",
+         .link_name = "x",
+         .type = EntryType::SymbolicLink,
+         .uid = 70'000,
+         .gid = 6,
+         .mtime = 77});
+    expect_same(tar);
+}
+
+std::string access_list(std::initializer_list<std::array<unsigned, 3>> entries) {
+    std::string value("\x02\x00\x00\x00", 4);
+    for (const auto& [tag, permissions, id] : entries) {
+        value += static_cast<char>(tag);
+        value += '\0';
+        value += static_cast<char>(permissions);
+        value += '\0';
+        for (unsigned shift = 0; shift < 32; shift += 8) {
+            value += static_cast<char>(id >> shift & 0xFFU);
+        }
+    }
+    return value;
+}
+
+TEST_P(LayerForms, AgreeAboutAttributes) {
+    const std::string capability(
+        "\x01\x00\x00\x02\x00\x20\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00", 20);
+    const std::string large =
+        access_list({{1, 6, ~0U}, {2, 7, 1000}, {4, 0, ~0U}, {16, 7, ~0U}, {32, 4, ~0U}});
+    const std::string small = access_list({{1, 7, ~0U}, {4, 1, ~0U}, {32, 0, ~0U}});
+    TarBuilder tar;
+    tar.add(
+        {.name = "ping",
+         .mode = 0755,
+         .xattrs =
+             {{"security.capability", capability},
+              {"user.note", "hello"},
+              {"user.empty", ""},
+              {"user." + std::string(250, 'n'), std::string(1000, 'v')},
+              {"trusted.thing", std::string("a\0b", 3)},
+              {"unknown.space", "passed over"},
+              {"trusted.overlay.redirect", "/etc/shadow"}}},
+        "x");
+    tar.add({.name = "acl", .xattrs = {{"system.posix_acl_access", large}}});
+    tar.add({.name = "mode", .xattrs = {{"system.posix_acl_access", small}}});
+    tar.add(
+        {.name = "dir",
+         .type = EntryType::Directory,
+         .mode = 0755,
+         .xattrs = {{"system.posix_acl_default", large}, {"user.a", "1"}}});
+    tar.add(
+        {.name = "dir", .type = EntryType::Directory, .mode = 0700, .xattrs = {{"user.b", "2"}}});
+    tar.add(
+        {.name = "link",
+         .link_name = "x",
+         .type = EntryType::SymbolicLink,
+         .xattrs = {{"user.not", "on links"}, {"trusted.but", "this"}}});
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutWhiteouts) {
+    TarBuilder tar;
+    tar.directory("a").file("a/.wh.gone", "").file("a/.wh..wh..opq", "").file("a/new", "1");
+    tar.file("b/.wh.c", "").file("b/c/d", "a directory where a whiteout was");
+    tar.directory("kept").file(".wh.kept", "").file("file", "stays").file(".wh.file", "");
+    tar.file(".wh.again", "")
+        .directory("again")
+        .file(".wh..wh.plnk", "")
+        .file("x/.wh..wh..opq", "");
+    tar.add({.name = "made", .type = EntryType::CharacterDevice, .mode = 0});
+    EXPECT_THAT(expect_same(tar, "b/c"), ::testing::HasSubstr("trusted.overlay.opaque"));
+}
+
+TEST_P(LayerForms, AgreeWhoIsLastAmongDuplicates) {
+    TarBuilder tar;
+    tar.file("a", "first").hard_link("b", "a").file("a", "second");
+    tar.directory("d").file("d/x", "1").file("d/y", "2").file("d", "now a file");
+    tar.file("e", "a file").directory("e").file("e/z", "3");
+    tar.symlink("s", "e").file("s/through", "the link").symlink("abs", "/e/./../e");
+    tar.file("abs/too", "4").hard_link("h", "s/through").hard_link("h", "s/through");
+    tar.directory("n/./m/../m//").file("/absolute", "5").file("n/../n/m/up", "6");
+    tar.symlink("up", "../../../e").file("up/out", "stays inside");
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutImpliedDirectories) {
+    TarBuilder tar;
+    tar.file("a/b/c/d", "1").directory("a/b", 0700).file("p/q", "2").file("p", "3");
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutLongAndStrangeNames) {
+    TarBuilder tar;
+    std::string deep;
+    for (int i = 0; i < 15; ++i) {
+        deep += std::string(254, static_cast<char>('a' + i)) + "/";
+    }
+    tar.file(deep + "end", "deep")
+        .file("\xff\xfe bad utf8\x01\n", "1")
+        .file("-", "2")
+        .file("!", "3");
+    tar.file("...", "4").file(" ", "5").file("\xc3\xa4", "6").file(std::string(255, 'z'), "7");
+    tar.symlink("long", std::string(4095, 't')).symlink("middle", std::string(450, 'm'));
+    tar.symlink("short", std::string(300, 's'));
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutLargeDirectories) {
+    TarBuilder tar;
+    for (int i = 0; i < 3'000; ++i) {
+        tar.file("many/" + std::to_string(i * 7919 % 3'011), std::to_string(i));
+    }
+    for (int i = 0; i < 70; ++i) { // around the sizes where a directory leaves its inode
+        for (int j = 0; j < i; ++j) {
+            tar.file("d" + std::to_string(i) + "/" + std::string(11, 'n') + std::to_string(j), "");
+        }
+    }
+    const std::string listing = expect_same(tar);
+    EXPECT_GT(std::ranges::count(listing, '\n'), 3'000);
+    EXPECT_TRUE(exists(path("mount/many/1897")));
+    EXPECT_FALSE(exists(path("mount/many/3012")));
+}
+
+TEST_P(LayerForms, AgreeAboutLargeFiles) {
+    TarBuilder tar;
+    std::string noise(3 << 20, '\0');
+    std::uint32_t state = 1;
+    for (char& c : noise) {
+        c = static_cast<char>((state = state * 1664525 + 1013904223) >> 24);
+    }
+    const std::string zeros(1 << 20, '\0');
+    tar.file("noise", noise).file("zeros", zeros).file("mixed", zeros + noise + zeros + "x");
+    for (const std::size_t size : {1, 511, 512, 513, 4095, 4096, 4097}) {
+        tar.file("f" + std::to_string(size), std::string_view(noise).substr(0, size));
+    }
+    expect_same(tar);
+}
+
+TEST_P(LayerForms, AgreeAboutWhatGnuTarMakes) {
+    const std::string made = path("made");
+    const std::string script =
+        "mkdir " + made + "; cd " + made +
+        "; truncate -s 5G huge; printf end >>huge; printf mid | dd of=huge bs=1 seek=4294967296 "
+        "conv=notrunc status=none; truncate -s 1M holes; head -c 300000 /dev/urandom | dd of=holes "
+        "bs=4096 seek=20 conv=notrunc status=none; truncate -s 12345 all-hole; for i in $(seq 40); "
+        "do dd if=/dev/urandom of=many-pieces bs=4096 count=1 seek=$((i*5)) conv=notrunc "
+        "status=none; done; ln holes again; ln -s holes link; mkfifo fifo; touch -d @1.000000001 "
+        "fifo; chown 70000:3000000000 all-hole";
+    ASSERT_NO_FATAL_FAILURE(run_shell(script));
+    ASSERT_EQ(setxattr((made + "/holes").c_str(), "user.x", "y", 1, 0), 0);
+    ASSERT_EQ(setxattr(made.c_str(), "trusted.t", "z", 1, 0), 0);
+    for (const std::string format :
+         {"gnu",
+          "posix --sparse-version=0.0 --xattrs --xattrs-include='*'",
+          "posix --sparse-version=0.1 --xattrs --xattrs-include='*'",
+          "posix --sparse-version=1.0 --xattrs --xattrs-include='*'"}) {
+        SCOPED_TRACE(format);
+        const std::string archive = path("archive");
+        ASSERT_NO_FATAL_FAILURE(run_shell(
+            "tar -C " + made + " --sparse --format=" + format + " -cf " + archive + " ."));
+        const std::string listing = expect_same(read_file(archive, 64U << 20).value());
+        EXPECT_EQ(listing, FullListing({""}).of(path("tree")));
+        if (format != "gnu") { // which has neither attributes nor fractions of seconds
+            EXPECT_EQ(listing, FullListing({""}).of(made));
+        }
+        ASSERT_TRUE(kernel::unmount_lazily(path("mount")).ok());
+        ASSERT_EQ(unlink(path("layer.erofs").c_str()), 0);
+        ASSERT_NO_FATAL_FAILURE(run_shell("rm -r " + path("tree") + " && mkdir " + path("tree")));
+    }
+}
+
+// Pieces that begin anywhere are copied to where an image can address them.
+TEST_P(LayerForms, AgreeAboutHolesBetweenBlocks) {
+    StringSink sink;
+    tar::Writer writer(sink);
+    const std::string data = "0123456789";
+    const std::string map = "GNU.sparse.map=3,4,70000,2,1099511600000,4\n";
+    std::string records;
+    for (const std::string& record :
+         {std::string("GNU.sparse.major=0\n"),
+          std::string("GNU.sparse.minor=1\n"),
+          std::string("GNU.sparse.size=1099511600009\n"),
+          map}) {
+        std::size_t length = record.size() + 3;
+        length += std::to_string(length).size() - 2;
+        records += std::to_string(length) + " " + record;
+    }
+    tar::Header header{.name = "x", .size = records.size()};
+    ASSERT_TRUE(writer.write_header(header).ok());
+    ASSERT_TRUE(writer.write(records).ok());
+    ASSERT_TRUE(writer.write_header({.name = "sparse", .size = data.size()}).ok());
+    ASSERT_TRUE(writer.write(data).ok());
+    ASSERT_TRUE(writer.finish().ok());
+    std::string bytes = sink.take();
+    bytes[156] = 'x'; // the first entry is the second one's header
+    int sum = 8 * ' ';
+    for (int i = 0; i < 512; ++i) {
+        sum += i >= 148 && i < 156 ? 0
+                                   : static_cast<unsigned char>(bytes[static_cast<std::size_t>(i)]);
+    }
+    for (std::size_t i = 0; i < 6; ++i, sum /= 8) {
+        bytes[153 - i] = static_cast<char>('0' + sum % 8);
+    }
+    Result<LayerFile> layer = index(bytes);
+    ASSERT_TRUE(layer.ok()) << layer.error().message();
+    ASSERT_TRUE(layer->fits());
+    ASSERT_TRUE(mount_erofs(path("layer.erofs"), path("mount"), GetParam()).ok());
+    UniqueFd file = open_file(path("mount/sparse"), O_RDONLY).value();
+    EXPECT_EQ(lseek(file.get(), 0, SEEK_END), 1'099'511'600'009);
+    const auto at = [&](off_t offset, std::size_t count) {
+        std::string got(count, '?');
+        EXPECT_EQ(pread(file.get(), got.data(), count, offset), static_cast<ssize_t>(count));
+        return got;
+    };
+    EXPECT_EQ(
+        at(0, 9),
+        std::string(
+            "\0\0\0"
+            "0123"
+            "\0\0",
+            9));
+    EXPECT_EQ(
+        at(69'999, 4),
+        std::string(
+            "\0"
+            "45"
+            "\0",
+            4));
+    EXPECT_EQ(
+        at(1'099'511'599'999, 10),
+        std::string(
+            "\0"
+            "6789"
+            "\0\0\0\0\0",
+            10));
+
+    struct stat status {};
+
+    ASSERT_EQ(stat(path("layer.erofs").c_str(), &status), 0);
+    EXPECT_LT(status.st_blocks * 512, 1 << 20);
+}
+
+TEST_P(LayerForms, RefuseTheSame) {
+    const auto refused = [this](auto&& fill) {
+        TarBuilder tar;
+        fill(tar);
+        expect_refused(tar);
+        (void)unlink(path("layer.erofs").c_str());
+        ASSERT_NO_FATAL_FAILURE(run_shell("rm -r " + path("tree") + " && mkdir " + path("tree")));
+    };
+    refused([](TarBuilder& tar) { tar.file("../out", "x"); });
+    refused([](TarBuilder& tar) { tar.file("a/../../out", "x"); });
+    refused([](TarBuilder& tar) { tar.hard_link("a", "missing"); });
+    refused([](TarBuilder& tar) { tar.hard_link("a", "/"); });
+    refused([](TarBuilder& tar) { tar.hard_link("a", "../../etc/passwd"); });
+    refused([](TarBuilder& tar) { tar.directory("d").hard_link("a", "d"); });
+    refused([](TarBuilder& tar) { tar.file("f", "x").file("f/below", "y"); });
+    refused([](TarBuilder& tar) { tar.symlink("l", "l").file("l/below", "y"); });
+    refused([](TarBuilder& tar) { tar.symlink("l", "nowhere").file("l/below", "y"); });
+    refused([](TarBuilder& tar) { tar.symlink("l", ""); });
+    refused([](TarBuilder& tar) { tar.symlink("/", "x"); });
+    refused([](TarBuilder& tar) { tar.file(std::string(256, 'n'), ""); });
+    refused([](TarBuilder& tar) { tar.file("a/.wh.", ""); });
+    refused([](TarBuilder& tar) { tar.file(".wh...", ""); });
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Methods,
+    LayerForms,
+    ::testing::Values(ErofsMethod::File, ErofsMethod::Loop),
+    [](const auto& method) { return std::string(to_string(method.param)); });
+
+} // namespace
+} // namespace berth::store
