@@ -23,6 +23,7 @@ struct DaemonConfig {
     std::string log_level = "info";
     bool debug = false;
     std::string storage_driver; // "", overlay2, overlayfs, vfs
+    std::string layer_form = "auto";
     std::vector<std::string> insecure_registries;
     std::vector<std::string> registry_mirrors;
     std::string bridge; // "": berth0 (docker0 when started as dockerd); "none": no bridge

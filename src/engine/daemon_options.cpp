@@ -3,6 +3,7 @@
 #include "engine/daemon_options.h"
 
 #include "base/strings.h"
+#include "store/layer_store.h"
 
 #include <algorithm>
 #include <type_traits>
@@ -44,6 +45,19 @@ Result<void> refuse(DaemonConfig&, const DaemonOption& option, std::string_view 
         return ok();
     }
     return not_implemented("--" + std::string(option.flag) + " is not implemented by this engine");
+}
+
+Result<void> set_storage_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    constexpr std::string_view layer_form = "overlay2.layer_form";
+    const auto parts = cut(value, "=");
+    if (!parts || parts->before != layer_form) {
+        return invalid_argument(
+            "unknown storage option \"" + std::string(value) + "\"; there is " +
+            std::string(layer_form) + "=auto|erofs|directory");
+    }
+    TRY(store::parse_layer_form(parts->after));
+    config.layer_form = parts->after;
+    return ok();
 }
 
 Result<void>
@@ -361,7 +375,12 @@ constexpr DaemonOption table[] = {
      Text,
      "Storage driver to use",
      set<&DaemonConfig::storage_driver>},
-    {"storage-opt", 0, "storage-opts", List, "Storage driver options", refuse},
+    {"storage-opt",
+     0,
+     "storage-opts",
+     List,
+     "Storage driver options: overlay2.layer_form=auto, erofs or directory",
+     set_storage_option},
     {"swarm-default-advertise-addr",
      0,
      "swarm-default-advertise-addr",

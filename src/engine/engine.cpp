@@ -86,6 +86,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.lock = TRY(take_lock(config.data_root));
     store::StoreOptions store_options{.root = config.data_root};
     store_options.snapshotter = TRY(store::parse_snapshotter_kind(config.storage_driver));
+    store_options.form = TRY(store::parse_layer_form(config.layer_form));
     core.store = TRY(store::Store::open(store_options));
     core.events = std::make_unique<Events>();
     core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));

@@ -162,7 +162,8 @@ Result<SystemInfo> System::info() const {
             {"Supports d_type", "true"},
             {"Using metacopy", "false"},
             {"Native Overlay Diff", "true"},
-            {"userxattr", "false"}};
+            {"userxattr", "false"},
+            {"Layer form", engine_.layers().form_description()}};
     }
     info.docker_root_dir = config.data_root;
     describe_cgroups(info, config);
