@@ -111,12 +111,21 @@ inline constexpr std::array<AttributePrefix, 5> attribute_prefixes{
      {"trusted.", 4, false},
      {"security.", 6, false}}};
 
+// Not the numbers of readdir(3).
+inline constexpr std::uint8_t type_unknown = 0;
+inline constexpr std::uint8_t type_file = 1;
+inline constexpr std::uint8_t type_directory = 2;
+inline constexpr std::uint8_t type_character_device = 3;
+inline constexpr std::uint8_t type_block_device = 4;
+inline constexpr std::uint8_t type_fifo = 5;
+inline constexpr std::uint8_t type_link = 7;
+
 // A directory's blocks each begin with these, the names follow.
 struct DirectoryEntry {
     std::uint32_t number_low;
     std::uint32_t number_high;
     std::uint16_t name_offset;
-    std::uint8_t type; // DT_*
+    std::uint8_t type; // type_*
     std::uint8_t reserved;
 };
 

@@ -8,8 +8,6 @@
 
 #include <algorithm>
 
-#include <dirent.h>
-
 namespace berth::erofs {
 
 namespace {
@@ -126,7 +124,22 @@ std::uint64_t directory_size(const Tree& tree, NodeId directory) {
 }
 
 std::uint8_t directory_type(const Node& node) {
-    return static_cast<std::uint8_t>(IFTODT(node.mode));
+    switch (node.mode & S_IFMT) {
+    case S_IFREG:
+        return format::type_file;
+    case S_IFDIR:
+        return format::type_directory;
+    case S_IFCHR:
+        return format::type_character_device;
+    case S_IFBLK:
+        return format::type_block_device;
+    case S_IFIFO:
+        return format::type_fifo;
+    case S_IFLNK:
+        return format::type_link;
+    default:
+        return format::type_unknown;
+    }
 }
 
 // The attributes behind an inode; empty for none.

@@ -13,6 +13,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -98,11 +99,27 @@ class FullListing {
         }
         text_ += "\n";
         if (directory) {
+            text_ += types_in(path);
             const std::vector<std::string> entries = list_directory(path).value();
             for (const std::string& entry : entries) {
                 visit(name.empty() ? entry : name + "/" + entry);
             }
         }
+    }
+
+    // What readdir says; overlayfs takes a whiteout's type from there.
+    static std::string types_in(const std::string& path) {
+        std::set<std::string> found;
+        DIR* stream = opendir(path.c_str());
+        while (const dirent* entry = readdir(stream)) {
+            found.insert(std::string(entry->d_name) + ":" + std::to_string(entry->d_type));
+        }
+        closedir(stream);
+        std::string text;
+        for (const std::string& entry : found) {
+            text += " " + entry;
+        }
+        return text + "\n";
     }
 
     // Of the blocks that are not zero, with their places: holes are passed over, not read.

@@ -193,10 +193,10 @@ Result<LayerHold> LayerMounts::hold(const std::vector<std::string>& layers) {
     return hold;
 }
 
-void LayerMounts::found(const std::string& layer) {
+void LayerMounts::drop_unused(const std::string& layer) {
     std::lock_guard lock(state_->mutex);
     if (!state_->mounts.contains(layer)) {
-        state_->mounts[layer].idle = state_->idle.insert(state_->idle.end(), layer);
+        [[maybe_unused]] Result<void> done = kernel::unmount_lazily(mount_point_of(layer));
     }
 }
 

@@ -59,8 +59,8 @@ class LayerMounts {
     // Each a layer's directory, with an image in it (layer.erofs) or a tree (diff). An image that
     // cannot be mounted on this kernel is unpacked beside.
     Result<LayerHold> hold(const std::vector<std::string>& layers);
-    // A mount that an earlier process left: to be taken down with the others.
-    void found(const std::string& layer);
+    // Takes down what an earlier process left mounted, unless somebody holds it.
+    void drop_unused(const std::string& layer);
     // Before the layer is deleted.
     Result<void> forget(const std::string& layer);
 

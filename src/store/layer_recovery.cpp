@@ -120,18 +120,9 @@ Result<void> LayerStore::Parts::check_unsynced_layers() {
     return ok();
 }
 
-// What an earlier process left mounted, after a kill or on purpose.
+// What an earlier process left mounted, after a kill or on purpose: running containers' root file
+// systems keep their layers, the rest goes.
 void LayerStore::Parts::find_mounts() {
-    const auto mounted = [](const std::string& place) {
-        const Result<bool> answer = kernel::is_mount_point(place);
-        return answer.ok() && *answer;
-    };
-    const auto layers = list_directory(root + "/layers");
-    for (const std::string& name : layers.ok() ? *layers : std::vector<std::string>()) {
-        if (mounted(LayerMounts::mount_point_of(root + "/layers/" + name))) {
-            layer_mounts->found(root + "/layers/" + name);
-        }
-    }
     const auto ids = list_directory(root + "/snapshots");
     for (const std::string& id : ids.ok() ? *ids : std::vector<std::string>()) {
         Result<Writable> writable = find_writable(id);
@@ -140,6 +131,10 @@ void LayerStore::Parts::find_mounts() {
         }
         Result<LayerHold> below = hold_below(*writable);
         (*mounts.lock())[id] = {1, below.ok() ? std::move(*below) : LayerHold()};
+    }
+    const auto layers = list_directory(root + "/layers");
+    for (const std::string& name : layers.ok() ? *layers : std::vector<std::string>()) {
+        layer_mounts->drop_unused(root + "/layers/" + name);
     }
 }
 

@@ -165,6 +165,16 @@ TEST_F(ErofsLayers, StayMountedUnderContainersThatOutliveTheStore) {
     EXPECT_FALSE(is_mounted(layer));
 }
 
+TEST_F(ErofsLayers, AreUnmountedWhenAKilledProcessLeftThem) {
+    const LayerInfo layer = add_layer({}, simple_tar("x"));
+    ASSERT_TRUE(
+        mount_erofs(
+            image_of(layer), LayerMounts::mount_point_of(directory_of(layer)), ErofsMethod::File)
+            .ok());
+    open();
+    EXPECT_FALSE(is_mounted(layer));
+}
+
 TEST_F(ErofsLayers, AreMountedAgainWhenSomebodyUnmountsThem) {
     const LayerInfo layer = add_layer({}, simple_tar("x"));
     seen_on(layer.chain_id);

@@ -1,0 +1,100 @@
+"""Layers as EROFS images and as directories, in one data root, chosen by a flag of the engine."""
+import json
+
+import pytest
+
+from engine import Engine
+
+
+def form_of(engine):
+    status, info = engine.request("GET", "/info")
+    assert status == 200 and info["Driver"] == "overlay2"
+    return dict(info["DriverStatus"])["Layer form"]
+
+
+def layer_flag(form):
+    return f"--storage-opt=overlay2.layer_form={form}"
+
+
+@pytest.fixture
+def image_engine(tmp_path, rootfs_tar):
+    with Engine(tmp_path, layer_flag("auto")) as running:
+        if not form_of(running).startswith("erofs"):
+            pytest.skip("this kernel mounts no EROFS images")
+        running.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        yield running
+
+
+def kinds(engine):
+    return sorted("image" if (layer / "layer.erofs").exists() else "directory" for layer in (engine.data / "layers").iterdir())
+
+
+def restart_with(engine, form):
+    engine.stop()
+    engine.flags = [flag for flag in engine.flags if "layer_form" not in flag] + [layer_flag(form)]
+    engine.start()
+    return form_of(engine)
+
+
+def test_containers_commits_and_builds_on_images(image_engine, tmp_path):
+    engine = image_engine
+    assert kinds(engine) == ["image"]
+    engine.berth("run", "--name", "c", "busybox", "sh", "-c", "echo new >/made; rm -r /home; chmod 700 /root; ln /made /etc/twin")
+    changes = engine.berth("diff", "c").stdout.split("\n")
+    assert "D /home" in changes and "A /made" in changes and "C /root" in changes
+    engine.berth("commit", "c", "committed")
+    engine.berth("rm", "c")
+    seen = engine.berth("run", "--rm", "committed", "sh", "-c", "cat /made; stat -c %h /etc/twin; stat -c %a /root; ls /home; true").stdout
+    assert seen == "new\n2\n700\n"
+    (tmp_path / "Dockerfile").write_text("FROM committed\nRUN echo built >/built\nCOPY Dockerfile /copy\n")
+    engine.berth("build", "-t", "built", tmp_path)
+    assert engine.berth("run", "--rm", "built", "cat", "/built", "/made").stdout == "built\nnew\n"
+    assert set(kinds(engine)) == {"image", "directory"}
+    # One device for the whole tree, as programs that stay on one file system expect.
+    assert engine.berth("run", "--rm", "built", "sh", "-c", "stat -c %d / /etc /made /built | sort -u | wc -l").stdout == "1\n"
+
+
+def test_both_forms_live_in_one_data_root(image_engine, rootfs_tar):
+    engine = image_engine
+    assert restart_with(engine, "directory") == "directory"
+    assert engine.berth("run", "--rm", "busybox", "echo", "on an image").stdout == "on an image\n"
+    engine.berth("run", "--name", "c", "busybox", "sh", "-c", "echo x >/made")
+    engine.berth("commit", "c", "upper")
+    assert kinds(engine) == ["directory", "image"]
+    assert restart_with(engine, "erofs").startswith("erofs")
+    assert engine.berth("run", "--rm", "upper", "cat", "/made").stdout == "x\n"
+    engine.berth("rm", "c")
+    engine.berth("rmi", "upper", "busybox")
+    assert not list((engine.data / "layers").iterdir())
+
+
+def test_a_container_goes_on_when_the_engine_is_killed(image_engine):
+    engine = image_engine
+    engine.berth("run", "-d", "--name", "c", "busybox", "sh", "-c", "while :; do sleep 1; done")
+    engine.kill()
+    engine.start()
+    assert engine.berth("exec", "c", "cat", "/proc/1/comm").stdout == "sh\n"
+    engine.berth("cp", "c:/bin/busybox", "/dev/null")
+    engine.berth("exec", "c", "sh", "-c", "echo still >/here")
+    assert engine.berth("diff", "c").stdout == "A /here\n"
+    assert engine.berth("run", "--rm", "busybox", "echo", "beside").stdout == "beside\n"
+    engine.berth("rm", "-f", "c")
+
+
+def test_an_unknown_storage_option_is_refused(engine, tmp_path):
+    done = engine.run("berthd", "--storage-opt=overlay2.layer_form=tarball", f"--data-root={tmp_path}/x", check=False)
+    assert done.returncode != 0 and "none of auto, erofs and directory" in done.stderr
+    done = engine.run("berthd", "--storage-opt=dm.basesize=1G", f"--data-root={tmp_path}/x", check=False)
+    assert done.returncode != 0 and "dm.basesize" in done.stderr
+
+
+def test_what_a_pull_stores_is_pushed_bit_for_bit(image_engine, registry):
+    engine = image_engine
+    name = f"{registry.address}/pushed:one"
+    engine.berth("tag", "busybox", name)
+    engine.berth("push", name)
+    before = json.loads(engine.berth("image", "inspect", name).stdout)[0]["RepoDigests"]
+    engine.berth("rmi", "busybox", name)
+    engine.berth("pull", name)
+    engine.berth("push", name)
+    assert json.loads(engine.berth("image", "inspect", name).stdout)[0]["RepoDigests"] == before
