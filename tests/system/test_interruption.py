@@ -144,7 +144,9 @@ def check_clean(engine, how, before):
     wait_until("clean data root", lambda: [
         name for name in file_list(engine.data) if not name.startswith("blobs/partial/")] == before)
     mounts = pathlib.Path("/proc/self/mounts").read_text()
-    assert not [line for line in mounts.splitlines() if str(engine.data) in line.split()[1]], mounts
+    # A layer's image may stay mounted for the next container.
+    places = [line.split()[1] for line in mounts.splitlines()]
+    assert not [place for place in places if str(engine.data) in place and not place.endswith("/mount")], mounts
 
 
 both = pytest.mark.parametrize("how", ["vanished client", "killed engine"])
