@@ -147,7 +147,8 @@ Result<std::vector<StoredManifest>> Storage::referrers(
             break;
         }
         const ManifestEntry* entry = owner->index->find(digest);
-        found.push_back({entry->descriptor, TRY(manifest_bytes(*owner, entry->descriptor))});
+        ManifestCache::Bytes bytes = TRY(manifest_bytes(*owner, entry->descriptor));
+        found.push_back({entry->descriptor, std::move(bytes)});
     }
     return found;
 }
