@@ -56,6 +56,13 @@ def file_list(folder):
     return sorted(name for name in names if not name.startswith("metadata.db") and name != "filler")
 
 
+def mounts_below(folder):
+    """Mount points below a data root. A layer's image may stay mounted for the next container, which is none's mount."""
+    places = [line.split()[1] for line in pathlib.Path("/proc/self/mounts").read_text().splitlines()]
+    images = re.compile(re.escape(str(folder)) + r"/layers/[^/]+/mount")
+    return [place for place in places if place.startswith(str(folder)) and not images.fullmatch(place)]
+
+
 def without_ages(listing):
     """Two listings may differ by the seconds in between, and so by the width of that column."""
     listing = re.sub(r"(Less than a second|About a minute|\d+ (?:second|minute)s?)( ago)? *", "", listing)

@@ -43,7 +43,7 @@ def test_fields_of_info_and_version_are_dockers(engine):
     info = engine.request("GET", "/v1.51/info")[1]
     assert {name: type(value) for name, value in info.items() if name != "Warnings"} == INFO
     assert [name for name, _ in info["DriverStatus"]] == ["Backing Filesystem", "Supports d_type", "Using metacopy",
-                                                          "Native Overlay Diff", "userxattr"]
+                                                          "Native Overlay Diff", "userxattr", "Layer form"]
     assert set(info["RegistryConfig"]) == {"IndexConfigs", "InsecureRegistryCIDRs", "Mirrors"}
     assert info["RuncCommit"] == {"ID": info["ServerVersion"]}
     version = engine.request("GET", "/v1.51/version")[1]

@@ -17,7 +17,7 @@ import threading
 
 import pytest
 
-from engine import BIN, DEADLINE, file_list, wait_until
+from engine import BIN, DEADLINE, file_list, mounts_below, wait_until
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -143,10 +143,7 @@ def check_clean(engine, how, before):
     engine.start()
     wait_until("clean data root", lambda: [
         name for name in file_list(engine.data) if not name.startswith("blobs/partial/")] == before)
-    mounts = pathlib.Path("/proc/self/mounts").read_text()
-    # A layer's image may stay mounted for the next container.
-    places = [line.split()[1] for line in mounts.splitlines()]
-    assert not [place for place in places if str(engine.data) in place and not place.endswith("/mount")], mounts
+    assert mounts_below(engine.data) == []
 
 
 both = pytest.mark.parametrize("how", ["vanished client", "killed engine"])

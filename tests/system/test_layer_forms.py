@@ -47,6 +47,15 @@ def build(engine, folder, name, *steps):
     engine.berth("build", "-t", name, folder)
 
 
+def test_an_engine_that_stops_leaves_nothing_mounted(image_engine):
+    engine = image_engine
+    engine.berth("run", "--rm", "busybox", "true")
+    mounted = [line for line in open("/proc/self/mounts") if str(engine.data) in line]
+    assert [line.split()[2] for line in mounted] == ["erofs"], mounted
+    engine.stop()
+    assert str(engine.data) not in open("/proc/self/mounts").read()
+
+
 def test_containers_and_builds_on_images(image_engine, tmp_path):
     engine = image_engine
     assert kinds(engine) == ["image"]

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from engine import BIN, wait_until
+from engine import BIN, mounts_below, wait_until
 
 
 def monitors(engine):
@@ -36,7 +36,7 @@ def expect_no_trace(engine, container):
     assert groups(engine, container) == []
     wait_until("removal behind", lambda: os.listdir(engine.exec / "containers") == [])
     assert not (engine.exec / "runtime" / container).exists()
-    assert [line for line in open("/proc/mounts") if str(engine.data) in line] == []
+    assert mounts_below(engine.data) == []
 
 
 def test_kill_of_a_running_monitor(engine):
