@@ -36,6 +36,16 @@ class ChildOutput final : public ByteSource {
     UniqueFd output_;
 };
 
+struct ProgramOutcome {
+    std::string output;
+    std::string status; // "" when it succeeded, else Go's words: "exit status 1", "signal 15"
+};
+
+// Runs a program that reads a little (at most a pipe's 64 KiB) and prints a little. NotFound when
+// $PATH does not have it.
+Result<ProgramOutcome>
+run_program(const std::vector<std::string>& arguments, const std::string& input);
+
 // Replaces this process by the program `name` that lies beside our own executable, or is in $PATH.
 Error become(
     const std::string& own_executable,

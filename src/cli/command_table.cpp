@@ -19,6 +19,8 @@ constexpr Command table[] = {
     {"pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Download an image from a registry", commands::pull},
     {"push", "[OPTIONS] NAME[:TAG]", "Upload an image to a registry", commands::push},
     {"images", "[OPTIONS] [REPOSITORY[:TAG]]", "List images", commands::images},
+    {"login", "[OPTIONS] [SERVER]", "Authenticate to a registry", commands::login},
+    {"logout", "[SERVER]", "Log out from a registry", commands::logout},
     {"version", "[OPTIONS]", "Show the Berth version information", commands::version},
     {"info", "[OPTIONS]", "Display system-wide information", commands::info},
     {"registry", "[OPTIONS]", "Start a registry on this machine", commands::registry},

@@ -3,8 +3,9 @@
 // there.
 #include "cli/session.h"
 
-#include "base/file.h"
 #include "base/strings.h"
+#include "cli/credentials.h"
+#include "cli/output.h"
 #include "codec/base64.h"
 #include "http/client.h"
 #include "oci/reference.h"
@@ -82,6 +83,9 @@ http::ClientRequest request_of(const RequestOptions& options) {
     if (!options.registry_auth.empty()) {
         request.headers.set("X-Registry-Auth", options.registry_auth);
     }
+    if (!options.registry_config.empty()) {
+        request.headers.set("X-Registry-Config", options.registry_config);
+    }
     request.body_source = options.body;
     return request;
 }
@@ -98,6 +102,10 @@ Result<json::Value> read_document(http::Response& response) {
         return json::Value(body);
     }
     return TRY_CONTEXT(json::parse(body), "the daemon's answer");
+}
+
+void warn(std::string_view message) {
+    print_error("WARNING: " + std::string(message) + "\n");
 }
 
 std::string environment(const char* name) {
@@ -194,33 +202,27 @@ Result<Session::Hijacked> Session::hijack(const std::string& target, const json:
 }
 
 Result<std::string> Session::registry_auth(std::string_view reference) const {
-    std::string path = options_.config + "/config.json";
-    if (!exists(path)) {
-        return std::string();
-    }
     oci::Reference parsed = TRY(oci::Reference::parse_normalized(reference));
     const std::string& registry = parsed.registry();
-    std::string text = TRY(read_file(path));
-    json::Value config = TRY_CONTEXT(json::parse(text), path);
-    const json::Value* auths = json::find(config, "auths");
-    if (!auths) {
+    std::string server = registry == "docker.io" ? std::string(hub_key) : registry;
+    CredentialFile file = TRY(CredentialFile::load(options_.config));
+    Result<Credentials> credentials = file.get(server);
+    if (!credentials.ok()) {
+        warn(credentials.error().message());
         return std::string();
     }
-    std::string key = registry == "docker.io" ? "https://index.docker.io/v1/" : registry;
-    const json::Value* entry = json::find(*auths, key);
-    if (!entry) {
-        return std::string();
+    return credentials->empty() ? std::string() : auth_header(*credentials, server);
+}
+
+Result<std::string> Session::registry_config() const {
+    CredentialFile file = TRY(CredentialFile::load(options_.config));
+    json::Object header;
+    for (const auto& [server, credentials] : file.all(warn)) {
+        header[server] = auth_document(credentials, server);
     }
-    json::Object header{{"serveraddress", key}};
-    if (std::string_view token = json::find_string(*entry, "identitytoken"); !token.empty()) {
-        header["identitytoken"] = token;
-    }
-    std::string pair = TRY_CONTEXT(base64_decode(json::find_string(*entry, "auth")), path);
-    if (std::optional<Cut> parts = cut(pair, ":")) {
-        header["username"] = parts->before;
-        header["password"] = parts->after;
-    }
-    return base64_encode(json::serialize(json::Value(header)), Base64Alphabet::UrlSafe);
+    return header.empty()
+               ? std::string()
+               : base64_encode(json::serialize(json::Value(header)), Base64Alphabet::UrlSafe);
 }
 
 } // namespace berth::cli

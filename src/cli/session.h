@@ -28,7 +28,8 @@ struct RequestOptions {
     std::string_view method = "GET";
     std::string target; // without the version: "/containers/json?all=1"
     std::string content_type;
-    std::string registry_auth; // X-Registry-Auth when not empty
+    std::string registry_auth;   // X-Registry-Auth when not empty
+    std::string registry_config; // X-Registry-Config when not empty
     ByteSource* body = nullptr;
 };
 
@@ -59,8 +60,10 @@ class Session {
     Result<Hijacked> hijack(const std::string& target, const json::Value& body = nullptr);
 
     // The base64 auth header for the registry that `reference` names, from config.json; "" when
-    // there is none.
+    // there is none. A helper program that fails is told and left out, as docker leaves it out.
     Result<std::string> registry_auth(std::string_view reference) const;
+    // X-Registry-Config: all credentials that there are, for a build.
+    Result<std::string> registry_config() const;
 
     const SessionOptions& options() const { return options_; }
 

@@ -47,6 +47,19 @@ Result<RawMode> RawMode::enter(FdRef fd) {
     return RawMode(fd.get(), saved);
 }
 
+Result<RawMode> RawMode::without_echo(FdRef fd) {
+    termios saved{};
+    if (tcgetattr(fd.get(), &saved) != 0) {
+        return errno_error("read the terminal's mode");
+    }
+    termios silent = saved;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    if (tcsetattr(fd.get(), TCSANOW, &silent) != 0) {
+        return errno_error("set the terminal's mode");
+    }
+    return RawMode(fd.get(), saved);
+}
+
 RawMode::RawMode(RawMode&& other) noexcept
     : fd_(std::exchange(other.fd_, -1))
     , saved_(other.saved_) {}

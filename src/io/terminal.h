@@ -31,6 +31,8 @@ Result<void> set_terminal_size(FdRef fd, TerminalSize size);
 class RawMode {
   public:
     static Result<RawMode> enter(FdRef fd);
+    // The usual mode, but what is typed is not shown: for passwords.
+    static Result<RawMode> without_echo(FdRef fd);
     RawMode(RawMode&& other) noexcept;
     RawMode& operator=(RawMode&& other) noexcept;
     ~RawMode();

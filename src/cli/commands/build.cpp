@@ -156,10 +156,12 @@ Result<int> build(Session& session, const Invocation& invocation) {
         dockerfile = context.dockerfile_name;
         source = TRY(open_build_context(context));
     }
+    std::string credentials = TRY(session.registry_config());
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
          .target = "/build" + query_of(chosen, dockerfile).text(),
          .content_type = "application/x-tar",
+         .registry_config = credentials,
          .body = source.get()}));
     json::Value aux;
     int step_code = 0;

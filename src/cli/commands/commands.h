@@ -39,6 +39,9 @@ Result<int> load(Session& session, const Invocation& invocation);
 Result<int> save(Session& session, const Invocation& invocation);
 Result<int> import(Session& session, const Invocation& invocation);
 Result<int> bootstrap(Session& session, const Invocation& invocation);
+// login.cpp
+Result<int> login(Session& session, const Invocation& invocation);
+Result<int> logout(Session& session, const Invocation& invocation);
 // build.cpp
 Result<int> build(Session& session, const Invocation& invocation);
 // inspect.cpp
