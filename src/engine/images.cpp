@@ -117,6 +117,8 @@ json::Value config_member(const store::Image& image) {
     return config == nullptr ? json::Value(nullptr) : *config;
 }
 
+} // namespace
+
 Result<void>
 check_platform(const std::string& name, const oci::Platform& found, const std::string& platform) {
     if (platform.empty()) {
@@ -131,8 +133,6 @@ check_platform(const std::string& name, const oci::Platform& found, const std::s
         found.normalized().to_string() + ") does not match the specified platform (" +
         wanted.normalized().to_string() + ")");
 }
-
-} // namespace
 
 std::vector<std::string> familiar(const std::vector<oci::Reference>& references) {
     std::vector<std::string> names;

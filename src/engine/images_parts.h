@@ -44,6 +44,10 @@ struct Images::Parts {
 
 std::vector<std::string> familiar(const std::vector<oci::Reference>& references);
 
+// NotFound, in Docker's words, when the image `name` does not run on `platform` ("": any does).
+Result<void>
+check_platform(const std::string& name, const oci::Platform& found, const std::string& platform);
+
 // Whether it names the built-in image, docker.io/berth/hello:latest.
 bool is_hello(const oci::Reference& reference);
 

@@ -18,7 +18,9 @@ client_options(const ImagesOptions& options, const RegistryCredentials& credenti
              .password = credentials.password,
              .identity_token = credentials.identity_token,
              .registry_token = credentials.registry_token},
-        .insecure_registries = options.insecure_registries,
+        .hosts =
+            {.insecure_registries = options.insecure_registries,
+             .mirrors = options.registry_mirrors},
         .attempts = static_cast<int>(options.max_download_attempts),
         .user_agent = "berth",
     };
@@ -104,14 +106,18 @@ Result<void> Images::pull(
     registry::PullOptions options{
         .client = client_options(parts_->options, credentials),
         .platform = {},
-        .mirrors = parts_->options.registry_mirrors,
         .max_concurrent = at_least_one(parts_->options.max_concurrent_downloads),
     };
     if (!platform.empty()) {
         options.platform = TRY(oci::Platform::parse(platform));
     }
-    TRY(registry::pull(
+    const auto pulled = TRY(registry::pull(
         std::move(stop), *parts_->options.store, reference, options, forward_to(progress)));
+    // An image that has no index comes whatever its platform is; moby's image_pull.go warns.
+    const auto image_there = TRY(parts_->images().get(pulled.id.to_string()));
+    if (auto fits = check_platform(image, image_there.config.platform, platform); !fits.ok()) {
+        say(progress, "WARNING: " + fits.error().message());
+    }
     parts_->publish("pull", name, reference.familiar_name());
     return ok();
 }

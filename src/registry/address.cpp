@@ -136,15 +136,19 @@ bool is_insecure(std::string_view registry, std::span<const std::string> insecur
     return false;
 }
 
+std::string api_host(std::string_view registry) {
+    bool hub = registry == "docker.io" || registry == "index.docker.io";
+    return hub ? "registry-1.docker.io" : std::string(registry);
+}
+
 std::vector<ApiBase> api_bases(std::string_view registry, std::span<const std::string> insecure) {
-    std::string host(registry);
-    if (host == "docker.io" || host == "index.docker.io") {
-        host = "registry-1.docker.io";
-    }
+    std::string host = api_host(registry);
     if (!is_insecure(registry, insecure)) {
-        return {{"https://" + host, VerifyTls::Yes}};
+        return {{.url = "https://" + host}};
     }
-    return {{"https://" + host, VerifyTls::No}, {"http://" + host, VerifyTls::No}};
+    return {
+        {.url = "https://" + host, .verify = VerifyTls::No},
+        {.url = "http://" + host, .verify = VerifyTls::No}};
 }
 
 } // namespace berth::registry

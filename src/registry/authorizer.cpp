@@ -32,12 +32,29 @@ bool is_url(std::string_view text) {
     return text.starts_with("https://") || text.starts_with("http://");
 }
 
+// A registry names its token server, and may name one on another host; but a secret that came by
+// TLS does not go on without it.
+Result<void> check_realm(std::string_view realm, const ApiBase& host) {
+    if (!is_url(realm)) {
+        return invalid_argument(
+            "the registry's token server \"" + std::string(realm) + "\" is no URL");
+    }
+    if (realm.starts_with("http://") && host.url.starts_with("https://") &&
+        host.verify == VerifyTls::Yes) {
+        return Error(
+            ErrorKind::Unauthorized,
+            host.url + " names a token server without TLS, \"" + std::string(realm) +
+                "\": refusing to send credentials there");
+    }
+    return ok();
+}
+
 } // namespace
 
-void Authorizer::set_challenges(std::vector<Challenge> challenges, VerifyTls verify) {
+void Authorizer::set_challenges(std::vector<Challenge> challenges, const ApiBase& host) {
     auto guard = state_.lock();
     guard->challenges = std::move(challenges);
-    guard->verify = verify;
+    guard->host = host;
 }
 
 bool Authorizer::has_challenges() const {
@@ -60,7 +77,7 @@ Result<std::string> Authorizer::header(std::stop_token stop, const std::string& 
         return "Bearer " + credentials_.registry_token;
     }
     Challenge bearer;
-    VerifyTls verify = VerifyTls::Yes;
+    ApiBase host;
     {
         auto guard = state_.lock();
         for (const Token& token : guard->tokens) {
@@ -74,9 +91,9 @@ Result<std::string> Authorizer::header(std::stop_token stop, const std::string& 
             return wants_basic ? basic() : std::string();
         }
         bearer = *found;
-        verify = guard->verify;
+        host = guard->host;
     }
-    Grant grant = TRY(fetch(stop, bearer, scope, verify));
+    Grant grant = TRY(fetch(stop, bearer, scope, host));
     auto guard = state_.lock();
     std::erase_if(guard->tokens, [&](const Token& token) { return token.scope == scope; });
     guard->tokens.push_back({scope, grant.token, Clock::now() + grant.lifetime});
@@ -85,7 +102,7 @@ Result<std::string> Authorizer::header(std::stop_token stop, const std::string& 
 
 Result<std::string> Authorizer::login(std::stop_token stop) {
     Challenge bearer;
-    VerifyTls verify = VerifyTls::Yes;
+    ApiBase host;
     {
         auto guard = state_.lock();
         const Challenge* found = find(guard->challenges, "bearer");
@@ -93,9 +110,9 @@ Result<std::string> Authorizer::login(std::stop_token stop) {
             return std::string();
         }
         bearer = *found;
-        verify = guard->verify;
+        host = guard->host;
     }
-    return TRY(fetch(stop, bearer, "", verify)).refresh_token;
+    return TRY(fetch(stop, bearer, "", host)).refresh_token;
 }
 
 Outgoing Authorizer::token_request(const Challenge& challenge, const std::string& scope) const {
@@ -143,15 +160,12 @@ Result<Authorizer::Grant> Authorizer::fetch(
     const std::stop_token& stop,
     const Challenge& challenge,
     const std::string& scope,
-    VerifyTls verify) {
-    if (!is_url(challenge.get("realm"))) {
-        return invalid_argument(
-            "the registry's token server \"" + std::string(challenge.get("realm")) +
-            "\" is no URL");
-    }
+    const ApiBase& host) {
+    TRY(check_realm(challenge.get("realm"), host));
     Outgoing request = credentials_.identity_token.empty() ? token_request(challenge, scope)
                                                            : refresh_request(challenge, scope);
-    request.verify = verify;
+    request.verify = host.verify;
+    request.tls = host.tls;
     auto exchange = TRY(transport_.send(stop, request));
     std::string body = TRY(exchange->read_body());
     if (exchange->status() != 200) {

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/synchronized.h"
+#include "registry/address.h"
 #include "registry/challenge.h"
 #include "registry/client.h"
 #include "registry/transport.h"
@@ -24,7 +25,7 @@ class Authorizer {
         , credentials_(std::move(credentials)) {}
 
     // What the registry answered 401 with.
-    void set_challenges(std::vector<Challenge> challenges, VerifyTls verify);
+    void set_challenges(std::vector<Challenge> challenges, const ApiBase& host);
     bool has_challenges() const;
 
     // The header's value for the scopes ("repository:x:pull", several separated by spaces), ""
@@ -46,7 +47,7 @@ class Authorizer {
 
     struct State {
         std::vector<Challenge> challenges;
-        VerifyTls verify = VerifyTls::Yes;
+        ApiBase host;
         std::vector<Token> tokens;
     };
 
@@ -60,7 +61,7 @@ class Authorizer {
         const std::stop_token& stop,
         const Challenge& challenge,
         const std::string& scope,
-        VerifyTls verify);
+        const ApiBase& host);
     Outgoing token_request(const Challenge& challenge, const std::string& scope) const;
     Outgoing refresh_request(const Challenge& challenge, const std::string& scope) const;
     std::string basic() const;

@@ -85,6 +85,12 @@ Result<std::size_t> BlobSource::read(std::span<char> buffer) {
         auto count = exchange_->read(buffer);
         if (count.ok() && (*count > 0 || position_ >= size_)) {
             position_ += *count;
+            if (position_ > size_) {
+                return Error(
+                    ErrorKind::DataLoss,
+                    "the registry sent more than the " + std::to_string(size_) +
+                        " bytes that blob " + digest_.to_string() + " has");
+            }
             return count;
         }
         Error error =

@@ -35,6 +35,14 @@ Error refusal(const Exchange& exchange) {
     return parse_api_error(exchange.status(), "").to_error();
 }
 
+Result<void> verify(const FetchedManifest& fetched, const oci::Digest& wanted) {
+    if (wanted != fetched.descriptor.digest) {
+        return Error(
+            ErrorKind::DataLoss, "manifest verification failed for digest " + wanted.to_string());
+    }
+    return ok();
+}
+
 } // namespace
 
 Client::Client(std::string registry, std::string repository, Action action, ClientOptions options)
@@ -63,7 +71,7 @@ Result<std::string> Client::check_credentials(std::stop_token stop) {
         return std::string(); // it asks nobody
     }
     std::string identity_token = TRY(parts_->authorizer.login(stop));
-    std::string url = parts_->base.lock()->value().url + "/v2/";
+    std::string url = parts_->base.lock()->value().api() + "/";
     auto exchange = TRY(parts_->call(stop, {.url = url}, ""));
     if (exchange->status() / 100 != 2) {
         return Error(
@@ -90,15 +98,26 @@ Result<FetchedManifest> Client::manifest(std::stop_token stop, std::string_view 
         }
         return error.to_error();
     }
+    auto body = exchange->read_body(oci::ManifestLimits::bytes);
+    if (!body.ok() && body.error().kind() == ErrorKind::ResourceExhausted) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            "the manifest " + parts_->repository + " " + std::string(tag_or_digest) +
+                " is larger than the limit of " + std::to_string(oci::ManifestLimits::bytes) +
+                " bytes");
+    }
     FetchedManifest fetched;
-    fetched.bytes = TRY(exchange->read_body(oci::ManifestLimits::bytes));
+    fetched.bytes = TRY(std::move(body));
     fetched.descriptor.media_type = media_type_of(*exchange);
     fetched.descriptor.digest = oci::Digest::of(fetched.bytes);
     fetched.descriptor.size = static_cast<std::int64_t>(fetched.bytes.size());
-    auto wanted = oci::Digest::parse(tag_or_digest);
-    if (wanted.ok() && *wanted != fetched.descriptor.digest) {
-        return Error(
-            ErrorKind::DataLoss, "manifest verification failed for digest " + wanted->to_string());
+    if (auto wanted = oci::Digest::parse(tag_or_digest); wanted.ok()) {
+        TRY(verify(fetched, *wanted));
+    }
+    // For a tag only the registry's own word tells that the bytes arrived as they left.
+    auto promised = oci::Digest::parse(exchange->headers().get("Docker-Content-Digest"));
+    if (promised.ok() && promised->algorithm() == fetched.descriptor.digest.algorithm()) {
+        TRY(verify(fetched, *promised));
     }
     return fetched;
 }

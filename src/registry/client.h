@@ -8,7 +8,9 @@
 #include "oci/descriptor.h"
 #include "oci/digest.h"
 #include "oci/reference.h"
+#include "registry/hosts.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -30,10 +32,13 @@ struct Credentials {
 
 struct ClientOptions {
     Credentials credentials;
-    // "host", "host:port" or a CIDR; these and 127.0.0.0/8, ::1 and localhost may have an
-    // unverified certificate or no TLS at all: https is tried first, then http.
-    std::vector<std::string> insecure_registries;
-    int attempts = 5; // of one request that fails with 429, 5xx or on the network
+    HostsOptions hosts;
+    // One of registry_hosts(); nullopt: the one that takes pushes. Insecure registries, and
+    // 127.0.0.0/8, ::1 and localhost, may have an unverified certificate or no TLS at all: https is
+    // tried first, then http.
+    std::optional<RegistryHost> host = std::nullopt;
+    int attempts = 5;                 // of one request that fails with 429, 5xx or on the network
+    std::chrono::seconds stalled{60}; // after which a silent registry is given up
     std::string user_agent = "berth";
 };
 
@@ -81,8 +86,8 @@ class Client {
     Result<bool>
     mount_blob(std::stop_token stop, const oci::Digest& digest, std::string_view from_repository);
 
-    // Called before the first byte and again for each attempt.
-    using OpenContent = std::function<Result<std::unique_ptr<ByteSource>>()>;
+    // The blob's bytes from an offset: called before the first byte and again for each attempt.
+    using OpenContent = std::function<Result<std::unique_ptr<ByteSource>>(std::uint64_t offset)>;
     using Sent = std::function<void(std::uint64_t bytes)>;
     Result<void> upload_blob(
         std::stop_token stop,

@@ -3,16 +3,20 @@
 #include "registry/client_parts.h"
 
 #include "base/strings.h"
+#include "http/query.h"
+#include "registry/curl_failure.h"
 
 #include <algorithm>
 #include <condition_variable>
+#include <ctime>
 #include <mutex>
 
 namespace berth::registry {
 
 namespace {
 
-constexpr std::chrono::seconds longest_wait{60}; // whatever Retry-After says
+constexpr std::chrono::seconds longest_wait{60};  // a registry that asks for more is given up
+constexpr std::chrono::seconds ping_patience{15}; // as docker's
 
 bool is_temporary(unsigned status) {
     return status == 429 || status == 500 || status == 502 || status == 503 || status == 504;
@@ -22,12 +26,23 @@ bool is_temporary(const Error& error) {
     return error.kind() == ErrorKind::Unavailable;
 }
 
-std::chrono::milliseconds wanted_wait(const Exchange& exchange, int failures) {
-    auto seconds = parse_number<unsigned>(exchange.headers().get("Retry-After"));
-    if (seconds.ok()) {
-        return std::min<std::chrono::milliseconds>(std::chrono::seconds(*seconds), longest_wait);
+// https://www.rfc-editor.org/rfc/rfc9110#field.retry-after: seconds or a date.
+std::optional<std::chrono::seconds> retry_after(const Exchange& exchange) {
+    std::string text(trim(exchange.headers().get("Retry-After")));
+    if (auto seconds = parse_number<std::uint32_t>(text); seconds.ok()) {
+        return std::chrono::seconds(*seconds);
     }
-    return back_off(failures);
+    std::tm parts{};
+    const char* end = ::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts);
+    if (end == nullptr || *end != 0) {
+        return std::nullopt;
+    }
+    auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+    return std::chrono::seconds(std::max<std::time_t>(::timegm(&parts) - now, 0));
+}
+
+bool is_redirect(unsigned status) {
+    return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
 std::vector<Challenge> challenges_of(const Exchange& exchange) {
@@ -72,7 +87,11 @@ ApiError read_error(Exchange& exchange) {
 std::string Client::Parts::url(std::string_view rest) const {
     auto guard = base.lock();
     VERIFY(guard->has_value());
-    return (*guard)->url + "/v2/" + repository + "/" + std::string(rest);
+    std::string url = (*guard)->api() + "/" + repository + "/" + std::string(rest);
+    if (const std::string& name = (*guard)->namespace_of; !name.empty()) {
+        url += (url.find('?') == std::string::npos ? "?ns=" : "&ns=") + http::percent_encode(name);
+    }
+    return url;
 }
 
 std::string Client::Parts::absolute(std::string_view location, std::string_view asked) const {
@@ -97,10 +116,15 @@ std::string Client::Parts::scope() const {
 }
 
 Result<void> Client::Parts::ping_base(const std::stop_token& stop, const ApiBase& candidate) {
-    Outgoing request{.url = candidate.url + "/v2/", .verify = candidate.verify};
+    Outgoing request{
+        .url = candidate.api() + "/",
+        .headers = candidate.headers,
+        .verify = candidate.verify,
+        .tls = candidate.tls,
+        .stalled = std::min(options.stalled, ping_patience)};
     auto exchange = TRY(transport.send(stop, request));
     if (exchange->status() == 401) {
-        authorizer.set_challenges(challenges_of(*exchange), candidate.verify);
+        authorizer.set_challenges(challenges_of(*exchange), candidate);
     }
     if (exchange->status() >= 500) {
         return read_error(*exchange).to_error();
@@ -113,8 +137,10 @@ Result<void> Client::Parts::ping(const std::stop_token& stop) {
     if (base.lock()->has_value()) {
         return ok();
     }
+    RegistryHost host =
+        options.host ? *options.host : push_host(TRY(registry_hosts(registry, options.hosts)));
     Result<void> outcome = ok();
-    for (const ApiBase& candidate : api_bases(registry, options.insecure_registries)) {
+    for (const ApiBase& candidate : host.bases) {
         outcome = ping_base(stop, candidate);
         if (outcome.ok() || outcome.error().kind() == ErrorKind::Cancelled) {
             return outcome;
@@ -123,24 +149,42 @@ Result<void> Client::Parts::ping(const std::stop_token& stop) {
     return outcome;
 }
 
+bool Client::Parts::is_ours(std::string_view url) {
+    return origin_of(url) == origin_of(base.lock()->value().url);
+}
+
 Result<std::unique_ptr<Exchange>> Client::Parts::send_authorized(
-    const std::stop_token& stop, Outgoing& request, const std::string& scopes) {
-    VerifyTls verify = VerifyTls::Yes;
-    bool ours = false;
-    {
-        auto guard = base.lock();
-        verify = (*guard)->verify;
-        ours = origin_of(request.url) == origin_of((*guard)->url);
-    }
-    request.verify = verify;
-    request.headers.remove("Authorization");
-    // An upload may have been sent to another host: the token is not for it.
-    if (ours) {
-        if (std::string header = TRY(authorizer.header(stop, scopes)); !header.empty()) {
-            request.headers.add("Authorization", std::move(header));
+    const std::stop_token& stop, Outgoing request, const std::string& scopes) {
+    ApiBase host = base.lock()->value();
+    request.verify = host.verify;
+    request.tls = host.tls;
+    request.stalled = options.stalled;
+    request.follow_redirects = false;
+    const http::Headers headers = std::move(request.headers);
+    const std::string first_url = request.url;
+    for (int redirects = 0; redirects <= redirect_limit; ++redirects) {
+        request.headers = headers;
+        // An upload or a blob may lie at another host: the token is not for it.
+        if (is_ours(request.url)) {
+            for (const http::Headers::Field& field : host.headers) {
+                request.headers.add(field.name, field.value);
+            }
+            if (std::string header = TRY(authorizer.header(stop, scopes)); !header.empty()) {
+                request.headers.set("Authorization", std::move(header));
+            }
         }
+        auto exchange = TRY(transport.send(stop, request));
+        std::string_view location = exchange->headers().get("Location");
+        bool safe = request.method == "GET" || request.method == "HEAD";
+        if (!is_redirect(exchange->status()) || location.empty() || !safe) {
+            return exchange;
+        }
+        request.url = absolute(location, request.url);
     }
-    return transport.send(stop, request);
+    return Error(
+        ErrorKind::InvalidArgument,
+        "Get \"" + first_url + "\": stopped after " + std::to_string(redirect_limit) +
+            " redirects");
 }
 
 Result<std::unique_ptr<Exchange>>
@@ -156,19 +200,28 @@ Client::Parts::call(const std::stop_token& stop, Outgoing request, const std::st
             if (last || !is_temporary(exchange.error())) {
                 return exchange;
             }
-        } else if ((*exchange)->status() == 401 && !asked_again && request.content == nullptr) {
+        } else if (
+            (*exchange)->status() == 401 && !asked_again && request.content == nullptr &&
+            is_ours((*exchange)->url())) {
             // The token expired, or this resource wants more than /v2/ did.
             asked_again = true;
             auto challenges = challenges_of(**exchange);
             if (!challenges.empty()) {
-                authorizer.set_challenges(std::move(challenges), request.verify);
+                authorizer.set_challenges(std::move(challenges), base.lock()->value());
             }
             authorizer.forget_tokens();
             continue;
         } else if (last || !is_temporary((*exchange)->status())) {
             return exchange;
-        } else {
-            pause = wanted_wait(**exchange, failures);
+        } else if (auto wanted = retry_after(**exchange)) {
+            if (*wanted > longest_wait) {
+                Error error = read_error(**exchange).to_error();
+                return Error(
+                    error.kind(),
+                    error.message() + " (the registry asks to wait " +
+                        std::to_string(wanted->count()) + " s)");
+            }
+            pause = *wanted;
         }
         TRY(wait_for(stop, pause));
     }

@@ -33,7 +33,7 @@ struct Client::Parts {
         , transport(options.user_agent)
         , authorizer(transport, options.credentials) {}
 
-    // "/v2/<repository>/<rest>" at the registry; REQUIRES: ping() succeeded.
+    // "/v2/<repository>/<rest>" at the host; REQUIRES: ping() succeeded.
     std::string url(std::string_view rest) const;
     // A Location header, made absolute.
     std::string absolute(std::string_view location, std::string_view asked) const;
@@ -59,8 +59,10 @@ struct Client::Parts {
     Synchronized<std::optional<ApiBase>> base;
 
   private:
+    // Follows redirects; what is secret goes to the host itself only.
     Result<std::unique_ptr<Exchange>>
-    send_authorized(const std::stop_token& stop, Outgoing& request, const std::string& scopes);
+    send_authorized(const std::stop_token& stop, Outgoing request, const std::string& scopes);
+    bool is_ours(std::string_view url);
     Result<void> ping_base(const std::stop_token& stop, const ApiBase& candidate);
 };
 

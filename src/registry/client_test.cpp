@@ -241,7 +241,7 @@ TEST(RegistryClient, UploadsMountsAndFinds) {
     EXPECT_FALSE(*first.has_blob(never(), descriptor.digest));
     EXPECT_FALSE(*second.mount_blob(never(), descriptor.digest, "one"));
     std::uint64_t sent = 0;
-    auto open = [&]() -> Result<std::unique_ptr<ByteSource>> {
+    auto open = [&](std::uint64_t) -> Result<std::unique_ptr<ByteSource>> {
         return std::unique_ptr<ByteSource>(std::make_unique<StringSource>(bytes));
     };
     auto uploaded =

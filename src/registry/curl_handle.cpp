@@ -4,6 +4,8 @@
 #include "registry/curl_handle.h"
 
 #include "base/strings.h"
+#include "registry/curl_failure.h"
+#include "registry/proxy.h"
 
 #include <algorithm>
 #include <cstring>
@@ -19,8 +21,7 @@ namespace {
 
 constexpr std::size_t buffer_limit = 1U << 20;
 constexpr long connect_seconds = 15;
-constexpr long stalled_seconds = 60;
-constexpr long redirect_limit = 10;
+constexpr int upload_patience = 5; // a registry may take its time over what it was sent
 
 CURLcode initialize_once() {
     static const CURLcode code = curl_global_init(CURL_GLOBAL_DEFAULT);
@@ -47,13 +48,6 @@ std::string address_text(const curl_sockaddr& address) {
     std::memcpy(&v6, &address.addr, std::min<std::size_t>(sizeof(v6), address.addrlen));
     inet_ntop(AF_INET6, &v6.sin6_addr, text.data(), text.size());
     return "[" + std::string(text.data()) + "]:" + std::to_string(ntohs(v6.sin6_port));
-}
-
-std::string host_of(std::string_view url) {
-    std::optional<Cut> parts = cut(url, "://");
-    std::string_view rest = parts ? parts->after : url;
-    rest = rest.substr(0, rest.find('/'));
-    return std::string(rest.substr(0, rest.rfind(':')));
 }
 
 template <class Value>
@@ -140,6 +134,31 @@ void CurlHandle::set_body_options(const Outgoing& request) {
     }
 }
 
+void CurlHandle::set_tls_options(const Outgoing& request) {
+    CURL* easy = easy_.get();
+    if (request.verify == VerifyTls::No) {
+        set(easy, CURLOPT_SSL_VERIFYPEER, 0L);
+        set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
+    }
+    tls_ = request.tls;
+    if (!tls_) {
+        return;
+    }
+    if (!tls_->authorities.empty()) {
+        // Takes the place of the system's bundle; its folder of hashed names stays in use.
+        curl_blob authorities{
+            .data = const_cast<char*>(tls_->authorities.data()), // not written to
+            .len = tls_->authorities.size(),
+            .flags = CURL_BLOB_NOCOPY};
+        set(easy, CURLOPT_CAINFO_BLOB, &authorities);
+        set(easy, CURLOPT_CAPATH, "/etc/ssl/certs");
+    }
+    if (!tls_->certificate_file.empty()) {
+        set(easy, CURLOPT_SSLCERT, tls_->certificate_file.c_str());
+        set(easy, CURLOPT_SSLKEY, tls_->key_file.c_str());
+    }
+}
+
 Result<void>
 CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std::stop_token stop) {
     CURL* easy = easy_.get();
@@ -162,13 +181,13 @@ CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std:
     set(easy, CURLOPT_NOSIGNAL, 1L);
     set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
-    set(easy,
-        CURLOPT_FOLLOWLOCATION,
-        request.method == "GET" || request.method == "HEAD" ? 1L : 0L);
+    bool follow = request.follow_redirects && (method_ == "GET" || method_ == "HEAD");
+    set(easy, CURLOPT_FOLLOWLOCATION, follow ? 1L : 0L);
     set(easy, CURLOPT_MAXREDIRS, redirect_limit);
     set(easy, CURLOPT_CONNECTTIMEOUT, connect_seconds);
-    set(easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
-    set(easy, CURLOPT_LOW_SPEED_TIME, stalled_seconds);
+    stalled_ = request.content == nullptr ? request.stalled : request.stalled * upload_patience;
+    set(easy, CURLOPT_LOW_SPEED_LIMIT, slowest);
+    set(easy, CURLOPT_LOW_SPEED_TIME, static_cast<long>(stalled_.count()));
     set(easy, CURLOPT_ERRORBUFFER, error_text_.data());
     set(easy, CURLOPT_HEADERFUNCTION, &CurlHandle::on_header);
     set(easy, CURLOPT_HEADERDATA, this);
@@ -176,10 +195,10 @@ CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std:
     set(easy, CURLOPT_WRITEDATA, this);
     set(easy, CURLOPT_OPENSOCKETFUNCTION, &CurlHandle::open_socket);
     set(easy, CURLOPT_OPENSOCKETDATA, this);
-    if (request.verify == VerifyTls::No) {
-        set(easy, CURLOPT_SSL_VERIFYPEER, 0L);
-        set(easy, CURLOPT_SSL_VERIFYHOST, 0L);
-    }
+    set_tls_options(request);
+    Proxy proxy = proxy_for(request.url);
+    set(easy, CURLOPT_PROXY, proxy.url.c_str()); // "" keeps libcurl from looking itself
+    set(easy, CURLOPT_NOPROXY, proxy.exceptions.c_str());
     set_body_options(request);
     if (curl_multi_add_handle(multi_.get(), easy) != CURLM_OK) {
         return internal_error("libcurl does not take the transfer");
@@ -188,44 +207,24 @@ CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std:
     return ok();
 }
 
-std::string CurlHandle::failure_text(CURLcode code) const {
-    long error_number = 0;
-    curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &error_number);
-    std::string dial = "dial tcp " + dialled_ + ": ";
-    std::string_view text = error_text_.data();
-    if (code == CURLE_COULDNT_RESOLVE_HOST) {
-        return "dial tcp: lookup " + host_of(requested_url_) + ": no such host";
-    }
-    if (code == CURLE_COULDNT_CONNECT) {
-        const char* reason = error_number == 0 ? "connection refused"
-                                               : std::strerror(static_cast<int>(error_number));
-        return dial + "connect: " + to_lower(reason);
-    }
-    if (code == CURLE_OPERATION_TIMEDOUT && status_ == 0) {
-        return dial + "i/o timeout";
-    }
-    if (code == CURLE_SSL_CONNECT_ERROR && text.find("wrong version") != std::string_view::npos) {
-        return "http: server gave HTTP response to HTTPS client";
-    }
-    if (code == CURLE_PEER_FAILED_VERIFICATION) {
-        return "tls: failed to verify certificate: " + std::string(text);
-    }
-    if (code == CURLE_TOO_MANY_REDIRECTS) {
-        return "stopped after " + std::to_string(redirect_limit) + " redirects";
-    }
-    if (code == CURLE_GOT_NOTHING || code == CURLE_PARTIAL_FILE) {
-        return "unexpected EOF";
-    }
-    return text.empty() ? std::string(curl_easy_strerror(code)) : std::string(text);
-}
-
 Error CurlHandle::failure(CURLcode code) const {
     if (content_error_) {
         return *content_error_;
     }
+    long error_number = 0;
+    curl_off_t connect_time = 0;
+    curl_easy_getinfo(easy_.get(), CURLINFO_OS_ERRNO, &error_number);
+    curl_easy_getinfo(easy_.get(), CURLINFO_CONNECT_TIME_T, &connect_time);
+    std::string text = failure_text(
+        {.code = code,
+         .text = error_text_.data(),
+         .url = requested_url_,
+         .dialled = dialled_,
+         .error_number = static_cast<int>(error_number),
+         .connected = connect_time > 0 || dialled_.empty(), // an old connection
+         .stalled = stalled_});
     return Error(
-        ErrorKind::Unavailable,
-        title_case(method_) + " \"" + requested_url_ + "\": " + failure_text(code));
+        ErrorKind::Unavailable, title_case(method_) + " \"" + requested_url_ + "\": " + text);
 }
 
 // Lets libcurl work until something happened.

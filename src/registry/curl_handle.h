@@ -7,6 +7,7 @@
 #include <curl/curl.h>
 
 #include <array>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <stop_token>
@@ -53,9 +54,9 @@ class CurlHandle {
     static curl_socket_t open_socket(void* self, curlsocktype, curl_sockaddr* address);
 
     void set_body_options(const Outgoing& request);
+    void set_tls_options(const Outgoing& request);
     Result<void> step();
     Error failure(CURLcode code) const;
-    std::string failure_text(CURLcode code) const;
 
     std::unique_ptr<CURLM, FreeMulti> multi_;
     std::unique_ptr<CURL, FreeEasy> easy_;
@@ -66,6 +67,8 @@ class CurlHandle {
     std::string requested_url_;
     std::string request_body_;
     std::string dialled_; // the last address that was tried
+    std::shared_ptr<const TlsMaterial> tls_;
+    std::chrono::seconds stalled_{0};
     ByteSource* content_ = nullptr;
     std::optional<Error> content_error_;
 

@@ -28,16 +28,15 @@ Error in_docker_words(Error error, const oci::Reference& reference) {
     return error;
 }
 
-std::string wanted_name(const oci::Reference& reference) {
-    return reference.has_digest() ? reference.digest().to_string() : reference.tag();
-}
-
 // What it says it is must be what this machine runs, unless another platform was asked for.
 Result<void> check_artifact(const oci::Manifest& manifest) {
     if (!manifest.config.media_type.empty() &&
         !oci::media_type::is_config(manifest.config.media_type)) {
+        // moby's distribution/errors.go, invalidManifestClassError
+        bool plugin = manifest.config.media_type == "application/vnd.docker.plugin.v1+json";
         return invalid_argument(
-            "unsupported image configuration of type \"" + manifest.config.media_type + "\"");
+            "Encountered remote \"" + manifest.config.media_type + "\"(" +
+            (plugin ? "plugin" : "unknown") + ") when fetching");
     }
     for (const oci::Descriptor& layer : manifest.layers) {
         if (!oci::media_type::is_layer(layer.media_type)) {
@@ -50,19 +49,34 @@ Result<void> check_artifact(const oci::Manifest& manifest) {
     return ok();
 }
 
+// moby's distribution/deprecated.go
+Result<void> check_schema(const FetchedManifest& fetched, const oci::Reference& reference) {
+    const std::string& type = fetched.descriptor.media_type;
+    if (!type.starts_with("application/vnd.docker.distribution.manifest.v1+")) {
+        return ok();
+    }
+    return invalid_argument(
+        "Docker Image Format v1 and Docker Image manifest version 2, schema 1 support has been "
+        "removed. Suggest the author of " +
+        reference.to_string() +
+        " to upgrade the image to the OCI Format or Docker Image manifest v2, schema 2. More "
+        "information at https://docs.docker.com/go/deprecated-image-specs/");
+}
+
 } // namespace
 
 Result<ImageDocuments> fetch_documents(
     const std::stop_token& stop,
     Client& client,
     const oci::Reference& reference,
-    const std::optional<oci::Platform>& platform) {
-    auto fetched = client.manifest(stop, wanted_name(reference));
+    const WantedDocuments& wanted) {
+    auto fetched = client.manifest(stop, wanted.name);
     if (!fetched.ok()) {
         return in_docker_words(std::move(fetched).error(), reference);
     }
     ImageDocuments documents;
     documents.named_digest = fetched->descriptor.digest;
+    TRY(check_schema(*fetched, reference));
     for (int depth = 0; depth < index_depth; ++depth) {
         oci::ManifestDocument document =
             TRY(oci::parse_manifest(fetched->bytes, fetched->descriptor.media_type));
@@ -72,8 +86,8 @@ Result<ImageDocuments> fetch_documents(
             documents.parsed = std::move(*manifest);
             return documents;
         }
-        oci::Descriptor chosen =
-            TRY(std::get<oci::Index>(document).choose(platform.value_or(oci::Platform::host())));
+        oci::Descriptor chosen = TRY(
+            std::get<oci::Index>(document).choose(wanted.platform.value_or(oci::Platform::host())));
         fetched = client.manifest(stop, chosen.digest.to_string());
         if (!fetched.ok()) {
             return in_docker_words(std::move(fetched).error(), reference);

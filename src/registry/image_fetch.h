@@ -23,12 +23,17 @@ struct ImageDocuments {
     oci::Manifest parsed;
 };
 
-// Errors in the words of `docker pull`.
+struct WantedDocuments {
+    std::string name; // tag or digest to ask this host for
+    std::optional<oci::Platform> platform;
+};
+
+// Errors in the words of `docker pull reference`.
 Result<ImageDocuments> fetch_documents(
     const std::stop_token& stop,
     Client& client,
     const oci::Reference& reference,
-    const std::optional<oci::Platform>& platform);
+    const WantedDocuments& wanted);
 
 struct FetchedConfig {
     std::string bytes;

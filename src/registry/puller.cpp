@@ -3,11 +3,12 @@
 #include "registry/puller.h"
 
 #include "base/log.h"
-#include "base/strings.h"
 #include "registry/image_fetch.h"
 #include "registry/layer_puller.h"
 #include "registry/progress_reporter.h"
 #include "store/store.h"
+
+#include <span>
 
 namespace berth::registry {
 
@@ -27,9 +28,11 @@ class Pull {
         , options_(options)
         , reporter_(reporter) {}
 
-    Result<PulledImage> from(const std::string& registry, const ClientOptions& client_options);
+    Result<PulledImage> from(const RegistryHost& host, std::span<const RegistryHost> all);
 
   private:
+    Client client_for(const RegistryHost& host) const;
+    Result<std::string> name_at(const RegistryHost& host, std::span<const RegistryHost> all);
     Result<PulledImage>
     keep(const ImageDocuments& documents, const FetchedConfig& config, bool downloaded);
 
@@ -40,11 +43,45 @@ class Pull {
     ProgressReporter& reporter_;
 };
 
-Result<PulledImage> Pull::from(const std::string& registry, const ClientOptions& client_options) {
-    Client client(registry, reference_.path(), Action::Pull, client_options);
+Client Pull::client_for(const RegistryHost& host) const {
+    ClientOptions options = options_.client;
+    options.host = host;
+    if (!host.is_registry) {
+        options.credentials = {}; // they are the registry's, not the mirror's
+    }
+    return Client(reference_.registry(), reference_.path(), Action::Pull, std::move(options));
+}
+
+// What to ask a host for: a mirror that may not resolve tags is asked for the digest that another
+// host gave.
+Result<std::string> Pull::name_at(const RegistryHost& host, std::span<const RegistryHost> all) {
+    if (reference_.has_digest()) {
+        return reference_.digest().to_string();
+    }
+    if (host.can_resolve) {
+        return reference_.tag();
+    }
+    for (const RegistryHost& other : all) {
+        if (!other.can_resolve) {
+            continue;
+        }
+        auto found = client_for(other).find_manifest(stop_, reference_.tag());
+        if (found.ok() && *found) {
+            return (*found)->digest.to_string();
+        }
+    }
+    return not_found("no host resolves the tag " + reference_.tag());
+}
+
+Result<PulledImage> Pull::from(const RegistryHost& host, std::span<const RegistryHost> all) {
+    Client client = client_for(host);
     TRY(client.ping(stop_));
     std::string name = reference_.has_digest() ? reference_.digest().to_string() : reference_.tag();
-    ImageDocuments documents = TRY(fetch_documents(stop_, client, reference_, options_.platform));
+    ImageDocuments documents = TRY(fetch_documents(
+        stop_,
+        client,
+        reference_,
+        {.name = TRY(name_at(host, all)), .platform = options_.platform}));
     reporter_.state(name, "Pulling from " + reference_.path());
     store::Lease lease = store_.images().lease();
     FetchedConfig config = TRY(fetch_config(stop_, client, store_, lease, documents.parsed));
@@ -84,19 +121,6 @@ Pull::keep(const ImageDocuments& documents, const FetchedConfig& config, bool do
     return PulledImage{.id = stored.id, .digest = documents.named_digest, .newer = downloaded};
 }
 
-// "https://mirror.example/" and "mirror.example:5000" alike.
-std::string mirror_host(std::string_view mirror, ClientOptions& options) {
-    bool plain = mirror.starts_with("http://");
-    if (std::optional<Cut> parts = cut(mirror, "://")) {
-        mirror = parts->after;
-    }
-    std::string host(mirror.substr(0, mirror.find('/')));
-    if (plain) {
-        options.insecure_registries.push_back(host);
-    }
-    return host;
-}
-
 } // namespace
 
 Result<PulledImage> pull(
@@ -107,22 +131,22 @@ Result<PulledImage> pull(
     const ProgressCallback& progress) {
     oci::Reference wanted = reference.with_default_tag();
     ProgressReporter reporter(progress);
+    const auto hosts = TRY(registry_hosts(wanted.registry(), options.client.hosts));
     Pull operation(stop, store, wanted, options, reporter);
-    if (wanted.registry() == "docker.io") {
-        for (const std::string& mirror : options.mirrors) {
-            ClientOptions client_options = options.client;
-            client_options.credentials = {}; // they are the hub's, not the mirror's
-            std::string host = mirror_host(mirror, client_options);
-            auto pulled = operation.from(host, client_options);
-            if (pulled.ok() || stop.stop_requested()) {
-                return pulled;
-            }
-            log::debug(
-                "a mirror does not give the image, ignoring",
-                {{"mirror", mirror}, {"error", pulled.error().message()}});
+    // What the registry itself says is the error, not what one of its mirrors does.
+    for (std::size_t i = 0; i + 1 < hosts.size(); ++i) {
+        if (!hosts[i].can_pull) {
+            continue;
         }
+        auto pulled = operation.from(hosts[i], hosts);
+        if (pulled.ok() || stop.stop_requested()) {
+            return pulled;
+        }
+        log::debug(
+            "a mirror does not give the image, ignoring",
+            {{"mirror", hosts[i].bases[0].url}, {"error", pulled.error().message()}});
     }
-    return operation.from(wanted.registry(), options.client);
+    return operation.from(hosts.back(), hosts);
 }
 
 } // namespace berth::registry

@@ -25,7 +25,6 @@ namespace berth::registry {
 struct PullOptions {
     ClientOptions client;
     std::optional<oci::Platform> platform; // nullopt: this machine's
-    std::vector<std::string> mirrors;      // base URLs or hosts, tried first for docker.io
     std::size_t max_concurrent = 3;
 };
 

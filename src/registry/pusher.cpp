@@ -12,6 +12,8 @@
 #include <thread>
 #include <vector>
 
+#include <unistd.h>
+
 namespace berth::registry {
 
 namespace {
@@ -77,9 +79,12 @@ void Push::announce() {
 Result<void>
 Push::upload(const std::stop_token& stop, const oci::Descriptor& blob, const Client::Sent& sent) {
     store::BlobStore& blobs = job_.store.blobs();
-    auto open = [&]() -> Result<std::unique_ptr<ByteSource>> {
-        return std::unique_ptr<ByteSource>(
-            std::make_unique<FdSource>(TRY(blobs.open_blob(blob.digest))));
+    auto open = [&](std::uint64_t offset) -> Result<std::unique_ptr<ByteSource>> {
+        UniqueFd file = TRY(blobs.open_blob(blob.digest));
+        if (::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
+            return errno_error("seek in blob " + blob.digest.to_string());
+        }
+        return std::unique_ptr<ByteSource>(std::make_unique<FdSource>(std::move(file)));
     };
     return client_.upload_blob(stop, blob, open, sent);
 }

@@ -180,6 +180,55 @@ TEST(Pull, StopsAndGoesOnLater) {
     EXPECT_TRUE(pull({}, store.get(), name, {}, {}).ok());
 }
 
+TEST(Pull, TakesTheBytesFromAMirrorAndTheTagFromTheRegistry) {
+    TestRegistry registry;
+    TestRegistry mirror;
+    TestStore store;
+    TestImage image({"base", "top"});
+    publish(registry.client(), image, "team/app", "v1");
+    publish(mirror.client(), image, "team/app", "other"); // the same bytes under another tag
+    TestImage older({"old"});
+    publish(mirror.client(), older, "team/app", "v1");
+    std::atomic<int> from_registry = 0;
+    LoopbackServer front([&, inner = registry.handler()](
+                             std::stop_token stop,
+                             http::Request& request,
+                             http::Body& body,
+                             http::ResponseWriter& out) {
+        from_registry += request.path.find("/blobs/") != std::string::npos ? 1 : 0;
+        inner(stop, request, body, out);
+    });
+    std::string folder = store.root() + "/certs.d/" + front.host();
+    ASSERT_TRUE(make_directories(folder).ok());
+    std::string hosts = "server = \"http://" + front.host() + "\"\n[host.\"http://" +
+                        mirror.host() + "\"]\ncapabilities = [\"pull\"]\n";
+    ASSERT_TRUE(replace_file(folder + "/hosts.toml", hosts).ok());
+    PullOptions options{.client = {.hosts = {.directories = {store.root() + "/certs.d"}}}};
+    auto pulled =
+        pull({}, store.get(), reference(front.host() + "/team/app:v1"), options, [](auto&) {});
+    ASSERT_TRUE(pulled.ok()) << pulled.error().message();
+    EXPECT_EQ(pulled->id, oci::Digest::of(image.config));
+    EXPECT_EQ(from_registry, 0);
+}
+
+TEST(Pull, FallsBackToTheRegistryWhereTheMirrorHasNothing) {
+    TestRegistry registry;
+    TestRegistry mirror;
+    TestStore store;
+    TestImage image({"base"});
+    publish(registry.client(), image, "team/app", "v1");
+    std::string folder = store.root() + "/certs.d/" + registry.host();
+    ASSERT_TRUE(make_directories(folder).ok());
+    std::string hosts = "server = \"http://" + registry.host() + "\"\n[host.\"http://" +
+                        mirror.host() + "\"]\n[host.\"http://127.0.0.1:1\"]\n";
+    ASSERT_TRUE(replace_file(folder + "/hosts.toml", hosts).ok());
+    PullOptions options{.client = {.hosts = {.directories = {store.root() + "/certs.d"}}}};
+    auto name = reference(registry.host() + "/team/app:v1");
+    auto pulled = pull({}, store.get(), name, options, [](auto&) {});
+    ASSERT_TRUE(pulled.ok()) << pulled.error().message();
+    EXPECT_EQ(pulled->id, oci::Digest::of(image.config));
+}
+
 TEST(Push, ReturnsWhatWasPulledBitForBit) {
     TestRegistry registry;
     TestStore store;

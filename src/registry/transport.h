@@ -8,6 +8,7 @@
 #include "codec/stream.h"
 #include "http/headers.h"
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -22,6 +23,13 @@ namespace berth::registry {
 
 enum class VerifyTls : bool { No, Yes };
 
+// What a registry's configuration adds to the system's trust.
+struct TlsMaterial {
+    std::string authorities;      // PEM, beside the system's
+    std::string certificate_file; // of the client, PEM; "" for none
+    std::string key_file;
+};
+
 struct Outgoing {
     std::string method = "GET";
     std::string url;
@@ -31,12 +39,16 @@ struct Outgoing {
     ByteSource* content = nullptr;
     std::uint64_t content_length = 0;
     VerifyTls verify = VerifyTls::Yes;
+    std::shared_ptr<const TlsMaterial> tls;
+    bool follow_redirects = true; // of GET and HEAD
+    // The other side is given up when it sends next to nothing for so long.
+    std::chrono::seconds stalled{60};
 };
 
 class CurlHandle;
 
-// One exchange, by one thread. Redirects of GET and HEAD are followed; the Authorization header
-// stays with the host it was meant for.
+// One exchange, by one thread. Where redirects are followed the Authorization header stays with the
+// host it was meant for; other headers go along.
 class Exchange final : public ByteSource {
   public:
     ~Exchange() override;

@@ -89,7 +89,7 @@ std::shared_ptr<Client> Upstream::client_of(const std::string& repository) {
     options.credentials.password = options_.password;
     options.user_agent = "berth-registry";
     if (options_.insecure) {
-        options.insecure_registries.push_back(options_.registry);
+        options.hosts.insecure_registries.push_back(options_.registry);
     }
     if (clients->size() >= clients_limit) {
         clients->clear(); // those in use live on with their users
