@@ -86,6 +86,7 @@ int run(const DaemonConfig& config) {
     berth::log::set_level(
         config.debug ? berth::log::Level::Debug
                      : berth::log::parse_level(config.log_level).value_or(berth::log::Level::Info));
+    berth::bin::set_proxies(config);
     const sigset_t signals = berth::bin::prepare_process();
     if (auto served = serve(config, signals); !served.ok()) {
         std::fprintf(stderr, "failed to start daemon: %s\n", served.error().message().c_str());

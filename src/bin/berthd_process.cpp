@@ -3,10 +3,12 @@
 #include "bin/berthd_process.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include <malloc.h>
 #include <sys/resource.h>
@@ -33,6 +35,26 @@ Result<void> write_pid_file(const std::string& path) {
     }
     TRY(make_directories(path.substr(0, path.rfind('/') + 1)));
     return replace_file(path, std::to_string(getpid()), 0644, Sync::No);
+}
+
+void set_proxies(const engine::DaemonConfig& config) {
+    for (const auto& [name, value] :
+         {std::pair<const char*, const std::string&>{"HTTP_PROXY", config.http_proxy},
+          {"HTTPS_PROXY", config.https_proxy},
+          {"NO_PROXY", config.no_proxy}}) {
+        if (value.empty()) {
+            continue;
+        }
+        for (const std::string& spelling : {std::string(name), to_lower(name)}) {
+            const char* old = std::getenv(spelling.c_str());
+            if (old != nullptr && value != old) {
+                log::warn(
+                    "overriding existing proxy variable with value from configuration",
+                    {{"name", spelling}});
+            }
+            ::setenv(spelling.c_str(), value.c_str(), 1);
+        }
+    }
 }
 
 sigset_t prepare_process() {

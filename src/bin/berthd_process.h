@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "engine/daemon_config.h"
 
 #include <csignal>
 #include <string>
@@ -14,6 +15,10 @@ std::string program_directory();
 
 // Conflict while the process that the file names is running.
 Result<void> write_pid_file(const std::string& path);
+
+// Puts the configured proxies into the environment, where whatever downloads looks for them, as
+// dockerd does. REQUIRES: no thread was started.
+void set_proxies(const engine::DaemonConfig& config);
 
 // Memory arenas, open files and signals; the signals that end or reload the daemon, blocked.
 // REQUIRES: no thread was started, since threads inherit what is blocked.

@@ -26,6 +26,9 @@ struct DaemonConfig {
     std::string layer_form = "auto";
     std::vector<std::string> insecure_registries;
     std::vector<std::string> registry_mirrors;
+    std::string http_proxy; // these three: "" leaves the environment's
+    std::string https_proxy;
+    std::string no_proxy;
     std::string bridge; // "": berth0 (docker0 when started as dockerd); "none": no bridge
     std::string bip;
     std::string fixed_cidr;

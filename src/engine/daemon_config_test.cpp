@@ -124,10 +124,13 @@ TEST_F(DaemonFlags, KnowsTheKeysThatNoFlagHas) {
         parse({}, R"({"builder": {"gc": {"enabled": true}}, "proxies": {"http-proxy": ""}})");
     ASSERT_TRUE(parsed.ok()) << parsed.error().message();
     EXPECT_EQ(parsed->config.ignored, std::vector<std::string>{"builder"});
-    EXPECT_NE(
-        error_of({}, R"({"proxies": {"http-proxy": "http://proxy:3128"}})")
-            .find("--http-proxy is not implemented"),
-        std::string::npos);
+    auto proxies = parse(
+        {"--no-proxy=.example"},
+        R"({"proxies": {"http-proxy": "http://proxy:3128", "https-proxy": "http://proxy:3129"}})");
+    ASSERT_TRUE(proxies.ok()) << proxies.error().message();
+    EXPECT_EQ(proxies->config.http_proxy, "http://proxy:3128");
+    EXPECT_EQ(proxies->config.https_proxy, "http://proxy:3129");
+    EXPECT_EQ(proxies->config.no_proxy, ".example");
 }
 
 TEST(DaemonFlagDefaults, FollowTheProgramsName) {

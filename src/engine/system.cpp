@@ -11,6 +11,7 @@
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "kernel/cgroup.h"
+#include "registry/proxy.h"
 #include "store/store.h"
 
 #include <linux/magic.h>
@@ -26,6 +27,17 @@
 
 namespace berth::engine {
 namespace {
+
+// moby's daemon/info.go, MaskCredentials.
+std::string masked(std::string url) {
+    std::size_t start = url.find("://");
+    start = start == std::string::npos ? 0 : start + 3;
+    std::size_t at = url.substr(0, url.find('/', start)).rfind('@');
+    if (at != std::string::npos && at > start) {
+        url.replace(start, at - start, "xxxxx:xxxxx");
+    }
+    return url;
+}
 
 utsname machine() {
     utsname name{};
@@ -185,6 +197,9 @@ Result<SystemInfo> System::info() const {
     info.memory_total = sysconf(_SC_PHYS_PAGES) * sysconf(_SC_PAGESIZE);
     info.registry_mirrors = config.registry_mirrors;
     info.insecure_registries = config.insecure_registries;
+    info.http_proxy = masked(registry::proxy_variable("HTTP_PROXY"));
+    info.https_proxy = masked(registry::proxy_variable("HTTPS_PROXY"));
+    info.no_proxy = registry::proxy_variable("NO_PROXY");
     info.labels = config.labels;
     info.experimental = config.experimental;
     info.server_version = engine_.options().version;

@@ -50,6 +50,9 @@ struct SystemInfo {
     std::int64_t memory_total = 0;
     std::vector<std::string> registry_mirrors;
     std::vector<std::string> insecure_registries;
+    std::string http_proxy; // without the credentials that they may have
+    std::string https_proxy;
+    std::string no_proxy;
     std::string name; // host name
     std::vector<std::string> labels;
     bool experimental = false;

@@ -127,9 +127,9 @@ void add_machine(json::Object& object, const engine::SystemInfo& info, ApiVersio
     object["MemTotal"] = info.memory_total;
     object["GenericResources"] = nullptr;
     object["DockerRootDir"] = info.docker_root_dir;
-    object["HttpProxy"] = "";
-    object["HttpsProxy"] = "";
-    object["NoProxy"] = "";
+    object["HttpProxy"] = info.http_proxy;
+    object["HttpsProxy"] = info.https_proxy;
+    object["NoProxy"] = info.no_proxy;
     object["Name"] = info.name;
     object["Labels"] = json::encode(info.labels);
     object["ExperimentalBuild"] = info.experimental;
