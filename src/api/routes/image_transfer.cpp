@@ -27,6 +27,15 @@ Result<T> from_registry(Result<T> outcome) {
     return outcome;
 }
 
+// A pull or push that the registry wants credentials for is 500 too: at 401 the docker client would
+// ask its user for them and wait, which dockerd never makes it do.
+Result<void> transferred(Result<void> outcome) {
+    if (!outcome.ok() && outcome.error().kind() == ErrorKind::Unauthorized) {
+        return std::move(outcome).error().as(ErrorKind::Internal);
+    }
+    return from_registry(std::move(outcome));
+}
+
 // ---- pull and import ----
 
 Result<void> pull(Context& context, std::string image) {
@@ -35,7 +44,7 @@ Result<void> pull(Context& context, std::string image) {
         image.pop_back();
     }
     ProgressStream stream(context.response());
-    return stream.finish(from_registry(context.engine().images().pull(
+    return stream.finish(transferred(context.engine().images().pull(
         context.stop(),
         image,
         context.query("tag"),
@@ -83,7 +92,7 @@ Result<void> push(Context& context) {
         return not_implemented("pushing one platform of an image is not implemented");
     }
     ProgressStream stream(context.response());
-    return stream.finish(from_registry(context.engine().images().push(
+    return stream.finish(transferred(context.engine().images().push(
         context.stop(),
         context.parameter(),
         context.query("tag"),
