@@ -4,7 +4,6 @@
 #include "store/image_store.h"
 
 #include <algorithm>
-#include <map>
 
 namespace berth::store {
 
@@ -141,38 +140,6 @@ Result<std::vector<ContentKey>> ImageStore::roots() const {
         }
     }
     return keys;
-}
-
-Result<DiskUsage> ImageStore::disk_usage() const {
-    DiskUsage usage;
-    std::map<oci::Digest, LayerInfo> layers;
-    for (LayerInfo& layer : TRY(layers_.list())) {
-        usage.layers_size += layer.size;
-        layers.emplace(layer.chain_id, std::move(layer));
-    }
-    for (const BlobInfo& blob : TRY(blobs_.list())) {
-        usage.blobs_size += blob.size;
-    }
-    std::map<oci::Digest, int> users;
-    std::vector<Image> images = TRY(list());
-    auto for_each_layer = [&](const Image& image, auto&& visit) {
-        auto layer = layers.find(image.chain_id);
-        while (layer != layers.end()) {
-            visit(layer->second);
-            layer = layers.find(layer->second.parent);
-        }
-    };
-    for (const Image& image : images) {
-        for_each_layer(image, [&](const LayerInfo& layer) { ++users[layer.chain_id]; });
-    }
-    for (const Image& image : images) {
-        std::uint64_t own = 0;
-        for_each_layer(image, [&](const LayerInfo& layer) {
-            own += users[layer.chain_id] == 1 ? layer.size : 0;
-        });
-        usage.unique_size.emplace_back(image.id, own);
-    }
-    return usage;
 }
 
 } // namespace berth::store

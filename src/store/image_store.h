@@ -57,10 +57,17 @@ struct PushableManifest {
     oci::Manifest manifest;
 };
 
+// What an image takes on disk: layers and blobs.
+struct ImageUsage {
+    oci::Digest id;
+    std::uint64_t size = 0;
+    std::uint64_t shared_size = 0; // the part that other images have too
+};
+
 struct DiskUsage {
     std::uint64_t layers_size = 0; // every layer once
     std::uint64_t blobs_size = 0;
-    std::vector<std::pair<oci::Digest, std::uint64_t>> unique_size; // image id -> not shared
+    std::vector<ImageUsage> images;
 };
 
 // Thread-safe.
@@ -106,6 +113,7 @@ class ImageStore {
     Result<std::optional<PushableManifest>>
     original_manifest(Lease& lease, const oci::Digest& id) const;
 
+    // disk_usage.cpp
     Result<DiskUsage> disk_usage() const;
 
     // What must stay so that every image stays whole, layers without their parents. For the garbage

@@ -224,6 +224,7 @@ TEST_F(ImageStoreTest, SurvivesAReopen) {
 }
 
 TEST_F(ImageStoreTest, CountsSharedLayersOnce) {
+    open(SnapshotterKind::Overlay, LayerForm::Directory);
     LayerInfo base = add_layer({}, TarBuilder().file("a", std::string(100, 'x')).finish());
     LayerInfo top = add_layer(base.chain_id, TarBuilder().file("b", std::string(10, 'y')).finish());
     for (const auto& diff_ids :
@@ -237,8 +238,10 @@ TEST_F(ImageStoreTest, CountsSharedLayersOnce) {
     DiskUsage usage = images().disk_usage().value();
     EXPECT_EQ(usage.layers_size, 110U);
     std::vector<std::uint64_t> unique;
-    for (const auto& [id, size] : usage.unique_size) {
-        unique.push_back(size);
+    for (const ImageUsage& image : usage.images) {
+        const std::uint64_t config = store_->blobs().size(image.id).value();
+        EXPECT_EQ(image.shared_size, 100U);
+        unique.push_back(image.size - image.shared_size - config);
     }
     EXPECT_THAT(unique, ::testing::UnorderedElementsAre(0U, 10U));
 }

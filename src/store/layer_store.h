@@ -83,6 +83,8 @@ struct LayerBlob {
     std::string media_type;
 };
 
+enum class VerifyDepth : std::uint8_t { Shallow, Deep };
+
 // Thread-safe. Writable layers are known by an id that the caller chooses (a container's id); it
 // must be a plain file name.
 class LayerStore {
@@ -130,6 +132,20 @@ class LayerStore {
     // knows who else does. It vanishes at once; its files are deleted in the
     // background.
     Result<void> remove(const oci::Digest& chain_id);
+
+    // --- checking ---
+
+    // Of its image where it is one, else the bytes of its files.
+    std::uint64_t size_on_disk(const LayerInfo& layer) const;
+    // DataLoss with what is wrong. Deep: the files are compared with the layer's tar, byte by byte.
+    Result<void> verify(const oci::Digest& chain_id, VerifyDepth depth) const;
+    // Unpacks the layer again from its blob. NotFound when there is none, Conflict while a
+    // container that has it mounted runs.
+    Result<void> restore(const oci::Digest& chain_id);
+    // Directories (layers and writable layers) that no row names.
+    Result<std::vector<std::string>> stray_directories() const;
+    // Makes one of those vanish.
+    Result<void> discard_stray(const std::string& path);
 
     // --- compressed forms ---
 
