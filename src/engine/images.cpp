@@ -343,9 +343,4 @@ std::int64_t Images::count() const {
     return count.ok() ? static_cast<std::int64_t>(*count) : 0;
 }
 
-std::int64_t Images::layers_size() const {
-    auto usage = parts_->images().disk_usage();
-    return usage.ok() ? static_cast<std::int64_t>(usage->layers_size) : 0;
-}
-
 } // namespace berth::engine

@@ -208,9 +208,6 @@ class Images {
 
     std::int64_t count() const;
 
-    // Bytes of all layers, each counted once (docker system df).
-    std::int64_t layers_size() const;
-
     struct Parts; // images_parts.h
 
   private:

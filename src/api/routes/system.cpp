@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-// /_ping, /version, /info, /system/df, and the upgrades that BuildKit's clients try.
+// /_ping, /version, /info, /system/df, our own /berth/system/check, and the upgrades that
+// BuildKit's clients try.
 #include "api/wire/system.h"
 
 #include "api/context.h"
+#include "api/progress_stream.h"
 #include "api/route.h"
 #include "api/wire/container.h"
 #include "api/wire/image.h"
 #include "api/wire/volume.h"
 #include "engine/images.h"
+#include "store/image_store.h"
+#include "store/store_check.h"
 
 #include <algorithm>
 #include <array>
+#include <map>
 
 namespace berth::api {
 
@@ -45,16 +50,32 @@ Result<void> info(Context& context) {
 
 // ---- docker system df ----
 
-Result<json::Array> used_images(Context& context) {
+// LayersSize counts every layer and blob once. An image's sizes are what it takes on disk too, so
+// that all of them together agree with du.
+Result<void> add_images(Context& context, json::Object& usage) {
+    const auto sizes = TRY(context.engine().image_store().disk_usage());
+    std::map<std::string, const store::ImageUsage*> known;
+    for (const store::ImageUsage& image : sizes.images) {
+        known.emplace(image.id.to_string(), &image);
+    }
     json::Array array;
     engine::ImageListOptions options;
     options.all = true;
     for (auto& image : TRY(context.engine().images().list(options))) {
         image.containers = static_cast<std::int64_t>(
             context.engine().containers().using_image(image.id, false).size());
-        array.push_back(wire::encode_image_summary(image, context.version()));
+        std::int64_t shared = -1;
+        if (const auto found = known.find(image.id); found != known.end()) {
+            image.size = static_cast<std::int64_t>(found->second->size);
+            shared = static_cast<std::int64_t>(found->second->shared_size);
+        }
+        json::Value encoded = wire::encode_image_summary(image, context.version());
+        encoded.as_object()["SharedSize"] = shared;
+        array.push_back(std::move(encoded));
     }
-    return array;
+    usage["LayersSize"] = sizes.layers_size + sizes.blobs_size;
+    usage["Images"] = std::move(array);
+    return ok();
 }
 
 Result<json::Array> used_containers(Context& context) {
@@ -93,8 +114,7 @@ Result<void> disk_usage(Context& context) {
         {"Volumes", nullptr},
         {"BuildCache", nullptr}};
     if (wants("image")) {
-        usage["LayersSize"] = context.engine().images().layers_size();
-        usage["Images"] = TRY(used_images(context));
+        TRY(add_images(context, usage));
     }
     if (wants("container")) {
         usage["Containers"] = TRY(used_containers(context));
@@ -111,6 +131,46 @@ Result<void> disk_usage(Context& context) {
     return context.reply(200, usage);
 }
 
+// ---- berth system check ----
+
+json::Object encode_problem(const store::Problem& problem) {
+    return json::Object{
+        {"Kind", problem.kind},
+        {"Subject", problem.subject},
+        {"Message", problem.message},
+        {"Images", json::encode(problem.images)},
+        {"Repaired", problem.repaired},
+        {"Remedy", problem.remedy}};
+}
+
+// One {"aux": {"Problem": …}} for each, then {"aux": {"Summary": …}}.
+Result<void> check(Context& context) {
+    ProgressStream stream(context.response());
+    const store::CheckOptions options{
+        .repair = context.flag("repair"), .deep = context.flag("deep")};
+    const auto report = store::check_store(
+        context.stop(),
+        context.engine().store(),
+        context.engine().config().data_root,
+        options,
+        [&stream](const store::Problem& problem) {
+            stream.send_aux(json::Object{{"Problem", encode_problem(problem)}});
+        });
+    if (!report.ok()) {
+        return stream.finish(report.error());
+    }
+    stream.send_aux(json::Object{
+        {"Summary",
+         json::Object{
+             {"Blobs", report->blobs},
+             {"BlobBytes", report->blob_bytes},
+             {"Layers", report->layers},
+             {"Images", report->images},
+             {"Problems", report->problems},
+             {"Repaired", report->repaired}}}});
+    return stream.finish(ok());
+}
+
 // ---- BuildKit ----
 
 Result<void> no_session(Context&) {
@@ -124,6 +184,7 @@ constexpr auto routes = std::to_array<Route>({
     {"GET", "/version", version},
     {"GET", "/info", info},
     {"GET", "/system/df", disk_usage},
+    {"POST", "/berth/system/check", check},
     {"POST", "/session", no_session},
     {"GET", "/session", no_session},
     {"POST", "/grpc", no_session},
