@@ -39,7 +39,7 @@ std::string Table::text() const {
     return text;
 }
 
-std::string human_size(std::int64_t bytes) {
+std::string human_size(std::int64_t bytes, int digits) {
     static constexpr const char* units[] = {"B", "kB", "MB", "GB", "TB", "PB", "EB"};
     double size = static_cast<double>(bytes);
     std::size_t unit = 0;
@@ -48,8 +48,7 @@ std::string human_size(std::int64_t bytes) {
         ++unit;
     }
     char text[32];
-    // %.3g and not %.4g: `docker images` shows three significant digits.
-    std::snprintf(text, sizeof text, "%.3g%s", size, units[unit]);
+    std::snprintf(text, sizeof text, "%.*g%s", digits, size, units[unit]);
     return text;
 }
 

@@ -22,8 +22,9 @@ class Table {
     std::vector<std::vector<std::string>> rows_;
 };
 
-// Decimal units and at most four significant digits, as go-units: 1.23GB, 77.8MB, 0B.
-std::string human_size(std::int64_t bytes);
+// Decimal units and so many significant digits, as go-units: 1.23GB, 77.8MB, 0B. Docker's listings
+// have three, its sums four.
+std::string human_size(std::int64_t bytes, int digits = 3);
 
 // "Less than a second", "5 seconds", "About a minute", "3 weeks"; as go-units HumanDuration.
 std::string human_duration(std::int64_t seconds);

@@ -50,6 +50,16 @@ Result<int> inspect_container(Session& session, const Invocation& invocation);
 Result<int> inspect_image(Session& session, const Invocation& invocation);
 Result<int> inspect_network(Session& session, const Invocation& invocation);
 Result<int> inspect_volume(Session& session, const Invocation& invocation);
+// prune.cpp
+Result<int> container_prune(Session& session, const Invocation& invocation);
+Result<int> image_prune(Session& session, const Invocation& invocation);
+Result<int> network_prune(Session& session, const Invocation& invocation);
+Result<int> volume_prune(Session& session, const Invocation& invocation);
+Result<int> builder_prune(Session& session, const Invocation& invocation);
+Result<int> system_prune(Session& session, const Invocation& invocation);
+// disk_usage.cpp
+Result<int> system_df(Session& session, const Invocation& invocation);
+Result<int> system_check(Session& session, const Invocation& invocation);
 // resources.cpp
 Result<int> network_ls(Session& session, const Invocation& invocation);
 Result<int> volume_ls(Session& session, const Invocation& invocation);
