@@ -2,6 +2,7 @@
 // Images as files: load, save, import, and base images made from a distribution's packages.
 #include "base/file.h"
 #include "base/strings.h"
+#include "cli/build_context.h"
 #include "cli/child.h"
 #include "cli/commands/commands.h"
 #include "cli/listing.h"
@@ -14,6 +15,7 @@
 #include <memory>
 
 #include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace berth::cli::commands {
@@ -26,6 +28,27 @@ Result<UniqueFd> open_input(const std::string& path) {
         return std::move(file).error().as(ErrorKind::NotFound);
     }
     return file;
+}
+
+bool is_directory(const std::string& path) {
+    struct stat status {};
+
+    return ::stat(path.c_str(), &status) == 0 && S_ISDIR(status.st_mode);
+}
+
+// What `load` sends: a file or standard input as it is, a folder with an image layout as a tar.
+Result<std::unique_ptr<ByteSource>> open_archive(const std::string& path) {
+    if (path.empty()) {
+        return std::make_unique<FdSource>(FdRef::unowned(STDIN_FILENO));
+    }
+    if (!is_directory(path)) {
+        return std::make_unique<FdSource>(TRY(open_input(path)));
+    }
+    if (!exists(path + "/oci-layout") && !exists(path + "/manifest.json")) {
+        return invalid_argument(
+            path + " is no image: it has neither an oci-layout nor a manifest.json");
+    }
+    return open_build_context({.folder = path, .dockerfile = {}, .dockerfile_name = {}});
 }
 
 Result<void> add_repository(Query& query, const std::string& text) {
@@ -148,20 +171,17 @@ Result<int> load(Session& session, const Invocation& invocation) {
     flags.text("input", 'i', input, "Read from tar archive file, instead of STDIN");
     flags.boolean("quiet", 'q', quiet, "Suppress the load output");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    UniqueFd file;
-    if (!input.empty()) {
-        file = TRY(open_input(input));
-    } else if (::isatty(STDIN_FILENO) == 1) {
+    if (input.empty() && ::isatty(STDIN_FILENO) == 1) {
         return invalid_argument("requested load from stdin, but stdin is empty");
     }
-    FdSource source(input.empty() ? FdRef::unowned(STDIN_FILENO) : FdRef(file));
+    const std::unique_ptr<ByteSource> source = TRY(open_archive(input));
     Query query;
     query.add("quiet", quiet);
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
          .target = "/images/load" + query.text(),
          .content_type = "application/x-tar",
-         .body = &source}));
+         .body = source.get()}));
     TRY(print_progress(*answer));
     return 0;
 }
