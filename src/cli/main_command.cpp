@@ -58,7 +58,8 @@ std::string command_lines(bool common, std::string_view group) {
 std::string overview(const Flags& flags) {
     return "Usage:  berth [OPTIONS] COMMAND\n\nPackage, run and ship any software\n\nCommands:\n" +
            command_lines(true, "") +
-           "\nGroups: builder, container, image, network, system, volume (berth image --help lists its "
+           "\nGroups: builder, container, image, network, system, volume (berth image --help lists "
+           "its "
            "commands)\n\nGlobal Options:\n" +
            flags.help() + "\nRun 'berth COMMAND --help' for more information on a command.\n";
 }

@@ -63,10 +63,11 @@ Result<std::vector<Row>> image_rows(Database& database) {
     Session session = database.session();
     Statement query = TRY(session.prepare("SELECT id, manifest, chain_id FROM images"));
     while (TRY(query.step())) {
-        rows.push_back(
-            {.id = TRY(oci::Digest::parse(query.text(0))),
-             .manifest = query.text_copy(1),
-             .chain_id = query.text_copy(2)});
+        Row row;
+        row.id = TRY(oci::Digest::parse(query.text(0)));
+        row.manifest = query.text_copy(1);
+        row.chain_id = query.text_copy(2);
+        rows.push_back(std::move(row));
     }
     return rows;
 }
@@ -96,7 +97,8 @@ Result<DiskUsage> ImageStore::disk_usage() const {
         }
         own.insert({ContentKind::Blob, row.id});
         if (!row.manifest.empty()) {
-            own.insert({ContentKind::Blob, TRY(oci::Digest::parse(row.manifest))});
+            const oci::Digest manifest = TRY(oci::Digest::parse(row.manifest));
+            own.insert({ContentKind::Blob, manifest});
         }
         for (const ContentKey& key : own) {
             ++contents[key].users;
