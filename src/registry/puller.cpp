@@ -77,11 +77,9 @@ Result<PulledImage> Pull::from(const RegistryHost& host, std::span<const Registr
     Client client = client_for(host);
     TRY(client.ping(stop_));
     std::string name = reference_.has_digest() ? reference_.digest().to_string() : reference_.tag();
+    auto name_there = TRY(name_at(host, all));
     ImageDocuments documents = TRY(fetch_documents(
-        stop_,
-        client,
-        reference_,
-        {.name = TRY(name_at(host, all)), .platform = options_.platform}));
+        stop_, client, reference_, {.name = std::move(name_there), .platform = options_.platform}));
     reporter_.state(name, "Pulling from " + reference_.path());
     store::Lease lease = store_.images().lease();
     FetchedConfig config = TRY(fetch_config(stop_, client, store_, lease, documents.parsed));

@@ -93,7 +93,8 @@ Result<DiskUsage> ImageStore::disk_usage() const {
     for (const Row& row : rows) {
         std::set<ContentKey> own;
         if (!row.chain_id.empty()) {
-            own = TRY(reach.of(TRY(oci::Digest::parse(row.chain_id))));
+            const oci::Digest chain = TRY(oci::Digest::parse(row.chain_id));
+            own = TRY(reach.of(chain));
         }
         own.insert({ContentKind::Blob, row.id});
         if (!row.manifest.empty()) {

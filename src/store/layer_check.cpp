@@ -104,7 +104,8 @@ Result<void> LayerStore::restore(const oci::Digest& chain_id) {
         }
     }
     for (const std::string& id : mounted) {
-        for (const LayerInfo& below : TRY(chain(TRY(parent_of(id))))) {
+        const auto parent = TRY(parent_of(id));
+        for (const LayerInfo& below : TRY(chain(parent))) {
             if (below.chain_id == chain_id) {
                 return conflict("container " + id.substr(0, 12) + " has it mounted: stop it first");
             }
