@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
 #include "codec/sha256.h"
 #include "kernel/mount.h"
 #include "oci/image_config.h"
@@ -7,11 +8,15 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 
 #include <thread>
 
 #include <fcntl.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace berth::store {
@@ -227,6 +232,21 @@ TEST_F(LayerStoreTest, SaysWhenATarCannotBeMadeAgain) {
     EXPECT_EQ(layers().write_tar(layer.chain_id, sink).error().kind(), ErrorKind::DataLoss);
     EXPECT_FALSE(layers().ensure_blob(*lease_, layer.chain_id).ok());
     EXPECT_TRUE(store_->blobs().list().value().empty());
+}
+
+TEST_F(LayerStoreTest, SpreadsDirectoriesOnExt4) {
+    struct statfs system {};
+
+    ASSERT_EQ(statfs(root().c_str(), &system), 0);
+    if (system.f_type != EXT4_SUPER_MAGIC) {
+        GTEST_SKIP() << "the flag is ext4's";
+    }
+    for (const char* name : {"/tmp", "/snapshots"}) {
+        UniqueFd directory = open_file(root() + name, O_RDONLY | O_DIRECTORY).value();
+        unsigned flags = 0;
+        ASSERT_EQ(ioctl(directory.get(), FS_IOC_GETFLAGS, &flags), 0);
+        EXPECT_NE(flags & FS_TOPDIR_FL, 0U) << name;
+    }
 }
 
 TEST_F(LayerStoreTest, RepairsUnsyncedLayersOfAnEarlierBoot) {
