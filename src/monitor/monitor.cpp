@@ -157,7 +157,29 @@ Result<void> Monitor::create_container() {
     }
     pid_ = container_->pid();
     own_pid_namespace_ = makes_pid_namespace(container_->config());
+    if (options_.systemd_cgroup) {
+        TRY(watch_for_oom_kills());
+    }
     return streams_->open();
+}
+
+// systemd removes a scope, and its count with it, as soon as the last process has gone.
+Result<void> Monitor::watch_for_oom_kills() {
+    Result<kernel::OomWatch> watch = kernel::OomWatch::create(container_->cgroup());
+    if (!watch.ok()) {
+        return watch.error().kind() == ErrorKind::Unavailable ? ok() : watch.error();
+    }
+    oom_watch_ = std::move(*watch);
+    return loop_->add(oom_watch_->fd(), EPOLLIN, [this](std::uint32_t) {
+        oom_watch_->clear();
+        note_oom_kills();
+    });
+}
+
+void Monitor::note_oom_kills() {
+    if (container_ && container_->cgroup().oom_kills().value_or(0) > 0) {
+        oom_killed_ = true;
+    }
 }
 
 Result<void> Monitor::listen() {
@@ -238,6 +260,7 @@ void Monitor::reap() {
 void Monitor::handle_init_exit(int wait_status) {
     phase_ = ContainerPhase::Exited;
     exit_ = exit_from(wait_status);
+    note_oom_kills();
     if (!own_pid_namespace_) {
         // With a pid namespace the kernel has done this.
         (void)container_->kill_all(SIGKILL);
@@ -293,8 +316,8 @@ void Monitor::finish_container() {
             exec.streams->give_up();
         }
     }
-    const Result<std::uint64_t> kills = container_->cgroup().oom_kills();
-    exit_.oom_killed = kills.ok() && kills.value() > 0;
+    note_oom_kills();
+    exit_.oom_killed = oom_killed_;
     remove_container();
     (void)write_exit_record(options_.exit_path, exit_);
     stop_listening(); // before the exit is told: the container's next monitor uses the same path
@@ -319,6 +342,10 @@ void Monitor::fail(Error error) {
 }
 
 void Monitor::remove_container() {
+    if (oom_watch_) {
+        loop_->remove(oom_watch_->fd());
+        oom_watch_.reset();
+    }
     if (container_) {
         (void)container_->destroy(runtime::Container::Force::Yes);
         container_.reset();

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 #include "io/event_loop.h"
 #include "io/log_file.h"
+#include "kernel/cgroup_oom.h"
 #include "monitor/control_connection.h"
 #include "monitor/monitor_options.h"
 #include "monitor/process_streams.h"
@@ -53,6 +54,8 @@ class Monitor {
     // Life of the container (monitor.cpp)
     Result<void> set_up();
     Result<void> create_container();
+    Result<void> watch_for_oom_kills();
+    void note_oom_kills();
     Result<void> listen();
     Result<void> add_control(UniqueFd socket);
     void reap();
@@ -105,6 +108,8 @@ class Monitor {
     pid_t pid_ = 0;
     Timestamp started_;
     Exited exit_;
+    std::optional<kernel::OomWatch> oom_watch_; // of a group that systemd may remove
+    bool oom_killed_ = false;
     bool own_pid_namespace_ = true;
     bool finished_ = false; // exit.json is written
     bool released_ = false;
