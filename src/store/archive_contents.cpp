@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <cstring>
 #include <functional>
+#include <memory>
+#include <thread>
 
 namespace berth::store {
 
@@ -109,6 +111,18 @@ std::optional<oci::Digest> promised_digest(std::string_view name) {
 
 } // namespace
 
+ArchiveContents::ArchiveContents(
+    std::stop_token stop, ImageStore& images, Lease& lease, const ArchiveProgressCallback& progress)
+    : stop_(std::move(stop))
+    , images_(images)
+    , lease_(lease)
+    , progress_(progress)
+    , unpackers_(
+          {.threads = std::clamp(std::thread::hardware_concurrency(), 2U, 8U),
+           .queue_limit = ArchiveLimits::entries,
+           .stack_bytes = 1U << 20,
+           .name = "unpack"}) {}
+
 Result<void> ArchiveContents::read(ByteSource& archive) {
     auto decompressor = TRY(compression::Decompressor::create(archive));
     tar::Reader reader(*decompressor);
@@ -123,8 +137,16 @@ Result<void> ArchiveContents::read(ByteSource& archive) {
                     " entries");
         }
         TRY(read_entry(reader, *header));
+        TRY(failure());
     }
-    return reader.drain();
+    TRY(reader.drain());
+    unpackers_.wait_idle();
+    return failure();
+}
+
+Result<void> ArchiveContents::failure() {
+    std::lock_guard lock(mutex_);
+    return failure_ ? Result<void>(*failure_) : ok();
 }
 
 Result<void> ArchiveContents::read_entry(tar::Reader& reader, const tar::Header& header) {
@@ -179,20 +201,33 @@ ArchiveContents::read_layer(ByteSource& data, const std::string& name, std::uint
             progress_({name, current, size});
         }
     });
+    if (layers_.contains(name)) { // the last of several entries with one name wins
+        unpackers_.wait_idle();
+        layers_.erase(name);
+    }
     Layer& layer = layers_[name];
-    Result<StagedLayer> staged = stage(watched, name);
+    auto staged = stage(watched, name, layer);
+    if (!staged.ok()) {
+        return finish(layer, std::move(staged).error());
+    }
+    if (progress_) {
+        progress_({name, size, size});
+    }
+    return *staged ? finish(layer, std::move(**staged)) : ok();
+}
+
+Result<void> ArchiveContents::finish(Layer& layer, Result<StagedLayer> staged) {
+    std::lock_guard lock(mutex_);
     if (staged.ok()) {
         layer.diff_id = staged->diff_id();
         layer.staged = std::move(*staged);
-        if (progress_) {
-            progress_({name, size, size});
-        }
         return ok();
     }
     switch (staged.error().kind()) {
     case ErrorKind::Cancelled:
     case ErrorKind::ResourceExhausted:
     case ErrorKind::Internal:
+        failure_ = staged.error();
         return std::move(staged).error();
     case ErrorKind::InvalidArgument:
     case ErrorKind::DataLoss:
@@ -210,31 +245,62 @@ ArchiveContents::read_layer(ByteSource& data, const std::string& name, std::uint
     return ok();
 }
 
-// A compressed layer is kept as the blob that it is; an uncompressed one is compressed on the way.
-Result<StagedLayer> ArchiveContents::stage(ByteSource& data, const std::string& name) {
+// A compressed layer is kept as the blob that it is, and unpacked behind the caller's back: then
+// there is no layer yet. An uncompressed one is compressed when it is needed so.
+Result<std::optional<StagedLayer>>
+ArchiveContents::stage(ByteSource& data, const std::string& name, Layer& layer) {
     LayerStore& layers = images_.layers();
-    BlobStore& blobs = images_.blobs();
     std::optional<oci::Digest> promised = promised_digest(name);
     std::string first(compression::detect_bytes, '\0');
     first.resize(TRY(read_full(data, first)));
     compression::Format format = compression::detect(first);
     PeekedSource source(std::move(first), data);
-    if (format == compression::Format::None) {
-        return layers.stage(lease_, source, {.expected_diff_id = promised, .keep_blob = true});
+    switch (format) {
+    case compression::Format::None: {
+        StagedLayer staged =
+            TRY(layers.stage(lease_, source, {.expected_diff_id = promised, .keep_blob = true}));
+        return std::optional(std::move(staged));
     }
-    if (format != compression::Format::Gzip && format != compression::Format::Zstd) {
-        // No manifest may name such a blob, so it is kept as gzip.
-        auto decompressor = TRY(compression::Decompressor::create(source));
-        return layers.stage(lease_, *decompressor, {.keep_blob = true});
+    case compression::Format::Gzip:
+    case compression::Format::Zstd: {
+        const bool gzip = format == compression::Format::Gzip;
+        std::string type(gzip ? oci::media_type::oci_layer_gzip : oci::media_type::oci_layer_zstd);
+        TRY(unpack_later(source, promised, std::move(type), layer));
+        return std::optional<StagedLayer>();
     }
-    BlobWriter writer = TRY(blobs.writer(lease_, {.expected = promised}));
-    BlobTee tee(source, writer);
-    auto decompressor = TRY(compression::Decompressor::create(tee));
+    case compression::Format::Bzip2:
+    case compression::Format::Xz:
+        break;
+    }
+    // No manifest may name such a blob, so it is kept as gzip.
+    auto decompressor = TRY(compression::Decompressor::create(source));
+    StagedLayer staged = TRY(layers.stage(lease_, *decompressor, {.keep_blob = true}));
+    return std::optional(std::move(staged));
+}
+
+Result<void> ArchiveContents::unpack_later(
+    ByteSource& data,
+    const std::optional<oci::Digest>& promised,
+    std::string media_type,
+    Layer& layer) {
+    auto writer =
+        std::make_shared<BlobWriter>(TRY(images_.blobs().writer(lease_, {.expected = promised})));
+    TRY(copy(data, *writer));
+    return unpackers_.submit([this, writer, type = std::move(media_type), &layer] {
+        // What it says is kept where read() finds it.
+        (void)finish(layer, unpack_blob(*writer, type));
+    });
+}
+
+Result<StagedLayer>
+ArchiveContents::unpack_blob(BlobWriter& writer, const std::string& media_type) {
+    LayerStore& layers = images_.layers();
+    BlobInfo blob = TRY(writer.commit());
+    FdSource file(TRY(images_.blobs().open_blob(blob.digest)));
+    WatchedSource watched(file, stop_, [](std::uint64_t) {});
+    auto decompressor = TRY(compression::Decompressor::create(watched));
     StagedLayer layer = TRY(layers.stage(lease_, *decompressor));
-    BlobInfo blob = TRY(tee.finish());
-    bool gzip = format == compression::Format::Gzip;
-    std::string type(gzip ? oci::media_type::oci_layer_gzip : oci::media_type::oci_layer_zstd);
-    TRY(layers.set_blob(layer.diff_id(), {blob.digest, blob.size, std::move(type)}));
+    TRY(layers.set_blob(layer.diff_id(), {blob.digest, blob.size, media_type}));
     return layer;
 }
 

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // What an image archive has in it, read in one pass: documents are kept in memory, layers are
-// unpacked while they stream by, before anything says which image they belong to.
+// unpacked before anything says which image they belong to: compressed ones in parallel, from the
+// blobs that they are kept as, others while they stream by.
 #pragma once
 
+#include "base/worker_pool.h"
 #include "codec/stream.h"
 #include "codec/tar.h"
 #include "store/archive.h"
 #include "store/image_store.h"
 
 #include <map>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <stop_token>
@@ -25,15 +28,12 @@ struct ArchiveLimits {
 
 class ArchiveContents {
   public:
+    // All must outlive the object.
     ArchiveContents(
         std::stop_token stop,
         ImageStore& images,
         Lease& lease,
-        const ArchiveProgressCallback& progress)
-        : stop_(std::move(stop))
-        , images_(images)
-        , lease_(lease)
-        , progress_(progress) {}
+        const ArchiveProgressCallback& progress);
 
     // The whole tar, decompressed if need be.
     Result<void> read(ByteSource& archive);
@@ -56,7 +56,16 @@ class ArchiveContents {
     Result<void> read_entry(tar::Reader& reader, const tar::Header& header);
     Result<void> read_document(ByteSource& data, const std::string& name);
     Result<void> read_layer(ByteSource& data, const std::string& name, std::uint64_t size);
-    Result<StagedLayer> stage(ByteSource& data, const std::string& name);
+    Result<std::optional<StagedLayer>>
+    stage(ByteSource& data, const std::string& name, Layer& layer);
+    Result<void> unpack_later(
+        ByteSource& data,
+        const std::optional<oci::Digest>& promised,
+        std::string media_type,
+        Layer& layer);
+    Result<StagedLayer> unpack_blob(BlobWriter& writer, const std::string& media_type);
+    Result<void> finish(Layer& layer, Result<StagedLayer> staged);
+    Result<void> failure();
     std::string resolve(const std::string& name) const;
 
     std::stop_token stop_;
@@ -64,10 +73,13 @@ class ArchiveContents {
     Lease& lease_;
     const ArchiveProgressCallback& progress_;
     std::map<std::string, std::string, std::less<>> documents_;
-    std::map<std::string, Layer> layers_;
+    std::map<std::string, Layer> layers_; // complete once unpackers_ is idle
     std::map<std::string, std::string> links_;
     std::size_t entries_ = 0;
     std::size_t documents_bytes_ = 0;
+    std::mutex mutex_; // over the contents of layers_ and failure_, while unpackers_ work
+    std::optional<Error> failure_; // of one that ends the whole
+    WorkerPool unpackers_;         // last: its jobs use all of the above
 };
 
 } // namespace berth::store

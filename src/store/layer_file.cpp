@@ -100,10 +100,11 @@ class PositionSink final : public ByteSink {
 // Passes a source through and writes what passes into the file; zeros become holes.
 class WritingSource final : public ByteSource {
   public:
-    WritingSource(ByteSource& source, FdRef file, std::uint64_t limit)
+    WritingSource(ByteSource& source, FdRef file, std::uint64_t limit, WriteBack write_back)
         : source_(source)
         , file_(file)
         , limit_(limit)
+        , write_back_(write_back)
         , buffer_(write_bytes, '\0') {}
 
     // Of the next byte, in the file.
@@ -134,6 +135,19 @@ class WritingSource final : public ByteSource {
     }
 
   private:
+    // A sync at the end then waits for the last piece only.
+    void start_write_back() {
+        constexpr std::uint64_t step = 8U << 20;
+        if (write_back_ == WriteBack::Early && passed_ - flushed_ >= step) {
+            sync_file_range(
+                file_.get(),
+                static_cast<off64_t>(LayerFile::tar_offset + flushed_),
+                static_cast<off64_t>(passed_ - flushed_),
+                SYNC_FILE_RANGE_WRITE);
+            flushed_ = passed_;
+        }
+    }
+
     void advance(std::uint64_t count) {
         used_ += static_cast<std::size_t>(count);
         passed_ += count;
@@ -144,6 +158,7 @@ class WritingSource final : public ByteSource {
             return ok();
         }
         used_ = 0;
+        start_write_back();
         filled_ = TRY(read_full(source_, buffer_));
         if (passed_ + filled_ > limit_) {
             return Error(
@@ -170,10 +185,12 @@ class WritingSource final : public ByteSource {
     ByteSource& source_;
     FdRef file_;
     std::uint64_t limit_;
+    WriteBack write_back_;
     std::string buffer_;
     std::size_t filled_ = 0;
     std::size_t used_ = 0;
     std::uint64_t passed_ = 0;
+    std::uint64_t flushed_ = 0;
 };
 
 // Both sources tell where their next byte lies in the file.
@@ -217,10 +234,11 @@ Result<std::uint64_t> FileSource::skip(std::uint64_t count) {
     return step;
 }
 
-Result<LayerFile> LayerFile::write(const std::string& path, ByteSource& tar, IndexLimits limits) {
+Result<LayerFile> LayerFile::write(
+    const std::string& path, ByteSource& tar, IndexLimits limits, WriteBack write_back) {
     LayerFile layer;
     layer.file_ = TRY(disk_result(open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)));
-    WritingSource source(tar, layer.file_, limits.extraction.bytes);
+    WritingSource source(tar, layer.file_, limits.extraction.bytes, write_back);
     LayerIndex index(limits, Timestamp::now().nanoseconds);
     TRY(index_all(source, limits, index));
     layer.tar_bytes_ = source.passed();

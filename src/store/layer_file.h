@@ -40,6 +40,10 @@ class FileSource final : public ByteSource {
     std::uint64_t buffer_position_ = 0;
 };
 
+// When what is written goes to the disk: as the kernel likes, or at once, for a sync() that
+// follows.
+enum class WriteBack : bool { Later, Early };
+
 class LayerFile {
   public:
     // The tar's first byte in the file.
@@ -47,8 +51,11 @@ class LayerFile {
 
     // Writes the file (it does not exist). The source is read to its end. Where fits() is false
     // afterwards the file holds the tar but no image.
-    static Result<LayerFile>
-    write(const std::string& path, ByteSource& tar, IndexLimits limits = {});
+    static Result<LayerFile> write(
+        const std::string& path,
+        ByteSource& tar,
+        IndexLimits limits = {},
+        WriteBack write_back = WriteBack::Later);
     // DataLoss when it is not one.
     static Result<LayerFile> open(const std::string& path);
 

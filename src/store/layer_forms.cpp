@@ -199,7 +199,8 @@ Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source, bool keep_tar)
     TRY(disk_result(make_directories(LayerMounts::mount_point_of(layer.directory_), 0755)));
     ReadAheadSource ahead(source);
     HashingSource hashed(ahead);
-    LayerFile file = TRY(LayerFile::write(image, hashed));
+    LayerFile file =
+        TRY(LayerFile::write(image, hashed, {}, keep_tar ? WriteBack::Early : WriteBack::Later));
     layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
     layer.size_ = file.size();
     layer.implied_directories_ = file.take_implied_directories();

@@ -10,6 +10,7 @@
 #include "store/compressing_tee.h"
 #include "store/disk_error.h"
 #include "store/layer_store_parts.h"
+#include "store/read_ahead.h"
 #include "store/schema.h"
 #include "store/tree_removal.h"
 
@@ -179,9 +180,11 @@ Result<std::vector<LayerInfo>> LayerStore::Parts::chain(const oci::Digest& chain
 }
 
 Result<StagedLayer> LayerStore::stage(Lease& lease, ByteSource& tar, StageOptions options) {
+    std::optional<ReadAheadSource> ahead; // receiving is for another thread than compressing
     std::optional<CompressingTee> tee;
     if (options.keep_blob && !parts_->makes_images()) {
-        tee.emplace(TRY(CompressingTee::create(tar, parts_->blobs, lease)));
+        ahead.emplace(tar);
+        tee.emplace(TRY(CompressingTee::create(*ahead, parts_->blobs, lease)));
     }
     ByteSource& source = tee ? static_cast<ByteSource&>(*tee) : tar;
     StagedLayer layer = TRY(parts_->unpack(source, options.keep_blob && !tee));
