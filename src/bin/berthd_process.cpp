@@ -24,10 +24,31 @@ std::string program_directory() {
     return exists(directory + "/berth-monitor") ? directory : "/usr/libexec/berth";
 }
 
+namespace {
+
+// The number may be another program's by now, or that of a daemon whose parent does not reap it.
+// https://man7.org/linux/man-pages/man5/proc_pid_stat.5.html: "pid (name) state …".
+bool is_daemon(pid_t pid) {
+    const auto stat = read_file("/proc/" + std::to_string(pid) + "/stat");
+    if (!stat.ok()) {
+        return false;
+    }
+    const std::size_t open = stat->find('(');
+    const std::size_t close = stat->rfind(") ");
+    if (open == std::string::npos || close == std::string::npos || close + 2 >= stat->size()) {
+        return false;
+    }
+    const std::string name = stat->substr(open + 1, close - open - 1);
+    const char state = (*stat)[close + 2];
+    return (name == "berthd" || name == "dockerd") && state != 'Z' && state != 'X';
+}
+
+} // namespace
+
 Result<void> write_pid_file(const std::string& path) {
     if (auto text = read_file(path); text.ok()) {
         const pid_t pid = parse_number<pid_t>(trim(*text)).value_or(0);
-        if (pid > 0 && pid != getpid() && exists("/proc/" + std::to_string(pid))) {
+        if (pid > 0 && pid != getpid() && is_daemon(pid)) {
             return conflict(
                 "failed to start daemon, ensure the daemon is not running or delete " + path +
                 ": process with PID " + std::to_string(pid) + " is still running");

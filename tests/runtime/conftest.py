@@ -10,7 +10,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from runtime import PROGRAM, Runtime, make_rootfs  # noqa: E402
+from runtime import PROGRAM  # noqa: E402
+from runtime_fixtures import rootfs, runtime  # noqa: E402,F401
 
 
 def pytest_configure(config):
@@ -23,19 +24,3 @@ def pytest_collection_modifyitems(items):
     for item in items:
         if item.get_closest_marker("ours"):
             item.add_marker(pytest.mark.skip(reason="berth-runtime's own"))
-
-
-@pytest.fixture(scope="session")
-def rootfs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("image") / "rootfs"
-    make_rootfs(folder)
-    return folder
-
-
-@pytest.fixture
-def runtime(tmp_path, rootfs):
-    """A state root of the test's own; what is left is deleted, and that must leave nothing."""
-    made = Runtime(tmp_path, rootfs)
-    yield made
-    made.delete_all()
-    assert made.remains() == []

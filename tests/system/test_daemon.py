@@ -58,6 +58,22 @@ def test_called_as_dockerd(tmp_path):
     assert done.returncode == 0
 
 
+def test_pid_file_of_nobody_and_of_a_daemon(tmp_path):
+    pid_file = tmp_path / "berth.pid"
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    with subprocess.Popen(["sleep", "1000"]) as other, subprocess.Popen(["true"]) as ended:
+        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # a zombie from here on
+        for pid in (other.pid, ended.pid):
+            pid_file.write_text(str(pid))
+            with Engine(tmp_path / "a", f"--pidfile={pid_file}") as engine:
+                assert pid_file.read_text() == str(engine.process.pid)
+                done = run(f"--pidfile={pid_file}", f"--data-root={tmp_path}/b", f"--host=unix://{tmp_path}/b.sock")
+                assert done.returncode == 1
+                assert f"process with PID {engine.process.pid} is still running" in done.stderr
+        other.kill()
+
+
 def test_same_data_root_twice(tmp_path):
     with Engine(tmp_path) as engine:
         done = run(*engine.flags[:2], f"--host=unix://{tmp_path}/other.sock")

@@ -14,23 +14,9 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from runtime import PROGRAM, Runtime, group_of, make_rootfs, wait_until  # noqa: E402
+from runtime_fixtures import rootfs, runtime  # noqa: E402,F401
 
 PREFIX = "org.systemd.property."
-
-
-@pytest.fixture(scope="module")
-def rootfs(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("image") / "rootfs"
-    make_rootfs(folder)
-    return folder
-
-
-@pytest.fixture
-def runtime(tmp_path, rootfs):
-    made = Runtime(tmp_path, rootfs)
-    yield made
-    made.delete_all()
-    assert made.remains() == []
 
 
 def systemctl(*arguments, user=None):
