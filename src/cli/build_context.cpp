@@ -29,7 +29,9 @@ class ContextWriter {
 
     Result<void> write() {
         UniqueFd root = TRY(open_file(options_.folder, O_RDONLY | O_DIRECTORY));
-        TRY(read_ignore_file());
+        if (options_.obey_ignore_file) {
+            TRY(read_ignore_file());
+        }
         TRY(write_folder(root, ""));
         if (!options_.dockerfile.empty()) {
             tar::Header header;

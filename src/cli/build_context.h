@@ -14,11 +14,12 @@ struct BuildContextOptions {
     std::string folder;
     std::string dockerfile; // content to add under dockerfile_name; "" adds nothing
     std::string dockerfile_name;
+    bool obey_ignore_file = true;
 };
 
 // Owners are dropped (root), as docker does; modes, times and links stay. What .dockerignore names
-// is left out. Sockets are skipped. The source ends with an error when a file cannot
-// be read.
+// is left out, where it is obeyed. Sockets are skipped. The source ends with an error when a file
+// cannot be read.
 Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options);
 
 } // namespace berth::cli

@@ -21,9 +21,12 @@ class BuildContextTest : public testing::Test {
         ASSERT_TRUE(replace_file(path, text).ok());
     }
 
-    std::vector<std::string> names(const std::string& dockerfile = "Dockerfile") {
+    std::vector<std::string> names(bool obey_ignore_file = true) {
         auto source = open_build_context(
-            {.folder = folder_.path(), .dockerfile = "", .dockerfile_name = dockerfile});
+            {.folder = folder_.path(),
+             .dockerfile = "",
+             .dockerfile_name = "Dockerfile",
+             .obey_ignore_file = obey_ignore_file});
         tar::Reader reader(**source);
         std::vector<std::string> found;
         while (true) {
@@ -54,6 +57,7 @@ TEST_F(BuildContextTest, LeavesOutWhatIsIgnoredButNotTheDockerfile) {
     write("logs/drop", "x");
     write("logs/keep", "x");
     EXPECT_THAT(names(), UnorderedElementsAre("Dockerfile", ".dockerignore", "src", "logs/keep"));
+    EXPECT_THAT(names(false), ::testing::IsSupersetOf({"src/secret.key", "logs/drop"}));
 }
 
 TEST_F(BuildContextTest, EndsWithTheErrorOfAFileThatCannotBeRead) {

@@ -48,7 +48,8 @@ Result<std::unique_ptr<ByteSource>> open_archive(const std::string& path) {
         return invalid_argument(
             path + " is no image: it has neither an oci-layout nor a manifest.json");
     }
-    return open_build_context({.folder = path, .dockerfile = {}, .dockerfile_name = {}});
+    return open_build_context(
+        {.folder = path, .dockerfile = {}, .dockerfile_name = {}, .obey_ignore_file = false});
 }
 
 Result<void> add_repository(Query& query, const std::string& text) {
