@@ -52,7 +52,8 @@ struct Segment {
 
 struct Limits {
     std::size_t name_bytes = 4096;          // name and link_name each (PATH_MAX)
-    std::size_t pax_bytes = 1U << 20;       // one pax header
+    std::size_t pax_bytes = 1U << 20;       // the pax headers of one entry
+    std::size_t global_bytes = 16U << 10;   // the global ones, which every entry gets a copy of
     std::size_t sparse_segments = 1U << 20; // data segments of one sparse file
     std::uint64_t entry_bytes = 1ULL << 40; // size of one file
 };

@@ -164,6 +164,24 @@ TEST(TarReader, AppliesGlobalRecordsUntilALocalOneOverrides) {
     EXPECT_EQ((*b)->uid, 7U);
 }
 
+TEST(TarReader, BoundsWhatPaxHeadersLeaveInMemory) {
+    const auto header_of = [](char kind, const std::string& key) {
+        return special(kind, format_pax({{key, std::string(600, 'v')}}));
+    };
+    const auto read = [](const std::string& bytes) -> Result<void> {
+        StringSource source(bytes);
+        Reader reader(source, {.pax_bytes = 1000, .global_bytes = 1000});
+        TRY(reader.next());
+        return ok();
+    };
+    for (const char kind : {'x', 'g'}) {
+        EXPECT_TRUE(read(header_of(kind, "a") + plain("f")).ok()) << kind;
+        const auto two = read(header_of(kind, "a") + header_of(kind, "b") + plain("f"));
+        ASSERT_FALSE(two.ok()) << kind;
+        EXPECT_EQ(two.error().kind(), ErrorKind::ResourceExhausted) << kind;
+    }
+}
+
 TEST(TarReader, RejectsAHeaderThatBelongsToNothing) {
     EXPECT_FALSE(first(special('x', format_pax({{"uid", "9"}}))).ok());
     EXPECT_FALSE(first(special('L', "name")).ok());

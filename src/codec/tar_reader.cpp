@@ -34,6 +34,7 @@ bool is_zero(const Block& block) {
 // What the special entries before an entry have said.
 struct Overrides {
     PaxRecords pax;
+    std::size_t pax_bytes = 0;
     std::string long_name;
     std::string long_link;
     bool any = false;
@@ -132,6 +133,10 @@ Result<bool> Reader::State::read_special(const Block& block, Overrides& override
         overrides.any = true;
         overrides.pax.sparse_segments.clear();
         const std::string text = TRY(read_payload(block, limits.pax_bytes));
+        overrides.pax_bytes += text.size();
+        if (overrides.pax_bytes > limits.pax_bytes) {
+            return limit_error("an entry's pax headers", limits.pax_bytes);
+        }
         TRY(format::parse_pax(text, limits.sparse_segments, overrides.pax));
         return true;
     }
@@ -142,8 +147,8 @@ Result<bool> Reader::State::read_special(const Block& block, Overrides& override
         for (const auto& [key, value] : global.values) {
             total += key.size() + value.size();
         }
-        if (total > limits.pax_bytes) {
-            return limit_error("the global pax headers", limits.pax_bytes);
+        if (total > limits.global_bytes) {
+            return limit_error("the global pax headers", limits.global_bytes);
         }
         overrides.pax.values = global.values;
         return true;
