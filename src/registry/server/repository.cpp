@@ -3,6 +3,7 @@
 // is a blob and no manifest.
 #include "registry/server/repository.h"
 
+#include "base/strings.h"
 #include "oci/manifest.h"
 
 namespace berth::registry {
@@ -12,12 +13,15 @@ namespace {
 constexpr const char* tag_annotation = "org.opencontainers.image.ref.name";
 // Ours: lets the referrers of a manifest be found without opening all of them.
 constexpr const char* subject_annotation = "io.berth.registry.subject";
+constexpr const char* changes_annotation = "io.berth.registry.changes";
 constexpr std::size_t index_limit = 256U << 20;
 
 std::string annotation(const oci::Descriptor& entry, const char* name) {
     auto found = entry.annotations.find(name);
     return found == entry.annotations.end() ? std::string() : found->second;
 }
+
+} // namespace
 
 oci::Descriptor describe(const ManifestEntry& entry, const std::string& tag) {
     oci::Descriptor descriptor = entry.descriptor;
@@ -30,21 +34,26 @@ oci::Descriptor describe(const ManifestEntry& entry, const std::string& tag) {
     return descriptor;
 }
 
-} // namespace
+Result<NamedEntry> read_entry(oci::Descriptor listed) {
+    NamedEntry named{.entry = {}, .tag = annotation(listed, tag_annotation)};
+    if (std::string subject = annotation(listed, subject_annotation); !subject.empty()) {
+        named.entry.subject = TRY(oci::Digest::parse(subject));
+    }
+    listed.annotations.clear();
+    named.entry.descriptor = std::move(listed);
+    return named;
+}
 
 Result<RepositoryIndex> RepositoryIndex::parse(const std::string& text) {
     auto document = TRY(json::decode_text<oci::Index>(text, {.bytes = index_limit}));
     RepositoryIndex index;
     for (oci::Descriptor& listed : document.manifests) {
-        std::string tag = annotation(listed, tag_annotation);
-        std::string subject = annotation(listed, subject_annotation);
-        ManifestEntry entry;
-        if (!subject.empty()) {
-            entry.subject = TRY(oci::Digest::parse(subject));
-        }
-        listed.annotations.clear();
-        entry.descriptor = std::move(listed);
-        index.put(entry, tag);
+        NamedEntry named = TRY(read_entry(std::move(listed)));
+        index.put(named.entry, named.tag);
+    }
+    if (auto found = document.annotations.find(changes_annotation);
+        found != document.annotations.end()) {
+        index.changes_ = TRY(parse_number<std::uint64_t>(found->second));
     }
     return index;
 }
@@ -61,6 +70,9 @@ std::string RepositoryIndex::serialize() const {
         if (!tagged.contains(digest)) {
             document.manifests.push_back(describe(entry, {}));
         }
+    }
+    if (changes_ > 0) {
+        document.annotations.emplace(changes_annotation, std::to_string(changes_));
     }
     return json::encode_text(document);
 }

@@ -4,13 +4,9 @@
 // the tree.
 #include "registry/server/storage.h"
 
-#include "base/log.h"
 #include "registry/server/route.h"
+#include "registry/server/storage_files.h"
 
-#include <algorithm>
-#include <cerrno>
-
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -20,35 +16,19 @@ namespace {
 
 constexpr int depth_limit = 128; // components of a name
 constexpr std::string_view layout_file = R"({"imageLayoutVersion":"1.0.0"})";
-constexpr std::size_t index_limit = 256U << 20;
-constexpr const char* algorithms[] = {"sha256", "sha512"};
-
-bool is_missing(const Error& error) {
-    return error.error_number() == ENOENT || error.error_number() == ENOTDIR;
-}
-
-std::uint64_t size_of_files(const std::string& folder) {
-    std::uint64_t sum = 0;
-    auto names = list_directory(folder);
-    if (!names.ok()) {
-        return 0; // of an algorithm that nobody used
-    }
-    for (const std::string& name : *names) {
-        struct stat status {};
-
-        if (lstat((folder + "/" + name).c_str(), &status) == 0) {
-            sum += static_cast<std::uint64_t>(status.st_size);
-        }
-    }
-    return sum;
-}
-
 } // namespace
 
 Storage::Storage(StorageOptions options, FileLock lock)
     : options_(std::move(options))
     , lock_(std::move(lock))
     , total_(options_.total_bytes, "the registry") {}
+
+Storage::~Storage() {
+    for (const auto& [name, repository] : *repositories_.lock()) {
+        std::lock_guard writer(repository->writing);
+        settle_or_warn(*repository);
+    }
+}
 
 Result<std::unique_ptr<Storage>> Storage::open(StorageOptions options) {
     const std::string& root = options.root;
@@ -69,7 +49,7 @@ Result<void> Storage::sweep_pool() {
     for (const std::string& name : TRY(list_directory(temporary))) {
         unlink((temporary + name).c_str());
     }
-    for (const char* algorithm : algorithms) {
+    for (const char* algorithm : blob_algorithms) {
         std::string pool = options_.root + "/blobs/" + algorithm + "/";
         for (const std::string& name : TRY(list_directory(pool))) {
             struct stat status {};
@@ -95,6 +75,7 @@ Result<void> Storage::find_repositories(const std::string& prefix, int depth) {
                 prefix, std::make_shared<Repository>(prefix, options_.repository_bytes));
         } else if (name == "_uploads") {
             uploads_on_disk_ += TRY(list_directory(folder + "/_uploads")).size();
+            total_.add(size_of_files(folder + "/_uploads"));
         } else if (depth < depth_limit && is_name_component(name)) {
             TRY(find_repositories(prefix.empty() ? name : prefix + "/" + name, depth + 1));
         }
@@ -128,32 +109,6 @@ std::shared_ptr<Repository> Storage::find_repository(std::string_view name) cons
     return found == repositories->end() ? nullptr : found->second;
 }
 
-// Reads the index and counts the blobs, once.
-Result<void> Storage::load(Repository& repository) {
-    {
-        std::shared_lock lock(repository.mutex);
-        if (repository.index) {
-            return ok();
-        }
-    }
-    std::unique_lock lock(repository.mutex);
-    if (repository.index) {
-        return ok();
-    }
-    std::string layout = layout_of(repository.name);
-    auto text = read_file(layout + "/index.json", index_limit);
-    if (!text.ok()) {
-        return is_missing(text.error()) ? not_found("repository name not known to registry")
-                                        : std::move(text).error();
-    }
-    repository.index =
-        TRY_CONTEXT(RepositoryIndex::parse(*text), "index of repository " + repository.name);
-    for (const char* algorithm : algorithms) {
-        repository.usage.add(size_of_files(layout + "/blobs/" + algorithm));
-    }
-    return ok();
-}
-
 Result<std::shared_ptr<Repository>> Storage::loaded(std::string_view name) {
     std::shared_ptr<Repository> repository = find_repository(name);
     if (!repository) {
@@ -174,7 +129,7 @@ Result<std::shared_ptr<Repository>> Storage::ensure_repository(const std::string
         return known;
     }
     std::string layout = layout_of(name);
-    for (const char* algorithm : algorithms) {
+    for (const char* algorithm : blob_algorithms) {
         TRY(make_directories(layout + "/blobs/" + algorithm, 0750));
     }
     TRY(make_directories(folder_of(name) + "/_uploads", 0750));

@@ -9,6 +9,8 @@
 #include "base/unique_fd.h"
 #include "oci/descriptor.h"
 #include "oci/digest.h"
+#include "registry/server/index_change.h"
+#include "registry/server/index_keeper.h"
 #include "registry/server/manifest_cache.h"
 #include "registry/server/repository.h"
 #include "registry/server/upload.h"
@@ -36,6 +38,8 @@ struct StorageOptions {
     std::size_t uploads = 16'384;    // on disk
     // How often a blob that is asked for is noted to be in use; less than the collector's grace.
     std::chrono::seconds touch_interval{600};
+    // From so many manifests and tags on, changes of an index go to a journal first.
+    std::size_t small_index = 256;
 };
 
 struct OpenBlob {
@@ -85,6 +89,10 @@ class Storage {
   public:
     // Makes the root where absent and sweeps what a killed process left.
     static Result<std::unique_ptr<Storage>> open(StorageOptions options);
+    // Brings every index.json up to date.
+    ~Storage();
+    Storage(const Storage&) = delete;
+    Storage& operator=(const Storage&) = delete;
 
     // --- blobs ---
     Result<OpenBlob> open_blob(const std::string& repository, const oci::Digest& digest);
@@ -148,7 +156,6 @@ class Storage {
 
     Result<void> sweep_pool();
     Result<void> find_repositories(const std::string& prefix, int depth);
-    Result<void> load(Repository& repository);
     Result<std::shared_ptr<Repository>> loaded(std::string_view name);
     Result<std::shared_ptr<Repository>> ensure_repository(const std::string& name);
 
@@ -172,7 +179,16 @@ class Storage {
     // --- manifests ---
     Result<ManifestCache::Bytes>
     manifest_bytes(const Repository& repository, const oci::Descriptor& descriptor);
-    Result<void> write_index(Repository& repository, const std::string& text);
+
+    // --- index and journal (storage_index.cpp) ---
+    std::string journal_path(const std::string& repository) const;
+    Result<void> load(Repository& repository);
+    Result<void> replace_index(Repository& repository, RepositoryIndex changed);
+    // Makes the change last, then lets it be seen.
+    Result<void> commit(Repository& repository, IndexChange change);
+    Result<void> settle(Repository& repository);
+    void settle_or_warn(Repository& repository);
+    bool settle_when_quiet(Repository& repository);
 
     // --- uploads ---
     void make_upload_room(Uploads& uploads);
@@ -204,6 +220,8 @@ class Storage {
     Synchronized<std::map<std::string, std::shared_ptr<Repository>, std::less<>>> repositories_;
     Synchronized<Uploads> uploads_;
     std::atomic<std::size_t> uploads_on_disk_ = 0;
+    // Last: its thread uses the others.
+    IndexKeeper keeper_{[this](Repository& repository) { return settle_when_quiet(repository); }};
 };
 
 } // namespace berth::registry

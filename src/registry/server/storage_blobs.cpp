@@ -3,6 +3,7 @@
 // same bytes be found whoever sends them again.
 #include "base/random.h"
 #include "registry/server/storage.h"
+#include "registry/server/storage_files.h"
 
 #include <cerrno>
 #include <cstdio>
@@ -14,11 +15,6 @@
 namespace berth::registry {
 
 namespace {
-
-Result<void> sync_directory(const std::string& path) {
-    UniqueFd fd = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
-    return fsync(fd.get()) == 0 ? ok() : Result<void>(errno_error("sync " + path));
-}
 
 // False when `to` is there already.
 Result<bool> link_file(const std::string& from, const std::string& to) {
@@ -45,10 +41,6 @@ Result<bool> same_size(const std::string& a, const std::string& b) {
         return errno_error("stat " + a);
     }
     return first.st_size == second.st_size;
-}
-
-bool is_upload_id(std::string_view id) {
-    return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
 }
 
 Error too_many_in_use(std::size_t limit) {
@@ -100,8 +92,8 @@ Storage::link_blob(const std::string& source, Repository& repository, const oci:
         }
     }
     linked.in_repository = TRY(link_file(pool, name));
-    if (!linked.in_pool) {
-        utimensat(AT_FDCWD, pool.c_str(), nullptr, 0);
+    if (!linked.in_pool) { // the repository's own may be another file, where the pool's was lost
+        utimensat(AT_FDCWD, name.c_str(), nullptr, 0);
     }
     return linked;
 }
@@ -182,7 +174,9 @@ void Storage::unlink_blob(Repository& repository, const oci::Digest& digest) {
 Result<void> Storage::remove_blob(const std::string& repository, const oci::Digest& digest) {
     std::shared_ptr<Repository> owner = TRY(loaded(repository));
     std::unique_lock lock(owner->mutex);
-    if (!exists(blob_path(repository, digest))) {
+    // A manifest goes as one: the index would name what is not there.
+    if (owner->index->find(digest.to_string()) != nullptr ||
+        !exists(blob_path(repository, digest))) {
         return not_found("blob unknown to registry");
     }
     unlink_blob(*owner, digest);
@@ -272,6 +266,7 @@ void Storage::cancel_upload(Upload& upload) {
     }
     upload.over = true;
     unlink(upload.path.c_str());
+    upload.give_back();
     uploads_.lock()->erase(upload.id);
     uploads_on_disk_.fetch_sub(1);
 }

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "oci/manifest.h"
 #include "registry/server/storage.h"
+#include "registry/server/storage_files.h"
 
 #include <algorithm>
 #include <set>
@@ -43,18 +44,6 @@ References references_of(const oci::ManifestDocument& document) {
         found.blobs.push_back(layer.digest.to_string());
     }
     return found;
-}
-
-bool is_older(const std::string& path, std::time_t than, std::uint64_t* size = nullptr) {
-    struct stat status {};
-
-    if (lstat(path.c_str(), &status) != 0) {
-        return false;
-    }
-    if (size != nullptr) {
-        *size = static_cast<std::uint64_t>(status.st_size);
-    }
-    return status.st_mtime < than;
 }
 
 } // namespace
@@ -160,9 +149,8 @@ Result<void> Storage::remove_manifests(
     for (const oci::Digest& digest : doomed) {
         changed.remove_manifest(digest.to_string());
     }
-    TRY(write_index(repository, changed.serialize()));
-    std::unique_lock lock(repository.mutex);
-    repository.index = std::move(changed);
+    changed.set_changes(changed.changes() + 1);
+    TRY(replace_index(repository, std::move(changed)));
     report.manifests += doomed.size();
     return ok();
 }
@@ -176,7 +164,7 @@ Storage::sweep_blobs(Repository& repository, const Marks& marks, CollectReport& 
         live.insert(references.manifests.begin(), references.manifests.end());
     }
     std::vector<oci::Digest> garbage;
-    for (const char* algorithm : {"sha256", "sha512"}) {
+    for (const char* algorithm : blob_algorithms) {
         auto names = list_directory(layout_of(repository.name) + "/blobs/" + algorithm);
         if (!names.ok()) {
             continue;
@@ -220,8 +208,7 @@ void Storage::sweep_uploads(
         }
         auto upload = find_upload(repository.name, name);
         if (!upload.ok()) {
-            unlink((folder + name).c_str()); // not one of ours by its name
-            continue;
+            continue; // too many are open, or it just ended: the next time
         }
         std::unique_lock lock((*upload)->mutex, std::try_to_lock);
         if (lock.owns_lock() && is_older(folder + name, young)) {
@@ -240,11 +227,13 @@ Result<void> Storage::collect_repository(
     Marks marks{.stop = options.stop, .young = std::time(nullptr) - age.count()};
     if (by_use) {
         std::lock_guard writer(repository.writing);
+        TRY(settle(repository));
         TRY(remove_unused(repository, marks, report));
         TRY(sweep_blobs(repository, marks, report));
     } else {
         TRY(mark_manifests(repository, marks));
         std::lock_guard writer(repository.writing);
+        TRY(settle(repository));
         TRY(mark_manifests(repository, marks)); // what came meanwhile
         if (options.untagged) {
             TRY(remove_untagged(repository, marks, report));

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "oci/manifest.h"
 #include "registry/server/storage.h"
+#include "registry/server/storage_files.h"
 
 #include <algorithm>
 
@@ -53,10 +54,6 @@ Storage::manifest(const std::string& repository, std::string_view tag_or_digest)
     return manifest;
 }
 
-Result<void> Storage::write_index(Repository& repository, const std::string& text) {
-    return replace_file(layout_of(repository.name) + "/index.json", text, 0640);
-}
-
 Result<std::optional<oci::Digest>>
 Storage::put_manifest(const std::string& repository, const NewManifest& manifest) {
     std::shared_ptr<Repository> owner = TRY(ensure_repository(repository));
@@ -74,22 +71,18 @@ Storage::put_manifest(const std::string& repository, const NewManifest& manifest
     }
     // As any blob: written, synced, then given its name.
     std::string temporary = options_.root + "/tmp/" + random_hex(16);
-    if (auto written = replace_file(temporary, manifest.bytes, 0640); !written.ok()) {
+    if (auto written = write_synced(temporary, manifest.bytes); !written.ok()) {
         owner->usage.release(size);
         total_.release(size);
         return std::move(written).error();
     }
     TRY(publish(temporary, *owner, manifest.descriptor.digest, size));
-
-    RepositoryIndex changed;
-    {
-        std::shared_lock lock(owner->mutex);
-        changed = *owner->index;
+    ManifestEntry entry{.descriptor = manifest.descriptor, .subject = manifest.subject};
+    const ManifestEntry* known = owner->index->find(entry.descriptor.digest.to_string());
+    const ManifestEntry* named = manifest.tag.empty() ? known : owner->index->find(manifest.tag);
+    if (known == nullptr || *known != entry || named != known) {
+        TRY(commit(*owner, {.put = {.entry = std::move(entry), .tag = manifest.tag}}));
     }
-    changed.put({.descriptor = manifest.descriptor, .subject = manifest.subject}, manifest.tag);
-    TRY(write_index(*owner, changed.serialize()));
-    std::unique_lock lock(owner->mutex);
-    owner->index = std::move(changed);
     return std::optional<oci::Digest>();
 }
 
@@ -97,23 +90,25 @@ Result<void>
 Storage::remove_manifest(const std::string& repository, std::string_view tag_or_digest) {
     std::shared_ptr<Repository> owner = TRY(loaded(repository));
     std::lock_guard writer(owner->writing);
-    RepositoryIndex changed;
-    {
-        std::shared_lock lock(owner->mutex);
-        changed = *owner->index;
-    }
     auto digest = oci::Digest::parse(tag_or_digest);
-    bool removed = digest.ok() ? changed.remove_manifest(digest->to_string())
-                               : changed.remove_tag(tag_or_digest);
-    if (!removed) {
+    const RepositoryIndex& index = *owner->index;
+    bool known = digest.ok() ? index.manifests().contains(tag_or_digest)
+                             : index.tags().contains(tag_or_digest);
+    if (!known) {
         return not_found("manifest unknown");
     }
-    TRY(write_index(*owner, changed.serialize()));
-    std::unique_lock lock(owner->mutex);
-    owner->index = std::move(changed);
-    if (digest.ok()) {
-        unlink_blob(*owner, *digest);
+    IndexChange change{.removed = std::string(tag_or_digest)};
+    change.kind = digest.ok() ? IndexChange::Kind::RemoveManifest : IndexChange::Kind::RemoveTag;
+    TRY(commit(*owner, std::move(change)));
+    if (!digest.ok()) {
+        return ok();
     }
+    if (owner->journal.changes > 0) { // index.json still names it
+        owner->journal.doomed.push_back({std::move(*digest), std::time(nullptr)});
+        return ok();
+    }
+    std::unique_lock lock(owner->mutex);
+    unlink_blob(*owner, *digest);
     return ok();
 }
 

@@ -1,54 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The storage without a server: what is reserved, collected, resumed and limited.
-#include "base/file.h"
-#include "registry/server/storage.h"
-
-#include <gtest/gtest.h>
-
-#include <array>
-
-#include <fcntl.h>
-#include <sys/stat.h>
+#include "registry/server/test_storage.h"
 
 namespace berth::registry {
-
-namespace {
-
-class StorageTest : public testing::Test {
-  protected:
-    void open(StorageOptions options = {}) {
-        storage_.reset();
-        options.root = root();
-        storage_ = std::move(Storage::open(std::move(options))).value();
-    }
-
-    std::string root() const { return directory_.path() + "/root"; }
-
-    oci::Digest push(const std::string& repository, const std::string& content) {
-        auto upload = storage_->begin_upload(repository, "sha256").value();
-        StringSource source(content);
-        EXPECT_TRUE(upload->append(source).ok());
-        oci::Digest digest = oci::Digest::of(content);
-        EXPECT_TRUE(storage_->finish_upload(*upload, digest).ok());
-        return digest;
-    }
-
-    bool has(const std::string& repository, const oci::Digest& digest) {
-        return storage_->open_blob(repository, digest).ok();
-    }
-
-    // As if nobody had used the blob for a long time.
-    void make_old(const oci::Digest& digest) const {
-        std::string path = root() + "/blobs/sha256/" + std::string(digest.hex());
-        std::array<timespec, 2> long_ago{};
-        EXPECT_EQ(utimensat(AT_FDCWD, path.c_str(), long_ago.data(), 0), 0);
-    }
-
-    TemporaryDirectory directory_ = std::move(TemporaryDirectory::create("/tmp")).value();
-    std::unique_ptr<Storage> storage_;
-};
-
-} // namespace
 
 TEST_F(StorageTest, CountsEachBlobOnce) {
     open();
@@ -88,6 +42,37 @@ TEST_F(StorageTest, GivesBackWhatAnUploadReserved) {
     storage_->cancel_upload(*upload);
     upload.reset();
     EXPECT_EQ(storage_->usage().used(), 0U);
+}
+
+TEST_F(StorageTest, CountsWhatUploadsHaveWhetherSomebodyHasThemOpenOrNot) {
+    open({.total_bytes = 100, .open_uploads = 1});
+    std::vector<std::string> ids;
+    for (int i = 0; i < 3; ++i) { // each closes the one before it
+        auto upload = storage_->begin_upload("a", "sha256").value();
+        StringSource some(std::string(30, 'x'));
+        ASSERT_TRUE(upload->append(some).ok());
+        ids.push_back(upload->id);
+    }
+    EXPECT_EQ(storage_->usage().used(), 90U);
+    open({.total_bytes = 100, .open_uploads = 1});
+    EXPECT_EQ(storage_->usage().used(), 90U);
+    auto upload = storage_->find_upload("a", ids[0]).value();
+    StringSource more(std::string(11, 'x'));
+    EXPECT_EQ(upload->append(more).error().kind(), ErrorKind::Forbidden);
+    EXPECT_EQ(storage_->find_repository("a")->usage.used(), 90U);
+    storage_->cancel_upload(*upload);
+    EXPECT_EQ(storage_->usage().used(), 60U);
+    EXPECT_EQ(storage_->find_repository("a")->usage.used(), 60U);
+}
+
+TEST_F(StorageTest, RemovesNoManifestAsABlob) {
+    open();
+    oci::Digest manifest = put("a", R"({"n":1})", "v1");
+    auto removed = storage_->remove_blob("a", manifest);
+    ASSERT_FALSE(removed.ok());
+    EXPECT_EQ(removed.error().kind(), ErrorKind::NotFound);
+    open();
+    EXPECT_EQ(*storage_->manifest("a", "v1")->bytes, R"({"n":1})");
 }
 
 TEST_F(StorageTest, GoesOnWithUploadsOfAnEarlierProcess) {

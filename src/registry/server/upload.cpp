@@ -39,6 +39,10 @@ Result<std::size_t> write_some(FdRef fd, std::string_view bytes, std::uint64_t p
 
 } // namespace
 
+bool is_upload_id(std::string_view id) {
+    return id.size() == 32 && id.find_first_not_of("0123456789abcdef") == std::string_view::npos;
+}
+
 Result<std::shared_ptr<Upload>> Upload::create(
     std::string id,
     std::shared_ptr<Repository> repository,
@@ -69,13 +73,14 @@ Result<std::shared_ptr<Upload>> Upload::resume(
         return errno_error(upload->path);
     }
     upload->size_ = static_cast<std::uint64_t>(status.st_size);
-    TRY(upload->reserve(upload->size_));
+    upload->reserved_ = upload->size_; // since it was written, or since the start
     return upload;
 }
 
-Upload::~Upload() {
-    repository->usage.release(reserved_);
-    total_.release(reserved_);
+void Upload::give_back() {
+    std::uint64_t bytes = std::exchange(reserved_, 0);
+    repository->usage.release(bytes);
+    total_.release(bytes);
 }
 
 Result<void> Upload::reserve(std::uint64_t bytes) {
@@ -108,6 +113,24 @@ Result<void> Upload::ensure_digester(std::string_view algorithm) {
     return ok();
 }
 
+// To the file's end, and into the hash.
+Result<void> Upload::keep(std::string_view bytes) {
+    TRY(reserve(bytes.size()));
+    while (!bytes.empty()) {
+        auto step = write_some(fd_, bytes, size_);
+        if (!step.ok()) {
+            repository->usage.release(bytes.size());
+            total_.release(bytes.size());
+            reserved_ -= bytes.size();
+            return std::move(step).error();
+        }
+        digester_->update(bytes.substr(0, *step));
+        size_ += *step;
+        bytes.remove_prefix(*step);
+    }
+    return ok();
+}
+
 // Whole pieces are written, which the page cache keeps as large folios: cheaper to write, and to
 // send later. What came before an error is written first.
 Result<void> Upload::append(ByteSource& source) {
@@ -120,13 +143,7 @@ Result<void> Upload::append(ByteSource& source) {
             count = source.read(buffer.subspan(filled));
             filled += count.ok() ? *count : 0;
         } while (count.ok() && *count > 0 && filled < buffer.size());
-        TRY(reserve(filled));
-        for (std::string_view rest(buffer.data(), filled); !rest.empty();) {
-            std::size_t step = TRY(write_some(fd_, rest, size_));
-            digester_->update(rest.substr(0, step));
-            size_ += step;
-            rest.remove_prefix(step);
-        }
+        TRY(keep({buffer.data(), filled}));
         if (!count.ok()) {
             return std::move(count).error();
         }

@@ -15,8 +15,12 @@
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace berth::registry {
+
+// 32 hexadecimal digits.
+bool is_upload_id(std::string_view id);
 
 class Upload {
   public:
@@ -41,8 +45,6 @@ class Upload {
     // the upload goes on.
     static Result<std::shared_ptr<Upload>>
     resume(std::string id, std::shared_ptr<Repository> repository, std::string path, Usage& total);
-    // Gives the bytes' reservation back; the file stays.
-    ~Upload();
     Upload(const Upload&) = delete;
     Upload& operator=(const Upload&) = delete;
 
@@ -53,7 +55,11 @@ class Upload {
     // Of all bytes; they are on disk afterwards.
     Result<oci::Digest> finish(std::string_view algorithm);
 
-    // The file is gone, or another's: nothing is reserved for it any more.
+    // Its bytes count in both quotas as long as the file is there, whether somebody has it open or
+    // not. For when the file goes.
+    void give_back();
+
+    // The file became a blob, which counts itself.
     void forget_reservation() { reserved_ = 0; }
 
     std::optional<Clock::time_point> last_use; // guarded by the storage
@@ -70,6 +76,7 @@ class Upload {
         , total_(total) {}
 
     Result<void> reserve(std::uint64_t bytes);
+    Result<void> keep(std::string_view bytes);
     Result<void> ensure_digester(std::string_view algorithm);
 
     Usage& total_;
