@@ -5,8 +5,8 @@
 #include "base/log_spdlog.h"
 #include "http/server.h"
 #include "registry/server.h"
-#include "registry/server/collector.h"
 #include "registry/server/command_line.h"
+#include "registry/server/control.h"
 
 #include <csignal>
 #include <cstdio>
@@ -113,9 +113,29 @@ Result<void> serve(const RegistryArguments& arguments) {
     return berth::ok();
 }
 
-Result<void> collect(const Options& options) {
-    std::printf("%s\n", TRY(berth::registry::Server::collect_root(options)).c_str());
-    return berth::ok();
+// The exit status.
+Result<int> run(const RegistryArguments& arguments) {
+    using berth::registry::Server;
+    switch (arguments.command) {
+    case RegistryCommand::Help:
+        std::fputs(berth::registry::registry_usage.data(), stdout);
+        return 0;
+    case RegistryCommand::Serve:
+        TRY_CONTEXT(serve(arguments), "cannot serve");
+        return 0;
+    case RegistryCommand::Collect: {
+        std::string report = TRY_CONTEXT(Server::collect_root(arguments.options), "cannot collect");
+        std::printf("%s\n", report.c_str());
+        return 0;
+    }
+    case RegistryCommand::Check: {
+        auto outcome =
+            TRY_CONTEXT(Server::check_root(arguments.options, arguments.repair), "cannot check");
+        std::printf("%s\n", outcome.report.c_str());
+        return outcome.clean ? 0 : 1;
+    }
+    }
+    return 2;
 }
 
 } // namespace
@@ -131,20 +151,15 @@ int main(int argc, char** argv) {
             berth::registry::registry_usage.data());
         return 2;
     }
-    if (arguments->command == RegistryCommand::Help) {
-        std::fputs(berth::registry::registry_usage.data(), stdout);
-        return 0;
-    }
+    std::signal(SIGPIPE, SIG_IGN); // of an access log whose reader went away
     berth::log::use_spdlog();
     if (arguments->debug) {
         berth::log::set_level(berth::log::Level::Debug);
     }
-    bool serves = arguments->command == RegistryCommand::Serve;
-    Result<void> done = serves ? serve(*arguments) : collect(arguments->options);
-    if (!done.ok()) {
-        berth::log::error(
-            serves ? "cannot serve" : "cannot collect", {{"error", done.error().message()}});
+    auto status = run(*arguments);
+    if (!status.ok()) {
+        berth::log::error("the command failed", {{"error", status.error().message()}});
         return 1;
     }
-    return 0;
+    return *status;
 }

@@ -16,6 +16,11 @@ namespace berth::registry {
 struct CollectOptions;
 struct CollectReport;
 
+struct CheckOutcome {
+    std::string report; // JSON
+    bool clean = false; // nothing is wrong, or all of it was repaired
+};
+
 // Thread-safe. One process per root.
 class Server {
   public:
@@ -30,13 +35,15 @@ class Server {
     http::Handler handler();
     // /metrics and /health, for an address that clients do not reach.
     http::Handler metrics_handler();
-    // POST /collect, for a socket that only the registry's owner can reach.
+    // POST /collect and /check, for a socket that only the registry's owner can reach.
     http::Handler control_handler();
 
     Result<CollectReport> collect(const CollectOptions& options);
     // For `berth-registry gc`: in the process that serves the root, or here when there is none. The
     // report as JSON.
     static Result<std::string> collect_root(Options options);
+    // For `berth-registry check`, likewise.
+    static Result<CheckOutcome> check_root(Options options, bool repair);
 
     // For http::ServerOptions: the specification's error document.
     static http::ErrorBody error_body(unsigned status, std::string_view message);

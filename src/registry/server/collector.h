@@ -2,8 +2,6 @@
 // Garbage collection by itself, every now and then, and when somebody asks for it.
 #pragma once
 
-#include "http/message.h"
-#include "http/response_writer.h"
 #include "registry/server/metrics.h"
 #include "registry/server/options.h"
 #include "registry/server/storage.h"
@@ -24,10 +22,6 @@ class Collector {
 
     Result<CollectReport> collect(const CollectOptions& options);
 
-    // POST /collect?grace=…&untagged=1, answered with the report.
-    void serve(
-        const std::stop_token& stop, const http::Request& request, http::ResponseWriter& response);
-
   private:
     void run(const std::stop_token& stop);
 
@@ -41,14 +35,5 @@ class Collector {
 
 // What a collection is asked to do where the configuration says so.
 CollectOptions to_collect_options(const CollectionOptions& options);
-
-// Of the control socket of a registry's root.
-std::string control_path(const std::string& root);
-
-// Asks the process that serves the root; Unavailable when there is none.
-Result<std::string> collect_by_control(const std::string& root, const CollectionOptions& options);
-
-// {"manifests":…,"blobs":…,"uploads":…,"bytes":…,"skipped":…}
-std::string to_json(const CollectReport& report);
 
 } // namespace berth::registry

@@ -4,15 +4,19 @@
 
 #include <algorithm>
 #include <functional>
+#include <map>
 
 namespace berth::registry {
 
 const std::string_view registry_usage =
     "Usage: berth-registry serve --root DIRECTORY [--listen ADDRESS]... [OPTION]...\n"
     "       berth-registry gc --root DIRECTORY [OPTION]...\n"
+    "       berth-registry check --root DIRECTORY [--repair] [OPTION]...\n"
     "\n"
-    "serve: an OCI registry over a directory. gc: takes the garbage of one, also while it is "
-    "served.\n"
+    "serve: an OCI registry over a directory. gc: takes the garbage of one. check: reads all of "
+    "one "
+    "and\n"
+    "tells what is damaged or missing. Both also while it is served.\n"
     "\n"
     "  --config FILE              JSON with all that can be set; flags count more\n"
     "  --root DIRECTORY           where repositories are kept; made when absent\n"
@@ -35,6 +39,7 @@ const std::string_view registry_usage =
     "  --gc-interval DURATION     between collections (6h); 0s: none by itself\n"
     "  --gc-grace DURATION        what was used since then is not garbage (24h)\n"
     "  --gc-untagged              manifests that no tag leads to are garbage too\n"
+    "  --repair                   check: repair what can be repaired\n"
     "  --access-log FILE          one line for each request; - is standard output\n"
     "  --debug                    log every failed request\n";
 
@@ -124,6 +129,8 @@ const std::vector<Flag>& flags() {
             "--gc-grace", [](A & a) -> auto& { return a.options.collection.grace; }),
         on(
             "--gc-untagged", [](A & a) -> auto& { return a.options.collection.untagged; }),
+        on(
+            "--repair", [](A & a) -> auto& { return a.repair; }),
         text(
             "--access-log", [](A & a) -> auto& { return a.options.access_log; }),
         on(
@@ -131,6 +138,11 @@ const std::vector<Flag>& flags() {
     };
     return table;
 }
+
+const std::map<std::string_view, RegistryCommand> commands{
+    {"serve", RegistryCommand::Serve},
+    {"gc", RegistryCommand::Collect},
+    {"check", RegistryCommand::Check}};
 
 struct Given {
     const Flag* flag;
@@ -148,10 +160,9 @@ Result<RegistryArguments> parse_registry_arguments(const std::vector<std::string
         if (argument == "--help" || argument == "-h") {
             return RegistryArguments();
         }
-        if (!has_command && (argument == "serve" || argument == "gc")) {
+        if (auto command = commands.find(argument); !has_command && command != commands.end()) {
             has_command = true;
-            result.command =
-                argument == "serve" ? RegistryCommand::Serve : RegistryCommand::Collect;
+            result.command = command->second;
             continue;
         }
         std::size_t equals = argument.find('=');
@@ -175,7 +186,10 @@ Result<RegistryArguments> parse_registry_arguments(const std::vector<std::string
         TRY(entry.flag->set(result, entry.value));
     }
     if (!has_command) {
-        return invalid_argument("a command is needed: serve or gc");
+        return invalid_argument("a command is needed: serve, gc or check");
+    }
+    if (result.repair && result.command != RegistryCommand::Check) {
+        return invalid_argument("--repair is for check");
     }
     if (result.options.root.empty()) {
         return invalid_argument("--root is needed");

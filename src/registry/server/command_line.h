@@ -12,12 +12,13 @@
 
 namespace berth::registry {
 
-enum class RegistryCommand : std::uint8_t { Help, Serve, Collect };
+enum class RegistryCommand : std::uint8_t { Help, Serve, Collect, Check };
 
 struct RegistryArguments {
     RegistryCommand command = RegistryCommand::Help;
     Options options;
     std::string address_file;
+    bool repair = false; // of check
     bool debug = false;
 };
 

@@ -6,6 +6,7 @@
 #include "registry/server/call.h"
 #include "registry/server/digester.h"
 #include "registry/server/etag.h"
+#include "registry/server/manifest_references.h"
 #include "registry/server/negotiation.h"
 #include "registry/server/upstream.h"
 
@@ -78,31 +79,6 @@ Result<void> send_manifest(Call& call) {
     return call.response.respond(200, std::move(headers), *manifest->bytes);
 }
 
-// What must be in the repository before the manifest may be. Layers that may live elsewhere and the
-// subject need not.
-std::vector<oci::Digest> references_of(const oci::ManifestDocument& document) {
-    std::vector<oci::Digest> references;
-    if (const auto* index = std::get_if<oci::Index>(&document)) {
-        for (const oci::Descriptor& entry : index->manifests) {
-            references.push_back(entry.digest);
-        }
-        return references;
-    }
-    const auto& manifest = std::get<oci::Manifest>(document);
-    references.push_back(manifest.config.digest);
-    for (const oci::Descriptor& layer : manifest.layers) {
-        if (!oci::media_type::is_foreign_layer(layer.media_type) || layer.urls.empty()) {
-            references.push_back(layer.digest);
-        }
-    }
-    return references;
-}
-
-const std::optional<oci::Descriptor>& subject_of(const oci::ManifestDocument& document) {
-    const auto* manifest = std::get_if<oci::Manifest>(&document);
-    return manifest != nullptr ? manifest->subject : std::get<oci::Index>(document).subject;
-}
-
 // Fills tag and digest from the reference; what does not fit is told.
 std::optional<ErrorCode>
 name_manifest(NewManifest& manifest, const std::string& reference, std::string_view bytes) {
@@ -172,10 +148,8 @@ Result<void> receive_manifest(Call& call) {
     }
     manifest.descriptor.media_type = type_of(call.request, *document);
     manifest.descriptor.size = static_cast<std::int64_t>(bytes->size());
-    manifest.references = references_of(*document);
-    if (const auto& subject = subject_of(*document)) {
-        manifest.subject = subject->digest;
-    }
+    manifest.references = required_references(*document);
+    manifest.subject = subject_of(*document);
     manifest.bytes = std::move(*bytes);
     return store_manifest(call, manifest);
 }

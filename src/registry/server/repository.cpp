@@ -88,12 +88,27 @@ const ManifestEntry* RepositoryIndex::find(std::string_view tag_or_digest) const
 
 void RepositoryIndex::put(const ManifestEntry& entry, std::string_view tag) {
     const std::string& digest = entry.descriptor.digest.to_string();
-    manifests_.insert_or_assign(digest, entry);
+    auto [known, fresh] = manifests_.try_emplace(digest, entry);
+    if (!fresh) {
+        forget_referrer(known->second);
+        known->second = entry;
+    }
     if (!entry.subject.empty()) {
         referrers_[entry.subject.to_string()].insert(digest);
     }
     if (!tag.empty()) {
         tags_.insert_or_assign(std::string(tag), digest);
+    }
+}
+
+void RepositoryIndex::forget_referrer(const ManifestEntry& entry) {
+    auto subject = referrers_.find(entry.subject.to_string());
+    if (subject == referrers_.end()) {
+        return;
+    }
+    subject->second.erase(entry.descriptor.digest.to_string());
+    if (subject->second.empty()) {
+        referrers_.erase(subject);
     }
 }
 
@@ -111,13 +126,7 @@ bool RepositoryIndex::remove_manifest(const std::string& digest) {
     if (found == manifests_.end()) {
         return false;
     }
-    if (auto subject = referrers_.find(found->second.subject.to_string());
-        subject != referrers_.end()) {
-        subject->second.erase(digest);
-        if (subject->second.empty()) {
-            referrers_.erase(subject);
-        }
-    }
+    forget_referrer(found->second);
     std::erase_if(tags_, [&](const auto& tag) { return tag.second == digest; });
     manifests_.erase(found);
     return true;

@@ -68,6 +68,8 @@ class RepositoryIndex {
     std::size_t size() const { return manifests_.size() + tags_.size(); }
 
   private:
+    void forget_referrer(const ManifestEntry& entry);
+
     std::uint64_t changes_ = 0;
     std::map<std::string, std::string, std::less<>> tags_; // to digests
     std::map<std::string, ManifestEntry, std::less<>> manifests_;

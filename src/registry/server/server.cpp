@@ -8,6 +8,7 @@
 #include "registry/server/authenticator.h"
 #include "registry/server/call.h"
 #include "registry/server/collector.h"
+#include "registry/server/control.h"
 #include "registry/server/metrics.h"
 #include "registry/server/recorded_response.h"
 #include "registry/server/upstream.h"
@@ -268,12 +269,13 @@ http::Handler Server::metrics_handler() {
 }
 
 http::Handler Server::control_handler() {
-    return
-        [parts = parts_.get()](
-            const std::stop_token& stop,
-            http::Request& request,
-            http::Body&,
-            http::ResponseWriter& response) { parts->collector->serve(stop, request, response); };
+    return [parts = parts_.get()](
+               const std::stop_token& stop,
+               http::Request& request,
+               http::Body&,
+               http::ResponseWriter& response) {
+        Control{*parts->storage, *parts->collector, parts->options}.serve(stop, request, response);
+    };
 }
 
 Result<CollectReport> Server::collect(const CollectOptions& options) {
@@ -293,6 +295,25 @@ Result<std::string> Server::collect_root(Options options) {
     }
     return registry.error().kind() == ErrorKind::Conflict ? collect_by_control(root, collection)
                                                           : std::move(registry).error();
+}
+
+Result<CheckOutcome> Server::check_root(Options options, bool repair) {
+    options.collection.interval.value = std::chrono::seconds(0);
+    std::string root = options.root;
+    CheckOptions chosen{.repair = repair, .cache = !options.upstream.registry.empty(), .stop = {}};
+    auto registry = open(std::move(options));
+    if (registry.ok()) {
+        CheckReport report = TRY((*registry)->parts_->storage->check(chosen));
+        return CheckOutcome{to_json(report), report.unrepaired == 0};
+    }
+    if (registry.error().kind() != ErrorKind::Conflict) {
+        return std::move(registry).error();
+    }
+    std::string report = TRY(check_by_control(root, repair));
+    json::Value document = TRY(json::parse(report));
+    const json::Value* left = json::find(document, "unrepaired");
+    bool clean = left != nullptr && left->is_int64() && left->get_int64() == 0;
+    return CheckOutcome{std::move(report), clean};
 }
 
 http::ErrorBody Server::error_body(unsigned status, std::string_view message) {

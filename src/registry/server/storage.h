@@ -83,6 +83,30 @@ struct CollectReport {
     std::uint64_t skipped = 0; // repositories with a manifest that cannot be read
 };
 
+struct CheckOptions {
+    bool repair = false;
+    bool cache = false; // what manifests refer to comes when it is asked for
+    std::stop_token stop;
+};
+
+struct CheckProblem {
+    std::string where;
+    std::string what;
+    bool repaired = false;
+};
+
+struct CheckReport {
+    static constexpr std::size_t most_problems = 10'000; // that are told one by one
+
+    std::uint64_t repositories = 0;
+    std::uint64_t manifests = 0;
+    std::uint64_t blobs = 0;
+    std::uint64_t bytes = 0; // of the blobs, all of them read
+    std::uint64_t repaired = 0;
+    std::uint64_t unrepaired = 0;
+    std::vector<CheckProblem> problems;
+};
+
 // Thread-safe. NotFound means: there is no such repository, blob, manifest or upload; Forbidden: a
 // quota; an error with ENOSPC: the disk is full.
 class Storage {
@@ -134,6 +158,8 @@ class Storage {
     // --- the whole ---
     // Takes what nothing refers to, while everything else goes on. One at a time: Conflict.
     Result<CollectReport> collect(const CollectOptions& options);
+    // Reads everything. Not beside a collection or another check: Conflict.
+    Result<CheckReport> check(const CheckOptions& options);
 
     const Usage& usage() const { return total_; }
 
@@ -192,6 +218,8 @@ class Storage {
 
     // --- uploads ---
     void make_upload_room(Uploads& uploads);
+
+    class Check; // storage_check.cpp
 
     // --- collection (storage_collect.cpp) ---
     struct Marks;

@@ -247,7 +247,7 @@ Result<void> Storage::collect_repository(
 Result<CollectReport> Storage::collect(const CollectOptions& options) {
     std::unique_lock only_one(collecting_, std::try_to_lock);
     if (!only_one.owns_lock()) {
-        return conflict("a collection is running already");
+        return conflict("a collection or a check is running already");
     }
     std::vector<std::shared_ptr<Repository>> all;
     for (const auto& [name, repository] : *repositories_.lock()) {

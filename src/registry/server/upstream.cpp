@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "oci/manifest.h"
 #include "registry/server/call.h"
+#include "registry/server/manifest_references.h"
 
 #include <optional>
 #include <variant>
@@ -145,12 +146,7 @@ Result<void> Upstream::fetch_manifest(Client& client, const Call& call) {
     if (!document.ok()) {
         return Error(ErrorKind::Unavailable, document.error().message());
     }
-    const auto* image = std::get_if<oci::Manifest>(&*document);
-    const auto& subject =
-        image != nullptr ? image->subject : std::get<oci::Index>(*document).subject;
-    if (subject) {
-        manifest.subject = subject->digest;
-    }
+    manifest.subject = subject_of(*document);
     if (reference.find(':') == std::string::npos) {
         manifest.tag = reference;
     }
