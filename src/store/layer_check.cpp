@@ -98,9 +98,12 @@ Result<void> LayerStore::restore(const oci::Digest& chain_id) {
         return not_found("layer " + chain_id.to_string() + " has no blob to unpack again");
     }
     std::vector<std::string> mounted;
-    for (const auto& [id, use] : *parts_->mounts.lock()) {
-        if (use.count > 0) {
-            mounted.push_back(id);
+    {
+        auto mounts = parts_->mounts.lock();
+        for (const auto& [id, use] : *mounts) {
+            if (use.count > 0) {
+                mounted.push_back(id);
+            }
         }
     }
     for (const std::string& id : mounted) {

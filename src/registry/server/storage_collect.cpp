@@ -250,8 +250,11 @@ Result<CollectReport> Storage::collect(const CollectOptions& options) {
         return conflict("a collection or a check is running already");
     }
     std::vector<std::shared_ptr<Repository>> all;
-    for (const auto& [name, repository] : *repositories_.lock()) {
-        all.push_back(repository);
+    {
+        auto repositories = repositories_.lock();
+        for (const auto& [name, repository] : *repositories) {
+            all.push_back(repository);
+        }
     }
     CollectReport report;
     for (const std::shared_ptr<Repository>& repository : all) {
