@@ -180,8 +180,10 @@ Result<RegistryArguments> parse_registry_arguments(const std::vector<std::string
                 equals == std::string::npos ? arguments[++i] : argument.substr(equals + 1);
         }
     }
-    std::ranges::stable_partition(
-        given, [](const Given& entry) { return entry.flag->name == "--config"; });
+    // Not of std::ranges: clang 14 cannot read what that returns.
+    std::stable_partition(given.begin(), given.end(), [](const Given& entry) {
+        return entry.flag->name == "--config";
+    });
     for (const Given& entry : given) {
         TRY(entry.flag->set(result, entry.value));
     }
