@@ -126,15 +126,17 @@ void Server::Loop::run() {
             epoll_wait(epoll_.get(), events.data(), static_cast<int>(events.size()), timeout);
         for (int i = 0; i < count; ++i) {
             const epoll_event& event = events[static_cast<std::size_t>(i)];
-            if (event.data.u64 == wake_id) {
+            // By value: the kernel's structure is packed, so that nothing may refer to its members.
+            const std::uint64_t id = event.data.u64;
+            if (id == wake_id) {
                 std::uint64_t value = 0;
                 [[maybe_unused]] ssize_t got = read(wake_.get(), &value, sizeof(value));
-            } else if ((event.data.u64 & listener_bit) != 0) {
+            } else if ((id & listener_bit) != 0) {
                 auto guard = listeners_.lock();
-                if (auto found = guard->find(event.data.u64); found != guard->end()) {
+                if (auto found = guard->find(id); found != guard->end()) {
                     accept_all(*found->second);
                 }
-            } else if (ConnectionRef connection = find(event.data.u64)) {
+            } else if (ConnectionRef connection = find(id)) {
                 handle(connection, event.events);
             }
         }
