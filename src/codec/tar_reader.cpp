@@ -172,10 +172,12 @@ Result<void>
 Reader::State::read_names(const Block& block, const Overrides& overrides, Header& header) {
     const std::string* pax_name = find(overrides.pax, "path");
     const std::string* sparse_name = find(overrides.pax, "GNU.sparse.name");
-    if (sparse_name != nullptr || pax_name != nullptr) {
-        header.name = sparse_name != nullptr ? *sparse_name : *pax_name;
+    if (sparse_name != nullptr) {
+        header.name = *sparse_name;
     } else if (!overrides.long_name.empty()) {
         header.name = overrides.long_name;
+    } else if (pax_name != nullptr) {
+        header.name = *pax_name;
     } else {
         header.name = text_field(block, format::name);
         const std::string prefix = text_field(block, format::prefix);
@@ -184,11 +186,12 @@ Reader::State::read_names(const Block& block, const Overrides& overrides, Header
             header.name = prefix + "/" + header.name;
         }
     }
-    if (const std::string* link = find(overrides.pax, "linkpath")) {
+    if (!overrides.long_link.empty()) {
+        header.link_name = overrides.long_link;
+    } else if (const std::string* link = find(overrides.pax, "linkpath")) {
         header.link_name = *link;
     } else {
-        header.link_name = overrides.long_link.empty() ? text_field(block, format::link_name)
-                                                       : overrides.long_link;
+        header.link_name = text_field(block, format::link_name);
     }
     if (header.name.empty()) {
         return damaged("an entry without a name");
@@ -204,11 +207,13 @@ namespace {
 Result<void> read_type(const Block& block, Header& header) {
     const char flag = block[format::type];
     switch (flag) {
-    case '\0':
+    case '\0': // archives from before there was a type for directories
+        header.type = header.name.ends_with('/') ? EntryType::Directory : EntryType::File;
+        break;
     case '0':
     case '7': // contiguous: a file
     case 'S': // GNU's old sparse format
-        header.type = header.name.ends_with('/') ? EntryType::Directory : EntryType::File;
+        header.type = EntryType::File;
         break;
     case '1':
         header.type = EntryType::HardLink;

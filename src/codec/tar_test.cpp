@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The reader and the writer against each other, and against libarchive.
 #include "codec/tar.h"
+#include "codec/tar_format.h"
 
 #include <archive.h>
 #include <archive_entry.h>
@@ -294,6 +295,56 @@ TEST(Tar, KeepsToItsLimits) {
     EXPECT_EQ(
         kind_of({file("a", std::string(300, 'n'))}, {.entry_bytes = 299}),
         ErrorKind::ResourceExhausted);
+}
+
+// A raw header block; the writer makes none of these.
+std::string block(char type, const std::string& name, std::uint64_t size) {
+    format::Block bytes{};
+    name.copy(bytes.data(), format::name.length);
+    const auto octal = [&](format::Range range, std::uint64_t value) {
+        for (std::size_t i = range.length - 1; i-- > 0; value >>= 3U) {
+            bytes[range.offset + i] = static_cast<char>('0' + (value & 7U));
+        }
+    };
+    octal(format::mode, 0644);
+    octal(format::size, size);
+    bytes[format::type] = type;
+    format::ustar_magic.copy(bytes.data() + format::magic.offset, format::magic.length);
+    octal(
+        {format::checksum.offset, 7},
+        static_cast<std::uint64_t>(format::header_sums(bytes).unsigned_sum));
+    return {bytes.data(), bytes.size()};
+}
+
+std::string padded(std::string data) {
+    data.resize((data.size() + 511) / 512 * 512);
+    return data;
+}
+
+std::string pax(const std::map<std::string, std::string>& records) {
+    const std::string text = format::format_pax(records);
+    return block('x', "pax", text.size()) + padded(text);
+}
+
+// Go's archive/tar: nobody else's headers may show where it sees a file's data.
+TEST(Tar, TakesDataForDataWhereTheNameEndsWithASlash) {
+    const std::string hidden = block('0', "hidden", 0);
+    const auto entries =
+        read_archive(block('0', "file/", hidden.size()) + hidden + std::string(1024, '\0'));
+    ASSERT_TRUE(entries.ok()) << entries.error().message();
+    ASSERT_EQ(entries->size(), 1U);
+    EXPECT_EQ(entries->front().header.name, "file");
+    EXPECT_EQ(entries->front().header.type, EntryType::File);
+    EXPECT_EQ(entries->front().data, hidden);
+}
+
+TEST(Tar, ALongNameWinsOverOneInAPaxHeader) {
+    const std::string long_name = "long";
+    const auto entries = read_archive(
+        block('L', "././@LongLink", long_name.size()) + padded(long_name) + pax({{"path", "pax"}}) +
+        block('0', "name", 0) + std::string(1024, '\0'));
+    ASSERT_TRUE(entries.ok()) << entries.error().message();
+    EXPECT_EQ(entries->front().header.name, "long");
 }
 
 TEST(Tar, RefusesToWriteWhatHasNoForm) {
