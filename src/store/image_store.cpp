@@ -103,6 +103,17 @@ Result<std::string> displayed_name(std::string_view name) {
     return TRY(oci::Reference::parse_normalized(name)).with_default_tag().familiar();
 }
 
+// What a manifest says about layers is not taken for known: a blob is a layer's once it was
+// unpacked (LayerStore::set_blob).
+Result<void> check_manifest(const NewImage& image, const oci::ImageConfig& config) {
+    oci::ManifestDocument document = TRY(oci::parse_manifest(image.manifest, image.manifest_type));
+    const auto* manifest = std::get_if<oci::Manifest>(&document);
+    if (manifest == nullptr || manifest->layers.size() != config.rootfs.diff_ids.size()) {
+        return invalid_argument("the manifest and the image's configuration differ in layers");
+    }
+    return ok();
+}
+
 } // namespace
 
 Result<std::unique_ptr<ImageStore>>
@@ -125,8 +136,8 @@ Result<Image> ImageStore::create(const NewImage& image) {
     TRY(blobs_.put(held, image.config_json));
     oci::Digest manifest;
     if (!image.manifest.empty()) {
+        TRY(check_manifest(image, config));
         manifest = TRY(blobs_.put(held, image.manifest)).digest;
-        TRY(remember_layer_blobs(image, config));
     }
     std::int64_t now = Timestamp::now().nanoseconds;
     {
@@ -154,21 +165,6 @@ Result<Image> ImageStore::create(const NewImage& image) {
         TRY(transaction.commit());
     }
     return get(id);
-}
-
-Result<void>
-ImageStore::remember_layer_blobs(const NewImage& image, const oci::ImageConfig& config) {
-    oci::ManifestDocument document = TRY(oci::parse_manifest(image.manifest, image.manifest_type));
-    const auto* manifest = std::get_if<oci::Manifest>(&document);
-    if (manifest == nullptr || manifest->layers.size() != config.rootfs.diff_ids.size()) {
-        return invalid_argument("the manifest and the image's configuration differ in layers");
-    }
-    for (std::size_t i = 0; i < manifest->layers.size(); ++i) {
-        const oci::Descriptor& layer = manifest->layers[i];
-        LayerBlob blob{layer.digest, static_cast<std::uint64_t>(layer.size), layer.media_type};
-        TRY(layers_.set_blob(config.rootfs.diff_ids[i], blob));
-    }
-    return ok();
 }
 
 Result<Image> ImageStore::get(const oci::Digest& id) const {

@@ -133,7 +133,6 @@ class ImageStore {
         , layers_(layers)
         , leases_(leases) {}
 
-    Result<void> remember_layer_blobs(const NewImage& image, const oci::ImageConfig& config);
     Database& database_;
     BlobStore& blobs_;
     LayerStore& layers_;

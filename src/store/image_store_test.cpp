@@ -163,15 +163,8 @@ TEST_F(ImageStoreTest, KnowsItsChildren) {
     EXPECT_THAT(images().children(parent.id).value(), ::testing::ElementsAre(stored.id));
 }
 
-TEST_F(ImageStoreTest, PushesAPulledImageBackBitForBit) {
-    std::string tar = TarBuilder().file("z", "1").file("a", "2").finish();
-    StringSink compressed;
-    auto compressor =
-        compression::Compressor::create(compressed, compression::Format::Zstd).value();
-    ASSERT_TRUE(compressor->write(tar).ok());
-    ASSERT_TRUE(compressor->finish().ok());
-    BlobInfo blob = store_->blobs().put(*lease_, compressed.bytes()).value();
-    LayerInfo layer = add_layer({}, tar);
+// Of one layer, with a manifest that says the blob is that layer.
+NewImage pulled_image(const LayerInfo& layer, const BlobInfo& blob, std::string_view layer_type) {
     NewImage image;
     oci::ImageConfig config;
     config.rootfs.diff_ids = {layer.diff_id};
@@ -182,12 +175,26 @@ TEST_F(ImageStoreTest, PushesAPulledImageBackBitForBit) {
     manifest.config.digest = oci::Digest::of(image.config_json);
     manifest.config.size = static_cast<std::int64_t>(image.config_json.size());
     oci::Descriptor descriptor;
-    descriptor.media_type = oci::media_type::oci_layer_zstd;
+    descriptor.media_type = layer_type;
     descriptor.digest = blob.digest;
     descriptor.size = static_cast<std::int64_t>(blob.size);
     manifest.layers = {descriptor};
-    image.manifest = " " + manifest.serialize(); // not as we would write it
+    image.manifest = manifest.serialize();
     image.manifest_type = oci::media_type::oci_manifest;
+    return image;
+}
+
+TEST_F(ImageStoreTest, PushesAPulledImageBackBitForBit) {
+    std::string tar = TarBuilder().file("z", "1").file("a", "2").finish();
+    StringSink compressed;
+    auto compressor =
+        compression::Compressor::create(compressed, compression::Format::Zstd).value();
+    ASSERT_TRUE(compressor->write(tar).ok());
+    ASSERT_TRUE(compressor->finish().ok());
+    BlobInfo blob = store_->blobs().put(*lease_, compressed.bytes()).value();
+    LayerInfo layer = add_layer({}, tar);
+    NewImage image = pulled_image(layer, blob, oci::media_type::oci_layer_zstd);
+    image.manifest = " " + image.manifest; // not as we would write it
     Image stored = images().create(image).value();
 
     PushableManifest pushable = images().manifest_for_push(*lease_, stored.id).value();
@@ -199,6 +206,17 @@ TEST_F(ImageStoreTest, PushesAPulledImageBackBitForBit) {
     ASSERT_TRUE(store_->blobs().remove(blob.digest).ok());
     Result<PushableManifest> other = images().manifest_for_push(*lease_, stored.id);
     EXPECT_TRUE(!other.ok() || other->manifest.layers[0].digest != blob.digest);
+}
+
+// Whoever writes a manifest could name any blob for a layer that others share.
+TEST_F(ImageStoreTest, TakesNoManifestsWordForWhatIsALayersBlob) {
+    LayerInfo layer = add_layer({}, TarBuilder().file("a", "1").finish());
+    BlobInfo other = store_->blobs().put(*lease_, "something else").value();
+    const NewImage image = pulled_image(layer, other, oci::media_type::oci_layer_gzip);
+    ASSERT_TRUE(images().create(image).ok());
+    EXPECT_NE(store_->layers().ensure_blob(*lease_, layer.chain_id).value().digest, other.digest);
+    StringSink tar;
+    EXPECT_TRUE(store_->layers().write_tar(layer.chain_id, tar).ok());
 }
 
 TEST_F(ImageStoreTest, MakesAManifestForABuiltImage) {
