@@ -11,12 +11,14 @@
 #include <linux/posix_acl_xattr.h>
 
 #include <algorithm>
+#include <cerrno>
 #include <cstring>
 #include <optional>
 #include <string_view>
 #include <vector>
 
 #include <sys/stat.h>
+#include <sys/xattr.h>
 
 namespace berth::store {
 
@@ -115,7 +117,47 @@ admit_access_list(const std::string& name, const std::string& value, std::uint16
     return list->extended;
 }
 
+// The machine's own labels and measurements mean nothing elsewhere.
+bool is_portable_attribute(std::string_view name) {
+    return !is_overlay_attribute(name) && name != "security.selinux" && name != "security.ima" &&
+           name != "security.evm" && !name.starts_with("security.SMACK64") &&
+           name != "security.apparmor";
+}
+
 } // namespace
+
+Result<std::map<std::string, std::string>> portable_attributes(const std::string& path) {
+    std::map<std::string, std::string> attributes;
+    ssize_t size = llistxattr(path.c_str(), nullptr, 0);
+    if (size <= 0) {
+        // No attributes, or a file system without them.
+        return attributes;
+    }
+    std::string names(static_cast<std::size_t>(size), '\0');
+    size = llistxattr(path.c_str(), names.data(), names.size());
+    if (size < 0) {
+        return errno_error("list extended attributes");
+    }
+    names.resize(static_cast<std::size_t>(size));
+    for (std::size_t start = 0; start < names.size();) {
+        std::string name = names.c_str() + start;
+        start += name.size() + 1;
+        if (!is_portable_attribute(name)) {
+            continue;
+        }
+        std::string value(64U << 10, '\0'); // XATTR_SIZE_MAX
+        ssize_t length = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
+        if (length < 0) {
+            if (errno == ENODATA || errno == EOPNOTSUPP) {
+                continue;
+            }
+            return errno_error("read extended attribute " + name);
+        }
+        value.resize(static_cast<std::size_t>(length));
+        attributes.emplace(std::move(name), std::move(value));
+    }
+    return attributes;
+}
 
 Result<bool>
 admit_attribute(const std::string& name, const std::string& value, std::uint16_t& mode) {

@@ -2,10 +2,12 @@
 // Finding what changed: by what an overlay's upper directory holds, or by comparing a whole tree
 // with its layers.
 #include "base/file.h"
+#include "store/layer_attributes.h"
 #include "store/layer_tar.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -59,6 +61,13 @@ bool same_directory(const struct stat& a, const struct stat& b) {
            same_time(a, b);
 }
 
+// setcap(8) and setfacl(1) leave everything else as it was.
+Result<bool> same_attributes(FdRef directory, FdRef before, const std::string& name) {
+    const std::map<std::string, std::string> now =
+        TRY(portable_attributes(descriptor_path(directory, name)));
+    return now == TRY(portable_attributes(descriptor_path(before, name)));
+}
+
 // The frame of a directory to go into, or none.
 Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const std::string& name) {
     std::optional<Frame> nothing;
@@ -93,7 +102,8 @@ Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const s
     bool hides = entry.opaque || !old || !S_ISDIR(old->status.st_mode);
     if (!hides) {
         child.lower = TRY(frame.lower.child(name));
-        if (same_directory(status, old->status)) {
+        if (same_directory(status, old->status) &&
+            TRY(same_attributes(frame.directory, *old->directory, name))) {
             entry.kind = DiffEntry::Kind::Traversed;
         }
     }
@@ -113,7 +123,7 @@ Result<std::string> link_target(FdRef directory, const std::string& name) {
 }
 
 // Content is compared by size and time, as Docker's plain driver does: reading everything would
-// take minutes.
+// take minutes. Attributes are, since a capability changes neither.
 Result<bool> same_file(
     FdRef directory,
     const std::string& name,
@@ -123,6 +133,9 @@ Result<bool> same_file(
     if (status.st_mode != before.st_mode || status.st_uid != before.st_uid ||
         status.st_gid != before.st_gid || status.st_rdev != before.st_rdev ||
         status.st_size != before.st_size || !same_time(status, before)) {
+        return false;
+    }
+    if (!TRY(same_attributes(directory, *old.directory, name))) {
         return false;
     }
     if (!S_ISLNK(status.st_mode)) {
@@ -169,7 +182,8 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
     }
     if (old && S_ISDIR(old->status.st_mode)) {
         child.lower = TRY(frame.lower.child(name));
-        child.drop_without_changes = same_directory(status, old->status);
+        child.drop_without_changes = same_directory(status, old->status) &&
+                                     TRY(same_attributes(frame.directory, *old->directory, name));
     }
     entry.kind = child.drop_without_changes ? DiffEntry::Kind::Traversed : DiffEntry::Kind::Present;
     child.position = entries.size();

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "codec/tar.h"
+#include "store/layer_attributes.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -18,7 +19,6 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace berth::store {
@@ -26,46 +26,6 @@ namespace berth::store {
 namespace {
 
 constexpr std::size_t buffer_bytes = 1U << 20;
-
-// The machine's own labels and measurements mean nothing elsewhere.
-bool is_portable_attribute(std::string_view name) {
-    return !is_overlay_attribute(name) && name != "security.selinux" && name != "security.ima" &&
-           name != "security.evm" && !name.starts_with("security.SMACK64") &&
-           name != "security.apparmor";
-}
-
-Result<std::map<std::string, std::string>> read_attributes(const std::string& path) {
-    std::map<std::string, std::string> attributes;
-    ssize_t size = llistxattr(path.c_str(), nullptr, 0);
-    if (size <= 0) {
-        // No attributes, or a file system without them.
-        return attributes;
-    }
-    std::string names(static_cast<std::size_t>(size), '\0');
-    size = llistxattr(path.c_str(), names.data(), names.size());
-    if (size < 0) {
-        return errno_error("list extended attributes");
-    }
-    names.resize(static_cast<std::size_t>(size));
-    for (std::size_t start = 0; start < names.size();) {
-        std::string name = names.c_str() + start;
-        start += name.size() + 1;
-        if (!is_portable_attribute(name)) {
-            continue;
-        }
-        std::string value(64U << 10, '\0'); // XATTR_SIZE_MAX
-        ssize_t length = lgetxattr(path.c_str(), name.c_str(), value.data(), value.size());
-        if (length < 0) {
-            if (errno == ENODATA || errno == EOPNOTSUPP) {
-                continue;
-            }
-            return errno_error("read extended attribute " + name);
-        }
-        value.resize(static_cast<std::size_t>(length));
-        attributes.emplace(std::move(name), std::move(value));
-    }
-    return attributes;
-}
 
 std::optional<tar::EntryType> type_of(mode_t mode) {
     switch (mode & S_IFMT) {
@@ -193,7 +153,7 @@ class DifferenceWriter {
                 return writer_.write_header(header);
             }
         }
-        header.xattrs = TRY(read_attributes(attributes_path));
+        header.xattrs = TRY(portable_attributes(attributes_path));
         TRY(writer_.write_header(header));
         return file ? write_data(file, header.size) : ok();
     }
