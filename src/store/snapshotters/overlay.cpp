@@ -11,6 +11,7 @@
 #include "kernel/path.h"
 #include "store/disk_error.h"
 #include "store/layer_tar.h"
+#include "store/overlay_form.h"
 #include "store/tree_removal.h"
 
 #include <algorithm>
@@ -66,11 +67,20 @@ class OpenDirectories {
     std::vector<UniqueFd> fds_;
 };
 
-std::vector<std::string> lowers_of(const WritableLayer& layer) {
-    if (layer.layers.empty()) {
-        return {layer.directory + "/empty"}; // overlayfs wants at least one
+// The kernel does not ask whether a layer's root is opaque, so what such a layer hides is left out.
+Result<std::vector<std::string>> lowers_of(const WritableLayer& layer) {
+    std::vector<std::string> lowers;
+    for (const std::string& lower : layer.layers) {
+        lowers.push_back(lower);
+        const UniqueFd root = TRY(open_file(lower, O_RDONLY | O_DIRECTORY));
+        if (TRY(is_opaque(root))) {
+            break;
+        }
     }
-    return layer.layers;
+    if (lowers.empty()) {
+        lowers.push_back(layer.directory + "/empty"); // overlayfs wants at least one
+    }
+    return lowers;
 }
 
 Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
@@ -82,7 +92,7 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
         parameters.push_back({std::move(key), std::move(name)});
         return ok();
     };
-    for (const std::string& lower : lowers_of(layer)) {
+    for (const std::string& lower : TRY(lowers_of(layer))) {
         TRY(add("lowerdir+", lower));
     }
     TRY(add("upperdir", upper_of(layer)));
@@ -97,7 +107,7 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
 Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
     OpenDirectories opened;
     std::string options = "lowerdir=";
-    for (const std::string& lower : lowers_of(layer)) {
+    for (const std::string& lower : TRY(lowers_of(layer))) {
         options += (options.ends_with('=') ? "" : ":") + TRY(opened.name(lower));
     }
     options += ",upperdir=" + TRY(opened.name(upper_of(layer)));
