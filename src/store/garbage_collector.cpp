@@ -115,12 +115,15 @@ Result<void> GarbageCollector::sweep_blobs(
         if (stop.stop_requested()) {
             return Error(ErrorKind::Cancelled, "garbage collection was cancelled");
         }
-        bool removed = TRY(leases_.unless_held(
-            {ContentKind::Blob, blob.digest}, [&] { return images_.blobs().remove(blob.digest); }));
+        // Both while nobody can hold it: what is known of a blob that comes again meanwhile stays.
+        bool removed =
+            TRY(leases_.unless_held({ContentKind::Blob, blob.digest}, [&]() -> Result<void> {
+                TRY(images_.layers().forget_blob(blob.digest));
+                return images_.blobs().remove(blob.digest);
+            }));
         if (removed) {
             ++report.blobs_removed;
             report.bytes_reclaimed += blob.size;
-            TRY(images_.layers().forget_blob(blob.digest));
         }
     }
     return ok();
