@@ -74,6 +74,9 @@ class Tree {
 
     std::size_t node_count() const { return nodes_.size(); }
 
+    // Removed ones too.
+    std::size_t name_count() const { return entries_.size(); }
+
     std::optional<NodeId> find(NodeId directory, std::string_view name) const;
     // REQUIRES: nothing has this name; at most 255 bytes.
     NodeId add(NodeId directory, std::string_view name, const Metadata& metadata);

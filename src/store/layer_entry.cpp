@@ -24,6 +24,13 @@ Error too_many_bytes(const ExtractionLimits& limits) {
         "layer has more than " + std::to_string(limits.bytes) + " bytes of files"};
 }
 
+Error too_many_directories(const ExtractionLimits& limits) {
+    return {
+        ErrorKind::ResourceExhausted,
+        "layer has directories with names of more than " + std::to_string(limits.directory_names) +
+            " bytes"};
+}
+
 Result<std::string> clean_entry_name(std::string_view name) {
     std::string clean;
     clean.reserve(name.size());

@@ -15,6 +15,9 @@ namespace berth::store {
 struct ExtractionLimits {
     std::uint64_t entries = 10'000'000;
     std::uint64_t bytes = 1ULL << 40; // of all files, holes included
+    // Of the names of directories, which are kept until the end: with all that leads to them, and
+    // one entry may make two thousand.
+    std::size_t directory_names = 256U << 20;
     tar::Limits tar;
 };
 
@@ -23,6 +26,7 @@ Error entry_error(std::string_view path, std::string_view why);
 
 Error too_many_entries(const ExtractionLimits& limits);
 Error too_many_bytes(const ExtractionLimits& limits);
+Error too_many_directories(const ExtractionLimits& limits);
 
 // "./a//b/../c" -> "a/c", "/" -> "". InvalidArgument for a name that leads above the root.
 Result<std::string> clean_entry_name(std::string_view name);

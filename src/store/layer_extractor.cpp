@@ -248,6 +248,7 @@ Result<void> LayerExtractor::make_directory(const tar::Header& header, const std
     }
     TRY(set_file_metadata(header, fd));
     // Entries that follow will change the time; it is set again at the end.
+    TRY(count_name(path));
     directory_times_.insert_or_assign(path, header.mtime);
     implied_.erase(path);
     return ok();
@@ -412,6 +413,7 @@ Result<void> LayerExtractor::make_missing(const std::string& path) {
             if ((umask_ & 0755) != 0 && fchmodat(parent.get(), name.c_str(), 0755, 0) != 0) {
                 return entry_errno(walked);
             }
+            TRY(count_name(walked));
             implied_.insert(walked);
         } else if (errno != EEXIST) {
             return entry_errno(walked);
@@ -461,6 +463,11 @@ Result<void> LayerExtractor::clear_way(const Place& place) {
     std::erase_if(
         directories_, [&](const auto& entry) { return entry.second.get() != place.directory; });
     return ok();
+}
+
+Result<void> LayerExtractor::count_name(const std::string& path) {
+    directory_names_ += path.size();
+    return directory_names_ <= limits_.directory_names ? ok() : too_many_directories(limits_);
 }
 
 Result<void> LayerExtractor::set_directory_times() {

@@ -68,6 +68,8 @@ class LayerExtractor {
     Result<void> clear_way(const Place& place);
     Result<void> set_file_metadata(const tar::Header& header, FdRef file);
     Result<void> set_directory_times();
+    // Before a directory's name is kept.
+    Result<void> count_name(const std::string& path);
 
     UniqueFd root_;
     ExtractionLimits limits_;
@@ -79,6 +81,7 @@ class LayerExtractor {
     std::map<std::string, std::int64_t> directory_times_;
     std::set<std::string> implied_;
     std::string buffer_;
+    std::size_t directory_names_ = 0;
     std::uint64_t entries_ = 0;
     std::uint64_t size_ = 0;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/layer_extractor.h"
+#include "store/layer_file.h"
 #include "store/overlay_form.h"
 #include "store/testing.h"
 
@@ -314,6 +315,34 @@ TEST_F(LayerExtractorTest, StopsAtItsLimits) {
     large.file("d", "12345").file("e", "12345");
     extracted = extract(large.finish(), {.bytes = 9});
     EXPECT_EQ(extracted.error().kind(), ErrorKind::ResourceExhausted);
+}
+
+// An entry of four kilobytes may name two thousand directories, each with all that leads to it.
+TEST_F(LayerExtractorTest, StopsAtTheNamesOfDirectories) {
+    TarBuilder tar;
+    for (int i = 0; i < 10; ++i) {
+        std::string path = std::to_string(i);
+        for (int depth = 0; depth < 200; ++depth) {
+            path += "/a";
+        }
+        tar.file(path + "/f", "");
+    }
+    const std::string bytes = tar.finish();
+    EXPECT_TRUE(extract(bytes, {.directory_names = 1'000'000}).ok());
+    std::string other = directory_.path() + "/other";
+    ASSERT_TRUE(make_directories(other).ok());
+    LayerExtractor extractor = LayerExtractor::create(other, {.directory_names = 100'000}).value();
+    StringSource source(bytes);
+    Result<void> refused = extractor.extract(source);
+    ASSERT_FALSE(refused.ok());
+    EXPECT_EQ(refused.error().kind(), ErrorKind::ResourceExhausted);
+    EXPECT_EQ(
+        refused.error().message(), "layer has directories with names of more than 100000 bytes");
+
+    StringSource again(bytes);
+    LayerFile image =
+        LayerFile::write(directory_.path() + "/image", again, {.text_bytes = 100'000}).value();
+    EXPECT_FALSE(image.fits());
 }
 
 TEST_F(LayerExtractorTest, ReportsATruncatedArchive) {

@@ -365,6 +365,7 @@ Result<void> LayerIndex::make_missing(const std::string& path) {
             if (whiteout) {
                 set_opaque(*found);
             } else {
+                texts_ += walked.size();
                 implied_.insert(walked);
             }
         }
@@ -389,8 +390,8 @@ void LayerIndex::clear_way(const Place& place) {
 }
 
 void LayerIndex::note_size() {
-    fits_ = fits_ && tree_.node_count() < limits_.nodes && texts_ < limits_.text_bytes &&
-            chunks_ < limits_.chunks;
+    fits_ = fits_ && tree_.node_count() < limits_.nodes && tree_.name_count() < limits_.names &&
+            texts_ < limits_.text_bytes && chunks_ < limits_.chunks;
 }
 
 LayerIndex::Walk LayerIndex::walk(NodeId start, std::string_view path, int& links) const {

@@ -21,8 +21,9 @@ struct IndexLimits {
     ExtractionLimits extraction;
     // What is kept in memory; a layer with more becomes a directory.
     std::size_t nodes = 1U << 20;
-    std::size_t text_bytes = 256U << 20;
-    std::size_t chunks = 1U << 20; // of all files with holes
+    std::size_t names = 2U << 20;        // hard links too
+    std::size_t text_bytes = 256U << 20; // of names, targets, and paths of implied directories
+    std::size_t chunks = 1U << 20;       // of all files with holes
 };
 
 // A file with holes whose pieces do not lie in the archive as an image needs them: they are copied.
