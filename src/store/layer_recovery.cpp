@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kernel/mount.h"
+#include "store/disk_error.h"
 #include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
@@ -11,6 +12,8 @@
 
 #include <cstdio>
 #include <set>
+
+#include <fcntl.h>
 
 namespace berth::store {
 
@@ -138,16 +141,39 @@ void LayerStore::Parts::find_mounts() {
     }
 }
 
+// What the snapshotter made of a layer's files is in what it made of the layers on it.
+Result<void> LayerStore::Parts::forget_above(const oci::Digest& chain_id) {
+    std::vector<std::string> directories;
+    {
+        Session session = database.session();
+        Statement query = TRY(session.prepare(
+            "WITH RECURSIVE above (id) AS (VALUES (?1) UNION SELECT chain_id FROM layers JOIN "
+            "above ON layers.parent = above.id) SELECT id FROM above"));
+        query.bind(1, chain_id.to_string());
+        while (TRY(query.step())) {
+            directories.push_back(layer_directory(TRY(oci::Digest::parse(query.text(0)))));
+        }
+    }
+    for (const std::string& directory : directories) {
+        TRY(snapshotter->forget_layer(LayerMounts::tree_of(directory)));
+        TRY(snapshotter->forget_layer(LayerMounts::mount_point_of(directory)));
+    }
+    return ok();
+}
+
 Result<void> LayerStore::Parts::replace(const LayerInfo& layer, StagedLayer staged) {
     TRY(adopt_implied_directories(staged, layer.parent));
     const std::string directory = layer_directory(layer.chain_id);
     TRY(layer_mounts->forget(directory));
-    TRY(remove_tree_of(directory));
-    if (rename(staged.directory_.c_str(), directory.c_str()) != 0) {
-        return errno_error("rename " + staged.directory_);
+    // In one step: what is there may be all that there is of the layer. What comes out is deleted
+    // with `staged`.
+    TRY(disk_result(make_directories(directory, 0700))); // gone with a power cut
+    if (renameat2(
+            AT_FDCWD, staged.directory_.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) !=
+        0) {
+        return disk_error(errno_error("exchange " + staged.directory_ + " and " + directory));
     }
-    staged.directory_.clear();
-    return ok();
+    return forget_above(layer.chain_id);
 }
 
 Result<void> LayerStore::Parts::repair(const LayerInfo& layer) {

@@ -52,6 +52,36 @@ Error diff_id_mismatch(const oci::Digest& found, const oci::Digest& expected) {
             " was expected"};
 }
 
+// The writable layers that are there were made by one driver, which is the only one that can read
+// them.
+Result<std::unique_ptr<Snapshotter>>
+choose_snapshotter(SnapshotterKind kind, const std::string& root, Database& database) {
+    std::string driver;
+    std::int64_t count = 0;
+    {
+        Session session = database.session();
+        Statement query = TRY(session.prepare(
+            "SELECT driver, count(*) FROM writable_layers GROUP BY driver ORDER BY 2 DESC"));
+        if (TRY(query.step())) {
+            driver = query.text_copy(0);
+            count = query.number(1);
+        }
+    }
+    if (kind == SnapshotterKind::Automatic && count > 0) {
+        kind = TRY(parse_snapshotter_kind(driver));
+    }
+    auto snapshotter = TRY(create_snapshotter(kind, root + "/tmp"));
+    if (count > 0 && driver != snapshotter->name()) {
+        return conflict(
+            std::to_string(count) + " writable layers in " + root +
+            " were made by storage driver \"" + driver + "\", which \"" +
+            std::string(snapshotter->name()) +
+            "\" cannot read: remove their containers with that driver first, or take another data "
+            "root");
+    }
+    return snapshotter;
+}
+
 Result<std::string> read_boot_id() {
     return std::string(trim(TRY(read_file("/proc/sys/kernel/random/boot_id"))));
 }
@@ -104,7 +134,7 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     spread_children(options.root + "/snapshots");
     parts->boot_id = TRY(read_boot_id());
     TRY(database.migrate("store", schema_steps));
-    parts->snapshotter = TRY(create_snapshotter(options.snapshotter, options.root));
+    parts->snapshotter = TRY(choose_snapshotter(options.snapshotter, options.root, database));
     parts->form = options.form;
     parts->layer_mounts =
         std::make_unique<LayerMounts>([all = parts.get()] { return all->erofs_method(); });

@@ -91,7 +91,7 @@ class LayerStore {
   public:
     struct Options {
         std::string root; // the data root
-        SnapshotterKind snapshotter = SnapshotterKind::Overlay;
+        SnapshotterKind snapshotter = SnapshotterKind::Automatic;
         LayerForm form = LayerForm::Automatic;
     };
 
@@ -100,7 +100,7 @@ class LayerStore {
     open(Options options, Database& database, BlobStore& blobs);
     ~LayerStore();
 
-    // "overlay2" or "vfs".
+    // "overlay2", "btrfs" or "vfs".
     std::string_view driver_name() const;
     // What new layers become here: "erofs (file)", "erofs (loop)" or "directory".
     std::string form_description() const;

@@ -37,8 +37,9 @@ struct LayerStore::Parts {
     ErofsMethod probed_method = ErofsMethod::None;
     std::string no_method; // why
 
-    // Directory and row of a read-only layer come and go together.
-    std::mutex publishing;
+    // Directory and row of a read-only layer come and go together. Recursive: making a layer again
+    // may unpack those below it first.
+    std::recursive_mutex publishing;
 
     struct Mounted {
         int count = 0;
@@ -91,6 +92,8 @@ struct LayerStore::Parts {
     // A layer with the diff id that its source turns out to have.
     Result<StagedLayer> unpack(ByteSource& source, bool keep_tar);
     Result<void> adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent);
+    static Result<void>
+    adopt_implied_directories(const StagedLayer& layer, const std::vector<std::string>& models);
 
     // --- layer_recovery.cpp ---
 
@@ -99,6 +102,7 @@ struct LayerStore::Parts {
     Result<bool> has_unsynced_layers() const;
     void find_mounts();
     Result<void> repair(const LayerInfo& layer);
+    Result<void> forget_above(const oci::Digest& chain_id);
     Result<void> replace(const LayerInfo& layer, StagedLayer staged);
     Result<void> mark_checked(const oci::Digest& chain_id);
     Result<void> drop_damaged(const oci::Digest& chain_id);

@@ -8,7 +8,8 @@
 namespace berth::store {
 
 // Step i brings the database from version i to i + 1. Never change a step that was released.
-inline constexpr std::array<std::string_view, 1> schema_steps{R"sql(
+inline constexpr std::array<std::string_view, 2> schema_steps{
+    R"sql(
 CREATE TABLE layers (
     chain_id TEXT PRIMARY KEY,
     diff_id TEXT NOT NULL,
@@ -57,6 +58,9 @@ CREATE TABLE image_digests (
     PRIMARY KEY (name, image)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX image_digests_image ON image_digests (image);
+)sql",
+    R"sql(
+ALTER TABLE writable_layers ADD COLUMN driver TEXT NOT NULL DEFAULT 'overlay2';
 )sql"};
 
 } // namespace berth::store

@@ -2,7 +2,8 @@
 // How a chain of layer directories plus a writable one becomes a root file system. Layers are the
 // same for every variant: directories or mounted images in overlay form (whiteouts are character
 // devices 0/0, opaque directories have trusted.overlay.opaque). Variants differ in the writable
-// part only: snapshotters/overlay.h mounts, snapshotters/copy.h copies.
+// part only: snapshotters/overlay.h mounts, snapshotters/btrfs.h makes snapshots,
+// snapshotters/copy.h copies.
 #pragma once
 
 #include "base/result.h"
@@ -58,7 +59,7 @@ class Snapshotter {
   public:
     virtual ~Snapshotter() = default;
 
-    // Docker's name of the storage driver: "overlay2", "vfs".
+    // Docker's name of the storage driver: "overlay2", "btrfs", "vfs".
     virtual std::string_view name() const = 0;
 
     // Fills the directory of a new layer.
@@ -78,14 +79,23 @@ class Snapshotter {
     // used up. False when this variant cannot without copying.
     virtual Result<bool>
     convert_to_layer(const WritableLayer& layer, const std::string& target) = 0;
+    // The layer directory's files, or those of one below it, are about to be replaced: what was
+    // made of them goes. Writable layers stay as they are.
+    virtual Result<void> forget_layer(const std::string& layer) = 0;
     // LowerDir, MergedDir, UpperDir, WorkDir, as docker inspect shows them.
     virtual std::vector<std::pair<std::string, std::string>>
     describe(const WritableLayer& layer) const = 0;
 };
 
-enum class SnapshotterKind : std::uint8_t { Overlay, Copy };
+enum class SnapshotterKind : std::uint8_t {
+    Automatic, // overlay; where that is impossible btrfs; where that is too, copies
+    Overlay,
+    Btrfs,
+    Copy,
+};
 
-// "" and "overlay2" and "overlay" and "overlayfs", "vfs" and "copy"; InvalidArgument otherwise.
+// "" is Automatic; "overlay2" and "overlay" and "overlayfs", "btrfs", "vfs" and "copy";
+// InvalidArgument otherwise.
 Result<SnapshotterKind> parse_snapshotter_kind(std::string_view name);
 
 // Probes that the kind works on the file system of root; NotImplemented with the reason when not.

@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/snapshotter.h"
 #include "store/snapshotter_contract.h"
+#include "store/snapshotter_contract_changes.h"
+#include "store/snapshotters/btrfs.h"
 #include "store/snapshotters/copy.h"
 #include "store/snapshotters/overlay.h"
+#include "store/testing_btrfs.h"
 
 #include <gtest/gtest.h>
 
@@ -21,13 +24,26 @@ std::unique_ptr<Snapshotter> make_copy() {
     return std::make_unique<CopySnapshotter>();
 }
 
-INSTANTIATE_TEST_SUITE_P(Overlay, SnapshotterContract, ::testing::Values(make_overlay));
+std::unique_ptr<Snapshotter> make_btrfs() {
+    return std::make_unique<BtrfsSnapshotter>();
+}
+
+using Variant = SnapshotterVariant;
+
+INSTANTIATE_TEST_SUITE_P(Overlay, SnapshotterContract, ::testing::Values(Variant{make_overlay}));
 INSTANTIATE_TEST_SUITE_P(
-    LegacyOverlay, SnapshotterContract, ::testing::Values(make_legacy_overlay));
-INSTANTIATE_TEST_SUITE_P(Copy, SnapshotterContract, ::testing::Values(make_copy));
+    LegacyOverlay, SnapshotterContract, ::testing::Values(Variant{make_legacy_overlay}));
+INSTANTIATE_TEST_SUITE_P(Copy, SnapshotterContract, ::testing::Values(Variant{make_copy}));
+INSTANTIATE_TEST_SUITE_P(
+    Btrfs, SnapshotterContract, ::testing::Values(Variant{make_btrfs, btrfs_place}));
+INSTANTIATE_TEST_SUITE_P(
+    OverlayOnBtrfs, SnapshotterContract, ::testing::Values(Variant{make_overlay, btrfs_place}));
+INSTANTIATE_TEST_SUITE_P(
+    CopyOnBtrfs, SnapshotterContract, ::testing::Values(Variant{make_copy, btrfs_place}));
 
 TEST(SnapshotterKind, KnowsDockersNames) {
-    EXPECT_EQ(parse_snapshotter_kind("").value(), SnapshotterKind::Overlay);
+    EXPECT_EQ(parse_snapshotter_kind("").value(), SnapshotterKind::Automatic);
+    EXPECT_EQ(parse_snapshotter_kind("btrfs").value(), SnapshotterKind::Btrfs);
     EXPECT_EQ(parse_snapshotter_kind("overlay2").value(), SnapshotterKind::Overlay);
     EXPECT_EQ(parse_snapshotter_kind("vfs").value(), SnapshotterKind::Copy);
     EXPECT_EQ(parse_snapshotter_kind("zfs").error().kind(), ErrorKind::InvalidArgument);

@@ -18,7 +18,7 @@ namespace berth::store {
 
 struct StoreOptions {
     std::string root; // made with mode 0710 when absent
-    SnapshotterKind snapshotter = SnapshotterKind::Overlay;
+    SnapshotterKind snapshotter = SnapshotterKind::Automatic;
     LayerForm form = LayerForm::Automatic;
 };
 

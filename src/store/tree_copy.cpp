@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "codec/stream.h"
 #include "store/disk_error.h"
+#include "store/tree_removal.h"
 
 #include <linux/fs.h>
 
@@ -96,13 +97,53 @@ Result<void> copy_data(FdRef from, FdRef to, std::uint64_t size) {
     return ok();
 }
 
+// Before a layer's directory comes to lie on one that is there: the layer's attributes replace its.
+Result<void> drop_attributes(FdRef directory) {
+    for (const auto& [name, value] : attributes_of(descriptor_path(directory, "."))) {
+        if (fremovexattr(directory.get(), name.c_str()) != 0 && errno != ENODATA &&
+            errno != ENOTSUP && errno != EPERM && errno != EACCES) {
+            return disk_error(errno_error("remove attribute " + name));
+        }
+    }
+    return ok();
+}
+
+// What the layer's directory hides in the one below goes.
+Result<void> remove_hidden(FdRef layer, FdRef target) {
+    if (TRY(is_opaque(layer))) {
+        for (const std::string& name : TRY(directory_names(target))) {
+            TRY(disk_result(remove_tree_at(target, name)));
+        }
+        return ok();
+    }
+    for (const std::string& name : TRY(directory_names(layer))) {
+        struct stat status {};
+
+        if (fstatat(layer.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            return errno_error("stat " + name);
+        }
+        if (is_whiteout(status)) {
+            TRY(disk_result(remove_tree_at(target, name)));
+        }
+    }
+    return ok();
+}
+
+enum class Target : std::uint8_t { Empty, Filled };
+
 class TreeCopy {
   public:
+    explicit TreeCopy(Target state)
+        : filled_(state == Target::Filled) {}
+
     Result<void> run(MergedDirectory source, const std::string& target) {
         std::vector<Frame> frames;
         UniqueFd directory = TRY(open_file(target, O_RDONLY | O_DIRECTORY));
         frames.push_back({.source = std::move(source), .target = std::move(directory)});
         root_ = TRY(frames[0].target.duplicate());
+        if (filled_) {
+            TRY(remove_hidden(*frames[0].source.top(), root_));
+        }
         frames[0].names = TRY(frames[0].source.names());
         while (!frames.empty()) {
             Frame& frame = frames.back();
@@ -134,23 +175,46 @@ class TreeCopy {
         const struct stat& status = entry->status;
         std::string path = frame.path.empty() ? name : frame.path + "/" + name;
         if (!S_ISDIR(status.st_mode)) {
+            if (filled_) {
+                TRY_CONTEXT(disk_result(remove_tree_at(frame.target, name)), path);
+            }
             TRY_CONTEXT(copy_entry(*entry, name, frame.target, path), path);
             return std::optional<Frame>();
-        }
-        if (mkdirat(frame.target.get(), name.c_str(), 0700) != 0) {
-            return disk_error(errno_error("mkdir " + path));
         }
         constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
         Frame child;
         child.source = TRY(frame.source.child(name));
-        child.target.reset(openat(frame.target.get(), name.c_str(), flags));
+        child.target = TRY(enter(frame.target, name, child.source, path));
         child.metadata.reset(openat(entry->directory->get(), name.c_str(), flags));
-        if (!child.target || !child.metadata) {
+        if (!child.metadata) {
             return errno_error("open " + path);
         }
         child.names = TRY(child.source.names());
         child.path = std::move(path);
         return std::optional(std::move(child));
+    }
+
+    // The directory of that name, made where there is none.
+    Result<UniqueFd> enter(
+        FdRef target,
+        const std::string& name,
+        const MergedDirectory& source,
+        const std::string& path) const {
+        constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
+        if (filled_) {
+            UniqueFd there(openat(target.get(), name.c_str(), flags));
+            if (there) {
+                TRY_CONTEXT(remove_hidden(*source.top(), there), path);
+                TRY_CONTEXT(drop_attributes(there), path);
+                return there;
+            }
+            TRY_CONTEXT(disk_result(remove_tree_at(target, name)), path);
+        }
+        if (mkdirat(target.get(), name.c_str(), 0700) != 0) {
+            return disk_error(errno_error("mkdir " + path));
+        }
+        UniqueFd made(openat(target.get(), name.c_str(), flags));
+        return made ? Result(std::move(made)) : errno_error("open " + path);
     }
 
     Result<void> copy_entry(
@@ -219,6 +283,7 @@ class TreeCopy {
         return ok();
     }
 
+    bool filled_;
     UniqueFd root_;
     std::map<std::pair<dev_t, ino_t>, std::string> first_paths_;
 };
@@ -256,7 +321,17 @@ Result<erofs::Metadata> directory_metadata(FdRef directory) {
 }
 
 Result<void> copy_merged_tree(MergedDirectory source, const std::string& target) {
-    return TreeCopy().run(std::move(source), target);
+    return TreeCopy(Target::Empty).run(std::move(source), target);
+}
+
+Result<void> apply_layer(const std::string& layer, const std::string& target) {
+    const std::vector<std::string> one{layer};
+    MergedDirectory source = TRY(MergedDirectory::open(one));
+    UniqueFd from = TRY(source.top()->duplicate());
+    TRY(TreeCopy(Target::Filled).run(std::move(source), target));
+    UniqueFd to = TRY(open_file(target, O_RDONLY | O_DIRECTORY));
+    TRY(drop_attributes(to));
+    return copy_directory_metadata(from, to);
 }
 
 } // namespace berth::store

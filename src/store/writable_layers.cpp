@@ -79,11 +79,12 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         {
             Statement insert =
                 TRY(transaction->prepare("INSERT INTO writable_layers (id, parent, write_mode, "
-                                         "created) VALUES (?1, ?2, ?3, ?4)"));
+                                         "created, driver) VALUES (?1, ?2, ?3, ?4, ?5)"));
             Result<void> inserted = insert.bind(1, id)
                                         .bind_optional(2, parent.to_string())
                                         .bind(3, options.mode == WriteMode::Normal ? 0 : 1)
                                         .bind(4, Timestamp::now().nanoseconds)
+                                        .bind(5, driver_name())
                                         .run();
             if (!inserted.ok() && inserted.error().kind() == ErrorKind::Conflict) {
                 return conflict(

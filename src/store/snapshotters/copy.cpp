@@ -8,6 +8,8 @@
 #include "store/layer_tar.h"
 #include "store/tree_copy.h"
 
+#include <set>
+
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -51,8 +53,13 @@ Result<Difference> CopySnapshotter::difference(const WritableLayer& layer) {
 }
 
 Result<std::uint64_t> CopySnapshotter::usage(const WritableLayer& layer) {
-    Difference written = TRY(difference(layer));
+    const Difference written = TRY(difference(layer));
+    return written_bytes(written);
+}
+
+Result<std::uint64_t> written_bytes(const Difference& written) {
     std::uint64_t total = 0;
+    std::set<ino_t> seen; // hard links count once
     for (const DiffEntry& entry : written.entries) {
         if (entry.kind != DiffEntry::Kind::Present) {
             continue;
@@ -62,7 +69,8 @@ Result<std::uint64_t> CopySnapshotter::usage(const WritableLayer& layer) {
 
         struct stat status {};
 
-        if (file.ok() && fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode)) {
+        if (file.ok() && fstat(file->get(), &status) == 0 && S_ISREG(status.st_mode) &&
+            (status.st_nlink == 1 || seen.insert(status.st_ino).second)) {
             total += static_cast<std::uint64_t>(status.st_size);
         }
     }

@@ -18,8 +18,14 @@ class CopySnapshotter final : public Snapshotter {
     Result<Difference> difference(const WritableLayer& layer) override;
     Result<std::uint64_t> usage(const WritableLayer& layer) override;
     Result<bool> convert_to_layer(const WritableLayer& layer, const std::string& target) override;
+
+    Result<void> forget_layer(const std::string&) override { return ok(); }
+
     std::vector<std::pair<std::string, std::string>>
     describe(const WritableLayer& layer) const override;
 };
+
+// Bytes of the files that are in a difference, each inode once.
+Result<std::uint64_t> written_bytes(const Difference& written);
 
 } // namespace berth::store

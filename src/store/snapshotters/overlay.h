@@ -30,6 +30,9 @@ class OverlaySnapshotter final : public Snapshotter {
     Result<Difference> difference(const WritableLayer& layer) override;
     Result<std::uint64_t> usage(const WritableLayer& layer) override;
     Result<bool> convert_to_layer(const WritableLayer& layer, const std::string& target) override;
+
+    Result<void> forget_layer(const std::string&) override { return ok(); }
+
     std::vector<std::pair<std::string, std::string>>
     describe(const WritableLayer& layer) const override;
 
