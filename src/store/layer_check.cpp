@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "codec/compression.h"
 #include "codec/sha256.h"
+#include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
@@ -65,7 +66,7 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
     }
     NullSink nowhere;
     if (parts_->write_tar_from_files(layer, nowhere).ok()) {
-        return ok();
+        return is_image ? TRY(LayerFile::open(parts_->image_of(chain_id))).verify_metadata() : ok();
     }
     const std::vector<LayerBlob> blobs = TRY(parts_->blobs_of(layer.diff_id));
     if (is_image || blobs.empty()) {
@@ -82,6 +83,8 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
         if (!parts_->extract(staged, *decompressor).ok()) {
             continue; // the blob's own check tells
         }
+        // Those that the layers below do not have came to be when they were unpacked.
+        TRY(Parts::adopt_implied_directories(staged, {tree}));
         TRY(parts_->adopt_implied_directories(staged, layer.parent));
         const std::string made = LayerMounts::tree_of(staged.directory_);
         if (TRY(tree_hash(made, parents.directories())) != found) {
@@ -95,7 +98,12 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
 Result<void> LayerStore::restore(const oci::Digest& chain_id) {
     const LayerInfo layer = TRY(get(chain_id));
     if (TRY(parts_->blobs_of(layer.diff_id)).empty()) {
-        return not_found("layer " + chain_id.to_string() + " has no blob to unpack again");
+        // An image whose tar is whole is made from that.
+        NullSink nowhere;
+        if (!exists(parts_->image_of(chain_id)) ||
+            !parts_->write_tar_from_files(layer, nowhere).ok()) {
+            return not_found("layer " + chain_id.to_string() + " has no blob to unpack again");
+        }
     }
     std::vector<std::string> mounted;
     {

@@ -7,6 +7,7 @@
 #include "base/time.h"
 #include "codec/erofs_format.h"
 #include "codec/erofs_writer.h"
+#include "codec/sha256.h"
 #include "store/disk_error.h"
 
 #include <algorithm>
@@ -34,6 +35,8 @@ struct Head {
     std::uint64_t version;
     std::uint64_t tar_offset;
     std::uint64_t tar_bytes;
+    std::uint64_t metadata_bytes;            // 0: not known, in files from before there was this
+    std::array<char, 64> metadata_and_super; // their SHA-256, in digits
 };
 
 constexpr std::array<char, 8> head_magic{'b', 'e', 'r', 't', 'h', 'l', 'y', 'r'};
@@ -95,6 +98,19 @@ class PositionSink final : public ByteSink {
   private:
     FdRef file_;
     std::uint64_t position_;
+};
+
+struct Hashes final : ByteSink {
+    explicit Hashes(ByteSink& target)
+        : sink(target) {}
+
+    Result<void> write(std::string_view bytes) override {
+        hash.update(bytes);
+        return sink.write(bytes);
+    }
+
+    ByteSink& sink;
+    Sha256 hash;
 };
 
 // Passes a source through and writes what passes into the file; zeros become holes.
@@ -268,7 +284,35 @@ Result<LayerFile> LayerFile::open(const std::string& path) {
         return Error(ErrorKind::DataLoss, path + " is not a layer");
     }
     layer.tar_bytes_ = head.tar_bytes;
+    layer.metadata_bytes_ = head.metadata_bytes;
+    layer.metadata_hash_.assign(head.metadata_and_super.data(), head.metadata_and_super.size());
     return layer;
+}
+
+// EROFS has checksums of nothing but the superblock.
+Result<void> LayerFile::verify_metadata() const {
+    if (metadata_bytes_ == 0) {
+        return ok();
+    }
+    erofs::format::SuperBlock super{};
+    // SAFETY: numbers without padding; every pattern of bits is one.
+    const std::span<char> super_bytes(reinterpret_cast<char*>(&super), sizeof super);
+    const bool whole =
+        TRY(read_at(file_, erofs::format::super_offset, super_bytes)) == sizeof super;
+    const std::uint64_t begin = std::uint64_t{super.metadata_block} * erofs::format::block_bytes;
+    Sha256 hash;
+    FileSource metadata(file_, begin, begin + metadata_bytes_);
+    std::string buffer(read_bytes, '\0');
+    std::uint64_t size = 0;
+    while (const std::size_t count = TRY(metadata.read(buffer))) {
+        hash.update({buffer.data(), count});
+        size += count;
+    }
+    hash.update({super_bytes.data(), super_bytes.size()});
+    if (!whole || size != metadata_bytes_ || hash.finish_hex() != metadata_hash_) {
+        return Error(ErrorKind::DataLoss, "the index in its image is damaged");
+    }
+    return ok();
 }
 
 Result<void> LayerFile::sync() const {
@@ -326,10 +370,14 @@ Result<void> LayerFile::write_image(LayerIndex& index) {
     if (fits_) {
         const std::uint64_t metadata = align(end, image_alignment);
         PositionSink sink(file_, metadata);
+        Hashes hashes(sink);
         Result<std::string> written = erofs::write_metadata(
-            index.tree(), sink, {.metadata_offset = metadata, .uuid = random_uuid()});
+            index.tree(), hashes, {.metadata_offset = metadata, .uuid = random_uuid()});
         if (written.ok()) {
             super = std::move(*written);
+            hashes.hash.update(super);
+            metadata_bytes_ = sink.position() - metadata;
+            metadata_hash_ = hashes.hash.finish_hex();
             end = align(sink.position(), image_alignment);
         } else if (
             written.error().kind() == ErrorKind::ResourceExhausted &&
@@ -341,12 +389,15 @@ Result<void> LayerFile::write_image(LayerIndex& index) {
     }
     if (!fits_) {
         end = tar_end;
+        metadata_bytes_ = 0;
+        metadata_hash_.clear();
     }
     if (ftruncate(file_.get(), static_cast<off_t>(end)) != 0) {
         return disk_error(errno_error("truncate layer"));
     }
     TRY(write_at(file_, erofs::format::super_offset, super));
-    const Head head{head_magic, head_version, tar_offset, tar_bytes_};
+    Head head{head_magic, head_version, tar_offset, tar_bytes_, metadata_bytes_, {}};
+    metadata_hash_.copy(head.metadata_and_super.data(), head.metadata_and_super.size());
     return write_at(file_, 0, erofs::format::bytes_of(head));
 }
 

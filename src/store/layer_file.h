@@ -73,6 +73,9 @@ class LayerFile {
 
     Result<void> sync() const;
 
+    // DataLoss when the image's inodes and directories are not those that were written.
+    Result<void> verify_metadata() const;
+
     // Makes the image again with other metadata for some implied directories. REQUIRES: not
     // mounted.
     Result<void>
@@ -86,6 +89,8 @@ class LayerFile {
 
     UniqueFd file_;
     std::uint64_t tar_bytes_ = 0;
+    std::uint64_t metadata_bytes_ = 0;
+    std::string metadata_hash_;
     std::uint64_t size_ = 0;
     std::set<std::string> implied_;
     bool fits_ = true;

@@ -225,12 +225,16 @@ LayerStore::Parts::adopt_implied_directories(const StagedLayer& layer, const oci
         return ok();
     }
     LayerHold parents = TRY(hold(parent));
+    return adopt_implied_directories(layer, parents.directories());
+}
+
+Result<void> LayerStore::Parts::adopt_implied_directories(
+    const StagedLayer& layer, const std::vector<std::string>& models) {
     const std::string tree = LayerMounts::tree_of(layer.directory_);
-    return exists(tree) ? adopt_in_tree(tree, layer.implied_directories_, parents.directories())
-                        : adopt_in_image(
-                              LayerMounts::image_of(layer.directory_),
-                              layer.implied_directories_,
-                              parents.directories());
+    return exists(tree)
+               ? adopt_in_tree(tree, layer.implied_directories_, models)
+               : adopt_in_image(
+                     LayerMounts::image_of(layer.directory_), layer.implied_directories_, models);
 }
 
 } // namespace berth::store

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 // Metadata first (what else is looked at comes from it), then blobs, layers, images and leftovers.
-// Work goes on meanwhile: what vanished since it was listed is no problem, and a temporary file is
-// a leftover only when nothing has touched it for an hour.
+// Work goes on meanwhile: what vanished since it was listed is no problem, nor is what a pull or a
+// build has in the making.
 #include "store/store_check.h"
 
 #include "base/file.h"
-#include "base/time.h"
 #include "codec/sha256.h"
 #include "codec/stream.h"
 #include "store/tree_removal.h"
 
+#include <algorithm>
+#include <array>
 #include <map>
 #include <set>
+#include <string_view>
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -20,7 +22,14 @@ namespace berth::store {
 
 namespace {
 
-constexpr std::int64_t leftover_age_seconds = 3600;
+// Below tmp: swept at each start, so what is there belongs to work that goes on, however long ago
+// it began; a directory does not show that files far below it are written.
+constexpr std::array<std::string_view, 4> own_prefixes{"blob-", "layer-", "tmp-", "trash-"};
+
+bool is_own(std::string_view name) {
+    return std::ranges::any_of(
+        own_prefixes, [&](std::string_view prefix) { return name.starts_with(prefix); });
+}
 
 struct ImageRow {
     oci::Digest id;
@@ -369,13 +378,9 @@ Result<void> Check::check_leftovers() {
             discard_leftover("blobs/sha256/" + name, "it is no blob");
         }
     }
-    const std::int64_t oldest = Timestamp::now().seconds() - leftover_age_seconds;
     for (const std::string& name : TRY(list_directory(root_ + "/tmp"))) {
-        struct stat status {};
-
-        const std::string path = "tmp/" + name;
-        if (lstat((root_ + "/" + path).c_str(), &status) == 0 && status.st_ctim.tv_sec < oldest) {
-            discard_leftover(path, "nothing has touched it for an hour");
+        if (!is_own(name)) {
+            discard_leftover("tmp/" + name, "nothing of this engine has such a name");
         }
     }
     return ok();

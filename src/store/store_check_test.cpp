@@ -170,6 +170,43 @@ TEST_F(StoreCheckTest, SaysWhatCannotBeRepaired) {
     EXPECT_EQ(report_.repaired, 0U);
 }
 
+// A directory that no entry named has the time at which it was made, which is another one each
+// time.
+TEST_F(StoreCheckTest, TakesNoImpliedDirectoryForDamage) {
+    LayerInfo layer =
+        add_layer({}, TarBuilder().file("z", "1").file("a/b/c", "2").finish(), {.keep_blob = true});
+    const Result<void> verified = store_->layers().verify(layer.chain_id, VerifyDepth::Deep);
+    EXPECT_TRUE(verified.ok()) << verified.error().message();
+    const std::string file =
+        root() + "/layers/" + std::string(layer.chain_id.hex()) + "/diff/a/b/c";
+    write(file, "3");
+    EXPECT_FALSE(store_->layers().verify(layer.chain_id, VerifyDepth::Deep).ok());
+}
+
+TEST_F(StoreCheckTest, FindsADamagedIndexOfAnImageAndMakesItAgain) {
+    open(SnapshotterKind::Overlay, LayerForm::Automatic);
+    Image image = add_image("app", std::string(5000, 'x'));
+    const std::string file = root() + "/layers/" + std::string(image.chain_id.hex());
+    if (!exists(file + "/layer.erofs")) {
+        GTEST_SKIP() << "this kernel mounts no EROFS images";
+    }
+    EXPECT_THAT(check({.deep = true}), IsEmpty());
+    const std::string bytes = read_file(file + "/layer.erofs").value();
+    const std::size_t name = bytes.rfind("content"); // the first is the tar's
+    ASSERT_GT(name, std::size_t{4096});
+    {
+        std::fstream stream(file + "/layer.erofs", std::ios::binary | std::ios::in | std::ios::out);
+        stream.seekp(static_cast<std::streamoff>(name));
+        stream.put('C');
+    }
+    auto problems = check({.repair = true, .deep = true});
+    ASSERT_THAT(problems, SizeIs(1));
+    EXPECT_THAT(problems[0].message, HasSubstr("index"));
+    EXPECT_TRUE(problems[0].repaired) << problems[0].remedy;
+    EXPECT_THAT(check({.deep = true}), IsEmpty());
+    EXPECT_EQ(read_file(file + "/layer.erofs").value().rfind("content"), name);
+}
+
 TEST_F(StoreCheckTest, FindsWhatNothingNames) {
     const std::string hex(64, 'a');
     for (const std::string& path : {"/layers/" + hex, std::string("/snapshots/stray")}) {
@@ -177,12 +214,16 @@ TEST_F(StoreCheckTest, FindsWhatNothingNames) {
     }
     write(root() + "/blobs/sha256/other", "x");
     write(root() + "/tmp/blob-of-now", "x"); // may be somebody's work
+    ASSERT_EQ(mkdir((root() + "/tmp/layer-of-hours-ago").c_str(), 0700), 0);
+    write(root() + "/tmp/stray", "x");
     std::vector<std::string> subjects;
     for (const Problem& problem : check({.repair = true})) {
         subjects.push_back(problem.subject);
         EXPECT_TRUE(problem.repaired) << problem.remedy;
     }
-    EXPECT_THAT(subjects, ElementsAre("layers/" + hex, "snapshots/stray", "blobs/sha256/other"));
+    EXPECT_THAT(
+        subjects,
+        ElementsAre("layers/" + hex, "snapshots/stray", "blobs/sha256/other", "tmp/stray"));
     EXPECT_THAT(check(), IsEmpty());
 }
 
