@@ -65,21 +65,9 @@ class Removal {
         : parts_(parts)
         , lines_(lines) {}
 
-    Result<void> untag(const store::Image& image, const oci::Reference& name) {
-        TRY(parts_.images().untag(name));
-        parts_.publish(
-            "untag", image.id.to_string(), image.id.to_string(), image.config.config.labels);
-        lines_.push_back({.untagged = name.familiar(), .deleted = {}});
-        return ok();
-    }
-
-    Result<void> untag_all(const store::Image& image) {
-        for (const oci::Reference& name : image.names) {
-            TRY(untag(image, name));
-        }
-        for (const oci::Reference& digest : image.repo_digests) {
-            TRY(untag(image, digest));
-        }
+    Result<void> untag(const store::Image& image, const std::vector<oci::Reference>& names) {
+        TRY(parts_.images().untag(names));
+        tell_untagged(image, names);
         return ok();
     }
 
@@ -126,8 +114,10 @@ class Removal {
                 }
                 return found->to_error(id);
             }
-            TRY(untag_all(image));
-            TRY(parts_.images().remove(id));
+            // In one go: who is killed in between leaves an image that has all of its names.
+            TRY(parts_.images().remove(image));
+            tell_untagged(image, image.names);
+            tell_untagged(image, image.repo_digests);
             parts_.publish("delete", id.to_string(), id.to_string(), image.config.config.labels);
             lines_.push_back({.untagged = {}, .deleted = id.to_string()});
             id = mode.prune ? image.parent : oci::Digest();
@@ -136,9 +126,11 @@ class Removal {
         return ok();
     }
 
-    // True when the image itself is to be deleted next.
-    Result<bool> remove_reference(const store::Image& image, const std::string& text, bool force) {
-        if (!force && is_single_reference(image)) {
+    // What goes with the reference `text`: nothing but references, or the image where they are its
+    // last ones and nothing else speaks for it.
+    Result<void> remove_reference(
+        const store::Image& image, const std::string& text, const ImageRemoveOptions& how) {
+        if (!how.force && is_single_reference(image)) {
             if (const auto users = parts_.users_of(image.id, false); !users.empty()) {
                 return conflict(
                     "conflict: unable to remove repository reference \"" + text +
@@ -147,24 +139,43 @@ class Removal {
             }
         }
         const oci::Reference name = TRY(oci::Reference::parse_normalized(text)).with_default_tag();
-        TRY(untag(image, name));
-        const store::Image rest = TRY(parts_.images().get(image.id));
-        const bool other_tag =
-            std::any_of(rest.names.begin(), rest.names.end(), [&name](const oci::Reference& other) {
-                return other.name() == name.name();
-            });
-        std::size_t left = rest.names.size();
-        for (const oci::Reference& digest : rest.repo_digests) {
-            if (!name.has_digest() && !other_tag && digest.name() == name.name()) {
-                TRY(untag(image, digest));
-            } else {
-                ++left;
+        const std::vector<oci::Reference> going = references_with(image, name);
+        if (going.size() == image.names.size() + image.repo_digests.size()) {
+            const auto found =
+                TRY(find_conflict(image, {.references = false, .stopped_containers = !how.force}));
+            if (!found) {
+                return delete_image(
+                    image.id, {.force = true, .prune = !how.no_prune, .quiet = true});
             }
         }
-        return left == 0;
+        return untag(image, going);
     }
 
   private:
+    // The name, and where no other tag of its repository is left the repository's digests.
+    static std::vector<oci::Reference>
+    references_with(const store::Image& image, const oci::Reference& name) {
+        std::vector<oci::Reference> going{name};
+        const bool other_tag = std::any_of(
+            image.names.begin(), image.names.end(), [&name](const oci::Reference& other) {
+                return other.name() == name.name() && other != name;
+            });
+        for (const oci::Reference& digest : image.repo_digests) {
+            if (!name.has_digest() && !other_tag && digest.name() == name.name()) {
+                going.push_back(digest);
+            }
+        }
+        return going;
+    }
+
+    void tell_untagged(const store::Image& image, const std::vector<oci::Reference>& names) {
+        for (const oci::Reference& name : names) {
+            parts_.publish(
+                "untag", image.id.to_string(), image.id.to_string(), image.config.config.labels);
+            lines_.push_back({.untagged = name.familiar(), .deleted = {}});
+        }
+    }
+
     const Images::Parts& parts_;
     std::vector<ImageRemoval>& lines_;
 };
@@ -176,22 +187,19 @@ Images::Parts::remove(const std::string& text, const ImageRemoveOptions& how) co
     const store::Image image = TRY(images().get(text));
     std::vector<ImageRemoval> lines;
     Removal removal(*this, lines);
-    bool quiet = false;
     if (!is_id_prefix(image.id, text)) {
-        if (!TRY(removal.remove_reference(image, text, how.force))) {
-            return lines;
-        }
-        quiet = true;
-    } else if (is_single_reference(image)) {
+        TRY(removal.remove_reference(image, text, how));
+        return lines;
+    }
+    const bool single = is_single_reference(image);
+    if (single) {
         const auto found = TRY(
             removal.find_conflict(image, {.references = false, .stopped_containers = !how.force}));
         if (found) {
             return found->to_error(image.id);
         }
-        TRY(removal.untag_all(image));
     }
-    TRY(removal.delete_image(
-        image.id, {.force = how.force, .prune = !how.no_prune, .quiet = quiet}));
+    TRY(removal.delete_image(image.id, {.force = how.force || single, .prune = !how.no_prune}));
     return lines;
 }
 
@@ -260,7 +268,9 @@ Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filt
         }
         auto removed = Removal(*parts_, report.deleted)
                            .delete_image(image.id, {.force = true, .prune = true, .quiet = true});
-        if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict) {
+        // NotFound: it was a nameless image below one that has just gone.
+        if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict &&
+            removed.error().kind() != ErrorKind::NotFound) {
             return std::move(removed).error();
         }
     }

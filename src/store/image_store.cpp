@@ -263,19 +263,19 @@ Result<void> ImageStore::tag(const oci::Digest& id, const oci::Reference& name) 
     return transaction.commit();
 }
 
-Result<void> ImageStore::untag(const oci::Reference& name) {
+Result<void> ImageStore::untag(std::span<const oci::Reference> names) {
     Transaction transaction = TRY(database_.begin(Durability::Durable));
-    std::string_view table = name.has_digest() ? "image_digests" : "image_names";
-    std::string key = name.has_digest()
-                          ? name.without_tag_and_digest().with_digest(name.digest()).to_string()
-                          : name.with_default_tag().to_string();
-    {
+    for (const oci::Reference& name : names) {
+        std::string_view table = name.has_digest() ? "image_digests" : "image_names";
+        std::string key = name.has_digest()
+                              ? name.without_tag_and_digest().with_digest(name.digest()).to_string()
+                              : name.with_default_tag().to_string();
         Statement removal =
             TRY(transaction->prepare("DELETE FROM " + std::string(table) + " WHERE name = ?1"));
         TRY(removal.bind(1, key).run());
-    }
-    if (transaction->changed_rows() == 0) {
-        return no_such_image(name.with_default_tag().familiar());
+        if (transaction->changed_rows() == 0) {
+            return no_such_image(name.with_default_tag().familiar());
+        }
     }
     return transaction.commit();
 }
@@ -287,14 +287,22 @@ Result<void> ImageStore::add_repo_digest(const oci::Digest& id, const oci::Refer
     return transaction.commit();
 }
 
-Result<void> ImageStore::remove(const oci::Digest& id) {
+Result<void> ImageStore::remove(const Image& image) {
     Transaction transaction = TRY(database_.begin(Durability::Durable));
     {
+        Statement names =
+            TRY(transaction->prepare("SELECT (SELECT count(*) FROM image_names WHERE image = ?1) + "
+                                     "(SELECT count(*) FROM image_digests WHERE image = ?1)"));
+        TRY(names.bind(1, image.id.to_string()).step());
+        if (names.number(0) >
+            static_cast<std::int64_t>(image.names.size() + image.repo_digests.size())) {
+            return conflict("image " + image.id.to_string() + " has got another name meanwhile");
+        }
         Statement removal = TRY(transaction->prepare("DELETE FROM images WHERE id = ?1"));
-        TRY(removal.bind(1, id.to_string()).run());
+        TRY(removal.bind(1, image.id.to_string()).run());
     }
     if (transaction->changed_rows() == 0) {
-        return no_such_image(id.to_string());
+        return no_such_image(image.id.to_string());
     }
     return transaction.commit();
 }

@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -96,12 +97,20 @@ class ImageStore {
 
     // Moves the name here when it points elsewhere.
     Result<void> tag(const oci::Digest& id, const oci::Reference& name);
-    // A tag or a name@digest. NotFound when there is no such name. The image stays.
-    Result<void> untag(const oci::Reference& name);
+    // Tags and names with a digest, all or none. NotFound when there is no such name. The image
+    // stays.
+    Result<void> untag(std::span<const oci::Reference> names);
+
+    Result<void> untag(const oci::Reference& name) { return untag({&name, 1}); }
+
     // A repo digest that the image got by a push.
     Result<void> add_repo_digest(const oci::Digest& id, const oci::Reference& name);
-    // The image and its names. Layers and blobs go with the next garbage collection.
-    Result<void> remove(const oci::Digest& id);
+    // The image and its names, which the caller has seen: Conflict when it has more by now. Layers
+    // and blobs go with the next garbage collection.
+    Result<void> remove(const Image& image);
+
+    Result<void> remove(const oci::Digest& id) { return remove(TRY(get(id))); }
+
     // Images built here on top of this one.
     Result<std::vector<oci::Digest>> children(const oci::Digest& id) const;
 
