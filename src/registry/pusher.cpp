@@ -3,6 +3,7 @@
 #include "registry/pusher.h"
 
 #include "registry/progress_reporter.h"
+#include "store/blob_check.h"
 #include "store/store.h"
 
 #include <algorithm>
@@ -86,7 +87,12 @@ Push::upload(const std::stop_token& stop, const oci::Descriptor& blob, const Cli
         }
         return std::unique_ptr<ByteSource>(std::make_unique<FdSource>(std::move(file)));
     };
-    return client_.upload_blob(stop, blob, open, sent);
+    auto outcome = client_.upload_blob(stop, blob, open, sent);
+    // A registry that refuses the bytes may be right.
+    if (!outcome.ok() && outcome.error().kind() == ErrorKind::InvalidArgument) {
+        TRY(store::verify_blob(blobs, blob.digest));
+    }
+    return outcome;
 }
 
 // Where else on this registry the image came from or went to.

@@ -5,6 +5,7 @@
 #include "codec/tar.h"
 #include "store/archive.h"
 #include "store/archive_document.h"
+#include "store/blob_check.h"
 
 #include <algorithm>
 #include <map>
@@ -203,8 +204,12 @@ class Saver {
         std::uint64_t size = TRY(images_.blobs().size(digest));
         if (TRY(begin_blob(digest, size))) {
             FdSource source(TRY(images_.blobs().open_blob(digest)));
+            HashingSource hashed(source);
             EntrySink sink(writer_, stop_);
-            TRY(copy(source, sink));
+            TRY(copy(hashed, sink));
+            if (std::string found = hashed.finish_hex(); found != digest.hex()) {
+                return damaged_blob(digest, found);
+            }
         }
         return ok();
     }

@@ -5,6 +5,7 @@
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
 #include "api/route.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "engine/images.h"
 
@@ -138,7 +139,12 @@ class ArchiveSink final : public ByteSink {
 
 Result<void> save_images(Context& context, const std::vector<std::string>& names) {
     ArchiveSink sink(context.response());
-    TRY(context.engine().images().save(context.stop(), names, sink));
+    auto saved = context.engine().images().save(context.stop(), names, sink);
+    if (!saved.ok() && context.response().begun()) {
+        // All that the client sees is an archive that breaks off.
+        log::warn("an archive was not saved to its end", {{"error", saved.error().message()}});
+    }
+    TRY(std::move(saved));
     TRY(sink.begin());
     return context.response().finish();
 }
