@@ -93,8 +93,12 @@ Result<std::size_t> BlobSource::read(std::span<char> buffer) {
             }
             return count;
         }
-        Error error =
-            count.ok() ? Error(ErrorKind::Unavailable, "unexpected EOF") : std::move(count).error();
+        Error error = count.ok() ? Error(
+                                       ErrorKind::Unavailable,
+                                       "blob " + digest_.to_string() + " ended after " +
+                                           std::to_string(position_) + " of " +
+                                           std::to_string(size_) + " bytes: unexpected EOF")
+                                 : std::move(count).error();
         TRY(recover(std::move(error)));
     }
     return std::size_t{0};
