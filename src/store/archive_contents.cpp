@@ -174,8 +174,12 @@ Result<void> ArchiveContents::read_entry(tar::Reader& reader, const tar::Header&
     bool is_layer =
         looks_like_tar(first) || compression::detect(first) != compression::Format::None;
     PeekedSource data(std::move(first), reader);
-    if (!is_layer && header.size <= ArchiveLimits::document_bytes) {
-        return read_document(data, name);
+    if (!is_layer) {
+        if (header.size <= ArchiveLimits::document_bytes) {
+            return read_document(data, name);
+        }
+        too_large_.insert(std::move(name)); // told only if an image wants it
+        return ok();
     }
     return read_layer(data, name, header.size);
 }
@@ -309,6 +313,16 @@ const std::string* ArchiveContents::document(std::string_view name) const {
     return found == documents_.end() ? nullptr : &found->second;
 }
 
+Error ArchiveContents::no_document(const std::string& name) const {
+    if (too_large_.contains(name)) {
+        return {
+            ErrorKind::ResourceExhausted,
+            "image archive: " + name + " is no layer, and as a document larger than the limit of " +
+                std::to_string(ArchiveLimits::document_bytes) + " bytes"};
+    }
+    return invalid_argument("image archive: " + name + " is not in it");
+}
+
 std::string ArchiveContents::resolve(const std::string& name) const {
     std::string current = name;
     for (int step = 0; step < 8; ++step) { // links of links, not of themselves
@@ -326,7 +340,7 @@ Result<LayerInfo> ArchiveContents::publish(
     LayerStore& layers = images_.layers();
     auto found = layers_.find(resolve(TRY(clean_entry_name(name))));
     if (found == layers_.end()) {
-        return invalid_argument("image archive: layer " + name + " is not in it");
+        return too_large_.contains(name) ? no_document(name) : no_document("layer " + name);
     }
     Layer& layer = found->second;
     if (layer.error) {

@@ -41,6 +41,9 @@ class ArchiveContents {
     // nullptr when there is none of that name.
     const std::string* document(std::string_view name) const;
 
+    // Why what has this name is none: absent, or too large.
+    Error no_document(const std::string& name) const;
+
     // The layer that an entry holds, on top of parent. InvalidArgument when there is no such entry,
     // or it is no layer, or another one than expected.
     Result<LayerInfo> publish(
@@ -74,6 +77,7 @@ class ArchiveContents {
     const ArchiveProgressCallback& progress_;
     std::map<std::string, std::string, std::less<>> documents_;
     std::map<std::string, Layer> layers_; // complete once unpackers_ is idle
+    std::set<std::string, std::less<>> too_large_; // for documents, and no layers
     std::map<std::string, std::string> links_;
     std::size_t entries_ = 0;
     std::size_t documents_bytes_ = 0;

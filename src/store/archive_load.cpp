@@ -16,10 +16,6 @@ namespace {
 
 constexpr int index_depth_limit = 4;
 
-Error missing(const std::string& name) {
-    return invalid_argument("image archive: " + name + " is not in it");
-}
-
 class Loader {
   public:
     Loader(ArchiveContents& contents, ImageStore& images)
@@ -38,14 +34,26 @@ class Loader {
         }
         const std::string* index = contents_.document(archive::index_name);
         if (index == nullptr) {
-            return invalid_argument(
-                "invalid image archive: neither manifest.json nor index.json is in it");
+            return no_beginning();
         }
         TRY(load_index(*index, 0));
         return std::move(loaded_);
     }
 
   private:
+    Error no_beginning() const {
+        for (std::string_view name : {archive::manifest_name, archive::index_name}) {
+            Error why = contents_.no_document(std::string(name));
+            if (why.kind() == ErrorKind::ResourceExhausted) {
+                return why;
+            }
+        }
+        return invalid_argument(
+            "invalid image archive: neither manifest.json nor index.json is in it");
+    }
+
+    Error missing(const std::string& name) const { return contents_.no_document(name); }
+
     const std::string* blob_document(const oci::Digest& digest) const {
         return contents_.document(archive::blob_name(digest));
     }
@@ -112,7 +120,7 @@ class Loader {
         std::string config_name = TRY(clean_entry_name(saved.config));
         const std::string* config_json = contents_.document(config_name);
         if (config_json == nullptr) {
-            return missing(saved.config);
+            return missing(config_name);
         }
         auto config = TRY(oci::ImageConfig::parse(*config_json));
         TRY(publish_layers(config, saved.layers));
