@@ -14,6 +14,7 @@
 #include <sqlite3.h>
 
 #include <fcntl.h>
+#include <sys/statvfs.h>
 
 namespace berth::store {
 
@@ -45,6 +46,8 @@ Error sqlite_error(sqlite3* connection, std::string_view what, int code) {
 constexpr std::size_t idle_statement_limit = 256;
 // A bit more than the 1000 pages after which SQLite writes the log back.
 constexpr off_t log_size = 4U << 20;
+// Of its index, for some four times as many pages.
+constexpr off_t index_size = 32U << 10;
 
 enum class Locking : std::uint8_t {
     Shared,
@@ -76,14 +79,28 @@ Result<sqlite3*> connect(const std::string& path, Locking locking) {
 }
 
 // Best effort: without the reserve all works but on a full disk.
-void reserve_log(const std::string& path) {
-    Result<UniqueFd> file = open_file(path + "-wal", O_RDWR);
+void reserve(const std::string& path, off_t size) {
+    Result<UniqueFd> file = open_file(path, O_RDWR);
     if (!file.ok()) {
         return;
     }
-    if (int failed = posix_fallocate(file->get(), 0, log_size); failed != 0) {
-        log::debug("no room reserved for metadata", {{"errno", failed}});
+    if (int failed = posix_fallocate(file->get(), 0, size); failed != 0) {
+        log::debug("no room reserved for metadata", {{"file", path}, {"errno", failed}});
     }
+}
+
+void reserve_log(const std::string& path) {
+    reserve(path + "-wal", log_size);
+}
+
+// The log's index is mapped, and SQLite makes room for it by one byte in each page: where blocks
+// are smaller than pages and the disk is full, the rest of the page is a SIGBUS. So its file is
+// there only where it can be whole.
+bool has_room_for_index(const std::string& path) {
+    struct statvfs status {};
+
+    return statvfs(path.c_str(), &status) != 0 ||
+           status.f_bavail * status.f_frsize >= std::uint64_t{2} * index_size;
 }
 
 } // namespace
@@ -239,11 +256,15 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
     // SQLite makes the file with the process's umask; it holds environment variables of containers,
     // so nobody else may read it. The -wal and -shm files take its mode.
     TRY(open_file(path, O_RDWR | O_CREAT, 0600));
-    Result<sqlite3*> connection = connect(path, Locking::Shared);
-    if (!connection.ok() && connection.error().kind() != ErrorKind::DataLoss) {
+    const bool shared = has_room_for_index(path);
+    Result<sqlite3*> connection = connect(path, shared ? Locking::Shared : Locking::Exclusive);
+    if (shared && !connection.ok() && connection.error().kind() != ErrorKind::DataLoss) {
         connection = connect(path, Locking::Exclusive);
     }
     sqlite3* opened = TRY(std::move(connection));
+    if (shared) {
+        reserve(path + "-shm", index_size);
+    }
     std::unique_ptr<Database> database(new Database(opened, path));
     reserve_log(path);
     return database;
