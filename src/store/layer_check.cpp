@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "codec/compression.h"
 #include "codec/sha256.h"
+#include "store/disk_error.h"
 #include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
@@ -80,7 +81,11 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
         FdSource file(TRY(parts_->blobs.open_blob(blob.digest)));
         auto decompressor = TRY(compression::Decompressor::create(file));
         StagedLayer staged = TRY(parts_->stage_directory());
-        if (!parts_->extract(staged, *decompressor).ok()) {
+        const Result<void> extracted = disk_result(parts_->extract(staged, *decompressor));
+        if (!extracted.ok() && extracted.error().kind() == ErrorKind::ResourceExhausted) {
+            return Error(extracted.error()).with_context("unpack the layer to compare it");
+        }
+        if (!extracted.ok()) {
             continue; // the blob's own check tells
         }
         // Those that the layers below do not have came to be when they were unpacked.

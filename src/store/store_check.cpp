@@ -301,6 +301,9 @@ Result<void> Check::check_layers(const std::stop_token& stop) {
         if (!verified.ok() && verified.error().kind() == ErrorKind::NotFound) {
             continue; // removed meanwhile
         }
+        if (!verified.ok() && verified.error().kind() == ErrorKind::ResourceExhausted) {
+            return verified; // no fault of the layer's
+        }
         ++result_.layers;
         if (verified.ok()) {
             continue;
