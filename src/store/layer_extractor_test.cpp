@@ -329,9 +329,9 @@ TEST_F(LayerExtractorTest, StopsAtTheNamesOfDirectories) {
     }
     const std::string bytes = tar.finish();
     EXPECT_TRUE(extract(bytes, {.directory_names = 1'000'000}).ok());
-    std::string other = directory_.path() + "/other";
-    ASSERT_TRUE(make_directories(other).ok());
-    LayerExtractor extractor = LayerExtractor::create(other, {.directory_names = 100'000}).value();
+    const TemporaryDirectory other = TemporaryDirectory::create("/tmp").value();
+    LayerExtractor extractor =
+        LayerExtractor::create(other.path(), {.directory_names = 100'000}).value();
     StringSource source(bytes);
     Result<void> refused = extractor.extract(source);
     ASSERT_FALSE(refused.ok());
@@ -341,7 +341,7 @@ TEST_F(LayerExtractorTest, StopsAtTheNamesOfDirectories) {
 
     StringSource again(bytes);
     LayerFile image =
-        LayerFile::write(directory_.path() + "/image", again, {.text_bytes = 100'000}).value();
+        LayerFile::write(other.path() + "/image", again, {.text_bytes = 100'000}).value();
     EXPECT_FALSE(image.fits());
 }
 
