@@ -100,12 +100,17 @@ std::string parent_of(const std::string& path) {
     return slash == std::string::npos ? "" : path.substr(0, slash);
 }
 
-// What "blobs/sha256/<hex>" promises.
+// What "blobs/sha256/<hex>" promises. Of an algorithm that is not taken it is another file.
 std::optional<oci::Digest> promised_digest(std::string_view name) {
     if (!name.starts_with(archive::blob_directory)) {
         return std::nullopt;
     }
-    auto digest = oci::Digest::from_sha256_hex(name.substr(archive::blob_directory.size()));
+    const auto parts = cut(name.substr(archive::blob_directory.size()), "/");
+    if (!parts) {
+        return std::nullopt;
+    }
+    auto digest =
+        oci::parse_blob_digest(std::string(parts->before) + ":" + std::string(parts->after));
     return digest.ok() ? std::optional(std::move(digest).value()) : std::nullopt;
 }
 
@@ -191,7 +196,7 @@ Result<void> ArchiveContents::read_document(ByteSource& data, const std::string&
         return Error(ErrorKind::ResourceExhausted, "image archive has too many documents");
     }
     std::optional<oci::Digest> promised = promised_digest(name);
-    if (promised && oci::Digest::of(bytes) != *promised) {
+    if (promised && oci::digest_of(promised->algorithm(), bytes) != *promised) {
         return Error(ErrorKind::DataLoss, name + " in the image archive is damaged");
     }
     documents_.insert_or_assign(name, std::move(bytes));

@@ -76,7 +76,7 @@ class ArchiveContents {
     Lease& lease_;
     const ArchiveProgressCallback& progress_;
     std::map<std::string, std::string, std::less<>> documents_;
-    std::map<std::string, Layer> layers_; // complete once unpackers_ is idle
+    std::map<std::string, Layer> layers_;          // complete once unpackers_ is idle
     std::set<std::string, std::less<>> too_large_; // for documents, and no layers
     std::map<std::string, std::string> links_;
     std::size_t entries_ = 0;

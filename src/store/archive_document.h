@@ -16,7 +16,7 @@ inline constexpr std::string_view manifest_name = "manifest.json";
 inline constexpr std::string_view index_name = "index.json";
 inline constexpr std::string_view layout_name = "oci-layout";
 inline constexpr std::string_view repositories_name = "repositories";
-inline constexpr std::string_view blob_directory = "blobs/sha256/";
+inline constexpr std::string_view blob_directory = "blobs/";
 
 // Annotations of a descriptor in index.json: the full name as containerd and Docker write it, and
 // the tag, or what a tool takes for a name.
@@ -32,7 +32,8 @@ struct SavedImage {
 };
 
 inline std::string blob_name(const oci::Digest& digest) {
-    return std::string(blob_directory) + std::string(digest.hex());
+    return std::string(blob_directory) + std::string(digest.algorithm()) + "/" +
+           std::string(digest.hex());
 }
 
 } // namespace berth::store::archive

@@ -99,8 +99,13 @@ class Loader {
     }
 
     // Only a manifest whose layers are here as they are can be pushed again.
-    Result<void> add_original_manifest(NewImage& image, const oci::Digest& id) {
-        auto found = originals_.find(id);
+    Result<void> add_original_manifest(NewImage& image) {
+        auto found = originals_.end();
+        for (std::string_view algorithm : oci::blob_algorithms) {
+            if (found == originals_.end()) {
+                found = originals_.find(oci::digest_of(algorithm, image.config_json));
+            }
+        }
         if (found == originals_.end()) {
             return ok();
         }
@@ -126,7 +131,7 @@ class Loader {
         TRY(publish_layers(config, saved.layers));
         NewImage image;
         image.config_json = *config_json;
-        TRY(add_original_manifest(image, oci::Digest::of(*config_json)));
+        TRY(add_original_manifest(image));
         for (const std::string& name : saved.repo_tags) {
             image.names.push_back(TRY(oci::Reference::parse_normalized(name)));
         }

@@ -142,12 +142,13 @@ class Saver {
         TRY(write_blob_document(described.digest, bytes));
         describe_names(selection, described, saved);
         saved_images_.push_back(std::move(saved));
-        return original ? save_original(*original) : ok();
+        return original ? save_original(*original, image.config_json) : ok();
     }
 
     // The manifest that the image came with, so that whoever loads the archive can push it on as it
     // was.
-    Result<void> save_original(const PushableManifest& original) {
+    Result<void> save_original(const PushableManifest& original, const std::string& config) {
+        TRY(write_blob_document(original.manifest.config.digest, config));
         for (const oci::Descriptor& layer : original.manifest.layers) {
             TRY(write_blob(layer.digest));
         }
@@ -204,10 +205,15 @@ class Saver {
         std::uint64_t size = TRY(images_.blobs().size(digest));
         if (TRY(begin_blob(digest, size))) {
             FdSource source(TRY(images_.blobs().open_blob(digest)));
-            HashingSource hashed(source);
             EntrySink sink(writer_, stop_);
-            TRY(copy(hashed, sink));
-            if (std::string found = hashed.finish_hex(); found != digest.hex()) {
+            oci::Digester hash = TRY(oci::Digester::create(digest.algorithm()));
+            std::string buffer(256U << 10, '\0');
+            while (const std::size_t count = TRY(source.read(buffer))) {
+                const std::string_view bytes = std::string_view(buffer).substr(0, count);
+                hash.update(bytes);
+                TRY(sink.write(bytes));
+            }
+            if (const oci::Digest found = hash.finish(); found != digest) {
                 return damaged_blob(digest, found);
             }
         }

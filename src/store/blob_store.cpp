@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs on disk. Three places: tmp/blob-* (in the making, swept at open), blobs/partial/<hex>
-// (downloads to be resumed), blobs/sha256/<hex> (verified, synced, never changed again).
+// (downloads to be resumed), blobs/<algorithm>/<hex> (verified, synced, never changed again).
 #include "store/blob_store.h"
 
 #include "base/file.h"
@@ -28,13 +28,8 @@ constexpr std::int64_t partial_lifetime_seconds = 7 * 24 * 3600;
 constexpr std::uint64_t flush_bytes = 8U << 20;
 constexpr std::size_t buffer_bytes = 256U << 10;
 
-Result<void> require_sha256(const oci::Digest& digest) {
-    if (digest.algorithm() != "sha256") {
-        return not_implemented(
-            "blobs with digest algorithm \"" + std::string(digest.algorithm()) +
-            "\" are not supported");
-    }
-    return ok();
+std::string algorithm_of(const BlobOptions& options) {
+    return options.expected ? std::string(options.expected->algorithm()) : "sha256";
 }
 
 Error blob_not_found(const oci::Digest& digest) {
@@ -76,7 +71,8 @@ void sweep_old_partials(const std::string& directory) {
 BlobWriter::BlobWriter(BlobStore& store, Lease& lease, BlobOptions options)
     : store_(&store)
     , lease_(&lease)
-    , options_(std::move(options)) {}
+    , options_(std::move(options))
+    , hash_(oci::Digester::create(algorithm_of(options_)).value()) {}
 
 BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     : store_(other.store_)
@@ -146,7 +142,7 @@ Result<void> BlobWriter::reset() {
     if (ftruncate(fd_.get(), 0) != 0 || lseek(fd_.get(), 0, SEEK_SET) != 0) {
         return errno_error("truncate " + name_);
     }
-    hash_ = Sha256();
+    hash_ = TRY(oci::Digester::create(algorithm_of(options_)));
     size_ = 0;
     flushed_ = 0;
     return ok();
@@ -169,7 +165,7 @@ Result<BlobInfo> BlobWriter::commit() {
             "blob has " + std::to_string(size_) + " bytes where " +
                 std::to_string(*options_.expected_size) + " were announced");
     }
-    oci::Digest digest = TRY(oci::Digest::from_sha256_hex(hash_.finish_hex()));
+    oci::Digest digest = hash_.finish();
     if (options_.expected && digest != *options_.expected) {
         return Error(
             ErrorKind::DataLoss,
@@ -188,8 +184,8 @@ Result<BlobInfo> BlobWriter::commit() {
         store_->partials_in_use_.lock()->erase(name);
     }
     undo.commit();
-    if (fsync(store_->blobs_directory_.get()) != 0) {
-        return disk_error(errno_error("sync " + store_->root_ + "/blobs/sha256"));
+    if (fsync(store_->directories_.find(digest.algorithm())->second.get()) != 0) {
+        return disk_error(errno_error("sync the directory of " + digest.to_string()));
     }
     return BlobInfo{digest, size_};
 }
@@ -216,15 +212,19 @@ Result<std::unique_ptr<BlobStore>> BlobStore::open(const std::string& root) {
 }
 
 Result<void> BlobStore::prepare_directories() {
-    for (const char* name : {"/blobs/sha256", "/blobs/partial", "/tmp"}) {
+    for (const char* name : {"/blobs/partial", "/tmp"}) {
         TRY(disk_result(make_directories(root_ + name, 0700)));
     }
-    blobs_directory_ = TRY(open_file(root_ + "/blobs/sha256", O_RDONLY | O_DIRECTORY));
+    for (std::string_view algorithm : oci::blob_algorithms) {
+        const std::string path = root_ + "/blobs/" + std::string(algorithm);
+        TRY(disk_result(make_directories(path, 0700)));
+        directories_.emplace(algorithm, TRY(open_file(path, O_RDONLY | O_DIRECTORY)));
+    }
     return ok();
 }
 
 std::string BlobStore::path_of(const oci::Digest& digest) const {
-    return root_ + "/blobs/sha256/" + std::string(digest.hex());
+    return root_ + "/blobs/" + std::string(digest.algorithm()) + "/" + std::string(digest.hex());
 }
 
 Result<BlobInfo> BlobStore::ingest(Lease& lease, ByteSource& source, BlobOptions options) {
@@ -233,20 +233,20 @@ Result<BlobInfo> BlobStore::ingest(Lease& lease, ByteSource& source, BlobOptions
     return target.commit();
 }
 
-Result<BlobInfo> BlobStore::put(Lease& lease, std::string_view bytes) {
-    oci::Digest digest = oci::Digest::of(bytes);
+Result<BlobInfo> BlobStore::put(Lease& lease, std::string_view bytes, std::string_view algorithm) {
+    oci::Digest digest = oci::digest_of(algorithm, bytes);
     lease.add_blob(digest);
     if (contains(digest)) {
         return BlobInfo{digest, bytes.size()};
     }
-    BlobWriter target = TRY(writer(lease));
+    BlobWriter target = TRY(writer(lease, {.expected = digest}));
     TRY(target.write(bytes));
     return target.commit();
 }
 
 Result<BlobWriter> BlobStore::writer(Lease& lease, BlobOptions options) {
     if (options.expected) {
-        TRY(require_sha256(*options.expected));
+        TRY(oci::require_blob_digest(*options.expected));
         lease.add_blob(*options.expected);
     }
     BlobWriter target(*this, lease, std::move(options));
@@ -256,7 +256,7 @@ Result<BlobWriter> BlobStore::writer(Lease& lease, BlobOptions options) {
 
 Result<BlobWriter>
 BlobStore::resume(Lease& lease, const oci::Digest& expected, BlobOptions options) {
-    TRY(require_sha256(expected));
+    TRY(oci::require_blob_digest(expected));
     lease.add_blob(expected);
     std::string name = root_ + "/blobs/partial/" + std::string(expected.hex());
     if (!partials_in_use_.lock()->insert(name).second) {
@@ -276,11 +276,11 @@ BlobStore::resume(Lease& lease, const oci::Digest& expected, BlobOptions options
 }
 
 bool BlobStore::contains(const oci::Digest& digest) const {
-    return digest.algorithm() == "sha256" && exists(path_of(digest));
+    return oci::require_blob_digest(digest).ok() && exists(path_of(digest));
 }
 
 Result<UniqueFd> BlobStore::open_blob(const oci::Digest& digest) const {
-    TRY(require_sha256(digest));
+    TRY(oci::require_blob_digest(digest));
     Result<UniqueFd> fd = open_file(path_of(digest), O_RDONLY | O_NOFOLLOW);
     if (!fd.ok() && fd.error().error_number() == ENOENT) {
         return blob_not_found(digest);
@@ -289,7 +289,7 @@ Result<UniqueFd> BlobStore::open_blob(const oci::Digest& digest) const {
 }
 
 Result<std::uint64_t> BlobStore::size(const oci::Digest& digest) const {
-    TRY(require_sha256(digest));
+    TRY(oci::require_blob_digest(digest));
 
     struct stat status {};
 
@@ -305,7 +305,7 @@ Result<std::string> BlobStore::read(const oci::Digest& digest, std::size_t limit
 }
 
 Result<void> BlobStore::remove(const oci::Digest& digest) {
-    TRY(require_sha256(digest));
+    TRY(oci::require_blob_digest(digest));
     if (unlink(path_of(digest).c_str()) != 0 && errno != ENOENT) {
         return errno_error("remove blob " + digest.to_string());
     }
@@ -314,15 +314,18 @@ Result<void> BlobStore::remove(const oci::Digest& digest) {
 
 Result<std::vector<BlobInfo>> BlobStore::list() const {
     std::vector<BlobInfo> blobs;
-    for (const std::string& name : TRY(list_directory(root_ + "/blobs/sha256"))) {
-        Result<oci::Digest> digest = oci::Digest::from_sha256_hex(name);
-        if (!digest.ok()) {
-            log::debug("not a blob, ignoring", {{"name", name}});
-            continue;
-        }
-        // Removed meanwhile is fine.
-        if (Result<std::uint64_t> bytes = size(digest.value()); bytes.ok()) {
-            blobs.push_back({digest.value(), bytes.value()});
+    for (std::string_view algorithm : oci::blob_algorithms) {
+        const std::string prefix(algorithm);
+        for (const std::string& name : TRY(list_directory(root_ + "/blobs/" + prefix))) {
+            Result<oci::Digest> digest = oci::Digest::parse(prefix + ":" + name);
+            if (!digest.ok()) {
+                log::debug("not a blob, ignoring", {{"name", name}});
+                continue;
+            }
+            // Removed meanwhile is fine.
+            if (Result<std::uint64_t> bytes = size(digest.value()); bytes.ok()) {
+                blobs.push_back({digest.value(), bytes.value()});
+            }
         }
     }
     return blobs;

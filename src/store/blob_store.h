@@ -7,12 +7,13 @@
 #include "base/result.h"
 #include "base/synchronized.h"
 #include "base/unique_fd.h"
-#include "codec/sha256.h"
 #include "codec/stream.h"
 #include "oci/digest.h"
+#include "oci/digester.h"
 #include "store/lease.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <set>
@@ -69,7 +70,7 @@ class BlobWriter final : public ByteSink {
     bool resumable_ = false;
     std::uint64_t size_ = 0;
     std::uint64_t flushed_ = 0;
-    Sha256 hash_;
+    oci::Digester hash_; // of the algorithm that is expected, else sha256
 };
 
 // Passes a source through and writes what passes into a blob, so that a layer is stored and
@@ -90,16 +91,18 @@ class BlobTee final : public ByteSource {
     BlobWriter& writer_;
 };
 
-// Thread-safe. Only sha256 digests are stored; others are NotImplemented.
+// Thread-safe. sha256 and sha512; digests of other algorithms are NotImplemented.
 class BlobStore {
   public:
-    // Makes <root>/blobs/sha256, <root>/blobs/partial and <root>/tmp where absent, and sweeps
-    // temporary files that a killed process left. Partial downloads older than a week go as well.
+    // Makes <root>/blobs/sha256, <root>/blobs/sha512, <root>/blobs/partial and <root>/tmp where
+    // absent, and sweeps temporary files that a killed process left. Partial downloads older than a
+    // week go as well.
     static Result<std::unique_ptr<BlobStore>> open(const std::string& root);
 
     // The whole source as a blob; the lease holds it. An existing one is kept as it is.
     Result<BlobInfo> ingest(Lease& lease, ByteSource& source, BlobOptions options = {});
-    Result<BlobInfo> put(Lease& lease, std::string_view bytes);
+    Result<BlobInfo>
+    put(Lease& lease, std::string_view bytes, std::string_view algorithm = "sha256");
 
     Result<BlobWriter> writer(Lease& lease, BlobOptions options = {});
     // Goes on where an earlier download of this digest broke off. Unavailable while another writer
@@ -127,7 +130,7 @@ class BlobStore {
     Result<void> prepare_directories();
 
     std::string root_;
-    UniqueFd blobs_directory_;
+    std::map<std::string, UniqueFd, std::less<>> directories_; // by algorithm
     Synchronized<std::set<std::string>> partials_in_use_;
 };
 

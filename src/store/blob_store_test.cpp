@@ -110,6 +110,28 @@ TEST_F(BlobStoreTest, ContinuesADownloadThatBrokeOff) {
     EXPECT_EQ(files_in("blobs/partial"), 0U);
 }
 
+TEST_F(BlobStoreTest, KeepsBlobsOfSha512Beside) {
+    const oci::Digest digest = oci::digest_of("sha512", "first second");
+    {
+        BlobWriter writer = store_->resume(lease_, digest).value();
+        ASSERT_TRUE(writer.write("first ").ok());
+    }
+    reopen();
+    BlobWriter writer = store_->resume(lease_, digest).value();
+    EXPECT_EQ(writer.offset(), 6U);
+    ASSERT_TRUE(writer.write("second").ok());
+    EXPECT_EQ(writer.commit()->digest, digest);
+    EXPECT_EQ(store_->read(digest).value(), "first second");
+    EXPECT_EQ(store_->list()->size(), 1U);
+    EXPECT_EQ(files_in("blobs/sha512"), 1U);
+    EXPECT_FALSE(store_->contains(oci::Digest::of("first second")));
+    EXPECT_EQ(ingest("evil", {.expected = digest}).error().kind(), ErrorKind::DataLoss);
+    ASSERT_TRUE(store_->remove(digest).ok());
+    EXPECT_EQ(files_in("blobs/sha512"), 0U);
+    const oci::Digest other = oci::Digest::parse("sha384:" + std::string(96, '0')).value();
+    EXPECT_EQ(store_->open_blob(other).error().kind(), ErrorKind::NotImplemented);
+}
+
 TEST_F(BlobStoreTest, DropsAPartialDownloadThatTurnsOutWrong) {
     oci::Digest whole = oci::Digest::of("good");
     BlobWriter writer = store_->resume(lease_, whole).value();

@@ -79,6 +79,8 @@ Result<PushableManifest> ImageStore::manifest_for_push(Lease& lease, const oci::
     // The row holds the configuration; its blob may be missing only after outside interference.
     TRY(blobs_.put(lease, image.config_json));
     if (auto original = TRY(original_manifest(lease, id))) {
+        const oci::Digest& config = original->manifest.config.digest; // maybe of sha512
+        TRY(blobs_.put(lease, image.config_json, config.algorithm()));
         return std::move(*original);
     }
     std::vector<LayerBlob> layer_blobs;

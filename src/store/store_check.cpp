@@ -207,11 +207,11 @@ Result<void> Check::check_blob(const BlobInfo& blob) {
     Problem problem{
         .kind = "blob", .subject = blob.digest.to_string(), .images = images_of(blob.digest)};
     FdSource source(std::move(*file));
-    HashingSource hashed(source);
+    oci::Digester hash = TRY(oci::Digester::create(blob.digest.algorithm()));
     std::string buffer(1U << 20, '\0');
     std::uint64_t size = 0;
     while (true) {
-        const auto count = hashed.read(buffer);
+        const auto count = source.read(buffer);
         if (!count.ok()) {
             problem.message = "it cannot be read: " + count.error().message();
             break;
@@ -219,12 +219,13 @@ Result<void> Check::check_blob(const BlobInfo& blob) {
         if (*count == 0) {
             break;
         }
+        hash.update(std::string_view(buffer).substr(0, *count));
         size += *count;
     }
     ++result_.blobs;
     result_.blob_bytes += size;
     if (problem.message.empty()) {
-        const oci::Digest found = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
+        const oci::Digest found = hash.finish();
         if (found == blob.digest) {
             return ok();
         }
@@ -376,9 +377,12 @@ void Check::discard_leftover(const std::string& path, const std::string& message
 }
 
 Result<void> Check::check_leftovers() {
-    for (const std::string& name : TRY(list_directory(root_ + "/blobs/sha256"))) {
-        if (!oci::Digest::from_sha256_hex(name).ok()) {
-            discard_leftover("blobs/sha256/" + name, "it is no blob");
+    for (std::string_view algorithm : oci::blob_algorithms) {
+        const std::string prefix(algorithm);
+        for (const std::string& name : TRY(list_directory(root_ + "/blobs/" + prefix))) {
+            if (!oci::Digest::parse(prefix + ":" + name).ok()) {
+                discard_leftover("blobs/" + prefix + "/" + name, "it is no blob");
+            }
         }
     }
     for (const std::string& name : TRY(list_directory(root_ + "/tmp"))) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Blobs out, by sendfile.
+#include "oci/digester.h"
 #include "registry/server/byte_range.h"
 #include "registry/server/call.h"
-#include "registry/server/digester.h"
 #include "registry/server/etag.h"
 #include "registry/server/upstream.h"
 
@@ -54,7 +54,7 @@ Result<void> send_blob(Call& call, const oci::Digest& digest, const OpenBlob& bl
 } // namespace
 
 Result<void> serve_blob(Call& call) {
-    auto digest = parse_blob_digest(call.route.reference);
+    auto digest = oci::parse_blob_digest(call.route.reference);
     if (!digest.ok()) {
         return call.fail(ErrorCode::DigestInvalid, digest.error().message());
     }

@@ -2,9 +2,9 @@
 // Tags, repositories and referrers, in pages.
 // https://github.com/opencontainers/distribution-spec/blob/main/spec.md#content-discovery
 #include "base/strings.h"
+#include "oci/digester.h"
 #include "oci/manifest.h"
 #include "registry/server/call.h"
-#include "registry/server/digester.h"
 
 #include <algorithm>
 #include <variant>
@@ -104,7 +104,7 @@ Result<void> serve_referrers(Call& call) {
     if (!call.reads()) {
         return call.refuse_method("GET, HEAD");
     }
-    auto subject = parse_blob_digest(call.route.reference);
+    auto subject = oci::parse_blob_digest(call.route.reference);
     if (!subject.ok()) {
         return call.fail(ErrorCode::DigestInvalid, subject.error().message());
     }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // Manifests are kept as the bytes they came as; what they name must be there first.
 #include "base/strings.h"
+#include "oci/digester.h"
 #include "oci/manifest.h"
 #include "oci/reference.h"
 #include "registry/server/call.h"
-#include "registry/server/digester.h"
 #include "registry/server/etag.h"
 #include "registry/server/manifest_references.h"
 #include "registry/server/negotiation.h"
@@ -84,11 +84,11 @@ std::optional<ErrorCode>
 name_manifest(NewManifest& manifest, const std::string& reference, std::string_view bytes) {
     if (!is_digest(reference)) {
         manifest.tag = reference;
-        manifest.descriptor.digest = digest_of("sha256", bytes);
+        manifest.descriptor.digest = oci::digest_of("sha256", bytes);
         return oci::is_valid_tag(reference) ? std::nullopt : std::optional(ErrorCode::TagInvalid);
     }
-    auto digest = parse_blob_digest(reference);
-    if (!digest.ok() || digest_of(digest->algorithm(), bytes) != *digest) {
+    auto digest = oci::parse_blob_digest(reference);
+    if (!digest.ok() || oci::digest_of(digest->algorithm(), bytes) != *digest) {
         return ErrorCode::DigestInvalid;
     }
     manifest.descriptor.digest = std::move(*digest);
@@ -159,7 +159,7 @@ Result<void> receive_manifest(Call& call) {
 Result<void> serve_manifest(Call& call) {
     const std::string& method = call.request.method;
     const std::string& reference = call.route.reference;
-    bool known_form = is_digest(reference) ? parse_blob_digest(reference).ok() : true;
+    bool known_form = is_digest(reference) ? oci::parse_blob_digest(reference).ok() : true;
     if (!known_form) {
         return call.fail(ErrorCode::DigestInvalid, reference);
     }

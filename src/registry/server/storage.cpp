@@ -49,7 +49,7 @@ Result<void> Storage::sweep_pool() {
     for (const std::string& name : TRY(list_directory(temporary))) {
         unlink((temporary + name).c_str());
     }
-    for (const char* algorithm : blob_algorithms) {
+    for (const char* algorithm : oci::blob_algorithms) {
         std::string pool = options_.root + "/blobs/" + algorithm + "/";
         for (const std::string& name : TRY(list_directory(pool))) {
             struct stat status {};
@@ -129,7 +129,7 @@ Result<std::shared_ptr<Repository>> Storage::ensure_repository(const std::string
         return known;
     }
     std::string layout = layout_of(name);
-    for (const char* algorithm : blob_algorithms) {
+    for (const char* algorithm : oci::blob_algorithms) {
         TRY(make_directories(layout + "/blobs/" + algorithm, 0750));
     }
     TRY(make_directories(folder_of(name) + "/_uploads", 0750));

@@ -205,7 +205,7 @@ void Storage::make_upload_room(Uploads& uploads) {
 
 Result<std::shared_ptr<Upload>>
 Storage::begin_upload(const std::string& repository, std::string_view algorithm) {
-    Digester digester = TRY(Digester::create(algorithm));
+    oci::Digester digester = TRY(oci::Digester::create(algorithm));
     std::shared_ptr<Repository> owner = TRY(ensure_repository(repository));
     if (uploads_on_disk_.fetch_add(1) >= options_.uploads) {
         uploads_on_disk_.fetch_sub(1);

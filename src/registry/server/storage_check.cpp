@@ -6,8 +6,8 @@
 //
 // Repaired is what the root itself can tell. A damaged blob is taken away, so that the next push or
 // pull brings it again: a client that is told it were there would skip it.
+#include "oci/digester.h"
 #include "oci/manifest.h"
-#include "registry/server/digester.h"
 #include "registry/server/manifest_references.h"
 #include "registry/server/storage.h"
 #include "registry/server/storage_files.h"
@@ -43,7 +43,7 @@ hash_file(const std::string& path, std::string_view algorithm, const std::stop_t
         return errno_error("stat " + path);
     }
     Hashed hashed{.digest = {}, .inode = status.st_ino};
-    Digester digester = TRY(Digester::create(algorithm));
+    oci::Digester digester = TRY(oci::Digester::create(algorithm));
     std::vector<char> buffer(piece_bytes);
     while (true) {
         if (stop.stop_requested()) {
@@ -107,7 +107,7 @@ void Storage::Check::tell(std::string where, std::string what, bool repaired) {
 
 Result<void> Storage::Check::each_blob(
     const std::string& folder, const std::function<Result<void>(const oci::Digest&)>& check) {
-    for (const char* algorithm : blob_algorithms) {
+    for (const char* algorithm : oci::blob_algorithms) {
         auto names = list_directory(folder + "/" + algorithm);
         for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
             if (options_.stop.stop_requested()) {
@@ -215,7 +215,7 @@ Result<void> Storage::Check::check_manifest(Repository& repository, const Manife
     }
     std::string where = repository.name + "@" + digest.to_string();
     auto bytes = read_file(storage_.blob_path(repository.name, digest), oci::ManifestLimits::bytes);
-    if (!bytes.ok() || digest_of(digest.algorithm(), *bytes) != digest) {
+    if (!bytes.ok() || oci::digest_of(digest.algorithm(), *bytes) != digest) {
         std::string tags;
         for (const auto& [tag, tagged] : repository.index->tags()) {
             tags += tagged == digest.to_string() ? " " + tag : "";

@@ -164,7 +164,7 @@ Storage::sweep_blobs(Repository& repository, const Marks& marks, CollectReport& 
         live.insert(references.manifests.begin(), references.manifests.end());
     }
     std::vector<oci::Digest> garbage;
-    for (const char* algorithm : blob_algorithms) {
+    for (const char* algorithm : oci::blob_algorithms) {
         auto names = list_directory(layout_of(repository.name) + "/blobs/" + algorithm);
         if (!names.ok()) {
             continue;

@@ -11,8 +11,6 @@
 
 namespace berth::registry {
 
-inline constexpr const char* blob_algorithms[] = {"sha256", "sha512"};
-
 // There is no such file, or no such folder on the way.
 bool is_missing(const Error& error);
 // Nobody used the file since `than`; false when there is none. size: of the file.

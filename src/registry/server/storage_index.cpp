@@ -101,7 +101,7 @@ Result<void> Storage::load(Repository& repository) {
     } else if (!is_missing(lines.error())) {
         return std::move(lines).error();
     }
-    for (const char* algorithm : blob_algorithms) {
+    for (const char* algorithm : oci::blob_algorithms) {
         repository.usage.add(size_of_files(layout + "/blobs/" + algorithm));
     }
     repository.usage.add(size_of_files(folder_of(repository.name) + "/_uploads"));

@@ -18,7 +18,7 @@ namespace {
 
 // What a manifest's bytes must hash to; a flipped bit on disk is not passed on.
 Result<void> check_bytes(const oci::Digest& digest, std::string_view bytes) {
-    if (digest_of(digest.algorithm(), bytes) != digest) {
+    if (oci::digest_of(digest.algorithm(), bytes) != digest) {
         return Error(ErrorKind::DataLoss, "manifest " + digest.to_string() + " is damaged on disk");
     }
     return ok();

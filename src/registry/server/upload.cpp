@@ -48,7 +48,7 @@ Result<std::shared_ptr<Upload>> Upload::create(
     std::shared_ptr<Repository> repository,
     std::string path,
     Usage& total,
-    Digester digester) {
+    oci::Digester digester) {
     std::shared_ptr<Upload> upload(
         new Upload(std::move(id), std::move(repository), std::move(path), total));
     upload->fd_ = TRY(open_file(upload->path, O_RDWR | O_CREAT | O_EXCL, 0640));
@@ -97,7 +97,7 @@ Result<void> Upload::ensure_digester(std::string_view algorithm) {
     if (digester_ && digester_->algorithm() == algorithm) {
         return ok();
     }
-    Digester digester = TRY(Digester::create(algorithm));
+    oci::Digester digester = TRY(oci::Digester::create(algorithm));
     std::span<char> buffer = piece_buffer();
     for (std::uint64_t position = 0; position < size_;) {
         ssize_t count =

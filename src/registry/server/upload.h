@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "codec/stream.h"
-#include "registry/server/digester.h"
+#include "oci/digester.h"
 #include "registry/server/repository.h"
 
 #include <chrono>
@@ -40,7 +40,7 @@ class Upload {
         std::shared_ptr<Repository> repository,
         std::string path,
         Usage& total,
-        Digester digester);
+        oci::Digester digester);
     // What an earlier process began. NotFound when there is none. Its bytes are read once, when
     // the upload goes on.
     static Result<std::shared_ptr<Upload>>
@@ -83,7 +83,7 @@ class Upload {
     UniqueFd fd_;
     std::uint64_t size_ = 0;
     std::uint64_t reserved_ = 0;
-    std::optional<Digester> digester_; // of the first size_ bytes
+    std::optional<oci::Digester> digester_; // of the first size_ bytes
 };
 
 } // namespace berth::registry

@@ -58,7 +58,7 @@ Result<void> begin(Call& call) {
     std::string algorithm(query.get("digest-algorithm"));
     std::optional<oci::Digest> digest;
     if (query.contains("digest")) {
-        auto parsed = parse_blob_digest(query.get("digest"));
+        auto parsed = oci::parse_blob_digest(query.get("digest"));
         if (!parsed.ok()) {
             return call.fail(ErrorCode::DigestInvalid, parsed.error().message());
         }
@@ -126,7 +126,7 @@ Result<void> receive_piece(Call& call, Upload& upload, UploadLock& lock) {
     bool last = call.request.method == "PUT";
     std::optional<oci::Digest> digest;
     if (last) {
-        auto parsed = parse_blob_digest(call.request.query.get("digest"));
+        auto parsed = oci::parse_blob_digest(call.request.query.get("digest"));
         if (!parsed.ok()) {
             return call.fail(ErrorCode::DigestInvalid, parsed.error().message());
         }
@@ -150,7 +150,7 @@ Result<void> receive_piece(Call& call, Upload& upload, UploadLock& lock) {
 // ?mount=<digest>[&from=<repository>]. nullopt: not there, an upload is to be begun.
 Result<std::optional<oci::Digest>> mount(const Call& call) {
     const http::Query& query = call.request.query;
-    auto digest = parse_blob_digest(query.get("mount"));
+    auto digest = oci::parse_blob_digest(query.get("mount"));
     std::string from(query.get("from"));
     // Who may read what is decided by repository where there are tokens.
     bool anywhere = from.empty() && call.service.options.token.realm.empty();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A digest of what passes by, in any algorithm that the registry takes: sha256 and sha512.
+// A digest of what passes by, in any algorithm that is taken: sha256 and sha512.
 #pragma once
 
 #include "base/result.h"
@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace berth::registry {
+namespace berth::oci {
 
 class Digester {
   public:
@@ -20,7 +20,7 @@ class Digester {
 
     void update(std::string_view bytes);
     // Ends the computation.
-    oci::Digest finish();
+    Digest finish();
 
   private:
     struct FreeContext {
@@ -33,9 +33,14 @@ class Digester {
     std::unique_ptr<void, FreeContext> context_;
 };
 
-// Well formed, and of an algorithm that is taken.
-Result<oci::Digest> parse_blob_digest(std::string_view text);
-// REQUIRES: an algorithm that is taken.
-oci::Digest digest_of(std::string_view algorithm, std::string_view bytes);
+// Those that are taken.
+inline constexpr const char* blob_algorithms[] = {"sha256", "sha512"};
 
-} // namespace berth::registry
+// NotImplemented when its algorithm is not taken.
+Result<void> require_blob_digest(const Digest& digest);
+// Well formed, and of an algorithm that is taken.
+Result<Digest> parse_blob_digest(std::string_view text);
+// REQUIRES: an algorithm that is taken.
+Digest digest_of(std::string_view algorithm, std::string_view bytes);
+
+} // namespace berth::oci

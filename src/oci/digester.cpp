@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 // OpenSSL's EVP interface. Its calls fail only for want of memory, which is treated as abort.
-#include "registry/server/digester.h"
+#include "oci/digester.h"
 
 #include "base/strings.h"
 #include "base/verify.h"
 
 #include <openssl/evp.h>
 
-namespace berth::registry {
+namespace berth::oci {
 
 namespace {
 
@@ -46,28 +46,33 @@ void Digester::update(std::string_view bytes) {
     VERIFY(EVP_DigestUpdate(evp(context_.get()), bytes.data(), bytes.size()) == 1);
 }
 
-oci::Digest Digester::finish() {
+Digest Digester::finish() {
     unsigned char bytes[EVP_MAX_MD_SIZE];
     unsigned length = 0;
     VERIFY(EVP_DigestFinal_ex(evp(context_.get()), bytes, &length) == 1);
     // SAFETY: bytes are read as characters.
     std::string_view text(reinterpret_cast<const char*>(bytes), length);
-    return oci::Digest::parse(algorithm_ + ":" + to_hex(text)).value();
+    return Digest::parse(algorithm_ + ":" + to_hex(text)).value();
 }
 
-Result<oci::Digest> parse_blob_digest(std::string_view text) {
-    oci::Digest digest = TRY(oci::Digest::parse(text));
+Result<void> require_blob_digest(const Digest& digest) {
     if (method_of(digest.algorithm()) == nullptr) {
         return not_implemented(
-            "digests of algorithm " + std::string(digest.algorithm()) + " are not supported");
+            "digests of algorithm \"" + std::string(digest.algorithm()) + "\" are not supported");
     }
+    return ok();
+}
+
+Result<Digest> parse_blob_digest(std::string_view text) {
+    Digest digest = TRY(Digest::parse(text));
+    TRY(require_blob_digest(digest));
     return digest;
 }
 
-oci::Digest digest_of(std::string_view algorithm, std::string_view bytes) {
+Digest digest_of(std::string_view algorithm, std::string_view bytes) {
     Digester digester = std::move(Digester::create(algorithm)).value();
     digester.update(bytes);
     return digester.finish();
 }
 
-} // namespace berth::registry
+} // namespace berth::oci
