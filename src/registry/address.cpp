@@ -65,12 +65,17 @@ bool contains(const Block& block, const Address& address) {
     return true;
 }
 
-std::string host_of(std::string_view registry) {
-    std::size_t colon = registry.rfind(':');
-    std::size_t bracket = registry.rfind(']');
+// Of "host:port" and "[v6]:port"; npos without a port.
+std::size_t port_colon(std::string_view authority) {
+    std::size_t colon = authority.rfind(':');
+    std::size_t bracket = authority.rfind(']');
     bool has_port =
         colon != std::string_view::npos && (bracket == std::string_view::npos || colon > bracket);
-    std::string_view host = has_port ? registry.substr(0, colon) : registry;
+    return has_port ? colon : std::string_view::npos;
+}
+
+std::string host_of(std::string_view registry) {
+    std::string_view host = registry.substr(0, port_colon(registry));
     if (host.starts_with("[") && host.ends_with("]")) {
         host = host.substr(1, host.size() - 2);
     }
@@ -134,6 +139,22 @@ bool is_insecure(std::string_view registry, std::span<const std::string> insecur
         }
     }
     return false;
+}
+
+std::string origin_of(std::string_view url) {
+    std::optional<Cut> parts = cut(url, "://");
+    if (!parts) {
+        return {};
+    }
+    std::string scheme = to_lower(parts->before);
+    std::string authority = to_lower(parts->after.substr(0, parts->after.find_first_of("/?#")));
+    if (authority.empty() || authority.find('@') != std::string::npos) {
+        return {};
+    }
+    if (port_colon(authority) == std::string::npos) {
+        authority += scheme == "https" ? ":443" : ":80";
+    }
+    return scheme + "://" + authority;
 }
 
 std::string api_host(std::string_view registry) {

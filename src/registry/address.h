@@ -33,4 +33,8 @@ bool is_insecure(std::string_view registry, std::span<const std::string> insecur
 // https, and for insecure registries https without verification and then http.
 std::vector<ApiBase> api_bases(std::string_view registry, std::span<const std::string> insecure);
 
+// What a secret belongs to: "https://host:port" of a URL, in lower case and with its port. "" for
+// what has none, or a user's name in it.
+std::string origin_of(std::string_view url);
+
 } // namespace berth::registry

@@ -72,28 +72,35 @@ std::string Authorizer::basic() const {
     return "Basic " + base64_encode(credentials_.username + ":" + credentials_.password);
 }
 
-Result<std::string> Authorizer::header(std::stop_token stop, const std::string& scope) {
+std::optional<std::string> Authorizer::known_header(const std::string& scope, Question& question) {
     if (!credentials_.registry_token.empty()) {
         return "Bearer " + credentials_.registry_token;
     }
-    Challenge bearer;
-    ApiBase host;
-    {
-        auto guard = state_.lock();
-        for (const Token& token : guard->tokens) {
-            if (token.scope == scope && Clock::now() < token.expires) {
-                return "Bearer " + token.text;
-            }
+    auto guard = state_.lock();
+    for (const Token& token : guard->tokens) {
+        if (token.scope == scope && Clock::now() < token.expires) {
+            return "Bearer " + token.text;
         }
-        const Challenge* found = find(guard->challenges, "bearer");
-        if (found == nullptr) {
-            bool wants_basic = find(guard->challenges, "basic") != nullptr;
-            return wants_basic ? basic() : std::string();
-        }
-        bearer = *found;
-        host = guard->host;
     }
-    Grant grant = TRY(fetch(stop, bearer, scope, host));
+    const Challenge* found = find(guard->challenges, "bearer");
+    if (found == nullptr) {
+        bool wants_basic = find(guard->challenges, "basic") != nullptr;
+        return wants_basic ? basic() : std::string();
+    }
+    question = {.bearer = *found, .host = guard->host};
+    return std::nullopt;
+}
+
+Result<std::string> Authorizer::header(std::stop_token stop, const std::string& scope) {
+    Question question;
+    if (auto known = known_header(scope, question)) {
+        return std::move(*known);
+    }
+    std::lock_guard one_at_a_time(fetching_);
+    if (auto known = known_header(scope, question)) { // somebody asked meanwhile
+        return std::move(*known);
+    }
+    Grant grant = TRY(fetch(stop, question.bearer, scope, question.host));
     auto guard = state_.lock();
     std::erase_if(guard->tokens, [&](const Token& token) { return token.scope == scope; });
     guard->tokens.push_back({scope, grant.token, Clock::now() + grant.lifetime});

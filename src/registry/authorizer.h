@@ -11,6 +11,8 @@
 #include "registry/transport.h"
 
 #include <chrono>
+#include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -51,12 +53,20 @@ class Authorizer {
         std::vector<Token> tokens;
     };
 
+    // Whom to ask for a token, and on whose behalf.
+    struct Question {
+        Challenge bearer;
+        ApiBase host;
+    };
+
     struct Grant {
         std::string token;
         std::string refresh_token;
         std::chrono::seconds lifetime;
     };
 
+    // What is known without asking the token server. nullopt: it is to be asked.
+    std::optional<std::string> known_header(const std::string& scope, Question& question);
     Result<Grant> fetch(
         const std::stop_token& stop,
         const Challenge& challenge,
@@ -69,6 +79,7 @@ class Authorizer {
     Transport& transport_;
     Credentials credentials_;
     Synchronized<State> state_;
+    std::mutex fetching_; // several layers begin at once: one of them asks for the token
 };
 
 } // namespace berth::registry

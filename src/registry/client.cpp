@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "http/message.h"
 #include "http/query.h"
+#include "oci/digester.h"
 #include "oci/manifest.h"
 #include "registry/blob_source.h"
 #include "registry/client_parts.h"
@@ -109,10 +110,15 @@ Result<FetchedManifest> Client::manifest(std::stop_token stop, std::string_view 
     FetchedManifest fetched;
     fetched.bytes = TRY(std::move(body));
     fetched.descriptor.media_type = media_type_of(*exchange);
-    fetched.descriptor.digest = oci::Digest::of(fetched.bytes);
+    oci::Digest wanted;
+    if (tag_or_digest.find(':') != std::string_view::npos) {
+        wanted = TRY(oci::parse_blob_digest(tag_or_digest));
+    }
+    fetched.descriptor.digest =
+        oci::digest_of(wanted.empty() ? "sha256" : wanted.algorithm(), fetched.bytes);
     fetched.descriptor.size = static_cast<std::int64_t>(fetched.bytes.size());
-    if (auto wanted = oci::Digest::parse(tag_or_digest); wanted.ok()) {
-        TRY(verify(fetched, *wanted));
+    if (!wanted.empty()) {
+        TRY(verify(fetched, wanted));
     }
     // For a tag only the registry's own word tells that the bytes arrived as they left.
     auto promised = oci::Digest::parse(exchange->headers().get("Docker-Content-Digest"));
@@ -208,6 +214,10 @@ Result<void> Client::put_manifest(
          .body = bytes}));
     if (exchange->status() / 100 != 2) {
         return read_error(*exchange).to_error();
+    }
+    // A registry that lists referrers by itself says so.
+    if (!exchange->headers().contains("OCI-Subject")) {
+        TRY(list_referrer(stop, media_type, tag_or_digest, bytes));
     }
     return ok();
 }

@@ -73,6 +73,13 @@ class Client {
     Result<std::optional<oci::Descriptor>>
     find_manifest(std::stop_token stop, std::string_view tag_or_digest);
 
+    // All of the repository's, in the registry's order. At most `tags_limit`: ResourceExhausted.
+    Result<std::vector<std::string>> tags(std::stop_token stop);
+    // What refers to the manifest (signatures, bills of materials), of one type where that is not
+    // empty: by the referrers API, or by the tag that stands for it in registries without one.
+    Result<std::vector<oci::Descriptor>>
+    referrers(std::stop_token stop, const oci::Digest& subject, std::string_view artifact_type);
+
     // The bytes of a blob from `offset`, fetched while they are read; a connection that breaks is
     // resumed with a Range. A registry that ignores Range is handled: skipped bytes are read again.
     // Not verified. The object must not outlive the client.
@@ -94,6 +101,7 @@ class Client {
         const oci::Descriptor& blob,
         const OpenContent& open,
         const Sent& sent);
+    // One with a subject is listed among its referrers, also where the registry does not do that.
     Result<void> put_manifest(
         std::stop_token stop,
         std::string_view tag_or_digest,
@@ -105,7 +113,16 @@ class Client {
 
     struct Parts;
 
+    static constexpr std::size_t tags_limit = 1'000'000;
+    static constexpr std::size_t referrers_limit = 10'000;
+
   private:
+    Result<void> list_referrer(
+        const std::stop_token& stop,
+        std::string_view media_type,
+        std::string_view tag_or_digest,
+        const std::string& bytes);
+
     std::unique_ptr<Parts> parts_;
 };
 

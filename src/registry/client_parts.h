@@ -23,6 +23,17 @@ Result<void> wait_for(std::stop_token stop, std::chrono::milliseconds time);
 // 0.5 s, doubled with each failure, at most 16 s.
 std::chrono::milliseconds back_off(int failures);
 
+inline constexpr std::chrono::seconds longest_wait{60}; // a registry that asks for more is given up
+
+// What the answer asks to wait.
+std::optional<std::chrono::seconds> retry_after(const Exchange& exchange);
+// The error, and that the registry asks to wait so long.
+Error with_wait(const Error& error, std::chrono::seconds wait);
+// How long to wait after a refusal: as the answer asks, or else as usual. An error when that is too
+// long.
+Result<std::chrono::milliseconds>
+pause_before_next(Exchange& exchange, std::chrono::milliseconds usual);
+
 struct Client::Parts {
     Parts(
         std::string registry_name, std::string repository_name, Action wanted, ClientOptions chosen)
@@ -58,11 +69,18 @@ struct Client::Parts {
     Authorizer authorizer;
     Synchronized<std::optional<ApiBase>> base;
 
+    // At the host itself, and not behind one of its redirects.
+    bool is_ours(std::string_view url);
+
   private:
-    // Follows redirects; what is secret goes to the host itself only.
     Result<std::unique_ptr<Exchange>>
     send_authorized(const std::stop_token& stop, Outgoing request, const std::string& scopes);
-    bool is_ours(std::string_view url);
+    // Follows redirects; what is secret goes to the host itself only. No scopes: unauthorized.
+    Result<std::unique_ptr<Exchange>> send_to(
+        const std::stop_token& stop,
+        const ApiBase& host,
+        Outgoing request,
+        const std::string* scopes);
     Result<void> ping_base(const std::stop_token& stop, const ApiBase& candidate);
 };
 

@@ -21,6 +21,8 @@ namespace {
 
 constexpr std::size_t buffer_limit = 1U << 20;
 constexpr long connect_seconds = 15;
+constexpr long receive_bytes = 256L << 10; // of one recv(2); libcurl's own are 16 KiB and 64 KiB
+constexpr long send_bytes = 512L << 10;
 constexpr int upload_patience = 5; // a registry may take its time over what it was sent
 
 CURLcode initialize_once() {
@@ -179,6 +181,8 @@ CurlHandle::prepare(const Outgoing& request, const std::string& user_agent, std:
     set(easy, CURLOPT_HTTPHEADER, list);
     set(easy, CURLOPT_USERAGENT, user_agent.c_str());
     set(easy, CURLOPT_NOSIGNAL, 1L);
+    set(easy, CURLOPT_BUFFERSIZE, receive_bytes);
+    set(easy, CURLOPT_UPLOAD_BUFFERSIZE, send_bytes);
     set(easy, CURLOPT_PROTOCOLS_STR, "http,https");
     set(easy, CURLOPT_REDIR_PROTOCOLS_STR, "http,https");
     bool follow = request.follow_redirects && (method_ == "GET" || method_ == "HEAD");

@@ -3,7 +3,9 @@
 #include "base/strings.h"
 #include "base/synchronized.h"
 #include "codec/base64.h"
+#include "oci/digester.h"
 #include "oci/manifest.h"
+#include "registry/address.h"
 #include "registry/authorizer.h"
 #include "registry/test_registry.h"
 
@@ -188,6 +190,112 @@ TEST(HostileRegistry, SendsNobodyElseWhatIsForIt) {
     EXPECT_EQ(source.error().kind(), ErrorKind::Unauthorized);
     EXPECT_FALSE(leaked);
     EXPECT_EQ(tokens, 0);
+}
+
+TEST(HostileRegistry, SendsNobodyElseWhatIsForItWhenItIsAskedFirst) {
+    std::atomic<int> asked = 0;
+    std::atomic<bool> leaked = false;
+    LoopbackServer storage(
+        [&](std::stop_token, http::Request& request, http::Body&, http::ResponseWriter& out) {
+            ++asked;
+            leaked = leaked || request.headers.contains("X-Key");
+            reply(out, 200);
+        });
+    LoopbackServer server(
+        [&](std::stop_token, http::Request&, http::Body&, http::ResponseWriter& out) {
+            reply(out, 307, {{"Location", elsewhere(storage) + "/v2/"}});
+        });
+    RegistryHost host{.bases = {{.url = "http://" + server.host()}}};
+    host.bases[0].headers.add("X-Key", "secret");
+    EXPECT_TRUE(client_of(server, {.host = host}).ping({}).ok());
+    EXPECT_EQ(asked, 1);
+    EXPECT_FALSE(leaked);
+}
+
+TEST(HostileRegistry, IsAskedForOneTokenBySeveralThreads) {
+    std::atomic<int> tokens = 0;
+    LoopbackServer server = scripted([&](http::Request&, http::Body&, http::ResponseWriter& out) {
+        ++tokens;
+        reply(out, 200, {}, R"({"token":"T"})");
+    });
+    Transport transport("test");
+    Authorizer authorizer(transport, {});
+    authorizer.set_challenges(
+        parse_challenges("Bearer realm=\"http://" + server.host() + "/token\""),
+        {.url = "http://" + server.host()});
+    {
+        std::vector<std::jthread> threads;
+        for (int i = 0; i < 6; ++i) {
+            threads.emplace_back(
+                [&] { EXPECT_EQ(*authorizer.header({}, "repository:a:pull"), "Bearer T"); });
+        }
+    }
+    EXPECT_EQ(tokens, 1);
+}
+
+TEST(HostileRegistry, MayHaveATokenServerThatIsBusy) {
+    std::atomic<int> tokens = 0;
+    LoopbackServer server([&](std::stop_token,
+                              http::Request& request,
+                              http::Body&,
+                              http::ResponseWriter& out) {
+        std::string host(request.headers.get("Host"));
+        if (request.path == "/token") {
+            bool busy = ++tokens < 3;
+            reply(out, busy ? (tokens == 1 ? 429 : 503) : 200, {}, R"({"token":"T"})");
+        } else if (request.headers.get("Authorization") == "Bearer T") {
+            reply(out, 200, {{"Content-Type", "a/b"}}, "{}");
+        } else {
+            reply(out, 401, {{"WWW-Authenticate", "Bearer realm=\"http://" + host + "/token\""}});
+        }
+    });
+    auto manifest = client_of(server).manifest({}, "v1");
+    ASSERT_TRUE(manifest.ok()) << manifest.error().message();
+    EXPECT_EQ(tokens, 3);
+}
+
+TEST(HostileRegistry, IsToldApartByItsOriginAlone) {
+    EXPECT_EQ(origin_of("https://Reg.example/v2/"), "https://reg.example:443");
+    EXPECT_EQ(origin_of("https://reg.example:443/x"), origin_of("HTTPS://reg.example"));
+    EXPECT_EQ(origin_of("http://reg.example?x"), "http://reg.example:80");
+    EXPECT_EQ(origin_of("https://[::1]/v2/"), "https://[::1]:443");
+    EXPECT_NE(origin_of("http://reg.example/"), origin_of("https://reg.example/"));
+    for (const char* other :
+         {"https://reg.example@evil.example/",
+          "https://reg.example\\@evil.example/",
+          "https://reg.example.evil.example/",
+          "https://reg.example:444/",
+          "reg.example/",
+          "https:///"}) {
+        EXPECT_NE(origin_of(other), "https://reg.example:443") << other;
+    }
+}
+
+TEST(HostileRegistry, CannotPassAnythingForADigestOfAnUnknownKind) {
+    LoopbackServer server = scripted([&](http::Request&, http::Body&, http::ResponseWriter& out) {
+        reply(out, 200, {{"Content-Type", "a/b"}}, "{}");
+    });
+    auto manifest = client_of(server).manifest({}, "sha384:" + std::string(96, 'a'));
+    ASSERT_FALSE(manifest.ok());
+    std::string sha512 = oci::digest_of("sha512", "{}").to_string();
+    auto good = client_of(server).manifest({}, sha512);
+    ASSERT_TRUE(good.ok()) << good.error().message();
+    EXPECT_EQ(good->descriptor.digest.to_string(), sha512);
+    EXPECT_FALSE(client_of(server).manifest({}, oci::digest_of("sha512", "x").to_string()).ok());
+}
+
+TEST(HostileRegistry, MaySendAPostElsewhere) {
+    LoopbackServer server =
+        scripted([&](http::Request& request, http::Body&, http::ResponseWriter& out) {
+            if (request.path == "/moved") {
+                reply(out, request.method == "POST" ? 201 : 405);
+            } else {
+                reply(out, 308, {{"Location", "/moved"}});
+            }
+        });
+    auto mounted = client_of(server).mount_blob({}, oci::Digest::of("x"), "team/other");
+    ASSERT_TRUE(mounted.ok()) << mounted.error().message();
+    EXPECT_TRUE(*mounted);
 }
 
 TEST(HostileRegistry, IsGivenUpWhenItSaysNothing) {

@@ -39,7 +39,8 @@ class CountingSource final : public ByteSource {
 constexpr std::uint64_t usual_chunk = 8U << 20;
 constexpr std::uint64_t largest_chunk = 1U << 30;
 
-// "0-99" -> 100, the number of bytes that the registry has.
+// "0-99" -> 100, the number of bytes that the registry has. "0-0" is what registries say of none as
+// well as of one: nobody can go on from there.
 std::optional<std::uint64_t> received(const Exchange& exchange) {
     std::string_view range = exchange.headers().get("Range");
     if (range.starts_with("bytes=")) {
@@ -47,7 +48,8 @@ std::optional<std::uint64_t> received(const Exchange& exchange) {
     }
     std::optional<Cut> parts = cut(range, "-");
     auto last = parse_number<std::uint64_t>(parts ? parts->after : std::string_view());
-    return parts && parts->before == "0" && last.ok() ? std::optional(*last + 1) : std::nullopt;
+    bool known = parts && parts->before == "0" && last.ok() && *last > 0;
+    return known ? std::optional(*last + 1) : std::nullopt;
 }
 
 class Upload {
@@ -93,7 +95,8 @@ class Upload {
     std::uint64_t offset_ = 0;
     std::uint64_t chunk_ = 0; // 0: all that is left in one request
     bool done_ = false;
-    unsigned status_ = 0; // of the last refusal; 0: the network failed
+    unsigned status_ = 0;                      // of the last refusal; 0: the network failed
+    std::optional<std::chrono::seconds> wait_; // what it asked for
 };
 
 Result<void> Upload::begin() {
@@ -137,12 +140,15 @@ Result<std::unique_ptr<Exchange>> Upload::send(Outgoing request, std::uint64_t l
 
 Result<void> Upload::take_answer(Result<std::unique_ptr<Exchange>> answer) {
     status_ = 0;
+    wait_.reset();
     std::unique_ptr<Exchange> exchange = TRY(std::move(answer));
     if (exchange->status() / 100 == 2) {
         return ok();
     }
     status_ = exchange->status();
-    return read_error(*exchange).to_error();
+    wait_ = retry_after(*exchange);
+    Error error = read_error(*exchange).to_error();
+    return wait_ && *wait_ > longest_wait ? with_wait(error, *wait_) : error;
 }
 
 Result<void> Upload::send_piece(std::uint64_t length) {
@@ -188,6 +194,9 @@ Result<void> Upload::step() {
 // Whether the upload is still there, and up to where.
 bool Upload::ask_state() {
     auto exchange = parts_.call(stop_, {.url = location_});
+    if (exchange.ok() && (*exchange)->status() == 404) {
+        location_.clear(); // nothing to give up
+    }
     if (!exchange.ok() || (*exchange)->status() != 204) {
         return false;
     }
@@ -225,8 +234,7 @@ Result<bool> Upload::recover() {
         return true;
     }
     if (!location_.empty() && !ask_state()) {
-        location_.clear();
-        offset_ = 0;
+        abandon();
     }
     return true;
 }
@@ -246,14 +254,15 @@ Result<void> Upload::run() {
         Error error = std::move(outcome).error();
         bool network = error.kind() == ErrorKind::Unavailable && status_ == 0;
         bool tried_all = location_.empty() || (status_ == 0 && !network); // begin() repeats itself
-        if (tried_all || ++failures >= parts_.options.attempts) {
+        bool too_long = status_ != 0 && wait_ && *wait_ > longest_wait;
+        if (tried_all || too_long || ++failures >= parts_.options.attempts) {
             return error;
         }
         log::debug(
             "an upload broke off, retrying",
             {{"digest", blob_.digest.to_string()}, {"error", error.message()}});
         if (status_ != 413) {
-            TRY(wait_for(stop_, back_off(failures)));
+            TRY(wait_for(stop_, wait_ && status_ != 0 ? *wait_ : back_off(failures)));
         }
         if (!TRY(recover())) {
             return error;

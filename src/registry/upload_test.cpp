@@ -17,6 +17,8 @@ class UploadServer {
     std::size_t break_after = 0;                // of a PUT's bytes, once
     std::size_t largest = std::size_t{1} << 30; // request body
     bool forgets = false;                       // uploads that broke off
+    bool break_before = false;                  // any of a PUT's bytes arrives, once
+    std::string retry_after;
     std::vector<std::string> log;
     std::string received;
     bool complete = false;
@@ -38,7 +40,8 @@ class UploadServer {
             (void)out.respond(202, {{"Location", "/upload?state=1"}}, "");
         } else if (request.method == "GET") {
             http::Headers headers{{"Location", "/upload?state=2"}};
-            headers.add("Range", "0-" + std::to_string(received.size() - 1));
+            std::size_t last = received.empty() ? 0 : received.size() - 1; // as docker-registry
+            headers.add("Range", "0-" + std::to_string(last));
             (void)out.respond(forgets ? 404 : 204, headers, "");
         } else if (request.method == "DELETE") {
             (void)out.respond(204, {}, "");
@@ -51,6 +54,11 @@ class UploadServer {
         body.set_limit(http::Body::unlimited);
         if (body.length().value_or(0) > largest) {
             (void)out.respond(413, {}, "");
+            return;
+        }
+        if (break_before) {
+            break_before = false;
+            (void)out.respond(503, {{"Retry-After", retry_after}}, "");
             return;
         }
         if (break_after > 0) {
@@ -113,6 +121,28 @@ TEST(Upload, GoesOnWhereItBrokeOff) {
     ASSERT_TRUE(outcome.ok()) << outcome.error().message();
     EXPECT_TRUE(server.received == bytes);
     EXPECT_EQ(server.log, (Log{"POST", "PUT", "HEAD", "GET", "PATCH", "PUT"}));
+}
+
+TEST(Upload, StartsAnewWhereNothingArrived) {
+    UploadServer server;
+    server.break_before = true;
+    std::string bytes = "some bytes";
+    auto outcome = upload(server, bytes);
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message();
+    EXPECT_TRUE(server.received == bytes);
+    EXPECT_EQ(server.log, (Log{"POST", "PUT", "HEAD", "GET", "DELETE", "POST", "PUT"}));
+}
+
+TEST(Upload, WaitsAsLongAsTheRegistryAsks) {
+    UploadServer server;
+    server.break_before = true;
+    server.retry_after = "3600";
+    auto outcome = upload(server, "some bytes");
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_NE(
+        outcome.error().message().find("(the registry asks to wait 3600 s)"), std::string::npos)
+        << outcome.error().message();
+    EXPECT_EQ(server.log, (Log{"POST", "PUT"}));
 }
 
 TEST(Upload, StartsAnewWhereTheRegistryForgot) {
