@@ -59,7 +59,7 @@ def subvolumes(engine):
 def test_a_life_on_the_driver(driven, tmp_path):
     engine = driven
     status, info = engine.request("GET", "/info")
-    assert status == 200 and info["Driver"] == engine.driver and dict(info["DriverStatus"])["Layer form"] == "directory"
+    assert status == 200 and info["Driver"] == engine.driver
     build(engine, tmp_path / "context", "built", "FROM busybox", "RUN echo built >/built; ln /built /etc/twin; rm -r /home",
           "RUN chmod 700 /root; ln -s /built /link", "COPY Dockerfile /copy")
     seen = engine.berth("run", "--rm", "built", "sh", "-c", "cat /link; stat -c %h /etc/twin; stat -c %a /root; ls -d /home || head -n 1 /copy")
