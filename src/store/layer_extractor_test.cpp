@@ -320,28 +320,25 @@ TEST_F(LayerExtractorTest, StopsAtItsLimits) {
 // An entry of four kilobytes may name two thousand directories, each with all that leads to it.
 TEST_F(LayerExtractorTest, StopsAtTheNamesOfDirectories) {
     TarBuilder tar;
-    for (int i = 0; i < 10; ++i) {
+    for (int i = 0; i < 3; ++i) {
         std::string path = std::to_string(i);
-        for (int depth = 0; depth < 200; ++depth) {
+        for (int depth = 0; depth < 30; ++depth) {
             path += "/a";
         }
         tar.file(path + "/f", "");
     }
     const std::string bytes = tar.finish();
-    EXPECT_TRUE(extract(bytes, {.directory_names = 1'000'000}).ok());
-    const TemporaryDirectory other = TemporaryDirectory::create("/tmp").value();
-    LayerExtractor extractor =
-        LayerExtractor::create(other.path(), {.directory_names = 100'000}).value();
-    StringSource source(bytes);
-    Result<void> refused = extractor.extract(source);
+    Result<void> refused = extract(bytes, {.directory_names = 1000});
     ASSERT_FALSE(refused.ok());
     EXPECT_EQ(refused.error().kind(), ErrorKind::ResourceExhausted);
     EXPECT_EQ(
-        refused.error().message(), "layer has directories with names of more than 100000 bytes");
+        refused.error().message(), "layer has directories with names of more than 1000 bytes");
+    EXPECT_TRUE(extract(bytes, {.directory_names = 10'000}).ok());
 
-    StringSource again(bytes);
+    const TemporaryDirectory elsewhere = TemporaryDirectory::create("/tmp").value();
+    StringSource source(bytes);
     LayerFile image =
-        LayerFile::write(other.path() + "/image", again, {.text_bytes = 100'000}).value();
+        LayerFile::write(elsewhere.path() + "/image", source, {.text_bytes = 1000}).value();
     EXPECT_FALSE(image.fits());
 }
 

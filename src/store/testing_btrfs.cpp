@@ -47,7 +47,7 @@ class Place final : public ::testing::Environment {
         const std::string image = directory.path() + ".img";
         Result<void> mounted =
             run("truncate -s 1G " + image + "; mkfs.btrfs -q " + image +
-                " 2>/dev/null; mount -o loop " + image + " " + directory.path());
+                " >/dev/null 2>&1; mount -o loop " + image + " " + directory.path());
         if (!mounted.ok() && !run("grep -qw btrfs /proc/filesystems").ok()) {
             mounted = not_implemented("this kernel has no btrfs");
         }

@@ -60,12 +60,20 @@ Result<void> snapshot(const std::string& source, const std::string& path, Subvol
     return disk_result(kernel::snapshot_subvolume(from, place.directory, place.name, mode));
 }
 
+Result<void> write_out(const std::string& path) {
+    const UniqueFd directory = TRY(open_directory(path));
+    return syncfs(directory.get()) == 0 ? ok() : disk_error(errno_error("sync " + path));
+}
+
 // `below` is empty for a base layer.
 Result<void> make_subvolume(const std::string& layer, const std::string& below) {
     const std::string making = layer + ".making";
     TRY(remove_tree_of(making)); // of one that broke off
     TRY(below.empty() ? create(making) : snapshot(below, making, SubvolumeMode::Writable));
-    Result<void> made = apply_layer(layer, making);
+    Result<void> made = write_out(layer); // else each file that is shared waits for its own data
+    if (made.ok()) {
+        made = apply_layer(layer, making);
+    }
     if (made.ok()) {
         made = snapshot(making, subvolume_of(layer), SubvolumeMode::ReadOnly);
     }
