@@ -142,7 +142,8 @@ Result<ContainerCgroup> create_cgroup(const CgroupRequest& request, const Cgroup
         });
     }
     kernel::Cgroup cgroup = TRY(make_directories_of(request, path, limits));
-    rollback.push([&cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
+    // A copy: the undo runs after this variable is gone.
+    rollback.push([cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     if (!cgroup.directories().empty()) {
         TRY_CONTEXT(
             cgroup.set_limits(request.systemd ? with_placeholder(limits) : limits),
