@@ -152,20 +152,13 @@ Result<Cgroup> Cgroup::open(const std::string& path) {
     if (!layout.unified.empty()) {
         add_if_there("", layout.unified);
     }
+    if (!layout.named_systemd.empty()) {
+        add_if_there(systemd_hierarchy, layout.named_systemd);
+    }
     for (const auto& [controller, mount_point] : layout.controllers) {
         add_if_there(controller, mount_point);
     }
     return group;
-}
-
-Result<std::string> Cgroup::unified_path_of(pid_t pid) {
-    std::string text = TRY(read_file("/proc/" + std::to_string(pid) + "/cgroup"));
-    for (std::string_view line : split(text, '\n')) {
-        if (line.starts_with("0::")) {
-            return std::string(line.substr(3));
-        }
-    }
-    return Error(ErrorKind::Unavailable, "this machine has no cgroup version 2");
 }
 
 const std::string* Cgroup::directory(const std::string& controller) const {

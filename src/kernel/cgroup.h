@@ -25,6 +25,7 @@ struct CgroupLayout {
     CgroupMode mode = CgroupMode::Version2;
     std::string unified;                            // mount point of version 2; "" without
     std::map<std::string, std::string> controllers; // version 1: controller -> mount point
+    std::string named_systemd; // mount point of "name=systemd", version 1; "" without
     // Own path in each version 1 hierarchy by controller, "" for version 2.
     std::map<std::string, std::string> own_paths;
 };
@@ -127,8 +128,13 @@ struct CgroupStats {
 // statistics show, or all of the machine, for a container that manages groups itself.
 enum class CgroupControllers : bool { Needed, All };
 
-// Whose the version 2 group is: systemd has made that of a scope, with controllers and a process.
-enum class CgroupOwner : bool { Own, Systemd };
+// Who has made the group: systemd makes that of a scope with a process and, in version 2, with
+// controllers; a slice has neither.
+enum class CgroupOwner : std::uint8_t { Own, SystemdScope, SystemdSlice };
+
+// The hierarchy of version 1 by which systemd knows processes where it does not use version 2, and
+// that it fills as well where it uses both. A key of Cgroup::directories(), but no controller.
+inline constexpr const char* systemd_hierarchy = "name=systemd";
 
 // One container's groups. A value: it owns no directory; remove() is explicit.
 class Cgroup {
@@ -151,6 +157,8 @@ class Cgroup {
 
     // Where a process is in version 2. A container that manages groups itself may have moved.
     static Result<std::string> unified_path_of(pid_t pid);
+    // The same in name=systemd.
+    static Result<std::string> systemd_path_of(pid_t pid);
 
     const std::string& path() const { return path_; }
 

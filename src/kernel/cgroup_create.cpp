@@ -172,16 +172,21 @@ Result<Cgroup> Cgroup::create(
     if (!layout.unified.empty()) {
         std::string directory = layout.unified + group.path_;
         TRY(make_directories(directory));
-        if (owner == CgroupOwner::Own && cgroup_files::populated(directory).value_or(false)) {
+        if (owner != CgroupOwner::SystemdScope &&
+            cgroup_files::populated(directory).value_or(false)) {
             return conflict("cgroup " + directory + " has processes already");
         }
-        if (layout.mode == CgroupMode::Version2 && owner == CgroupOwner::Own) {
+        if (layout.mode == CgroupMode::Version2 && owner != CgroupOwner::SystemdScope) {
             TRY(enable_controllers(layout.unified, group.path_, limits));
         }
         group.directories_[""] = std::move(directory);
     }
     if (layout.mode == CgroupMode::Version2) {
         return group;
+    }
+    if (owner != CgroupOwner::Own && !layout.named_systemd.empty()) {
+        group.directories_[systemd_hierarchy] = TRY(cgroup_files::make_version1_directory(
+            layout.named_systemd, group.path_, systemd_hierarchy));
     }
     std::vector<std::string> wanted = cgroup_files::needed_controllers(limits);
     wanted.insert(wanted.end(), std::begin(usual_controllers), std::end(usual_controllers));

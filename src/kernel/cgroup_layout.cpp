@@ -17,6 +17,8 @@ namespace berth::kernel {
 namespace {
 
 constexpr std::string_view usual_root = "/sys/fs/cgroup";
+// Where systemd mounts its own hierarchy of version 1.
+constexpr std::string_view systemd_folder = "systemd";
 constexpr auto known_controllers = std::to_array<std::string_view>(
     {"cpu",
      "cpuacct",
@@ -81,6 +83,8 @@ std::optional<CgroupLayout> scan_usual_root() {
         auto type = file_system_of(path);
         if (type == CGROUP2_SUPER_MAGIC) {
             layout.unified = path;
+        } else if (type == CGROUP_SUPER_MAGIC && name == systemd_folder) {
+            layout.named_systemd = path;
         } else if (type == CGROUP_SUPER_MAGIC) {
             for (std::string_view part : split(name, ',')) {
                 if (is_controller(part)) {
@@ -134,6 +138,8 @@ Result<CgroupLayout> parse_cgroup_layout(std::string_view mountinfo, std::string
             for (std::string_view option : split(after[2], ',')) {
                 if (is_controller(option)) {
                     layout.controllers.emplace(std::string(option), place);
+                } else if (option == systemd_hierarchy) {
+                    layout.named_systemd = place;
                 }
             }
         }

@@ -2,6 +2,7 @@
 // https://www.freedesktop.org/wiki/Software/systemd/ControlGroupInterface/
 #include "kernel/cgroup_systemd.h"
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "kernel/dbus_connection.h"
 #include "kernel/namespace.h"
@@ -49,19 +50,28 @@ Result<Child> start_placeholder() {
     return Child::adopt(cloned.pid, std::move(cloned.pidfd));
 }
 
-std::vector<DbusProperty> scope_properties(const SystemdScopeOptions& options, pid_t member) {
+std::vector<DbusProperty> unit_properties(
+    const SystemdScopeOptions& options, const std::optional<Child>& member, CgroupMode mode) {
     std::vector<DbusProperty> properties{
         {"Description", options.description},
-        {"Slice", options.unit.slice},
-        {"Delegate", true},
-        {"PIDs", std::vector<std::uint32_t>{static_cast<std::uint32_t>(member)}},
         {"MemoryAccounting", true},
         {"CPUAccounting", true},
-        {"IOAccounting", true},
+        {mode == CgroupMode::Version2 ? "IOAccounting" : "BlockIOAccounting", true},
         {"TasksAccounting", true},
         {"DefaultDependencies", false}};
+    if (member) {
+        properties.push_back({"Slice", options.unit.slice});
+        properties.push_back({"Delegate", true});
+        properties.push_back(
+            {"PIDs", std::vector<std::uint32_t>{static_cast<std::uint32_t>(member->pid())}});
+    } else {
+        // A slice's place follows from its name, and it takes no processes here.
+        properties.push_back({"Wants", std::vector<std::string>{options.unit.slice}});
+    }
     for (auto list :
-         {options.properties, systemd_limits(options.limits), systemd_devices(options.devices)}) {
+         {options.properties,
+          systemd_limits(options.limits, mode),
+          systemd_devices(options.devices)}) {
         properties.insert(
             properties.end(),
             std::make_move_iterator(list.begin()),
@@ -89,6 +99,63 @@ Result<void> reset_failed(SystemdConnection& systemd, const std::string& unit) {
                : Result<void>(std::move(reset).error());
 }
 
+// What has failed stays until it is reset; what runs is somebody else's.
+Result<void> start_new_unit(
+    SystemdConnection& systemd, const std::string& unit, const std::vector<DbusProperty>& list) {
+    Result<std::string> result = start_unit(systemd, unit, list);
+    if (!result.ok() && failed_with(result.error(), "UnitExists")) {
+        TRY(reset_failed(systemd, unit));
+        result = start_unit(systemd, unit, list);
+        if (!result.ok() && failed_with(result.error(), "UnitExists")) {
+            return conflict("systemd unit " + unit + " exists already");
+        }
+    }
+    if (!result.ok()) {
+        return std::move(result).error().with_context("start systemd unit " + unit);
+    }
+    if (*result != "done") {
+        TRY(reset_failed(systemd, unit));
+        return Error(
+            ErrorKind::Unavailable, "start systemd unit " + unit + ": the job ended " + *result);
+    }
+    return ok();
+}
+
+// Where systemd has put it. It uses version 2 wherever that is mounted, unless it was told not to;
+// somebody else may have mounted it then.
+Result<std::string> find_scope(const std::string& unit, pid_t member) {
+    Result<std::string> path = Cgroup::unified_path_of(member);
+    if (!path.ok() || !path->ends_with("/" + unit)) {
+        path = TRY_CONTEXT(Cgroup::systemd_path_of(member), "the systemd cgroup driver");
+    }
+    return path->ends_with("/" + unit)
+               ? path
+               : internal_error("systemd unit " + unit + " has the cgroup " + *path);
+}
+
+Result<std::string> find_slice(const SystemdUnit& unit, const CgroupLayout& layout) {
+    std::string path = systemd_cgroup_path(unit);
+    for (const std::string& root : {layout.unified, layout.named_systemd}) {
+        if (!root.empty() && berth::exists(root + path)) {
+            return path;
+        }
+    }
+    return internal_error("systemd unit " + unit.name + " has no cgroup " + path);
+}
+
+// "a-b.slice" -> "/a.slice/a-b.slice"
+std::string slice_path(const std::string& slice) {
+    std::string path;
+    if (slice != "-.slice") {
+        const std::size_t end = slice.size() - slice_suffix.size();
+        for (std::size_t dash = slice.find('-'); dash < end; dash = slice.find('-', dash + 1)) {
+            path += "/" + slice.substr(0, dash) + std::string(slice_suffix);
+        }
+        path += "/" + slice;
+    }
+    return path;
+}
+
 } // namespace
 
 // A chain of names with single dashes: systemd makes a directory of each dash.
@@ -105,16 +172,7 @@ bool is_systemd_slice(std::string_view slice) {
 }
 
 std::string systemd_cgroup_path(const SystemdUnit& unit) {
-    std::string path;
-    if (unit.slice != "-.slice") {
-        const std::size_t end = unit.slice.size() - slice_suffix.size();
-        for (std::size_t dash = unit.slice.find('-'); dash < end;
-             dash = unit.slice.find('-', dash + 1)) {
-            path += "/" + unit.slice.substr(0, dash) + std::string(slice_suffix);
-        }
-        path += "/" + unit.slice;
-    }
-    return path + "/" + unit.name;
+    return unit.is_slice() ? slice_path(unit.name) : slice_path(unit.slice) + "/" + unit.name;
 }
 
 Result<SystemdUnit> parse_systemd_path(
@@ -130,48 +188,33 @@ Result<SystemdUnit> parse_systemd_path(
             cgroups_path + "\" instead");
     }
     SystemdUnit unit{parts[0].empty() ? default_slice : std::string(parts[0]), ""};
-    if (parts[2].ends_with(".slice")) {
-        return not_implemented(
-            "cgroupsPath \"" + cgroups_path + "\": a container as a slice unit is not implemented");
+    if (parts[2].ends_with(slice_suffix)) {
+        unit.name = std::string(parts[2]);
+    } else {
+        unit.name = (parts[1].empty() ? "" : std::string(parts[1]) + "-") + std::string(parts[2]) +
+                    ".scope";
     }
-    unit.name =
-        (parts[1].empty() ? "" : std::string(parts[1]) + "-") + std::string(parts[2]) + ".scope";
     if (!is_systemd_slice(unit.slice)) {
         return invalid_argument("invalid slice name \"" + unit.slice + "\" in cgroupsPath");
     }
-    if (parts[2].empty() || !is_unit_name(unit.name)) {
+    if (parts[2].empty() || !is_unit_name(unit.name) ||
+        (unit.is_slice() && (unit.name == "-.slice" || !is_systemd_slice(unit.name)))) {
         return invalid_argument("invalid unit name \"" + unit.name + "\" in cgroupsPath");
     }
     return unit;
 }
 
 Result<SystemdScope> SystemdScope::start(const SystemdScopeOptions& options) {
+    const CgroupLayout& layout = *TRY(cgroup_layout());
     SystemdConnection systemd = TRY(SystemdConnection::open());
-    Child placeholder = TRY(start_placeholder());
     const std::string& unit = options.unit.name;
-    std::vector<DbusProperty> properties = scope_properties(options, placeholder.pid());
-    Result<std::string> result = start_unit(systemd, unit, properties);
-    if (!result.ok() && failed_with(result.error(), "UnitExists")) {
-        // One that failed stays until it is reset; one that runs is somebody else's.
-        TRY(reset_failed(systemd, unit));
-        result = start_unit(systemd, unit, properties);
-        if (!result.ok() && failed_with(result.error(), "UnitExists")) {
-            return conflict("systemd unit " + unit + " exists already");
-        }
+    std::optional<Child> placeholder;
+    if (!options.unit.is_slice()) {
+        placeholder = TRY(start_placeholder());
     }
-    if (!result.ok()) {
-        return std::move(result).error().with_context("start systemd unit " + unit);
-    }
-    if (*result != "done") {
-        TRY(reset_failed(systemd, unit));
-        return Error(
-            ErrorKind::Unavailable, "start systemd unit " + unit + ": the job ended " + *result);
-    }
+    TRY(start_new_unit(systemd, unit, unit_properties(options, placeholder, layout.mode)));
     std::string path =
-        TRY_CONTEXT(Cgroup::unified_path_of(placeholder.pid()), "the systemd cgroup driver");
-    if (!path.ends_with("/" + unit)) {
-        return internal_error("systemd unit " + unit + " has the cgroup " + path);
-    }
+        TRY(placeholder ? find_scope(unit, placeholder->pid()) : find_slice(options.unit, layout));
     return SystemdScope(unit, std::move(path), std::move(placeholder));
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// A container's groups as a scope unit of systemd, which then knows them, shows them and leaves
-// them alone (Delegate=yes). Decision: docs/decisions/0011-systemd-over-a-small-d-bus-client.md.
+// A container's groups as a unit of systemd, which then knows them and shows them. A scope it
+// leaves alone (Delegate=yes); a slice is what somebody asks for who wants units below the
+// container's. Decision: docs/decisions/0011-systemd-over-a-small-d-bus-client.md.
 #pragma once
 
 #include "base/result.h"
@@ -16,10 +17,13 @@ namespace berth::kernel {
 
 struct SystemdUnit {
     std::string slice; // "system.slice"
-    std::string name;  // "docker-<id>.scope"
+    std::string name;  // "docker-<id>.scope", or "pod-<id>.slice"
+
+    bool is_slice() const { return name.ends_with(".slice"); }
 };
 
-// cgroupsPath of the form "slice:prefix:name"; "" is the default. InvalidArgument for others.
+// cgroupsPath of the form "slice:prefix:name"; "" is the default. A name that ends with ".slice" is
+// the unit's, without the prefix. InvalidArgument for others.
 Result<SystemdUnit> parse_systemd_path(
     const std::string& cgroups_path,
     const std::string& id,
@@ -28,11 +32,13 @@ Result<SystemdUnit> parse_systemd_path(
 // "a-b.slice": a name that systemd takes.
 bool is_systemd_slice(std::string_view slice);
 
-// Where the system's manager puts it, below the mount point: "/a.slice/a-b.slice/c.scope".
+// Where the system's manager puts it, below the mount point: "/a.slice/a-b.slice/c.scope". Of a
+// slice its name says it, whatever slice it was to be in.
 std::string systemd_cgroup_path(const SystemdUnit& unit);
 
-// Limits and device rules in systemd's words; what it has no word for is left to the files.
-std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits);
+// Limits and device rules in systemd's words, which are others for the files of version 1; what it
+// has no word for is left to the files.
+std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits, CgroupMode mode);
 std::vector<DbusProperty> systemd_devices(const std::vector<CgroupDeviceRule>& rules);
 
 struct SystemdScopeOptions {
@@ -44,7 +50,7 @@ struct SystemdScopeOptions {
 };
 
 // A scope is born around a process and ends with its last one. A process of ours that does nothing
-// holds it open until the container's init has been cloned into its group.
+// holds it open until the container's init is in its group. A slice needs none.
 class SystemdScope {
   public:
     // REQUIRES: the calling process has one thread. Returns once systemd has made the group.
@@ -58,7 +64,7 @@ class SystemdScope {
     void release() { placeholder_.reset(); }
 
   private:
-    SystemdScope(std::string unit, std::string cgroup_path, Child placeholder)
+    SystemdScope(std::string unit, std::string cgroup_path, std::optional<Child> placeholder)
         : unit_(std::move(unit))
         , cgroup_path_(std::move(cgroup_path))
         , placeholder_(std::move(placeholder)) {}

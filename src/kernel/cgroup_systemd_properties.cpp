@@ -108,6 +108,45 @@ void add_unified(Properties& properties, const std::string& file, std::string_vi
     }
 }
 
+void add_number(
+    Properties& properties, const char* name, const std::optional<std::int64_t>& value) {
+    if (value) {
+        properties.push_back({name, or_infinity(*value)});
+    }
+}
+
+void add_version2(Properties& properties, const CgroupLimits& limits) {
+    add_number(properties, "MemoryMax", limits.memory);
+    add_number(properties, "MemoryLow", limits.memory_reservation);
+    Result<std::optional<std::int64_t>> swap = cgroup_files::swap_alone(limits);
+    if (swap.ok()) { // or else the files say what is wrong
+        add_number(properties, "MemorySwapMax", *swap);
+    }
+    if (limits.cpu_idle == 1) {
+        properties.push_back({"CPUWeight", std::uint64_t{0}}); // systemd's word for idle
+    } else if (limits.cpu_shares) {
+        properties.push_back({"CPUWeight", cgroup_files::weight_of_shares(*limits.cpu_shares)});
+    }
+}
+
+// systemd refuses numbers out of range; the kernel takes the nearest, or says what is wrong.
+void add_version1(Properties& properties, const CgroupLimits& limits) {
+    constexpr std::uint64_t fewest_shares = 2;
+    constexpr std::uint64_t most_shares = 262'144;
+    constexpr std::uint64_t lowest_weight = 10;
+    constexpr std::uint64_t highest_weight = 1000;
+    add_number(properties, "MemoryLimit", limits.memory);
+    if (limits.cpu_shares) {
+        properties.push_back(
+            {"CPUShares", std::clamp(*limits.cpu_shares, fewest_shares, most_shares)});
+    }
+    if (limits.block_weight) {
+        properties.push_back(
+            {"BlockIOWeight",
+             std::clamp(std::uint64_t{*limits.block_weight}, lowest_weight, highest_weight)});
+    }
+}
+
 // Numbers are majors; "*" stands for all.
 std::string device_name(const CgroupDeviceRule& rule) {
     const std::string kind = rule.type == 'b' ? "block" : "char";
@@ -126,23 +165,12 @@ std::string access_text(const CgroupDeviceRule& rule) {
 
 } // namespace
 
-std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits) {
+std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits, CgroupMode mode) {
     Properties properties;
-    auto number = [&properties](const char* name, const std::optional<std::int64_t>& value) {
-        if (value) {
-            properties.push_back({name, or_infinity(*value)});
-        }
-    };
-    number("MemoryMax", limits.memory);
-    number("MemoryLow", limits.memory_reservation);
-    Result<std::optional<std::int64_t>> swap = cgroup_files::swap_alone(limits);
-    if (swap.ok()) { // or else the files say what is wrong
-        number("MemorySwapMax", *swap);
-    }
-    if (limits.cpu_idle == 1) {
-        properties.push_back({"CPUWeight", std::uint64_t{0}}); // systemd's word for idle
-    } else if (limits.cpu_shares) {
-        properties.push_back({"CPUWeight", cgroup_files::weight_of_shares(*limits.cpu_shares)});
+    if (mode == CgroupMode::Version2) {
+        add_version2(properties, limits);
+    } else {
+        add_version1(properties, limits);
     }
     add_quota(properties, limits.cpu_quota, limits.cpu_period);
     add_mask(properties, "AllowedCPUs", limits.cpuset_cpus);
@@ -151,8 +179,10 @@ std::vector<DbusProperty> systemd_limits(const CgroupLimits& limits) {
         properties.push_back(
             {"TasksMax", *limits.pids <= 0 ? infinity : static_cast<std::uint64_t>(*limits.pids)});
     }
-    for (const auto& [file, value] : limits.unified) {
-        add_unified(properties, file, value);
+    if (mode == CgroupMode::Version2) {
+        for (const auto& [file, value] : limits.unified) {
+            add_unified(properties, file, value);
+        }
     }
     return properties;
 }

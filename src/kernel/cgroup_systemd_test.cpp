@@ -31,6 +31,8 @@ TEST(SystemdUnit, IsReadFromTheCgroupsPath) {
     EXPECT_EQ(parse_systemd_path("", "x")->name, "berth-x.scope");
     EXPECT_EQ(parse_systemd_path(":cri:x", "x")->slice, "system.slice");
     EXPECT_EQ(parse_systemd_path("-.slice::x", "x")->name, "x.scope");
+    EXPECT_EQ(parse_systemd_path("a.slice:p:a-pod.slice", "x")->name, "a-pod.slice");
+    EXPECT_TRUE(parse_systemd_path("a.slice::pod.slice", "x")->is_slice());
     for (const char* bad :
          {"/a/b",
           "a:b",
@@ -41,7 +43,10 @@ TEST(SystemdUnit, IsReadFromTheCgroupsPath) {
           "a.slice:p:n/m",
           "-a.slice:p:n",
           ".slice:p:n",
-          "a.slice:b:c:d"}) {
+          "a.slice:b:c:d",
+          "a.slice:p:.slice",
+          "a.slice:p:-.slice",
+          "a.slice:p:a--b.slice"}) {
         EXPECT_FALSE(parse_systemd_path(bad, "x").ok()) << bad;
     }
 }
@@ -52,6 +57,7 @@ TEST(SystemdUnit, HasItsGroupBelowTheSlicesOfItsSlice) {
         "/a.slice/a-b.slice/a-b-c.slice/p-n.scope");
     EXPECT_EQ(systemd_cgroup_path({"system.slice", "x.scope"}), "/system.slice/x.scope");
     EXPECT_EQ(systemd_cgroup_path({"-.slice", "x.scope"}), "/x.scope");
+    EXPECT_EQ(systemd_cgroup_path({"system.slice", "a-pod.slice"}), "/a.slice/a-pod.slice");
     EXPECT_EQ(parse_systemd_path("", "x", "user.slice")->slice, "user.slice");
 }
 
@@ -66,7 +72,7 @@ TEST(SystemdUnit, LimitsAreProperties) {
     limits.cpuset_cpus = "0-2,9";
     limits.pids = 0;
     limits.unified = {{"memory.high", "max"}, {"io.weight", "10"}};
-    std::vector<DbusProperty> list = systemd_limits(limits);
+    std::vector<DbusProperty> list = systemd_limits(limits, CgroupMode::Version2);
     EXPECT_EQ(number_of(list, "MemoryMax"), 64U << 20);
     EXPECT_EQ(number_of(list, "MemorySwapMax"), 32U << 20);
     EXPECT_EQ(number_of(list, "MemoryLow"), infinity);
@@ -80,6 +86,25 @@ TEST(SystemdUnit, LimitsAreProperties) {
                 std::get<std::vector<std::uint8_t>>(property.value),
                 (std::vector<std::uint8_t>{7, 2}));
         }
+    }
+}
+
+TEST(SystemdUnit, LimitsOfVersion1HaveOtherNames) {
+    CgroupLimits limits;
+    limits.memory = 64 << 20;
+    limits.memory_reservation = 32 << 20; // systemd has no word for it there
+    limits.cpu_shares = 1;
+    limits.cpu_quota = 25'000;
+    limits.pids = 20;
+    limits.block_weight = 500;
+    for (CgroupMode mode : {CgroupMode::Version1, CgroupMode::Hybrid}) {
+        std::vector<DbusProperty> list = systemd_limits(limits, mode);
+        EXPECT_EQ(number_of(list, "MemoryLimit"), 64U << 20);
+        EXPECT_EQ(number_of(list, "CPUShares"), 2U); // systemd refuses less
+        EXPECT_EQ(number_of(list, "CPUQuotaPerSecUSec"), 250'000U);
+        EXPECT_EQ(number_of(list, "TasksMax"), 20U);
+        EXPECT_EQ(number_of(list, "BlockIOWeight"), 500U);
+        EXPECT_EQ(list.size(), 5U);
     }
 }
 

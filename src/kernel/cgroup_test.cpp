@@ -240,6 +240,7 @@ TEST(CgroupLayout, TellsVersionsApart) {
     EXPECT_EQ(old->controllers.at("cpuacct"), "/cg/cpu,cpuacct");
     EXPECT_EQ(old->controllers.at("memory"), "/cg/with space");
     EXPECT_EQ(old->controllers.size(), 3U);
+    EXPECT_EQ(old->named_systemd, "/cg/systemd");
     EXPECT_EQ(old->own_paths.at("cpu"), "/a");
     EXPECT_FALSE(parse_cgroup_layout("1 2 0:1 / / rw - ext4 /dev/x rw\n", "").ok());
 }

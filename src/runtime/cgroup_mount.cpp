@@ -38,10 +38,22 @@ Result<UniqueFd> unified_mount(const CgroupMountOptions& options, const std::str
 std::vector<kernel::MountParameter> controllers_of(const std::string& mount_point) {
     std::vector<kernel::MountParameter> parameters;
     const std::string names = mount_point.substr(mount_point.rfind('/') + 1);
+    if (names == "systemd") {
+        return {{"none", ""}, {"name", names}};
+    }
     for (std::string_view name : split(names, ',')) {
         parameters.push_back({std::string(name), ""});
     }
     return parameters;
+}
+
+const std::string*
+mount_point_of(const kernel::CgroupLayout& layout, const std::string& controller) {
+    if (controller == kernel::systemd_hierarchy) {
+        return &layout.named_systemd;
+    }
+    auto found = layout.controllers.find(controller);
+    return found == layout.controllers.end() ? nullptr : &found->second;
 }
 
 Result<void> mount_controller(
@@ -93,18 +105,18 @@ Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptio
     TRY(kernel::attach_mount(tree, target));
     std::string last;
     for (const auto& [controller, group] : directories) {
-        auto found = layout.controllers.find(controller);
+        const std::string* mount_point = mount_point_of(layout, controller);
         // Groups that the container is not in would show other containers' names.
-        if (found == layout.controllers.end()) {
+        if (mount_point == nullptr) {
             continue;
         }
-        const std::string name = found->second.substr(found->second.rfind('/') + 1);
-        if (found->second != last) {
-            TRY(mount_controller(tree, options, found->second, group));
-            last = found->second;
+        const std::string name = mount_point->substr(mount_point->rfind('/') + 1);
+        if (*mount_point != last) {
+            TRY(mount_controller(tree, options, *mount_point, group));
+            last = *mount_point;
         }
-        if (name != controller && ::symlinkat(name.c_str(), tree.get(), controller.c_str()) < 0 &&
-            errno != EEXIST) {
+        if (name != controller && controller != kernel::systemd_hierarchy &&
+            ::symlinkat(name.c_str(), tree.get(), controller.c_str()) < 0 && errno != EEXIST) {
             return errno_error("link " + controller);
         }
     }

@@ -9,6 +9,7 @@
 #include "runtime/systemd_annotations.h"
 
 #include <algorithm>
+#include <cerrno>
 
 namespace berth::runtime {
 
@@ -36,10 +37,31 @@ kernel::CgroupLimits with_placeholder(kernel::CgroupLimits limits) {
 
 // runc: a user's containers are in the user's own user.slice.
 Result<kernel::SystemdUnit> unit_of(const CgroupRequest& request) {
-    return kernel::parse_systemd_path(
-        request.config.linux_.cgroups_path,
-        request.id,
-        kernel::systemd_is_the_users() ? "user.slice" : "system.slice");
+    const bool users = kernel::systemd_is_the_users();
+    const std::string& path = request.config.linux_.cgroups_path;
+    kernel::SystemdUnit unit =
+        TRY(kernel::parse_systemd_path(path, request.id, users ? "user.slice" : "system.slice"));
+    if (users && unit.is_slice()) {
+        return Error(
+            ErrorKind::Unavailable,
+            "cgroupsPath \"" + path +
+                "\": a user's systemd moves no processes into a slice unit, only into scopes");
+    }
+    if (users && TRY(kernel::cgroup_layout())->mode != kernel::CgroupMode::Version2) {
+        return Error(
+            ErrorKind::Unavailable,
+            "a user's systemd has the controllers of cgroup version 2 alone; this machine has them "
+            "on version 1");
+    }
+    return unit;
+}
+
+kernel::CgroupOwner owner_of(const CgroupRequest& request, const CgroupPlace& place) {
+    if (!request.systemd) {
+        return kernel::CgroupOwner::Own;
+    }
+    return place.unit.ends_with(".slice") ? kernel::CgroupOwner::SystemdSlice
+                                          : kernel::CgroupOwner::SystemdScope;
 }
 
 Result<kernel::SystemdScope>
@@ -74,13 +96,12 @@ Result<kernel::Cgroup> without_cgroup(Error refused, const kernel::CgroupLimits&
     return kernel::Cgroup::none();
 }
 
+// place.path is known by now.
 Result<kernel::Cgroup> make_directories_of(
-    const CgroupRequest& request, const std::string& path, const kernel::CgroupLimits& limits) {
+    const CgroupRequest& request, const CgroupPlace& place, const kernel::CgroupLimits& limits) {
+    const std::string& path = place.path;
     Result<kernel::Cgroup> made = kernel::Cgroup::create(
-        path,
-        limits,
-        controllers_for(request.config),
-        request.systemd ? kernel::CgroupOwner::Systemd : kernel::CgroupOwner::Own);
+        path, limits, controllers_for(request.config), owner_of(request, place));
     if (made.ok()) {
         return made;
     }
@@ -93,6 +114,33 @@ Result<kernel::Cgroup> make_directories_of(
                           (request.rights == CgroupRights::Auto && kernel::in_user_namespace());
     return optional && is_refusal(made.error()) ? without_cgroup(std::move(made).error(), limits)
                                                 : std::move(made);
+}
+
+// Whenever one property is set, systemd writes all files of a unit in version 1: its rules for
+// devices too, which are coarser than ours, and for a moment refuse everything. The processes wait
+// meanwhile, and ours follow.
+Result<void> tell_systemd(
+    const CgroupUpdate& update,
+    kernel::Cgroup& cgroup,
+    const std::vector<kernel::DbusProperty>& properties) {
+    if (properties.empty() || cgroup.device_rules_are_atomic()) {
+        return kernel::update_systemd_unit(update.unit, properties);
+    }
+    const std::vector<kernel::CgroupDeviceRule> rules =
+        TRY(device_rules(update.configured.devices));
+    const bool waits = !cgroup.frozen();
+    if (waits) {
+        TRY(cgroup.freeze());
+    }
+    Result<void> told = kernel::update_systemd_unit(update.unit, properties);
+    Result<void> restored = cgroup.set_device_rules(rules);
+    if (waits) {
+        TRY(cgroup.thaw());
+    }
+    TRY(std::move(told));
+    // Where the container has made groups the kernel takes no rule for everything, systemd's
+    // neither.
+    return restored.ok() || restored.error().error_number() == EINVAL ? ok() : std::move(restored);
 }
 
 } // namespace
@@ -131,17 +179,17 @@ Result<ContainerCgroup> create_cgroup(const CgroupRequest& request, const Cgroup
         limits = TRY(cgroup_limits(*request.config.linux_.resources));
     }
     std::optional<kernel::SystemdScope> scope;
-    std::string path = place.path;
+    CgroupPlace known = place;
     Rollback rollback;
     if (request.systemd) {
         scope = TRY(start_scope(request, limits));
-        path = scope->cgroup_path();
+        known.path = scope->cgroup_path();
         rollback.push([&place, &scope] {
             scope.reset();
             [[maybe_unused]] Result<void> done = kernel::stop_systemd_unit(place.unit);
         });
     }
-    kernel::Cgroup cgroup = TRY(make_directories_of(request, path, limits));
+    kernel::Cgroup cgroup = TRY(make_directories_of(request, known, limits));
     // A copy: the undo runs after this variable is gone.
     rollback.push([cgroup] { [[maybe_unused]] Result<void> done = cgroup.remove(); });
     if (!cgroup.directories().empty()) {
@@ -154,18 +202,18 @@ Result<ContainerCgroup> create_cgroup(const CgroupRequest& request, const Cgroup
         .cgroup = std::move(cgroup), .limits = std::move(limits), .scope = std::move(scope)};
 }
 
-Result<void>
-update_cgroup(kernel::Cgroup& cgroup, const std::string& unit, const oci::Resources& resources) {
-    kernel::CgroupLimits limits = TRY(cgroup_limits(resources));
-    std::vector<kernel::CgroupDeviceRule> devices = TRY(device_rules(resources.devices));
-    if (!unit.empty()) {
-        std::vector<kernel::DbusProperty> properties = kernel::systemd_limits(limits);
-        if (!devices.empty()) {
+Result<void> update_cgroup(kernel::Cgroup& cgroup, const CgroupUpdate& update) {
+    kernel::CgroupLimits limits = TRY(cgroup_limits(update.resources));
+    std::vector<kernel::CgroupDeviceRule> devices = TRY(device_rules(update.resources.devices));
+    if (!update.unit.empty()) {
+        const kernel::CgroupMode mode = TRY(kernel::cgroup_layout())->mode;
+        std::vector<kernel::DbusProperty> properties = kernel::systemd_limits(limits, mode);
+        if (!update.resources.devices.empty()) {
             for (kernel::DbusProperty& property : kernel::systemd_devices(devices)) {
                 properties.push_back(std::move(property));
             }
         }
-        TRY(kernel::update_systemd_unit(unit, properties));
+        TRY(tell_systemd(update, cgroup, properties));
     }
     TRY(cgroup.set_limits(limits));
     return devices.empty() ? ok() : cgroup.set_device_rules(devices);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// A container's groups by either driver: directories of our own (cgroupfs) or a scope of systemd.
+// A container's groups by either driver: directories of our own (cgroupfs) or a unit of systemd.
 #pragma once
 
 #include "base/result.h"
@@ -44,8 +44,14 @@ Result<CgroupPlace> plan_cgroup(const CgroupRequest& request);
 // Made and limited; an error leaves nothing.
 Result<ContainerCgroup> create_cgroup(const CgroupRequest& request, const CgroupPlace& place);
 
-Result<void>
-update_cgroup(kernel::Cgroup& cgroup, const std::string& unit, const oci::Resources& resources);
+// `configured`: the container's own resources, whose rules for devices hold without new ones.
+struct CgroupUpdate {
+    const std::string& unit;
+    const oci::Resources& resources;
+    const oci::Resources& configured;
+};
+
+Result<void> update_cgroup(kernel::Cgroup& cgroup, const CgroupUpdate& update);
 
 // REQUIRES: its processes are killed. Absent is fine.
 Result<void> remove_cgroup(const kernel::Cgroup& cgroup, const std::string& unit);

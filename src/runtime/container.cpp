@@ -237,7 +237,11 @@ Result<void> Container::update(const oci::Resources& resources) {
     if (!impl_->init_runs()) {
         return conflict("container not running");
     }
-    return update_cgroup(impl_->cgroup, impl_->record.systemd_unit, resources);
+    const oci::RuntimeConfig& config = *TRY(impl_->load_config());
+    const oci::Resources configured = config.linux_.resources.value_or(oci::Resources{});
+    return update_cgroup(
+        impl_->cgroup,
+        {.unit = impl_->record.systemd_unit, .resources = resources, .configured = configured});
 }
 
 Result<std::vector<pid_t>> Container::processes() const {

@@ -137,6 +137,9 @@ class SystemdContainer : public ContainerTest {
 };
 
 TEST_F(SystemdContainer, IsAScopeWithItsLimitsFromCreateToDelete) {
+    if (!is_version2()) {
+        GTEST_SKIP() << "tests/vm/runtime_systemd.py has the words of version 1";
+    }
     oci::Resources& resources = *config_.linux_.resources;
     resources.memory = oci::MemoryResources{.limit = 64 << 20, .swap = 96 << 20};
     resources.cpu =

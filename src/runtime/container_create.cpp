@@ -329,7 +329,11 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
     if (plan.systemd_moves_it) {
         TRY(kernel::attach_to_systemd_unit(record.systemd_unit, child.pid));
     }
-    TRY(group.settle());
+    // In groups of version 1 init puts itself, and is there for sure when it is ready.
+    const bool born_there = plan.process.cgroup_joins.empty();
+    if (born_there) {
+        TRY(group.settle());
+    }
     record.pid = child.pid;
     record.start_time = TRY(kernel::process_start_time(child.pid));
     state.pid = child.pid;
@@ -360,6 +364,7 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
             TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
         }
     }
+    TRY(group.settle());
     // By us: it may need the host's rights.
     TRY(talk.check(apply_scheduling(child.pid, plan.process.traits)));
     terminal = std::move(message.descriptor);

@@ -3,7 +3,7 @@ import json
 import pathlib
 
 import pytest
-from runtime import UNIFIED, group_of
+from runtime import UNIFIED, group_of, has_controller
 
 
 def group(runtime, controller, id="one"):
@@ -29,9 +29,13 @@ QUOTA, SHARES = ("cpu.cfs_quota_us", "cpu.max"), ("cpu.shares", "cpu.weight")
 @pytest.fixture
 def box(runtime):
     def limits(config):
-        config["linux"]["resources"].update(
-            memory={"limit": 32 << 20, "swap": 64 << 20}, cpu={"shares": 512, "quota": 50000, "period": 100000, "cpus": "0"},
-            pids={"limit": 20}, blockIO={"weight": 100})
+        config["linux"]["resources"].update(cpu={"shares": 512, "quota": 50000, "period": 100000}, pids={"limit": 20})
+        if has_controller("memory"):
+            config["linux"]["resources"]["memory"] = {"limit": 32 << 20, "swap": 64 << 20}
+        if has_controller("cpuset"):
+            config["linux"]["resources"]["cpu"]["cpus"] = "0"
+        if has_controller("blkio"):
+            config["linux"]["resources"]["blockIO"] = {"weight": 100}
     runtime.start("one", change=limits)
     return runtime
 

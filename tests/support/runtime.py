@@ -19,6 +19,11 @@ UNIFIED = pathlib.Path("/sys/fs/cgroup/cgroup.controllers").exists()
 COMMAND_DEADLINE = 60
 
 
+def has_controller(name):
+    """Kernels leave controllers of version 1 out: Debian 13's has no memory and no cpuset there."""
+    return UNIFIED or pathlib.Path("/sys/fs/cgroup", name, "tasks").exists()
+
+
 def make_rootfs(folder):
     busybox = shutil.which("busybox")
     for name in ("bin", "etc", "tmp", "root", "dev", "proc", "sys", "var"):
@@ -123,7 +128,8 @@ class Runtime:
         """What containers have left: cgroups and state. (Processes are in the cgroups, mounts in namespaces.)"""
         left = [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"*{CGROUP}/*-{self.folder.name}")]
         left += [str(path) for path in pathlib.Path("/sys/fs/cgroup" + CGROUP).glob(f"*-{self.folder.name}")]
-        left += [str(path) for path in pathlib.Path("/sys/fs/cgroup", SLICE).glob(f"*-{self.folder.name}.scope")]
+        for place in (SLICE, f"*/{SLICE}"):
+            left += [str(path) for path in pathlib.Path("/sys/fs/cgroup").glob(f"{place}/*-{self.folder.name}.scope")]
         if self.root.exists():
             left += [str(path) for path in self.root.iterdir() if not path.name.startswith(".")]
         return left

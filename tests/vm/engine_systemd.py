@@ -10,8 +10,12 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from engine import BIN, Engine, busybox_rootfs, wait_until  # noqa: E402
+from runtime import UNIFIED, has_controller  # noqa: E402
 
-CGROUPS = pathlib.Path("/sys/fs/cgroup")
+ROOT = pathlib.Path("/sys/fs/cgroup")
+CGROUPS = ROOT if UNIFIED else ROOT / "pids"
+# With the controllers on version 1 systemd is the driver for who asks for it.
+DRIVER = [] if UNIFIED else ["--exec-opt=native.cgroupdriver=systemd"]
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +25,7 @@ def rootfs_tar(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory, rootfs_tar):
-    with Engine(tmp_path_factory.mktemp("engine")) as running:
+    with Engine(tmp_path_factory.mktemp("engine"), *DRIVER) as running:
         running.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
         yield running
 
@@ -38,13 +42,36 @@ def shown(unit, name):
     return subprocess.run(["systemctl", "show", "--value", "-p", name, unit], capture_output=True, text=True).stdout.strip()
 
 
-def test_systemd_is_the_default_driver(engine):
+def test_systemd_is_the_driver(engine):
+    version = "2" if UNIFIED else "1"
     text = engine.berth("info").stdout
-    assert " Cgroup Driver: systemd\n" in text and " Cgroup Version: 2\n" in text
+    assert " Cgroup Driver: systemd\n" in text and f" Cgroup Version: {version}\n" in text
     _, info = engine.request("GET", "/info")
-    assert (info["CgroupDriver"], info["CgroupVersion"]) == ("systemd", "2")
+    assert (info["CgroupDriver"], info["CgroupVersion"]) == ("systemd", version)
 
 
+@pytest.mark.skipif(UNIFIED, reason="for cgroup version 1")
+def test_a_container_is_a_scope_on_version_1(engine):
+    id = sleeper(engine, "--cpus=0.5", "--pids-limit=40")
+    unit = scope(id)
+    assert (CGROUPS / "system.slice" / unit / "pids.max").read_text() == "40\n"
+    expected = {"ActiveState": "active", "Slice": "system.slice", "CPUQuotaPerSecUSec": "500ms", "TasksMax": "40"}
+    assert {name: shown(unit, name) for name in expected} == expected
+    assert engine.request("POST", f"/containers/{id}/update", {"PidsLimit": 30, "CpuShares": 512})[0] == 200
+    assert (shown(unit, "TasksMax"), shown(unit, "CPUShares")) == ("30", "512")
+    assert (ROOT / "cpu/system.slice" / unit / "cpu.shares").read_text() == "512\n"
+    assert engine.berth("exec", id, "sh", "-c", "echo $((6 * 7))").stdout == "42\n"
+    assert "sleep 1000" in engine.berth("top", id).stdout
+    _, stats = engine.request("GET", f"/containers/{id}/stats?stream=false&one-shot=true")
+    assert stats["pids_stats"] == {"current": 1, "limit": 30} and stats["cpu_stats"]["cpu_usage"]["total_usage"] > 0
+    engine.berth("pause", id)
+    assert engine.inspect(id)["State"]["Paused"]
+    engine.berth("unpause", id)
+    engine.berth("rm", "-f", id)
+    assert shown(unit, "LoadState") == "not-found" and not list(ROOT.glob(f"*/system.slice/{unit}"))
+
+
+@pytest.mark.skipif(not UNIFIED, reason="for cgroup version 2")
 def test_a_container_is_a_scope_from_start_to_removal(engine):
     id = sleeper(engine, "--memory=64m", "--cpus=0.5", "--pids-limit=40")
     unit = scope(id)
@@ -79,6 +106,7 @@ def test_containers_outlive_the_engine_and_killed_monitors_leave_no_unit(engine)
     engine.berth("rm", "-f", kept, orphan)
 
 
+@pytest.mark.skipif(not has_controller("memory"), reason="this kernel has no memory controller of version 1")
 def test_out_of_memory(engine):
     done = engine.berth("run", "--name", "eater", "-m", "16m", "--memory-swap", "16m", "busybox", "tail", "/dev/zero", check=False)
     assert done.returncode == 137
@@ -116,7 +144,7 @@ def test_drivers_by_option(tmp_path, rootfs_tar, by_file):
 ])
 def test_wrong_options_end_the_engine(tmp_path, flag, words):
     done = subprocess.run([BIN / "berthd", f"--data-root={tmp_path}/data", f"--exec-root={tmp_path}/run",
-                           f"--host=unix://{tmp_path}/s", "--bridge=none", flag], capture_output=True, text=True, timeout=60)
+                           f"--host=unix://{tmp_path}/s", "--bridge=none", *DRIVER, flag], capture_output=True, text=True, timeout=60)
     assert done.returncode == 1 and words in done.stderr
 
 
