@@ -73,9 +73,10 @@ State Container::Impl::state() const {
 }
 
 // A creator that died before it made the gate had put no process into the group, and may not have
-// seen yet that the group is another's.
+// seen yet that the group is another's. Where a unit of systemd is, stands there once it is ours.
 bool Container::Impl::owns_cgroup() const {
-    return record.pid != 0 || exists(directory.gate_path());
+    const bool has_unit = !record.systemd_unit.empty() && !record.cgroup.empty();
+    return record.pid != 0 || has_unit || exists(directory.gate_path());
 }
 
 Result<void> Container::Impl::remove_cgroup() {
