@@ -3,28 +3,11 @@
 #include "codec/compression.h"
 #include "codec/tar.h"
 #include "store/archive.h"
+#include "store/stoppable_source.h"
 
 namespace berth::store {
 
 namespace {
-
-class CancellableSource final : public ByteSource {
-  public:
-    CancellableSource(ByteSource& source, const std::stop_token& stop)
-        : source_(source)
-        , stop_(stop) {}
-
-    Result<std::size_t> read(std::span<char> buffer) override {
-        if (stop_.stop_requested()) {
-            return Error(ErrorKind::Cancelled, "importing was cancelled");
-        }
-        return source_.read(buffer);
-    }
-
-  private:
-    ByteSource& source_;
-    const std::stop_token& stop_;
-};
 
 // The same everywhere, so that the image has the same id on every machine.
 constexpr Timestamp program_image_created{1'735'689'600'000'000'000}; // 2025-01-01
@@ -48,7 +31,7 @@ Result<std::string> program_tar(std::string_view program) {
 Result<Image>
 import_rootfs(std::stop_token stop, ImageStore& images, ByteSource& tar, ImportOptions options) {
     Lease lease = images.lease();
-    CancellableSource cancellable(tar, stop);
+    StoppableSource cancellable(tar, std::move(stop), "importing");
     auto decompressor = TRY(compression::Decompressor::create(cancellable));
     // Nobody can make this tar again from the files, so its bytes are kept for a push.
     LayerInfo layer = TRY(images.layers().apply(lease, {}, *decompressor, {.keep_blob = true}));

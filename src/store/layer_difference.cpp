@@ -56,9 +56,8 @@ bool same_time(const struct stat& a, const struct stat& b) {
     return a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
 }
 
-bool same_directory(const struct stat& a, const struct stat& b) {
-    return a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid &&
-           same_time(a, b);
+bool same_owner_and_mode(const struct stat& a, const struct stat& b) {
+    return a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid;
 }
 
 // setcap(8) and setfacl(1) leave everything else as it was.
@@ -102,8 +101,9 @@ Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const s
     bool hides = entry.opaque || !old || !S_ISDIR(old->status.st_mode);
     if (!hides) {
         child.lower = TRY(frame.lower.child(name));
-        if (same_directory(status, old->status) &&
-            TRY(same_attributes(frame.directory, *old->directory, name))) {
+        entry.only_time = same_owner_and_mode(status, old->status) &&
+                          TRY(same_attributes(frame.directory, *old->directory, name));
+        if (entry.only_time && same_time(status, old->status)) {
             entry.kind = DiffEntry::Kind::Traversed;
         }
     }
@@ -182,8 +182,9 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
     }
     if (old && S_ISDIR(old->status.st_mode)) {
         child.lower = TRY(frame.lower.child(name));
-        child.drop_without_changes = same_directory(status, old->status) &&
-                                     TRY(same_attributes(frame.directory, *old->directory, name));
+        entry.only_time = same_owner_and_mode(status, old->status) &&
+                          TRY(same_attributes(frame.directory, *old->directory, name));
+        child.drop_without_changes = entry.only_time && same_time(status, old->status);
     }
     entry.kind = child.drop_without_changes ? DiffEntry::Kind::Traversed : DiffEntry::Kind::Present;
     child.position = entries.size();

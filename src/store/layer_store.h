@@ -18,7 +18,9 @@
 #include <optional>
 #include <set>
 #include <span>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::store {
@@ -180,17 +182,33 @@ class LayerStore {
     // Chain id of the layer below; empty for none.
     Result<oci::Digest> parent_of(const std::string& id) const;
 
-    // docker diff.
-    Result<std::vector<Change>> changes(const std::string& id) const;
+    // docker diff. `mount_points` (relative paths) are left out where they are nothing else.
+    Result<std::vector<Change>>
+    changes(const std::string& id, std::span<const std::string_view> mount_points = {}) const;
     // Bytes written (docker ps --size: SizeRw) and of all below (with it: SizeRootFs).
     Result<std::uint64_t> usage(const std::string& id) const;
     // The difference as a tar.
     Result<void> write_difference(const std::string& id, ByteSink& sink) const;
     // The difference as a new layer on the same parent. The writable layer stays as it is.
     Result<LayerInfo> commit(Lease& lease, const std::string& id);
+    // The same without the mount points; nullopt when nothing else changed.
+    Result<std::optional<LayerInfo>> commit_changes(
+        std::stop_token stop,
+        Lease& lease,
+        const std::string& id,
+        std::span<const std::string_view> mount_points);
     // The same without copying a byte: the writable layer becomes the layer and is gone. It must
     // not be mounted by anybody any more.
     Result<LayerInfo> commit_and_remove(Lease& lease, const std::string& id);
+    // All that is in the root file system, as a tar. Conflict when it was removed meanwhile.
+    Result<void> write_root(std::stop_token stop, const std::string& id, ByteSink& sink);
+    // The layers of `chain_id` above `below` as one on top of it. `root` is a mount of them.
+    Result<LayerInfo> squash(
+        std::stop_token stop,
+        Lease& lease,
+        UniqueFd root,
+        const oci::Digest& chain_id,
+        const oci::Digest& below);
     // GraphDriver.Data of docker inspect.
     Result<std::vector<std::pair<std::string, std::string>>> describe(const std::string& id) const;
 
@@ -204,6 +222,11 @@ class LayerStore {
   private:
     struct Parts;
     explicit LayerStore(std::unique_ptr<Parts> parts);
+    Result<LayerInfo> commit_difference(
+        std::stop_token stop,
+        Lease& lease,
+        const oci::Digest& parent,
+        const Difference& difference);
 
     std::unique_ptr<Parts> parts_;
 };

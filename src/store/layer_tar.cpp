@@ -26,6 +26,8 @@ namespace berth::store {
 namespace {
 
 constexpr std::size_t buffer_bytes = 1U << 20;
+// A container can nest directories deeper than we have descriptors.
+constexpr std::size_t depth_limit = 1000;
 
 std::optional<tar::EntryType> type_of(mode_t mode) {
     switch (mode & S_IFMT) {
@@ -213,6 +215,55 @@ Result<void> write_difference_tar(const Difference& difference, ByteSink& sink, 
     DifferenceWriter writer(difference.tree, sink, data);
     for (const DiffEntry& entry : difference.entries) {
         TRY(writer.write(entry));
+    }
+    return writer.finish();
+}
+
+// Depth first, with nothing kept but the directories on the way.
+Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink) {
+    struct Frame {
+        UniqueFd directory;
+        std::string path;
+        std::vector<std::string> names;
+        std::size_t next = 0;
+    };
+
+    DifferenceWriter writer(tree, sink, FileData::Content);
+    std::vector<Frame> frames(1);
+    frames[0].directory.reset(openat(tree.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!frames[0].directory) {
+        return errno_error("open a tree");
+    }
+    frames[0].names = TRY(directory_names(frames[0].directory));
+    while (!frames.empty()) {
+        if (stop.stop_requested()) {
+            return Error(ErrorKind::Cancelled, "writing a tree was cancelled");
+        }
+        Frame& frame = frames.back();
+        if (frame.next == frame.names.size()) {
+            frames.pop_back();
+            continue;
+        }
+        const std::string& name = frame.names[frame.next++];
+        const DiffEntry entry{.path = frame.path.empty() ? name : frame.path + "/" + name};
+        TRY(writer.write(entry));
+        Frame child{
+            .directory = UniqueFd(openat(
+                frame.directory.get(),
+                name.c_str(),
+                O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC))};
+        if (!child.directory) {
+            continue; // no directory, or not any more
+        }
+        if (frames.size() >= depth_limit) {
+            return Error(
+                ErrorKind::ResourceExhausted,
+                "directories are nested more than " + std::to_string(depth_limit) + " deep at " +
+                    entry.path.substr(0, 200));
+        }
+        child.path = entry.path;
+        child.names = TRY(directory_names(child.directory));
+        frames.push_back(std::move(child));
     }
     return writer.finish();
 }

@@ -8,7 +8,10 @@
 #include "store/overlay_form.h"
 #include "store/snapshotter.h"
 
+#include <span>
+#include <stop_token>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::store {
@@ -20,6 +23,21 @@ overlay_difference(const std::string& upper, const std::vector<std::string>& lay
 
 // What a complete tree changes in the layers that it was copied from.
 Result<Difference> tree_difference(const std::string& tree, const std::vector<std::string>& layers);
+
+// Takes away what is there for something to be mounted on: of `paths` (relative) the empty files
+// and directories that were added, and the directories that changed for no other reason.
+void leave_out_mount_points(Difference& difference, std::span<const std::string_view> paths);
+
+// Whether a layer of it would change anything.
+bool is_empty(const Difference& difference);
+
+// The whole tree, without keeping a list of it.
+Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink);
+
+// What several layers, topmost first, change together in those below them. `root` is a mount of all
+// of them: the tree of the difference.
+Result<Difference> joint_difference(
+    UniqueFd root, const std::vector<std::string>& uppers, const std::vector<std::string>& layers);
 
 // Zeros: as many bytes as the files have, without reading them, for measuring.
 enum class FileData : std::uint8_t { Content, Zeros };

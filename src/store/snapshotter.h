@@ -38,6 +38,8 @@ struct DiffEntry {
     Kind kind = Kind::Present;
     bool in_parent = false; // there is something of that name in the layers below
     bool opaque = false;    // a directory that hides what the layers below have in it
+    // A directory of which nothing but the time differs from the one in the layers below.
+    bool only_time = false;
 };
 
 struct Difference {

@@ -10,7 +10,6 @@
 #include "store/read_ahead.h"
 
 #include <algorithm>
-#include <thread>
 
 #include <unistd.h>
 
@@ -182,10 +181,13 @@ Result<oci::Digest> LayerStore::parent_of(const std::string& id) const {
     return query.is_null(0) ? oci::Digest() : TRY(oci::Digest::parse(query.text(0)));
 }
 
-Result<std::vector<Change>> LayerStore::changes(const std::string& id) const {
+Result<std::vector<Change>>
+LayerStore::changes(const std::string& id, std::span<const std::string_view> mount_points) const {
     Parts::Writable writable = TRY(parts_->find_writable(id));
     LayerHold below = TRY(parts_->hold_below(writable));
-    return changes_of(TRY(parts_->snapshotter->difference(writable.layer)));
+    Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
+    leave_out_mount_points(difference, mount_points);
+    return changes_of(difference);
 }
 
 Result<std::uint64_t> LayerStore::usage(const std::string& id) const {
@@ -199,27 +201,6 @@ Result<void> LayerStore::write_difference(const std::string& id, ByteSink& sink)
     LayerHold below = TRY(parts_->hold_below(writable));
     Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
     return write_difference_tar(difference, sink);
-}
-
-Result<LayerInfo> LayerStore::commit(Lease& lease, const std::string& id) {
-    Parts::Writable writable = TRY(parts_->find_writable(id));
-    LayerHold below = TRY(parts_->hold_below(writable));
-    Difference difference = TRY(parts_->snapshotter->difference(writable.layer));
-    // A pipe inside the process: the tar is written on one thread and unpacked on another.
-    Pipe pipe = TRY(Pipe::create());
-    Result<void> written;
-    std::thread writer([&] {
-        FdSink sink(std::move(pipe.write_end));
-        written = write_difference_tar(difference, sink);
-    });
-    Result<StagedLayer> staged = [&] {
-        FdSource source(std::move(pipe.read_end));
-        return stage(lease, source);
-        // The read end closes here, so that a writer whose reader gave up ends with EPIPE.
-    }();
-    writer.join();
-    TRY(std::move(written));
-    return publish(lease, writable.parent, TRY(std::move(staged)));
 }
 
 Result<LayerInfo> LayerStore::commit_and_remove(Lease& lease, const std::string& id) {
