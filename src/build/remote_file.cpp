@@ -5,9 +5,8 @@
 #include "base/strings.h"
 #include "codec/sha256.h"
 #include "codec/stream.h"
-#include "http/message.h"
 #include "http/query.h"
-#include "registry/transport.h"
+#include "registry/remote_content.h"
 
 #include <array>
 #include <ctime>
@@ -19,9 +18,7 @@ namespace berth::build {
 
 namespace {
 
-constexpr std::size_t error_body_limit = 4096;
 constexpr std::size_t file_name_limit = 255;
-constexpr unsigned first_error_status = 400;
 constexpr const char* no_name = "__unnamed__";
 
 std::string base_name(std::string_view path) {
@@ -53,16 +50,6 @@ std::time_t modification_time(const http::Headers& headers) {
     std::tm time{};
     const char* end = strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &time);
     return end != nullptr && *end == '\0' ? timegm(&time) : 0;
-}
-
-Error refused(const std::string& url, registry::Exchange& answer) {
-    std::string text = "failed to GET " + url + " with status " + std::to_string(answer.status()) +
-                       " " + std::string(http::reason_phrase(answer.status()));
-    std::array<char, error_body_limit> body{};
-    if (auto size = read_full(answer, body); size.ok() && *size > 0) {
-        text += ": " + std::string(trim(std::string_view(body.data(), *size)));
-    }
-    return Error(ErrorKind::Unavailable, std::move(text));
 }
 
 // The content's digest.
@@ -101,10 +88,7 @@ std::string remote_file_name(std::string_view url, std::string_view content_disp
 
 Result<RemoteFile> RemoteFile::download(std::stop_token stop, const RemoteRequest& request) {
     registry::Transport transport("berth");
-    const auto answer = TRY(transport.send(std::move(stop), {.url = request.url}));
-    if (answer->status() >= first_error_status) {
-        return refused(request.url, *answer);
-    }
+    const auto answer = TRY(registry::open_remote(std::move(stop), transport, request.url));
     TRY(make_directories(request.parent, 0700));
     TemporaryDirectory directory = TRY(TemporaryDirectory::create(request.parent));
     auto tree =

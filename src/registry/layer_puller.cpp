@@ -138,6 +138,7 @@ Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& st
         return staged;
     }
     // A damaged download shows as a broken archive first; its digest is the better explanation.
+    watched.silence();
     reporter_.state(layer.short_id, "Verifying Checksum");
     TRY(tee.finish());
     reporter_.state(layer.short_id, "Download complete");

@@ -92,15 +92,21 @@ class WatchedSource final : public ByteSource {
         }
         std::size_t count = TRY(source_.read(buffer));
         count_ += count;
-        progress_.update(count_);
+        if (!silent_) {
+            progress_.update(count_);
+        }
         return count;
     }
+
+    // What is still read is told no more.
+    void silence() { silent_ = true; }
 
   private:
     ByteSource& source_;
     std::stop_token stop_;
     TransferProgress progress_;
     std::uint64_t count_;
+    bool silent_ = false;
 };
 
 } // namespace berth::registry

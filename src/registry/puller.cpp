@@ -33,8 +33,7 @@ class Pull {
   private:
     Client client_for(const RegistryHost& host) const;
     Result<std::string> name_at(const RegistryHost& host, std::span<const RegistryHost> all);
-    Result<PulledImage>
-    keep(const ImageDocuments& documents, const FetchedConfig& config, bool downloaded);
+    Result<PulledImage> keep(const ImageDocuments& documents, const FetchedConfig& config);
 
     std::stop_token stop_;
     store::Store& store_;
@@ -83,7 +82,6 @@ Result<PulledImage> Pull::from(const RegistryHost& host, std::span<const Registr
     reporter_.state(name, "Pulling from " + reference_.path());
     store::Lease lease = store_.images().lease();
     FetchedConfig config = TRY(fetch_config(stop_, client, store_, lease, documents.parsed));
-    bool downloaded = false;
     auto existing = TRY(store_.images().find(documents.parsed.config.digest.to_string()));
     if (!existing) {
         LayerPuller layers(
@@ -95,13 +93,13 @@ Result<PulledImage> Pull::from(const RegistryHost& host, std::span<const Registr
                 .config = config.parsed,
                 .max_concurrent = options_.max_concurrent},
             reporter_);
-        downloaded = TRY(layers.run(stop_));
+        TRY(layers.run(stop_));
     }
-    return keep(documents, config, downloaded);
+    return keep(documents, config);
 }
 
-Result<PulledImage>
-Pull::keep(const ImageDocuments& documents, const FetchedConfig& config, bool downloaded) {
+Result<PulledImage> Pull::keep(const ImageDocuments& documents, const FetchedConfig& config) {
+    const auto before = TRY(store_.images().find(reference_.familiar()));
     store::NewImage image;
     image.config_json = config.bytes;
     image.manifest = documents.manifest.bytes;
@@ -113,13 +111,19 @@ Pull::keep(const ImageDocuments& documents, const FetchedConfig& config, bool do
         reference_.without_tag_and_digest().with_digest(documents.named_digest));
     store::Image stored = TRY(store_.images().create(image));
     reporter_.message("Digest: " + documents.named_digest.to_string());
-    reporter_.message(
-        (downloaded ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
-        reference_.familiar());
-    return PulledImage{.id = stored.id, .digest = documents.named_digest, .newer = downloaded};
+    const bool newer = before != stored.id;
+    if (options_.say_status) {
+        reporter_.message(pull_status(newer, reference_));
+    }
+    return PulledImage{.id = stored.id, .digest = documents.named_digest, .newer = newer};
 }
 
 } // namespace
+
+std::string pull_status(bool newer, const oci::Reference& reference) {
+    return (newer ? "Status: Downloaded newer image for " : "Status: Image is up to date for ") +
+           reference.familiar();
+}
 
 Result<PulledImage> pull(
     std::stop_token stop,

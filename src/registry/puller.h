@@ -26,12 +26,13 @@ struct PullOptions {
     ClientOptions client;
     std::optional<oci::Platform> platform; // nullopt: this machine's
     std::size_t max_concurrent = 3;
+    bool say_status = true; // the last line, "Status: …"
 };
 
 struct PulledImage {
     oci::Digest id;
     oci::Digest digest; // of the manifest or index that the reference named
-    bool newer = false; // false: "Image is up to date"
+    bool newer = false; // false: the name stood for this image already, "Image is up to date"
 };
 
 // With a name only, :latest. Errors have Docker's words ("manifest for x:y not found: …",
@@ -42,5 +43,8 @@ Result<PulledImage> pull(
     const oci::Reference& reference,
     const PullOptions& options,
     const ProgressCallback& progress);
+
+// The last line of a pull.
+std::string pull_status(bool newer, const oci::Reference& reference);
 
 } // namespace berth::registry

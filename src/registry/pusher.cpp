@@ -187,7 +187,6 @@ Result<PushedImage> Push::push_manifest(const store::PushableManifest& manifest)
 }
 
 Result<PushedImage> Push::run() {
-    reporter_.message("The push refers to repository [" + job_.reference.name() + "]");
     TRY(client_.ping(stop_));
     announce();
     store::Lease lease = job_.store.images().lease();
@@ -223,8 +222,11 @@ Result<PushedImage> push(
     const PushOptions& options,
     const ProgressCallback& progress) {
     oci::Reference wanted = reference.with_default_tag();
-    store::Image image = TRY(find_image(store, wanted));
     ProgressReporter reporter(progress);
+    if (options.say_repository) {
+        reporter.message("The push refers to repository [" + wanted.name() + "]");
+    }
+    store::Image image = TRY(find_image(store, wanted));
     Push operation(
         stop, {.store = store, .reference = wanted, .image = image, .options = options}, reporter);
     return operation.run();

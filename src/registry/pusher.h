@@ -22,6 +22,7 @@ namespace berth::registry {
 struct PushOptions {
     ClientOptions client;
     std::size_t max_concurrent = 5;
+    bool say_repository = true; // the first line, "The push refers to …"
 };
 
 struct PushedImage {

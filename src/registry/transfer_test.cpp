@@ -85,6 +85,32 @@ TEST(Pull, DownloadsNothingTwice) {
     EXPECT_EQ(other.count("Pull complete"), 1U);
 }
 
+TEST(Pull, AnotherNameForWhatIsHereIsNew) {
+    TestRegistry registry;
+    TestStore store;
+    const TestImage image({"base"});
+    publish(registry.client(), image, "app", "v1");
+    publish(registry.client(), image, "app", "v2");
+    ASSERT_TRUE(pull({}, store.get(), reference(registry.host() + "/app:v1"), {}, {}).ok());
+    Recorder recorder;
+    const auto name = reference(registry.host() + "/app:v2");
+    EXPECT_TRUE(pull({}, store.get(), name, {}, recorder.callback())->newer);
+    EXPECT_EQ(recorder.lines.back(), "Status: Downloaded newer image for " + name.familiar());
+    EXPECT_FALSE(pull({}, store.get(), name, {}, {})->newer);
+}
+
+TEST(Pull, FindsAllTags) {
+    TestRegistry registry;
+    const TestImage image({"base"});
+    for (const char* tag : {"v2", "latest", "v1"}) {
+        publish(registry.client(), image, "app", tag);
+    }
+    Client client(registry.host(), "app", Action::Pull, {});
+    EXPECT_EQ(client.tags({}).value(), (std::vector<std::string>{"latest", "v1", "v2"}));
+    Client none(registry.host(), "none", Action::Pull, {});
+    EXPECT_EQ(none.tags({}).error().kind(), ErrorKind::NotFound);
+}
+
 TEST(Pull, ChoosesThePlatformFromAnIndex) {
     TestRegistry registry;
     TestStore store;
