@@ -23,9 +23,6 @@ Result<void> refuse_unknown(const Context& context) {
         return not_implemented(
             "building from a remote context is not implemented; send the context as the body");
     }
-    if (context.flag("squash")) {
-        return not_implemented("squashing the layers of a build is not implemented");
-    }
     for (const char* name : {"securityopt", "outputs", "session"}) {
         const std::string value = context.query(name);
         if (!value.empty() && value != "[]" && value != "null") {
@@ -118,6 +115,7 @@ Result<build::BuildRequest> parse_build_request(const Context& context) {
     request.no_cache = context.flag("nocache");
     request.pull = context.flag("pull");
     request.quiet = context.flag("q");
+    request.squash = context.flag("squash");
     request.remove = context.flag("rm", true);
     for (const std::string_view value : context.request().query.get_all("extrahosts")) {
         for (const std::string_view host : split(value, ',')) {

@@ -3,6 +3,7 @@
 #include "build/build_job.h"
 
 #include "base/strings.h"
+#include "build/squash.h"
 #include "build/stage_executor.h"
 
 #include <algorithm>
@@ -198,6 +199,7 @@ Result<StageState> BuildJob::begin_stage(std::size_t index) {
     StageState state;
     if (const auto parent = stage_named(base, index)) {
         state = finished_.at(*parent);
+        state.from_id = state.image_id;
         state.cmd_set = false;
         state.args.clear();
         return state;
@@ -208,6 +210,7 @@ Result<StageState> BuildJob::begin_stage(std::size_t index) {
     }
     const store::Image image = TRY(find_image(base, platform, request_.pull));
     lease_.add_layer(image.chain_id);
+    state.from_id = image.id;
     state.image_id = image.id;
     state.chain_id = image.chain_id;
     state.image = image.config;
@@ -336,7 +339,16 @@ Result<oci::Digest> BuildJob::run(ByteSource& context, StepFailure* failure) {
     if (id.empty()) {
         return invalid_argument("No image was generated. Is your Dockerfile empty?");
     }
-    return id;
+    if (!request_.squash) {
+        return id;
+    }
+    const oci::Digest squashed = TRY_CONTEXT(
+        squash_image(*this, {.image = id, .from = finished_.at(target).from_id}),
+        "error squashing image");
+    if (callbacks_.image) {
+        callbacks_.image(squashed);
+    }
+    return squashed;
 }
 
 } // namespace berth::build

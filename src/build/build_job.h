@@ -39,6 +39,7 @@ inline constexpr std::string_view predefined_arguments[] = {
 
 // An image on its way: what the next step starts from.
 struct StageState {
+    oci::Digest from_id;  // of FROM; empty: scratch
     oci::Digest image_id; // empty: FROM scratch and no step yet
     oci::Digest chain_id;
     oci::ImageConfig image;

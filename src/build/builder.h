@@ -54,9 +54,10 @@ struct BuildRequest {
     std::string target;   // a stage's name or number; empty: the last
     std::string platform; // "linux/arm64"; empty: this machine's
     bool no_cache = false;
-    bool pull = false;  // ask the registry even for base images that are here
-    bool quiet = false; // the output callback gets nothing but the final id
-    bool remove = true; // accepted for `rm`; intermediate containers never stay here
+    bool pull = false;   // ask the registry even for base images that are here
+    bool quiet = false;  // the output callback gets nothing but the final id
+    bool squash = false; // all layers above the base image's become one
+    bool remove = true;  // accepted for `rm`; intermediate containers never stay here
     std::vector<std::string> extra_hosts; // "name:ip"
     std::vector<std::string> cache_from;  // accepted: every image that is here is a cache source
     std::string network_mode;             // "", "default", "bridge", "none", "host", a name

@@ -3,6 +3,7 @@
 #include "build/stage_executor.h"
 
 #include "base/strings.h"
+#include "build/config_instructions.h"
 #include "codec/sha256.h"
 
 #include <algorithm>
@@ -16,31 +17,24 @@ Result<void> StageExecutor::run(const Instruction& instruction) {
         return run_copy(instruction);
     case Keyword::Arg:
         return run_arg(instruction);
-    case Keyword::Cmd:
-        return run_cmd(instruction);
-    case Keyword::Entrypoint:
-        return run_entrypoint(instruction);
-    case Keyword::Env:
-        return run_env(instruction);
-    case Keyword::Expose:
-        return run_expose(instruction);
-    case Keyword::Healthcheck:
-        return run_health_check(instruction);
-    case Keyword::Label:
-        return run_label(instruction);
+    case Keyword::Maintainer:
+        return run_maintainer(instruction);
     case Keyword::Run:
         return run_command(instruction);
-    case Keyword::StopSignal:
-        return run_stop_signal(instruction);
-    case Keyword::Volume:
-        return run_volume(instruction);
     case Keyword::Workdir:
         return run_workdir(instruction);
-    case Keyword::Maintainer:
+    case Keyword::Cmd:
+    case Keyword::Entrypoint:
+    case Keyword::Env:
+    case Keyword::Expose:
+    case Keyword::Healthcheck:
+    case Keyword::Label:
     case Keyword::OnBuild:
     case Keyword::Shell:
+    case Keyword::StopSignal:
     case Keyword::User:
-        return run_text(instruction);
+    case Keyword::Volume:
+        return run_config(instruction);
     case Keyword::From:
         break;
     }
@@ -48,12 +42,9 @@ Result<void> StageExecutor::run(const Instruction& instruction) {
 }
 
 Variables StageExecutor::variables() const {
-    Variables variables = state_.args;
-    for (const std::string& entry : state_.image.config.env) {
-        if (const auto pair = cut(entry, "=")) {
-            variables[std::string(pair->before)] = pair->after;
-        }
-    }
+    Variables variables = variables_of(state_.image.config);
+    // The environment wins.
+    variables.insert(state_.args.begin(), state_.args.end());
     return variables;
 }
 
@@ -62,8 +53,7 @@ Result<std::string> StageExecutor::expand(const std::string& text) const {
 }
 
 std::vector<std::string> StageExecutor::shell() const {
-    const auto& own = state_.image.config.shell;
-    return own.empty() ? std::vector<std::string>{"/bin/sh", "-c"} : own;
+    return shell_of(state_.image.config);
 }
 
 std::string StageExecutor::no_operation(const std::string& comment) const {

@@ -29,15 +29,8 @@ class StageExecutor {
   private:
     // stage_metadata.cpp
     Result<void> run_arg(const Instruction& instruction);
-    Result<void> run_cmd(const Instruction& instruction);
-    Result<void> run_entrypoint(const Instruction& instruction);
-    Result<void> run_env(const Instruction& instruction);
-    Result<void> run_expose(const Instruction& instruction);
-    Result<void> run_health_check(const Instruction& instruction);
-    Result<void> run_label(const Instruction& instruction);
-    Result<void> run_stop_signal(const Instruction& instruction);
-    Result<void> run_volume(const Instruction& instruction);
-    Result<void> run_text(const Instruction& instruction); // MAINTAINER, ONBUILD, SHELL, USER
+    Result<void> run_config(const Instruction& instruction);
+    Result<void> run_maintainer(const Instruction& instruction);
 
     // stage_files.cpp
     struct CopyPlan;

@@ -2,6 +2,7 @@
 // COPY, ADD and WORKDIR. The sources' digest is the cache's key, so that files that did not change
 // cost their reading and nothing else.
 #include "base/strings.h"
+#include "build/config_instructions.h"
 #include "build/dockerfile_lines.h"
 #include "build/remote_file.h"
 #include "build/stage_executor.h"
@@ -249,10 +250,10 @@ Result<void> StageExecutor::perform_copy(const CopyPlan& plan, const WorkingLaye
 }
 
 Result<void> StageExecutor::run_workdir(const Instruction& instruction) {
-    const std::string path = TRY(expand(instruction.arguments[0]));
-    auto& working_dir = state_.image.config.working_dir;
-    working_dir = clean_path(path.starts_with('/') ? path : "/" + working_dir + "/" + path);
-    const std::string created_by = no_operation(" WORKDIR " + working_dir);
+    const std::string comment = TRY(apply_to_config(
+        instruction, {state_.image.config, state_.cmd_set}, variables(), job_.escape()));
+    const std::string& working_dir = state_.image.config.working_dir;
+    const std::string created_by = no_operation(comment);
     const std::string key = step_key(created_by);
     const bool cached = TRY(use_cached(key));
     if (cached) {
