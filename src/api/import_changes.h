@@ -10,8 +10,14 @@
 
 namespace berth::api {
 
+struct ChangedConfig {
+    oci::ContainerDefaults config;
+    bool sets_entrypoint = false; // perhaps to nothing
+};
+
 // CMD, ENTRYPOINT, ENV, EXPOSE, HEALTHCHECK, LABEL, ONBUILD, STOPSIGNAL, USER, VOLUME, WORKDIR, as
 // in a Dockerfile. InvalidArgument for others.
-Result<oci::ContainerDefaults> parse_changes(const std::vector<std::string>& changes);
+Result<ChangedConfig>
+apply_changes(oci::ContainerDefaults base, const std::vector<std::string>& changes);
 
 } // namespace berth::api

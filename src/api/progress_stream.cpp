@@ -88,6 +88,14 @@ std::string progress_message(const engine::ImageProgress& progress) {
     return json::serialize(message);
 }
 
+void ProgressStream::begin() {
+    const std::lock_guard lock(mutex_);
+    if (!begun_) {
+        begun_ = true;
+        broken_ = !response_.begin(200, json_headers()).ok();
+    }
+}
+
 void ProgressStream::send(const engine::ImageProgress& progress) {
     write(progress_message(progress));
 }

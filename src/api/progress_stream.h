@@ -29,6 +29,8 @@ class ProgressStream {
     explicit ProgressStream(http::ResponseWriter& response)
         : response_(response) {}
 
+    // Sends the head: an error that comes later is a message, even when it is the first one.
+    void begin();
     void send(const engine::ImageProgress& progress);
     void send_stream(std::string_view text); // {"stream": …}
     void send_aux(const json::Value& aux);   // {"aux": …}

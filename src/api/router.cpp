@@ -139,10 +139,10 @@ http::Handler make_handler(const Services& services) {
     };
 }
 
-http::Headers default_headers(std::string_view version) {
+http::Headers default_headers(std::string_view version, bool experimental) {
     return http::Headers{
         {"Api-Version", maximum_version.to_string()},
-        {"Docker-Experimental", "false"},
+        {"Docker-Experimental", experimental ? "true" : "false"},
         {"Ostype", "linux"},
         {"Server", "Berth/" + std::string(version) + " (linux)"}};
 }

@@ -14,7 +14,7 @@ namespace berth::api {
 http::Handler make_handler(const Services& services);
 
 // Sent with every answer: Api-Version, Docker-Experimental, Ostype, Server.
-http::Headers default_headers(std::string_view version);
+http::Headers default_headers(std::string_view version, bool experimental);
 
 // For http::ServerOptions::error_body.
 http::ErrorBody server_error(unsigned status, std::string_view message);

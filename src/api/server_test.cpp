@@ -49,7 +49,7 @@ class ServedEngine {
         http::ServerOptions options;
         options.handler = make_handler(services_);
         options.error_body = server_error;
-        options.default_headers = default_headers("test");
+        options.default_headers = default_headers("test", false);
         auto server = http::Server::create(std::move(options));
         EXPECT_TRUE(server.ok());
         server_ = std::move(server).value();

@@ -58,7 +58,7 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
     berth::http::ServerOptions options;
     options.handler = berth::api::make_handler(services);
     options.error_body = berth::api::server_error;
-    options.default_headers = berth::api::default_headers(version);
+    options.default_headers = berth::api::default_headers(version, config.experimental);
     auto server = TRY(berth::http::Server::create(std::move(options)));
     TRY(berth::bin::add_listeners(*server, config));
     TRY(server->start());

@@ -2,6 +2,9 @@
 // Percent encoding of query names and values.
 #include "cli/query.h"
 
+#include "codec/json.h"
+#include "oci/platform.h"
+
 namespace berth::cli {
 
 std::string percent_encode(std::string_view text) {
@@ -27,6 +30,14 @@ void Query::add(std::string_view name, std::string_view value) {
     text_ += percent_encode(name);
     text_ += '=';
     text_ += percent_encode(value);
+}
+
+Result<void> add_platform(Query& query, const std::string& text) {
+    if (!text.empty()) {
+        const oci::Platform platform = TRY(oci::Platform::parse(text));
+        query.add("platform", json::encode_text(platform));
+    }
+    return ok();
 }
 
 } // namespace berth::cli

@@ -2,6 +2,8 @@
 // Builds the query part of a request target.
 #pragma once
 
+#include "base/result.h"
+
 #include <string>
 #include <string_view>
 
@@ -25,5 +27,8 @@ class Query {
   private:
     std::string text_;
 };
+
+// --platform ("linux/arm64") as the parameter "platform"; nothing for "".
+Result<void> add_platform(Query& query, const std::string& text);
 
 } // namespace berth::cli

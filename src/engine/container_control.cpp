@@ -221,15 +221,14 @@ Result<void> ContainerControl::kill(const ContainerPtr& container, const std::st
     return number == SIGKILL ? kill_and_wait(container) : this->signal(*container, number);
 }
 
-Result<void> ContainerControl::pause(const ContainerPtr& container) {
-    const std::lock_guard operation(container->operation);
-    const ContainerView view = view_of(*container);
+Result<void> ContainerControl::freeze(LiveContainer& container) {
+    const ContainerView view = view_of(container);
     switch (view.life.state.status) {
     case ContainerStatus::Paused:
-        return conflict("container " + container->id + " is already paused");
+        return conflict("container " + container.id + " is already paused");
     case ContainerStatus::Restarting:
         return conflict(
-            "container " + container->id + " is restarting, wait until the container is running");
+            "container " + container.id + " is restarting, wait until the container is running");
     case ContainerStatus::Created:
     case ContainerStatus::Running:
     case ContainerStatus::Removing:
@@ -237,36 +236,70 @@ Result<void> ContainerControl::pause(const ContainerPtr& container) {
     case ContainerStatus::Dead:
         break;
     }
-    auto client = TRY(running_monitor(*container));
+    auto client = TRY(running_monitor(container));
     TRY(client->pause());
     {
-        auto state = container->state.lock();
+        auto state = container.state.lock();
         if (state->life.state.is_running()) {
             state->life.state.status = ContainerStatus::Paused;
         }
     }
-    core_.persist(*container, store::Durability::Cache);
+    core_.persist(container, store::Durability::Cache);
     core_.publish(*view.definition, "pause");
     return ok();
 }
 
-Result<void> ContainerControl::unpause(const ContainerPtr& container) {
-    const std::lock_guard operation(container->operation);
-    const ContainerView view = view_of(*container);
+Result<void> ContainerControl::thaw(LiveContainer& container) {
+    const ContainerView view = view_of(container);
     if (view.life.state.status != ContainerStatus::Paused) {
-        return conflict("Container " + container->id + " is not paused");
+        return conflict("Container " + container.id + " is not paused");
     }
-    auto client = TRY(running_monitor(*container));
+    auto client = TRY(running_monitor(container));
     TRY(client->resume());
     {
-        auto state = container->state.lock();
+        auto state = container.state.lock();
         if (state->life.state.is_running()) {
             state->life.state.status = ContainerStatus::Running;
         }
     }
-    core_.persist(*container, store::Durability::Cache);
+    core_.persist(container, store::Durability::Cache);
     core_.publish(*view.definition, "unpause");
     return ok();
+}
+
+Result<void> ContainerControl::pause(const ContainerPtr& container) {
+    const std::lock_guard operation(container->operation);
+    return freeze(*container);
+}
+
+Result<void> ContainerControl::unpause(const ContainerPtr& container) {
+    const std::lock_guard operation(container->operation);
+    return thaw(*container);
+}
+
+// The mark is on disk before the container stands still: whoever finds it resumes.
+Result<std::shared_ptr<void>> ContainerControl::freeze_for_work(const ContainerPtr& container) {
+    if (view_of(*container).life.state.status != ContainerStatus::Running) {
+        return std::shared_ptr<void>();
+    }
+    container->state.lock()->life.frozen_for_work = true;
+    core_.persist(*container, store::Durability::Cache);
+    auto guard = std::shared_ptr<void>(nullptr, [this, container](void*) {
+        container->state.lock()->life.frozen_for_work = false;
+        const auto resumed = thaw(*container);
+        if (!resumed.ok() && resumed.error().kind() != ErrorKind::Conflict) {
+            log::error(
+                "container stays paused after a commit",
+                {{"id", container->id}, {"error", resumed.error().message()}});
+        }
+        core_.persist(*container, store::Durability::Cache);
+    });
+    // A Conflict: it ended meanwhile.
+    if (auto frozen = freeze(*container);
+        !frozen.ok() && frozen.error().kind() != ErrorKind::Conflict) {
+        return std::move(frozen).error().with_context("cannot pause container " + container->id);
+    }
+    return guard;
 }
 
 Result<void> ContainerControl::rename(const ContainerPtr& container, const std::string& new_name) {

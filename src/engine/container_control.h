@@ -7,6 +7,7 @@
 #include "engine/core.h"
 
 #include <chrono>
+#include <memory>
 #include <optional>
 
 namespace berth::engine {
@@ -29,6 +30,9 @@ class ContainerControl {
     Result<void> kill(const ContainerPtr& container, const std::string& signal);
     Result<void> pause(const ContainerPtr& container);
     Result<void> unpause(const ContainerPtr& container);
+    // Pauses a running container until the result is gone; one that does not run, or is paused
+    // already, stays as it is. REQUIRES: the caller holds its `operation`.
+    Result<std::shared_ptr<void>> freeze_for_work(const ContainerPtr& container);
     Result<void> rename(const ContainerPtr& container, const std::string& new_name);
     Result<void> remove(const ContainerPtr& container, const RemoveOptions& options);
     Result<void> resize(const ContainerPtr& container, std::uint32_t height, std::uint32_t width);
@@ -42,6 +46,9 @@ class ContainerControl {
 
   private:
     Result<std::shared_ptr<monitor::MonitorClient>> running_monitor(LiveContainer& container);
+    // REQUIRES: `operation` is held.
+    Result<void> freeze(LiveContainer& container);
+    Result<void> thaw(LiveContainer& container);
     Result<void> signal(LiveContainer& container, int number);
     // False when the time is over; nullopt waits for ever.
     bool

@@ -255,6 +255,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         }
     }
     if (status) {
+        resume_frozen(container);
         log::info("container found running", {{"id", container->id}, {"pid", status->pid}});
         execs_.adopt(container, *status);
         if (exit) {
@@ -265,6 +266,31 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
     } else if (claims_to_run) {
         finish_absent(container, run);
     }
+}
+
+// The engine before was killed while it worked on the files of a container that it had paused.
+void ContainerRunner::resume_frozen(const ContainerPtr& container) {
+    std::shared_ptr<monitor::MonitorClient> client;
+    {
+        auto state = container->state.lock();
+        if (!std::exchange(state->life.frozen_for_work, false)) {
+            return;
+        }
+        client = state->monitor;
+    }
+    if (auto resumed = client->resume(); !resumed.ok()) {
+        log::warn(
+            "paused container not resumed, ignoring",
+            {{"id", container->id}, {"error", resumed.error().message()}});
+        return;
+    }
+    {
+        auto state = container->state.lock();
+        if (state->life.state.status == ContainerStatus::Paused) {
+            state->life.state.status = ContainerStatus::Running;
+        }
+    }
+    core_.persist(*container, store::Durability::Cache);
 }
 
 // The row says "running" and there is no monitor: it ended while no engine was there.

@@ -115,6 +115,7 @@ struct Fields<engine::ContainerLife> {
         field("State", &T::state),
         field("RestartCount", &T::restart_count, OmitEmpty),
         field("StoppedByUser", &T::stopped_by_user, OmitEmpty),
+        field("FrozenForWork", &T::frozen_for_work, OmitEmpty),
         field("Endpoints", &T::endpoints, OmitEmpty)};
 };
 

@@ -52,6 +52,9 @@ struct ContainerLife {
     ContainerState state;
     std::int64_t restart_count = 0;
     bool stopped_by_user = false;
+    // Paused by the engine for the time of some work on its files: an engine that starts resumes
+    // it.
+    bool frozen_for_work = false;
     std::vector<EndpointState> endpoints;
 };
 

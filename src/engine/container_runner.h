@@ -56,6 +56,7 @@ class ContainerRunner {
     monitor::MonitorHandlers handlers(const ContainerPtr& container, std::uint64_t run);
     void handle_exit(const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit);
     void handle_lost(const ContainerPtr& container, std::uint64_t run);
+    void resume_frozen(const ContainerPtr& container);
     void finish_absent(const ContainerPtr& container, std::uint64_t run);
     void end_run(
         const ContainerPtr& container,

@@ -6,9 +6,11 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "codec/stream.h"
 #include "engine/container.h"
 #include "engine/filters.h"
 #include "engine/subscription.h"
+#include "store/snapshotter.h"
 
 #include <cstdint>
 #include <functional>
@@ -144,6 +146,15 @@ struct UpdateRequest {
     std::optional<RestartPolicy> restart_policy;
 };
 
+struct CommitRequest {
+    std::string repository; // may be empty: an image without a name
+    std::string tag;
+    std::string comment;
+    std::string author;
+    bool pause = true;                     // while its files are read
+    std::optional<ContainerConfig> config; // what it leaves open comes from the container
+};
+
 class ContainerSupervisor;
 
 class Containers {
@@ -182,6 +193,17 @@ class Containers {
     // on_exit() for those who may block; Cancelled when stop is requested.
     Result<ExitResult>
     wait(std::stop_token stop, const std::string& container, WaitCondition condition);
+
+    // An image of what the container has changed, on top of its own image; returns its id.
+    Result<std::string>
+    commit(std::stop_token stop, const std::string& container, const CommitRequest& request);
+
+    // All files of the container as a tar, without those of volumes. Conflict while it is removed.
+    Result<void>
+    export_files(std::stop_token stop, const std::string& container, ByteSink& sink) const;
+
+    // docker diff, without what the engine itself made below mounts.
+    Result<std::vector<store::Change>> changes(const std::string& container) const;
 
     // Before the connection is taken over: can attach work? Returns the container's tty flag, which
     // decides the answer's content type.

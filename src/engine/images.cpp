@@ -9,6 +9,7 @@
 #include "store/archive.h"
 
 #include <algorithm>
+#include <map>
 
 namespace berth::engine {
 
@@ -249,11 +250,40 @@ Result<std::vector<ImageSummary>> Images::list(const ImageListOptions& options) 
     std::stable_sort(summaries.begin(), summaries.end(), [](const auto& a, const auto& b) {
         return a.created > b.created;
     });
+    if (options.shared) {
+        TRY(parts_->add_shared_sizes(summaries));
+    }
     return summaries;
 }
 
-Result<ImageInspect> Images::inspect(const std::string& image) const {
+// Of the images that are listed: the layers of one that another has too.
+Result<void> Images::Parts::add_shared_sizes(std::vector<ImageSummary>& summaries) const {
+    std::map<oci::Digest, std::size_t> times;
+    std::vector<std::vector<store::LayerInfo>> chains;
+    for (const ImageSummary& summary : summaries) {
+        const store::Image image = TRY(images().get(summary.id));
+        std::vector<store::LayerInfo> chain;
+        if (!image.chain_id.empty()) {
+            chain = TRY(layers().chain(image.chain_id));
+        }
+        for (const store::LayerInfo& layer : chain) {
+            ++times[layer.chain_id];
+        }
+        chains.push_back(std::move(chain));
+    }
+    for (std::size_t i = 0; i < summaries.size(); ++i) {
+        summaries[i].shared_size = 0;
+        for (const store::LayerInfo& layer : chains[i]) {
+            summaries[i].shared_size +=
+                times[layer.chain_id] > 1 ? static_cast<std::int64_t>(layer.size) : 0;
+        }
+    }
+    return ok();
+}
+
+Result<ImageInspect> Images::inspect(const std::string& image, const std::string& platform) const {
     const store::Image found = TRY(parts_->images().get(image));
+    TRY(check_platform(image, found.config.platform, platform));
     const oci::ImageConfig& config = found.config;
     std::vector<std::string> layers;
     for (const oci::Digest& diff_id : config.rootfs.diff_ids) {
@@ -281,8 +311,10 @@ Result<ImageInspect> Images::inspect(const std::string& image) const {
     };
 }
 
-Result<std::vector<ImageHistoryEntry>> Images::history(const std::string& image) const {
+Result<std::vector<ImageHistoryEntry>>
+Images::history(const std::string& image, const std::string& platform) const {
     const store::Image top = TRY(parts_->images().get(image));
+    TRY(check_platform(image, top.config.platform, platform));
     std::vector<store::LayerInfo> layers;
     if (!top.chain_id.empty()) {
         layers = TRY(parts_->layers().chain(top.chain_id));

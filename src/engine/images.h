@@ -13,6 +13,7 @@
 #include "oci/descriptor.h"
 #include "oci/image_config.h"
 #include "oci/platform.h"
+#include "oci/reference.h"
 
 #include <cstdint>
 #include <functional>
@@ -46,7 +47,8 @@ struct ImageSummary {
     std::vector<std::string> repo_digests;
     Timestamp created;
     std::int64_t size = 0;
-    std::int64_t containers = -1; // -1: not counted
+    std::int64_t containers = -1;  // -1: not counted
+    std::int64_t shared_size = -1; // -1: not asked for
     StringMap labels;
 };
 
@@ -81,7 +83,7 @@ struct ImageHistoryEntry {
 struct ImageListOptions {
     bool all = false;    // intermediate images too
     Filters filters;     // before, dangling, label, reference, since, until
-    bool shared = false; // kept for the API; the shared size is not computed
+    bool shared = false; // how much of each is shared with others
 };
 
 // One line of docker rmi: exactly one of them is set.
@@ -146,6 +148,10 @@ struct DistributionInspect {
     std::vector<oci::Platform> platforms;
 };
 
+// The name of a new image; nullopt without a repository, "latest" without a tag.
+Result<std::optional<oci::Reference>>
+parse_new_name(const std::string& repository, const std::string& tag);
+
 class Images {
   public:
     explicit Images(ImagesOptions options);
@@ -159,8 +165,10 @@ class Images {
     Result<ImageForContainer> for_container(const std::string& image, const std::string& platform);
 
     Result<std::vector<ImageSummary>> list(const ImageListOptions& options) const;
-    Result<ImageInspect> inspect(const std::string& image) const;
-    Result<std::vector<ImageHistoryEntry>> history(const std::string& image) const;
+    // NotFound when the image is not for `platform` ("": any).
+    Result<ImageInspect> inspect(const std::string& image, const std::string& platform = {}) const;
+    Result<std::vector<ImageHistoryEntry>>
+    history(const std::string& image, const std::string& platform = {}) const;
     Result<void>
     tag(const std::string& image, const std::string& repository, const std::string& tag);
 
@@ -173,7 +181,7 @@ class Images {
     // label, label!, until.
     Result<ImagePruneReport> prune(std::stop_token stop, const Filters& filters);
 
-    // `tag` may be a tag or a digest; NotImplemented for all tags at once.
+    // `tag` may be a tag or a digest. A name alone: all tags of the repository.
     Result<void> pull(
         std::stop_token stop,
         const std::string& image,
@@ -181,22 +189,37 @@ class Images {
         const std::string& platform,
         const RegistryCredentials& credentials,
         const ImageProgressCallback& progress);
+    // A name alone: all tags of it that are here. NotFound when the image is not for `platform`.
     Result<void> push(
         std::stop_token stop,
         const std::string& image,
         const std::string& tag,
+        const std::string& platform,
         const RegistryCredentials& credentials,
         const ImageProgressCallback& progress);
 
     // A tar with the images, as docker save writes it.
-    Result<void>
-    save(std::stop_token stop, const std::vector<std::string>& images, ByteSink& sink) const;
-    Result<void>
-    load(std::stop_token stop, ByteSource& archive, const ImageProgressCallback& progress);
+    Result<void> save(
+        std::stop_token stop,
+        const std::vector<std::string>& images,
+        const std::string& platform,
+        ByteSink& sink) const;
+    // Of an archive for several platforms, this machine's image, or the one for `platform`.
+    Result<void> load(
+        std::stop_token stop,
+        ByteSource& archive,
+        const std::string& platform,
+        const ImageProgressCallback& progress);
 
     // A root file system's tar becomes an image; returns its id.
     Result<std::string>
     import(std::stop_token stop, const ImageImport& request, ByteSource& archive);
+    // The tar comes from an address, "http://" where it names no scheme.
+    Result<std::string> import_from(
+        std::stop_token stop,
+        ImageImport request,
+        const std::string& url,
+        const ImageProgressCallback& progress);
 
     // Whether the registry takes the credentials; Unauthorized when it does not.
     Result<std::string>

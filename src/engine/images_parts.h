@@ -4,6 +4,7 @@
 
 #include "engine/events.h"
 #include "engine/images.h"
+#include "registry/client.h"
 #include "store/store.h"
 
 #include <mutex>
@@ -31,6 +32,14 @@ struct Images::Parts {
 
     std::vector<std::string> users_of(const oci::Digest& id, bool running_only) const;
 
+    // What a registry has under the name, as references.
+    Result<std::vector<oci::Reference>> tags_to_pull(
+        const std::stop_token& stop,
+        const oci::Reference& repository,
+        const RegistryCredentials& credentials) const;
+
+    Result<void> add_shared_sizes(std::vector<ImageSummary>& summaries) const;
+
     // Makes berth/hello when `image` names it and it is absent.
     Result<void> ensure_hello(const std::string& image);
 
@@ -47,6 +56,12 @@ std::vector<std::string> familiar(const std::vector<oci::Reference>& references)
 // NotFound, in Docker's words, when the image `name` does not run on `platform` ("": any does).
 Result<void>
 check_platform(const std::string& name, const oci::Platform& found, const std::string& platform);
+
+registry::ClientOptions
+client_options(const ImagesOptions& options, const RegistryCredentials& credentials);
+
+// A line of a progress stream.
+void say(const ImageProgressCallback& progress, std::string status, std::string id = {});
 
 // Whether it names the built-in image, docker.io/berth/hello:latest.
 bool is_hello(const oci::Reference& reference);

@@ -1,14 +1,78 @@
 // SPDX-License-Identifier: Apache-2.0
-// Images on the move: pull and push, save, load and import.
+// Images on the move: save, load and import; and what is asked of registries beside pull and push.
+#include "base/log.h"
+#include "base/strings.h"
 #include "engine/images_parts.h"
 #include "oci/manifest.h"
-#include "registry/puller.h"
-#include "registry/pusher.h"
+#include "registry/remote_content.h"
 #include "store/archive.h"
+
+#include <functional>
 
 namespace berth::engine {
 
 namespace {
+
+// Docker's words differ for a name alone and one with a tag or a digest.
+Error no_such_archive_member(const std::string& image) {
+    const auto reference = oci::Reference::parse_normalized(image);
+    return not_found(
+        (reference.ok() && !reference->is_name_only() ? "reference does not exist: "
+                                                      : "No such image: ") +
+        image);
+}
+
+void say_loaded(const ImageProgressCallback& progress, std::string text) {
+    ImageProgress line;
+    line.stream = std::move(text);
+    progress(line);
+}
+
+// What is wrong with a tar in the words that Docker's users know, Go's.
+Error in_docker_words(Error error) {
+    const std::string_view message = error.message();
+    const bool is_tar = message.starts_with("invalid tar archive: ");
+    const bool is_short = message.ends_with("ends too early") ||
+                          (is_tar && message.find(": it ends") != std::string_view::npos);
+    if (!is_tar && !is_short) {
+        return error;
+    }
+    log::debug("not a good archive", {{"error", message}});
+    return {error.kind(), is_short ? "unexpected EOF" : "archive/tar: invalid tar header"};
+}
+
+template <typename T>
+Result<T> in_docker_words(Result<T> outcome) {
+    return outcome.ok() ? std::move(outcome)
+                        : Result<T>(in_docker_words(std::move(outcome).error()));
+}
+
+// Tells of each half mebibyte that was read, and of the end.
+class ReportingSource final : public ByteSource {
+  public:
+    ReportingSource(ByteSource& source, std::function<void(std::int64_t)> report)
+        : source_(source)
+        , report_(std::move(report)) {}
+
+    Result<std::size_t> read(std::span<char> buffer) override {
+        const std::size_t count = TRY(source_.read(buffer));
+        constexpr std::int64_t step = 512 << 10;
+        const std::int64_t before = count_;
+        count_ += static_cast<std::int64_t>(count);
+        if (before / step != count_ / step || (count == 0 && !std::exchange(ended_, true))) {
+            report_(count_);
+        }
+        return count;
+    }
+
+  private:
+    ByteSource& source_;
+    std::function<void(std::int64_t)> report_;
+    std::int64_t count_ = 0;
+    bool ended_ = false;
+};
+
+} // namespace
 
 registry::ClientOptions
 client_options(const ImagesOptions& options, const RegistryCredentials& credentials) {
@@ -26,159 +90,30 @@ client_options(const ImagesOptions& options, const RegistryCredentials& credenti
     };
 }
 
-registry::ProgressCallback forward_to(const ImageProgressCallback& progress) {
-    return [&progress](const registry::Progress& step) {
-        progress(
-            {.id = step.id,
-             .status = step.status,
-             .stream = {},
-             .current = step.current,
-             .total = step.total,
-             .has_progress = step.has_detail,
-             .aux = step.aux});
-    };
-}
-
-// Docker's words differ for a name alone and one with a tag or a digest.
-Error no_such_archive_member(const std::string& image) {
-    const auto reference = oci::Reference::parse_normalized(image);
-    return not_found(
-        (reference.ok() && !reference->is_name_only() ? "reference does not exist: "
-                                                      : "No such image: ") +
-        image);
-}
-
-void say(const ImageProgressCallback& progress, std::string status, std::string id = {}) {
+void say(const ImageProgressCallback& progress, std::string status, std::string id) {
     ImageProgress line;
     line.status = std::move(status);
     line.id = std::move(id);
     progress(line);
 }
 
-void say_loaded(const ImageProgressCallback& progress, std::string text) {
-    ImageProgress line;
-    line.stream = std::move(text);
-    progress(line);
-}
-
-// fromImage and tag: the tag may be a digest, and fromImage may have either itself.
-Result<oci::Reference> parse_pull(const std::string& image, const std::string& tag) {
-    oci::Reference reference = TRY(oci::Reference::parse_normalized(image));
-    if (tag.empty()) {
-        if (reference.is_name_only()) {
-            return not_implemented(
-                "pulling all tags of a repository is not implemented; name one: " +
-                reference.familiar_name() + ":latest");
-        }
-        return reference;
-    }
-    if (tag.find(':') != std::string::npos) {
-        return reference.without_tag_and_digest().with_digest(TRY(oci::Digest::parse(tag)));
-    }
-    return reference.without_tag_and_digest().with_tag(tag);
-}
-
-std::size_t at_least_one(std::int64_t number) {
-    return number < 1 ? 1 : static_cast<std::size_t>(number);
-}
-
-} // namespace
-
-Result<void> Images::pull(
+Result<void> Images::save(
     std::stop_token stop,
-    const std::string& image,
-    const std::string& tag,
+    const std::vector<std::string>& images,
     const std::string& platform,
-    const RegistryCredentials& credentials,
-    const ImageProgressCallback& progress) {
-    const oci::Reference reference = TRY(parse_pull(image, tag));
-    const bool had_hello = TRY(parts_->images().find(reference.to_string())).has_value();
-    TRY(parts_->ensure_hello(reference.to_string()));
-    const std::string name = reference.familiar();
-    if (is_hello(reference) && !parts_->options.hello_binary.empty()) {
-        say(progress, "Pulling from " + reference.familiar_name(), reference.tag());
-        say(progress,
-            (had_hello ? "Status: Image is up to date for "
-                       : "Status: Downloaded newer image for ") +
-                name);
-        return ok();
-    }
-    registry::PullOptions options{
-        .client = client_options(parts_->options, credentials),
-        .platform = {},
-        .max_concurrent = at_least_one(parts_->options.max_concurrent_downloads),
-    };
-    if (!platform.empty()) {
-        options.platform = TRY(oci::Platform::parse(platform));
-    }
-    const auto pulled = TRY(registry::pull(
-        std::move(stop), *parts_->options.store, reference, options, forward_to(progress)));
-    // An image that has no index comes whatever its platform is; moby's image_pull.go warns.
-    const auto image_there = TRY(parts_->images().get(pulled.id.to_string()));
-    if (auto fits = check_platform(image, image_there.config.platform, platform); !fits.ok()) {
-        say(progress, "WARNING: " + fits.error().message());
-    }
-    parts_->publish("pull", name, reference.familiar_name());
-    return ok();
-}
-
-Result<void> Images::push(
-    std::stop_token stop,
-    const std::string& image,
-    const std::string& tag,
-    const RegistryCredentials& credentials,
-    const ImageProgressCallback& progress) {
-    oci::Reference reference = TRY(oci::Reference::parse_normalized(image));
-    if (reference.has_digest()) {
-        return invalid_argument("cannot push a digest reference");
-    }
-    if (!tag.empty()) {
-        reference = TRY(reference.without_tag_and_digest().with_tag(tag));
-    }
-    std::vector<oci::Reference> references;
-    if (reference.has_tag()) {
-        references.push_back(reference);
-    } else {
-        // Without a tag: every tag of the repository.
-        for (const store::Image& candidate : TRY(parts_->images().list())) {
-            for (const oci::Reference& name : candidate.names) {
-                if (name.name() == reference.name()) {
-                    references.push_back(name);
-                }
-            }
-        }
-    }
-    if (references.empty()) {
-        say(progress, "The push refers to repository [" + reference.name() + "]");
-        return not_found(
-            "An image does not exist locally with the tag: " + reference.familiar_name());
-    }
-    for (const oci::Reference& name : references) {
-        if (!TRY(parts_->images().find(name.to_string()))) {
-            say(progress, "The push refers to repository [" + name.name() + "]");
-            return not_found(
-                "An image does not exist locally with the tag: " + name.familiar_name());
-        }
-    }
-    const registry::PushOptions options{
-        .client = client_options(parts_->options, credentials),
-        .max_concurrent = at_least_one(parts_->options.max_concurrent_uploads),
-    };
-    for (const oci::Reference& name : references) {
-        TRY(registry::push(stop, *parts_->options.store, name, options, forward_to(progress)));
-        parts_->publish("push", name.familiar(), name.familiar_name());
-    }
-    return ok();
-}
-
-Result<void>
-Images::save(std::stop_token stop, const std::vector<std::string>& images, ByteSink& sink) const {
+    ByteSink& sink) const {
     std::vector<oci::Digest> ids;
     for (const std::string& image : images) {
         // Checked before the first byte, while a 404 can still be told; named as it was asked for.
         const auto id = TRY(parts_->images().find(image));
         if (!id) {
             return no_such_archive_member(image);
+        }
+        if (!platform.empty()) {
+            const store::Image found = TRY(parts_->images().get(*id));
+            if (!check_platform(image, found.config.platform, platform).ok()) {
+                return internal_error("no suitable export target found for platform " + platform);
+            }
         }
         ids.push_back(*id);
     }
@@ -189,8 +124,15 @@ Images::save(std::stop_token stop, const std::vector<std::string>& images, ByteS
     return ok();
 }
 
-Result<void>
-Images::load(std::stop_token stop, ByteSource& archive, const ImageProgressCallback& progress) {
+Result<void> Images::load(
+    std::stop_token stop,
+    ByteSource& archive,
+    const std::string& platform,
+    const ImageProgressCallback& progress) {
+    store::LoadOptions options;
+    if (!platform.empty()) {
+        options.platform = TRY(oci::Platform::parse(platform));
+    }
     const auto report = [&progress](const store::ArchiveProgress& step) {
         progress(
             {.id = step.layer,
@@ -201,8 +143,9 @@ Images::load(std::stop_token stop, ByteSource& archive, const ImageProgressCallb
              .has_progress = true,
              .aux = {}});
     };
-    const auto loaded =
-        TRY(store::load_archive(std::move(stop), parts_->images(), archive, report));
+    options.progress = report;
+    const auto loaded = TRY(
+        in_docker_words(store::load_archive(std::move(stop), parts_->images(), archive, options)));
     for (const store::LoadedImage& image : loaded) {
         const std::string id = image.id.to_string();
         parts_->publish("load", id, id);
@@ -216,6 +159,21 @@ Images::load(std::stop_token stop, ByteSource& archive, const ImageProgressCallb
     return ok();
 }
 
+Result<std::optional<oci::Reference>>
+parse_new_name(const std::string& repository, const std::string& tag) {
+    if (repository.empty()) {
+        return std::optional<oci::Reference>();
+    }
+    oci::Reference name = TRY(oci::Reference::parse_normalized(repository));
+    if (name.has_digest()) {
+        return invalid_argument("cannot import digest reference");
+    }
+    if (!tag.empty()) {
+        name = TRY(name.without_tag_and_digest().with_tag(tag));
+    }
+    return std::optional(name.with_default_tag());
+}
+
 Result<std::string>
 Images::import(std::stop_token stop, const ImageImport& request, ByteSource& archive) {
     store::ImportOptions options;
@@ -225,21 +183,47 @@ Images::import(std::stop_token stop, const ImageImport& request, ByteSource& arc
                                   : TRY(oci::Platform::parse(request.platform));
     options.config.created = Timestamp::now();
     options.config.config = request.config;
-    if (!request.repository.empty()) {
-        oci::Reference name = TRY(oci::Reference::parse_normalized(request.repository));
-        if (name.has_digest()) {
-            return invalid_argument("cannot import digest reference");
-        }
-        if (!request.tag.empty()) {
-            name = TRY(name.without_tag_and_digest().with_tag(request.tag));
-        }
-        options.names.push_back(name.with_default_tag());
+    if (options.config.platform.os != "linux") {
+        return invalid_argument("operating system is not supported");
     }
-    const store::Image image =
-        TRY(store::import_rootfs(std::move(stop), parts_->images(), archive, std::move(options)));
+    if (const auto name = TRY(parse_new_name(request.repository, request.tag))) {
+        options.names.push_back(*name);
+    }
+    const store::Image image = TRY(in_docker_words(
+        store::import_rootfs(std::move(stop), parts_->images(), archive, std::move(options))));
     const std::string id = image.id.to_string();
     parts_->publish("import", id, id);
     return id;
+}
+
+Result<std::string> Images::import_from(
+    std::stop_token stop,
+    ImageImport request,
+    const std::string& url,
+    const ImageProgressCallback& progress) {
+    TRY(parse_new_name(request.repository, request.tag)); // before anything is fetched
+    const std::string address = url.find("://") == std::string::npos ? "http://" + url : url;
+    if (!address.starts_with("http://") && !address.starts_with("https://")) {
+        return invalid_argument(
+            "Get \"" + address + "\": unsupported protocol scheme \"" +
+            address.substr(0, address.find(':')) + "\"");
+    }
+    registry::Transport transport("berth");
+    const auto answer = TRY(registry::open_remote(stop, transport, address));
+    const auto length = parse_number<std::int64_t>(answer->headers().get("Content-Length"));
+    say(progress, "Downloading from " + address);
+    ReportingSource reporting(*answer, [&](std::int64_t current) {
+        ImageProgress step;
+        step.status = "Importing";
+        step.current = current;
+        step.total = length.ok() ? *length : -1;
+        step.has_progress = true;
+        progress(step);
+    });
+    if (request.message.empty()) {
+        request.message = "Imported from " + address;
+    }
+    return import(std::move(stop), request, reporting);
 }
 
 Result<std::string>

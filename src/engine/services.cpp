@@ -92,6 +92,22 @@ Result<void> Containers::update(const std::string& container, const UpdateReques
     return supervisor_.control.update(TRY(supervisor_.core.index.find(container)), request);
 }
 
+Result<std::string> Containers::commit(
+    std::stop_token stop, const std::string& container, const CommitRequest& request) {
+    return supervisor_.committer.commit(
+        std::move(stop), TRY(supervisor_.core.index.find(container)), request);
+}
+
+Result<void>
+Containers::export_files(std::stop_token stop, const std::string& container, ByteSink& sink) const {
+    return supervisor_.committer.export_files(
+        std::move(stop), TRY(supervisor_.core.index.find(container)), sink);
+}
+
+Result<std::vector<store::Change>> Containers::changes(const std::string& container) const {
+    return supervisor_.committer.changes(TRY(supervisor_.core.index.find(container)));
+}
+
 Result<Subscription>
 Containers::on_exit(const std::string& container, WaitCondition condition, ExitCallback callback) {
     ContainerPtr found = TRY(supervisor_.core.index.find(container));

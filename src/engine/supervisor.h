@@ -3,6 +3,7 @@
 // networks.h are faces of it.
 #pragma once
 
+#include "engine/container_commit.h"
 #include "engine/container_control.h"
 #include "engine/container_creator.h"
 #include "engine/container_reader.h"
@@ -22,6 +23,7 @@ class ContainerSupervisor {
         , runner(shared_core, execs, health)
         , creator(shared_core)
         , control(shared_core, runner, execs)
+        , committer(shared_core, control)
         , reader(shared_core) {}
 
     // Loads the containers of the last run, finds their monitors, sweeps what half-made or
@@ -37,6 +39,7 @@ class ContainerSupervisor {
     ContainerRunner runner;
     ContainerCreator creator;
     ContainerControl control;
+    ContainerCommitter committer;
     ContainerReader reader;
 
   private:

@@ -12,6 +12,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -33,12 +34,14 @@ struct ArchiveProgress {
 
 using ArchiveProgressCallback = std::function<void(const ArchiveProgress&)>;
 
+struct LoadOptions {
+    ArchiveProgressCallback progress;
+    std::optional<oci::Platform> platform; // nullopt: of an index this machine's, else any
+};
+
 // InvalidArgument for something that is no image archive, with Docker's words where it has some.
 Result<std::vector<LoadedImage>> load_archive(
-    std::stop_token stop,
-    ImageStore& images,
-    ByteSource& archive,
-    const ArchiveProgressCallback& progress = {});
+    std::stop_token stop, ImageStore& images, ByteSource& archive, const LoadOptions& options = {});
 
 // Images by name or id, as the user wrote them: a name is kept in the archive, an id has none, a
 // name without a tag stands for all its tags.

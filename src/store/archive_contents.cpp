@@ -95,6 +95,19 @@ class WatchedSource final : public ByteSource {
     std::uint64_t count_ = 0;
 };
 
+// The first digits of "blobs/sha256/<hex>" and "<hex>/layer.tar": what Docker shows of a layer.
+std::string short_name(const std::string& name) {
+    constexpr std::size_t short_digits = 12;
+    constexpr std::size_t digits = 64;
+    for (const std::string_view part : split(name, '/')) {
+        if (part.size() == digits &&
+            part.find_first_not_of("0123456789abcdef") == std::string_view::npos) {
+            return std::string(part.substr(0, short_digits));
+        }
+    }
+    return name;
+}
+
 std::string parent_of(const std::string& path) {
     std::size_t slash = path.rfind('/');
     return slash == std::string::npos ? "" : path.substr(0, slash);
@@ -203,11 +216,25 @@ Result<void> ArchiveContents::read_document(ByteSource& data, const std::string&
     return ok();
 }
 
+// Docker says nothing of layers that are here already.
+bool ArchiveContents::is_known(const std::string& name) const {
+    const std::optional<oci::Digest> promised = promised_digest(name);
+    if (!promised) {
+        return false;
+    }
+    const auto known = images_.layers().list();
+    return known.ok() && std::any_of(known->begin(), known->end(), [&](const LayerInfo& layer) {
+               return layer.diff_id == *promised;
+           });
+}
+
 Result<void>
 ArchiveContents::read_layer(ByteSource& data, const std::string& name, std::uint64_t size) {
+    const bool is_new = !is_known(name);
+    const std::string shown = short_name(name);
     WatchedSource watched(data, stop_, [&](std::uint64_t current) {
-        if (progress_) {
-            progress_({name, current, size});
+        if (progress_ && is_new) {
+            progress_({shown, current, size});
         }
     });
     if (layers_.contains(name)) { // the last of several entries with one name wins
@@ -219,8 +246,8 @@ ArchiveContents::read_layer(ByteSource& data, const std::string& name, std::uint
     if (!staged.ok()) {
         return finish(layer, std::move(staged).error());
     }
-    if (progress_) {
-        progress_({name, size, size});
+    if (progress_ && is_new) {
+        progress_({shown, size, size});
     }
     return *staged ? finish(layer, std::move(**staged)) : ok();
 }
@@ -341,8 +368,12 @@ std::string ArchiveContents::resolve(const std::string& name) const {
 }
 
 Result<LayerInfo> ArchiveContents::publish(
-    const oci::Digest& parent, const std::string& name, const oci::Digest& expected_diff_id) {
+    const oci::Digest& parent,
+    const std::vector<std::string>& names,
+    std::size_t number,
+    const oci::Digest& expected_diff_id) {
     LayerStore& layers = images_.layers();
+    const std::string& name = names.at(number);
     auto found = layers_.find(resolve(TRY(clean_entry_name(name))));
     if (found == layers_.end()) {
         return too_large_.contains(name) ? no_document(name) : no_document("layer " + name);
@@ -353,8 +384,8 @@ Result<LayerInfo> ArchiveContents::publish(
     }
     if (layer.diff_id != expected_diff_id) {
         return invalid_argument(
-            "invalid diffID for layer " + name + ": expected \"" + expected_diff_id.to_string() +
-            "\", got \"" + layer.diff_id.to_string() + "\"");
+            "invalid diffID for layer " + std::to_string(number) + ": expected \"" +
+            expected_diff_id.to_string() + "\", got \"" + layer.diff_id.to_string() + "\"");
     }
     oci::Digest chain_id = oci::chain_id(parent, layer.diff_id);
     lease_.add_layer(chain_id);

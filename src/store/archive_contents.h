@@ -44,10 +44,13 @@ class ArchiveContents {
     // Why what has this name is none: absent, or too large.
     Error no_document(const std::string& name) const;
 
-    // The layer that an entry holds, on top of parent. InvalidArgument when there is no such entry,
-    // or it is no layer, or another one than expected.
+    // The layer that the entry names[number] holds, on top of parent. InvalidArgument when there is
+    // no such entry, or it is no layer, or another one than expected.
     Result<LayerInfo> publish(
-        const oci::Digest& parent, const std::string& name, const oci::Digest& expected_diff_id);
+        const oci::Digest& parent,
+        const std::vector<std::string>& names,
+        std::size_t number,
+        const oci::Digest& expected_diff_id);
 
   private:
     struct Layer {
@@ -70,6 +73,7 @@ class ArchiveContents {
     Result<void> finish(Layer& layer, Result<StagedLayer> staged);
     Result<void> failure();
     std::string resolve(const std::string& name) const;
+    bool is_known(const std::string& name) const;
 
     std::stop_token stop_;
     ImageStore& images_;

@@ -18,9 +18,11 @@ constexpr int index_depth_limit = 4;
 
 class Loader {
   public:
-    Loader(ArchiveContents& contents, ImageStore& images)
+    Loader(
+        ArchiveContents& contents, ImageStore& images, const std::optional<oci::Platform>& platform)
         : contents_(contents)
-        , images_(images) {}
+        , images_(images)
+        , platform_(platform) {}
 
     Result<std::vector<LoadedImage>> load() {
         if (const std::string* text = contents_.document(archive::manifest_name)) {
@@ -54,6 +56,10 @@ class Loader {
 
     Error missing(const std::string& name) const { return contents_.no_document(name); }
 
+    bool is_wanted(const oci::ImageConfig& config) const {
+        return !platform_ || config.platform.normalized().runs_on(platform_->normalized());
+    }
+
     const std::string* blob_document(const oci::Digest& digest) const {
         return contents_.document(archive::blob_name(digest));
     }
@@ -63,12 +69,12 @@ class Loader {
         if (names.size() != config.rootfs.diff_ids.size()) {
             return invalid_argument(
                 "invalid manifest, layers length mismatch: expected " +
-                std::to_string(config.rootfs.diff_ids.size()) + ", got " +
-                std::to_string(names.size()));
+                std::to_string(names.size()) + ", got " +
+                std::to_string(config.rootfs.diff_ids.size()));
         }
         oci::Digest parent;
         for (std::size_t i = 0; i < names.size(); ++i) {
-            parent = TRY(contents_.publish(parent, names[i], config.rootfs.diff_ids[i])).chain_id;
+            parent = TRY(contents_.publish(parent, names, i, config.rootfs.diff_ids[i])).chain_id;
         }
         return parent;
     }
@@ -128,6 +134,9 @@ class Loader {
             return missing(config_name);
         }
         auto config = TRY(oci::ImageConfig::parse(*config_json));
+        if (!is_wanted(config)) {
+            return ok();
+        }
         TRY(publish_layers(config, saved.layers));
         NewImage image;
         image.config_json = *config_json;
@@ -160,7 +169,7 @@ class Loader {
 
     // A multi-platform image: the one for this machine, under the name of the whole.
     Result<void> load_best(const oci::Index& index, const oci::Descriptor& outer, int depth) {
-        oci::Descriptor chosen = TRY(index.choose(oci::Platform::host()));
+        oci::Descriptor chosen = TRY(index.choose(platform_.value_or(oci::Platform::host())));
         const std::string* bytes = blob_document(chosen.digest);
         if (bytes == nullptr) {
             return missing(archive::blob_name(chosen.digest));
@@ -185,6 +194,9 @@ class Loader {
             return missing(archive::blob_name(manifest.config.digest));
         }
         auto config = TRY(oci::ImageConfig::parse(*config_json));
+        if (!is_wanted(config)) {
+            return ok();
+        }
         std::vector<std::string> names;
         bool kept = true;
         for (const oci::Descriptor& layer : manifest.layers) {
@@ -237,6 +249,7 @@ class Loader {
 
     ArchiveContents& contents_;
     ImageStore& images_;
+    const std::optional<oci::Platform>& platform_;
     std::map<oci::Digest, oci::Descriptor> originals_;
     std::vector<LoadedImage> loaded_;
 };
@@ -244,14 +257,11 @@ class Loader {
 } // namespace
 
 Result<std::vector<LoadedImage>> load_archive(
-    std::stop_token stop,
-    ImageStore& images,
-    ByteSource& archive,
-    const ArchiveProgressCallback& progress) {
+    std::stop_token stop, ImageStore& images, ByteSource& archive, const LoadOptions& options) {
     Lease lease = images.lease();
-    ArchiveContents contents(std::move(stop), images, lease, progress);
+    ArchiveContents contents(std::move(stop), images, lease, options.progress);
     TRY(contents.read(archive));
-    return Loader(contents, images).load();
+    return Loader(contents, images, options.platform).load();
 }
 
 } // namespace berth::store

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // /images: pull, push, import, load and save; and what concerns registries.
+#include "api/archive_sink.h"
 #include "api/context.h"
 #include "api/import_changes.h"
+#include "api/platform_parameter.h"
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
 #include "api/route.h"
@@ -56,28 +58,27 @@ Result<void> pull(Context& context, std::string image) {
 
 Result<void> import_image(Context& context) {
     const std::string source = context.query("fromSrc");
-    if (source != "-") {
-        return not_implemented(
-            "importing from a URL is not implemented; send the archive as the body, with "
-            "fromSrc=-");
-    }
     const auto changes = context.request().query.get_all("changes");
-    auto config = TRY(parse_changes({changes.begin(), changes.end()}));
+    auto changed = TRY(apply_changes({}, {changes.begin(), changes.end()}));
     engine::ImageImport request{
         .repository = context.query("repo"),
         .tag = context.query("tag"),
         .message = context.query("message"),
         .platform = context.before(32) ? "" : context.query("platform"),
-        .config = std::move(config),
+        .config = std::move(changed.config),
     };
-    if (request.message.empty()) {
-        request.message = "Imported from " + source;
+    ProgressStream stream(context.response());
+    auto& images = context.engine().images();
+    if (source == "-" && request.message.empty()) {
+        request.message = "Imported from -";
     }
     context.body().set_limit(http::Body::unlimited);
-    auto id = context.engine().images().import(context.stop(), request, context.body());
-    ProgressStream stream(context.response());
+    const auto id = source == "-"
+                        ? images.import(context.stop(), request, context.body())
+                        : from_registry(images.import_from(
+                              context.stop(), std::move(request), source, stream.callback()));
     if (!id.ok()) {
-        return std::move(id).error();
+        return stream.finish(id.error());
     }
     stream.send(engine::ImageProgress{.id = {}, .status = *id, .stream = {}, .aux = {}});
     return stream.finish(ok());
@@ -89,14 +90,13 @@ Result<void> create(Context& context) {
 }
 
 Result<void> push(Context& context) {
-    if (!context.query("platform").empty()) {
-        return not_implemented("pushing one platform of an image is not implemented");
-    }
+    const std::string platform = TRY(platform_parameter(context, 46));
     ProgressStream stream(context.response());
     return stream.finish(transferred(context.engine().images().push(
         context.stop(),
         context.parameter(),
         context.query("tag"),
+        platform,
         credentials_of(context),
         stream.callback())));
 }
@@ -105,6 +105,7 @@ Result<void> push(Context& context) {
 
 Result<void> load(Context& context) {
     const bool quiet = context.flag("quiet", true);
+    const std::string platform = TRY(platform_parameter(context, 48));
     ProgressStream stream(context.response());
     const auto report = [&stream, quiet](const engine::ImageProgress& progress) {
         if (!quiet || !progress.has_progress) {
@@ -112,34 +113,15 @@ Result<void> load(Context& context) {
         }
     };
     context.body().set_limit(http::Body::unlimited);
-    return stream.finish(context.engine().images().load(context.stop(), context.body(), report));
+    stream.begin(); // dockerd answers 200 whatever it is given
+    return stream.finish(
+        context.engine().images().load(context.stop(), context.body(), platform, report));
 }
 
-// The head goes out with the first bytes, so that an unknown image is still a 404.
-class ArchiveSink final : public ByteSink {
-  public:
-    explicit ArchiveSink(http::ResponseWriter& response)
-        : response_(response) {}
-
-    Result<void> write(std::string_view bytes) override {
-        TRY(begin());
-        return response_.write(bytes);
-    }
-
-    Result<void> begin() {
-        if (response_.begun()) {
-            return ok();
-        }
-        return response_.begin(200, http::Headers{{"Content-Type", "application/x-tar"}});
-    }
-
-  private:
-    http::ResponseWriter& response_;
-};
-
 Result<void> save_images(Context& context, const std::vector<std::string>& names) {
-    ArchiveSink sink(context.response());
-    auto saved = context.engine().images().save(context.stop(), names, sink);
+    const std::string platform = TRY(platform_parameter(context, 48));
+    ArchiveSink sink(context.response(), "application/x-tar");
+    auto saved = context.engine().images().save(context.stop(), names, platform, sink);
     if (!saved.ok() && context.response().begun()) {
         // All that the client sees is an archive that breaks off.
         log::warn("an archive was not saved to its end", {{"error", saved.error().message()}});

@@ -3,6 +3,7 @@
 #include "engine/images.h"
 
 #include "api/context.h"
+#include "api/platform_parameter.h"
 #include "api/route.h"
 #include "api/wire/image.h"
 #include "base/strings.h"
@@ -32,13 +33,20 @@ Result<void> list(Context& context) {
 }
 
 Result<void> inspect(Context& context) {
-    const auto image = TRY(context.engine().images().inspect(context.parameter()));
+    const std::string platform = TRY(platform_parameter(context, 49));
+    if (!platform.empty() && context.flag("manifests")) {
+        return invalid_argument(
+            "conflicting options: manifests and platform options cannot both be set");
+    }
+    const auto image = TRY(context.engine().images().inspect(context.parameter(), platform));
     return context.reply(200, wire::encode_image_inspect(image, context.version()));
 }
 
 Result<void> history(Context& context) {
+    const std::string platform = TRY(platform_parameter(context, 48));
     json::Array array;
-    for (const auto& entry : TRY(context.engine().images().history(context.parameter()))) {
+    for (const auto& entry :
+         TRY(context.engine().images().history(context.parameter(), platform))) {
         array.push_back(json::Object{
             {"Comment", entry.comment},
             {"Created", entry.created.seconds()},

@@ -134,7 +134,16 @@ namespace {
 json::Value encode_config(const json::Value& stored, ApiVersion version) {
     if (version >= ApiVersion{1, 50}) {
         auto config = json::decode<oci::ContainerDefaults>(stored);
-        return config.ok() ? json::encode(*config) : json::Value(json::Object{});
+        json::Value encoded = config.ok() ? json::encode(*config) : json::Value(json::Object{});
+        // dockerd 28.5 writes these even where they say nothing.
+        json::Object& members = encoded.get_object();
+        for (const char* name : {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "Volumes"}) {
+            members.emplace(name, nullptr);
+        }
+        for (const char* name : {"User", "WorkingDir"}) {
+            members.emplace(name, "");
+        }
+        return encoded;
     }
     auto config = json::decode<engine::ContainerConfig>(stored);
     return json::encode(config.ok() ? *config : engine::ContainerConfig());
@@ -151,7 +160,7 @@ json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion v
         .parent_id = image.parent_id,
         .repo_digests = image.repo_digests,
         .repo_tags = image.repo_tags,
-        .shared_size = -1,
+        .shared_size = image.shared_size,
         .size = image.size,
         .virtual_size = {},
     };

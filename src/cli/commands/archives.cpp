@@ -2,6 +2,7 @@
 // Images as files: load, save, import, and base images made from a distribution's packages.
 #include "base/file.h"
 #include "base/strings.h"
+#include "cli/archive_output.h"
 #include "cli/build_context.h"
 #include "cli/child.h"
 #include "cli/commands/commands.h"
@@ -170,7 +171,9 @@ Result<int> load(Session& session, const Invocation& invocation) {
     std::string input;
     bool quiet = false;
     flags.text("input", 'i', input, "Read from tar archive file, instead of STDIN");
+    std::string platform;
     flags.boolean("quiet", 'q', quiet, "Suppress the load output");
+    flags.text("platform", 0, platform, "Load only the given platform variant");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
     if (input.empty() && ::isatty(STDIN_FILENO) == 1) {
         return invalid_argument("requested load from stdin, but stdin is empty");
@@ -178,6 +181,7 @@ Result<int> load(Session& session, const Invocation& invocation) {
     const std::unique_ptr<ByteSource> source = TRY(open_archive(input));
     Query query;
     query.add("quiet", quiet);
+    TRY(add_platform(query, platform));
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
          .target = "/images/load" + query.text(),
@@ -190,33 +194,18 @@ Result<int> load(Session& session, const Invocation& invocation) {
 Result<int> save(Session& session, const Invocation& invocation) {
     Flags flags;
     std::string output;
+    std::string platform;
     flags.text("output", 'o', output, "Write to a file, instead of STDOUT");
+    flags.text("platform", 0, platform, "Save only the given platform variant");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
-    if (output.empty() && ::isatty(STDOUT_FILENO) == 1) {
-        return invalid_argument(
-            "cowardly refusing to save to a terminal. Use the -o flag or redirect");
-    }
+    TRY_CONTEXT(check_archive_output(output), "failed to save image");
     Query query;
     for (const std::string& name : names) {
         query.add("names", name);
     }
-    std::unique_ptr<ByteSource> source =
-        TRY(session.stream({.target = "/images/get" + query.text()}));
-    if (output.empty()) {
-        FdSink sink(FdRef::unowned(STDOUT_FILENO));
-        TRY(copy(*source, sink));
-        return 0;
-    }
-    // A save that fails half-way leaves what was there before.
-    std::string temporary = output + ".tmp-" + std::to_string(::getpid());
-    UniqueFd file = TRY(open_file(temporary, O_WRONLY | O_CREAT | O_EXCL, 0600));
-    FdSink sink{FdRef(file)};
-    Result<std::uint64_t> copied = copy(*source, sink);
-    if (!copied.ok() || ::rename(temporary.c_str(), output.c_str()) < 0) {
-        Error error = copied.ok() ? errno_error("write " + output) : std::move(copied).error();
-        ::unlink(temporary.c_str());
-        return error;
-    }
+    TRY(add_platform(query, platform));
+    const auto source = TRY(session.stream({.target = "/images/get" + query.text()}));
+    TRY(write_archive(*source, output));
     return 0;
 }
 
@@ -229,12 +218,10 @@ Result<int> import(Session& session, const Invocation& invocation) {
     flags.text("message", 'm', message, "Set commit message for imported image");
     flags.text("platform", 0, platform, "Set platform if server is multi-platform capable");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .least = 1, .most = 2);
-    if (arguments[0].starts_with("http://") || arguments[0].starts_with("https://")) {
-        return not_implemented(
-            "import from a URL is not supported: download the archive and import the file");
-    }
+    const bool is_remote =
+        arguments[0].starts_with("http://") || arguments[0].starts_with("https://");
     Query query;
-    query.add("fromSrc", "-");
+    query.add("fromSrc", is_remote ? std::string_view(arguments[0]) : "-");
     if (arguments.size() > 1) {
         TRY(add_repository(query, arguments[1]));
     }
@@ -246,15 +233,15 @@ Result<int> import(Session& session, const Invocation& invocation) {
         query.add("platform", platform);
     }
     UniqueFd file;
-    if (arguments[0] != "-") {
+    if (!is_remote && arguments[0] != "-") {
         file = TRY(open_input(arguments[0]));
     }
     FdSource source(file ? FdRef(file) : FdRef::unowned(STDIN_FILENO));
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
          .target = "/images/create" + query.text(),
-         .content_type = "application/x-tar",
-         .body = &source}));
+         .content_type = is_remote ? "" : "application/x-tar",
+         .body = is_remote ? nullptr : &source}));
     TRY(print_progress(*answer));
     return 0;
 }

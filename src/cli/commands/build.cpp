@@ -7,6 +7,7 @@
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "cli/run_options.h"
 #include "cli/session.h"
 
 #include <sys/stat.h>
@@ -16,7 +17,75 @@ namespace berth::cli::commands {
 
 namespace {
 
+// The limits of RUN's containers.
+struct BuildLimits {
+    std::string memory;
+    std::string memory_swap;
+    std::string shm_size;
+    std::string cpuset_cpus;
+    std::string cpuset_mems;
+    std::string cgroup_parent;
+    std::optional<std::int64_t> cpu_shares;
+    std::optional<std::int64_t> cpu_period;
+    std::optional<std::int64_t> cpu_quota;
+
+    void declare(Flags& flags) {
+        flags.text("memory", 'm', memory, "Memory limit");
+        flags.text(
+            "memory-swap",
+            0,
+            memory_swap,
+            "Swap limit equal to memory plus swap: -1 to enable unlimited swap");
+        flags.text("shm-size", 0, shm_size, "Size of \"/dev/shm\"");
+        flags.text("cpuset-cpus", 0, cpuset_cpus, "CPUs in which to allow execution (0-3, 0,1)");
+        flags.text("cpuset-mems", 0, cpuset_mems, "MEMs in which to allow execution (0-3, 0,1)");
+        flags.text(
+            "cgroup-parent",
+            0,
+            cgroup_parent,
+            "Set the parent cgroup for the \"RUN\" instructions during build");
+        flags.number("cpu-shares", 'c', cpu_shares, "CPU shares (relative weight)");
+        flags.number(
+            "cpu-period", 0, cpu_period, "Limit the CPU CFS (Completely Fair Scheduler) period");
+        flags.number(
+            "cpu-quota", 0, cpu_quota, "Limit the CPU CFS (Completely Fair Scheduler) quota");
+    }
+
+    Result<void> add_to(Query& query) const {
+        for (const auto& [name, text] :
+             {std::pair<const char*, const std::string&>{"memory", memory},
+              {"memswap", memory_swap},
+              {"shmsize", shm_size}}) {
+            if (text == "-1") {
+                query.add(name, text);
+            } else if (!text.empty()) {
+                const std::int64_t bytes = TRY(parse_bytes(text));
+                query.add(name, std::to_string(bytes));
+            }
+        }
+        for (const auto& [name, number] :
+             {std::pair{"cpushares", cpu_shares},
+              {"cpuperiod", cpu_period},
+              {"cpuquota", cpu_quota}}) {
+            if (number) {
+                query.add(name, std::to_string(*number));
+            }
+        }
+        for (const auto& [name, text] :
+             {std::pair<const char*, const std::string&>{"cpusetcpus", cpuset_cpus},
+              {"cpusetmems", cpuset_mems},
+              {"cgroupparent", cgroup_parent}}) {
+            if (!text.empty()) {
+                query.add(name, text);
+            }
+        }
+        return ok();
+    }
+};
+
 struct BuildFlags {
+    BuildLimits limits;
+    std::vector<std::string> hosts;
     std::vector<std::string> tags;
     std::vector<std::string> arguments;
     std::vector<std::string> labels;
@@ -29,10 +98,13 @@ struct BuildFlags {
     bool no_cache = false;
     bool pull = false;
     bool quiet = false;
+    bool squash = false;
     bool remove = true;
     bool force_remove = false;
 
     void declare(Flags& flags) {
+        limits.declare(flags);
+        flags.list("add-host", 0, hosts, "Add a custom host-to-IP mapping (\"host:ip\")");
         flags.list("tag", 't', tags, "Name and optionally a tag in the \"name:tag\" format");
         flags.list("build-arg", 0, arguments, "Set build-time variables");
         flags.list("label", 0, labels, "Set metadata for an image");
@@ -47,6 +119,7 @@ struct BuildFlags {
         flags.boolean("pull", 0, pull, "Always attempt to pull a newer version of the image");
         flags.boolean(
             "quiet", 'q', quiet, "Suppress the build output and print image ID on success");
+        flags.boolean("squash", 0, squash, "Squash newly built layers into a single new layer");
         flags.boolean("rm", 0, remove, "Remove intermediate containers after a successful build");
         flags.boolean("force-rm", 0, force_remove, "Always remove intermediate containers");
     }
@@ -67,8 +140,12 @@ json::Object build_arguments(const std::vector<std::string>& entries) {
     return object;
 }
 
-Query query_of(const BuildFlags& flags, const std::string& dockerfile) {
+Result<Query> query_of(const BuildFlags& flags, const std::string& dockerfile) {
     Query query;
+    TRY(flags.limits.add_to(query));
+    for (const std::string& host : flags.hosts) {
+        query.add("extrahosts", host);
+    }
     for (const std::string& tag : flags.tags) {
         query.add("t", tag);
     }
@@ -90,6 +167,9 @@ Query query_of(const BuildFlags& flags, const std::string& dockerfile) {
     query.add("nocache", flags.no_cache);
     query.add("pull", flags.pull);
     query.add("rm", flags.remove);
+    if (flags.squash) {
+        query.add("squash", true);
+    }
     query.add("forcerm", flags.force_remove);
     return query;
 }
@@ -156,10 +236,11 @@ Result<int> build(Session& session, const Invocation& invocation) {
         dockerfile = context.dockerfile_name;
         source = TRY(open_build_context(context));
     }
+    const Query query = TRY(query_of(chosen, dockerfile));
     std::string credentials = TRY(session.registry_config());
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
-         .target = "/build" + query_of(chosen, dockerfile).text(),
+         .target = "/build" + query.text(),
          .content_type = "application/x-tar",
          .registry_config = credentials,
          .body = source.get()}));

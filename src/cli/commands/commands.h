@@ -27,6 +27,10 @@ Result<int> unpause(Session& session, const Invocation& invocation);
 Result<int> rename(Session& session, const Invocation& invocation);
 Result<int> rm(Session& session, const Invocation& invocation);
 Result<int> wait(Session& session, const Invocation& invocation);
+// container_files.cpp
+Result<int> commit(Session& session, const Invocation& invocation);
+Result<int> export_container(Session& session, const Invocation& invocation);
+Result<int> diff(Session& session, const Invocation& invocation);
 // images.cpp
 Result<int> images(Session& session, const Invocation& invocation);
 Result<int> history(Session& session, const Invocation& invocation);

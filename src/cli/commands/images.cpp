@@ -67,6 +67,10 @@ void add_image_rows(
     }
 }
 
+Error tag_with_all_tags() {
+    return invalid_argument("tag can't be used with --all-tags/-a");
+}
+
 std::string image_path(const std::string& name, std::string_view action) {
     return "/images/" + percent_encode(name) + (action.empty() ? "" : "/" + std::string(action));
 }
@@ -122,9 +126,13 @@ Result<int> history(Session& session, const Invocation& invocation) {
     flags.text("format", 0, format, "Format output using a custom template");
     flags.boolean("human", 'H', human, "Print sizes and dates in human readable format");
     flags.boolean("no-trunc", 0, no_trunc, "Don't truncate output");
+    std::string platform;
     flags.boolean("quiet", 'q', quiet, "Only show image IDs");
+    flags.text("platform", 0, platform, "Show history for the given platform");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
-    json::Value list = TRY(session.get(image_path(names[0], "history")));
+    Query query;
+    TRY(add_platform(query, platform));
+    json::Value list = TRY(session.get(image_path(names[0], "history") + query.text()));
     std::vector<json::Object> rows;
     for (const json::Value& entry : list.is_array() ? list.get_array() : json::Array()) {
         std::string id = text_of(entry, "Id");
@@ -200,16 +208,17 @@ Result<std::string> familiar_with_tag(const std::string& reference) {
     return TRY(oci::Reference::parse_normalized(reference)).with_default_tag().familiar();
 }
 
-Result<void> pull_image(
-    Session& session, const std::string& text, const std::string& platform, PullOutput output) {
-    oci::Reference reference = TRY(oci::Reference::parse_normalized(text)).with_default_tag();
+Result<void> pull_image(Session& session, const PullTarget& target, PullOutput output) {
+    const oci::Reference& reference = target.reference;
     Query query;
     query.add("fromImage", reference.familiar_name());
-    query.add("tag", reference.has_digest() ? reference.digest().to_string() : reference.tag());
-    if (!platform.empty()) {
-        query.add("platform", platform);
+    if (!reference.is_name_only()) {
+        query.add("tag", reference.has_digest() ? reference.digest().to_string() : reference.tag());
     }
-    std::string auth = TRY(session.registry_auth(text));
+    if (!target.platform.empty()) {
+        query.add("platform", target.platform);
+    }
+    std::string auth = TRY(session.registry_auth(reference.to_string()));
     std::unique_ptr<ByteSource> source = TRY(session.stream(
         {.method = "POST", .target = "/images/create" + query.text(), .registry_auth = auth}));
     if (output == PullOutput::Stdout) {
@@ -235,20 +244,32 @@ Result<int> pull(Session& session, const Invocation& invocation) {
     Flags flags;
     bool quiet = false;
     bool all_tags = false;
+    bool untrusted = true;
     std::string platform;
     flags.boolean("quiet", 'q', quiet, "Suppress verbose output");
+    flags.boolean(
+        "disable-content-trust", 0, untrusted, "Skip image verification (there is no other way)");
     flags.boolean("all-tags", 'a', all_tags, "Download all tagged images in the repository");
     flags.text("platform", 0, platform, "Set platform if server is multi-platform capable");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
-    if (all_tags) {
-        return not_implemented("pull --all-tags is not supported: name the tags");
-    }
     oci::Reference reference = TRY(oci::Reference::parse_normalized(names[0]));
-    if (reference.is_name_only() && !quiet) {
-        TRY(print("Using default tag: latest\n"));
+    if (all_tags && !reference.is_name_only()) {
+        return tag_with_all_tags();
     }
-    TRY(pull_image(session, names[0], platform, quiet ? PullOutput::None : PullOutput::Stdout));
-    TRY(print(reference.with_default_tag().to_string() + "\n"));
+    if (!untrusted) {
+        return not_implemented("content trust is not implemented: signatures are not looked at");
+    }
+    if (!all_tags) {
+        if (reference.is_name_only() && !quiet) {
+            TRY(print("Using default tag: latest\n"));
+        }
+        reference = reference.with_default_tag();
+    }
+    TRY(pull_image(
+        session,
+        {.reference = reference, .platform = platform},
+        quiet ? PullOutput::None : PullOutput::Stdout));
+    TRY(print(reference.to_string() + "\n"));
     return 0;
 }
 
@@ -256,21 +277,34 @@ Result<int> push(Session& session, const Invocation& invocation) {
     Flags flags;
     bool quiet = false;
     bool all_tags = false;
+    bool untrusted = true;
     flags.boolean("quiet", 'q', quiet, "Suppress verbose output");
+    std::string platform;
+    flags.boolean("disable-content-trust", 0, untrusted, "Skip image signing (there is none)");
     flags.boolean("all-tags", 'a', all_tags, "Push all tags of an image to the repository");
+    flags.text(
+        "platform", 0, platform, "Push the image only if it is for this platform (os[/arch])");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
-    if (all_tags) {
-        return not_implemented("push --all-tags is not supported: name the tags");
-    }
     oci::Reference reference = TRY(oci::Reference::parse_normalized(names[0]));
-    if (reference.is_name_only() && !quiet) {
-        TRY(print("Using default tag: latest\n"));
+    if (all_tags && !reference.is_name_only()) {
+        return tag_with_all_tags();
     }
-    reference = reference.with_default_tag();
+    if (!untrusted) {
+        return not_implemented("content trust is not implemented: signatures are not looked at");
+    }
+    if (!all_tags) {
+        if (reference.is_name_only() && !quiet) {
+            TRY(print("Using default tag: latest\n"));
+        }
+        reference = reference.with_default_tag();
+    }
     // The daemon wants the header on every push; {} stands for "no credentials".
     std::string auth = TRY(session.registry_auth(names[0]));
     Query query;
-    query.add("tag", reference.tag());
+    if (!all_tags) {
+        query.add("tag", reference.tag());
+    }
+    TRY(add_platform(query, platform));
     std::unique_ptr<ByteSource> source = TRY(session.stream(
         {.method = "POST",
          .target = "/images/" + reference.familiar_name() + "/push" + query.text(),

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "oci/reference.h"
 
 #include <cstdint>
 #include <string>
@@ -15,8 +16,12 @@ namespace berth::cli::commands {
 
 enum class PullOutput : std::uint8_t { Stdout, Stderr, None };
 
-Result<void> pull_image(
-    Session& session, const std::string& reference, const std::string& platform, PullOutput output);
+struct PullTarget {
+    oci::Reference reference; // a name alone: all its tags
+    std::string platform;     // "": the daemon's
+};
+
+Result<void> pull_image(Session& session, const PullTarget& target, PullOutput output);
 
 // "ubuntu" -> "ubuntu:latest".
 Result<std::string> familiar_with_tag(const std::string& reference);

@@ -49,9 +49,16 @@ Result<json::Value> create_container(
     const RunOptions& options,
     const std::string& image,
     const json::Value& body) {
+    const auto pull = [&]() -> Result<void> {
+        const auto reference = TRY(oci::Reference::parse_normalized(image));
+        return pull_image(
+            session,
+            {.reference = reference.with_default_tag(), .platform = options.platform},
+            PullOutput::Stderr);
+    };
     auto create = [&] { return session.post("/containers/create" + options.create_query(), body); };
     if (options.pull == "always") {
-        TRY(pull_image(session, image, options.platform, PullOutput::Stderr));
+        TRY(pull());
     } else if (options.pull != "missing" && options.pull != "never") {
         return invalid_argument(
             "invalid pull option: '" + options.pull +
@@ -64,7 +71,7 @@ Result<json::Value> create_container(
         return created;
     }
     print_error("Unable to find image '" + TRY(familiar_with_tag(image)) + "' locally\n");
-    TRY(pull_image(session, image, options.platform, PullOutput::Stderr));
+    TRY(pull());
     return create();
 }
 

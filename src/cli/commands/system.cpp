@@ -25,7 +25,7 @@ namespace {
 json::Value client_version() {
     return json::Value(json::Object{
         {"Version", BERTH_VERSION},
-        {"ApiVersion", "1.44"},
+        {"ApiVersion", "1.49"},
         {"GitCommit", build_commit()},
         {"Os", "linux"},
         {"Arch", BERTH_ARCHITECTURE},
