@@ -2,6 +2,7 @@
 // What lies on the engine's disk: how much it is, and whether it is whole.
 // Sums as in https://github.com/docker/cli/blob/v28.2.2/cli/command/formatter/disk_usage.go
 #include "base/strings.h"
+#include "base/time.h"
 #include "cli/commands/commands.h"
 #include "cli/document_stream.h"
 #include "cli/listing.h"
@@ -26,9 +27,12 @@ struct Sum {
     std::int64_t reclaimable = 0;
 };
 
-json::Object sum_row(std::string_view type, const Sum& sum) {
+enum class Percentage : bool { No, Yes };
+
+json::Object
+sum_row(std::string_view type, const Sum& sum, Percentage percentage = Percentage::Yes) {
     std::string reclaimable = exact_size(sum.reclaimable);
-    if (sum.size > 0) {
+    if (sum.size > 0 && percentage == Percentage::Yes) {
         reclaimable += " (" + std::to_string(sum.reclaimable * 100 / sum.size) + "%)";
     }
     return json::Object{
@@ -185,9 +189,32 @@ Result<void> print_volumes(const json::Value& usage) {
     return print_rows({{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}}, rows, "");
 }
 
+Timestamp time_of(const json::Value& record, std::string_view name) {
+    return parse_rfc3339(text_of(record, name)).value_or(Timestamp());
+}
+
 Result<void> print_build_cache(const json::Value& usage) {
     TRY(print("\nBuild cache usage: " + exact_size(sum_build_cache(usage).size) + "\n\n"));
+    std::vector<const json::Value*> records;
+    for (const json::Value& record : list_of(usage, "BuildCache")) {
+        records.push_back(&record);
+    }
+    // The ones that were not used for longest first.
+    std::stable_sort(records.begin(), records.end(), [](const auto* a, const auto* b) {
+        return time_of(*a, "LastUsedAt") < time_of(*b, "LastUsedAt");
+    });
     std::vector<json::Object> rows;
+    for (const json::Value* record : records) {
+        const std::string id = text_of(*record, "ID").substr(0, 12);
+        rows.push_back(json::Object{
+            {"ID", id + (flag_of(*record, "InUse") ? "*" : "")},
+            {"CacheType", text_of(*record, "Type")},
+            {"Size", human_size(number_of(*record, "Size"))},
+            {"CreatedSince", ago(time_of(*record, "CreatedAt").seconds())},
+            {"LastUsedSince", ago(time_of(*record, "LastUsedAt").seconds())},
+            {"UsageCount", std::to_string(number_of(*record, "UsageCount"))},
+            {"Shared", flag_of(*record, "Shared") ? "true" : "false"}});
+    }
     return print_rows(
         {{"ID", "CACHE ID"},
          {"CacheType", "CACHE TYPE"},
@@ -248,7 +275,7 @@ Result<int> system_df(Session& session, const Invocation& invocation) {
         {sum_row("Images", sum_images(usage)),
          sum_row("Containers", sum_containers(usage)),
          sum_row("Local Volumes", sum_volumes(usage)),
-         sum_row("Build Cache", sum_build_cache(usage))},
+         sum_row("Build Cache", sum_build_cache(usage), Percentage::No)},
         format));
     return 0;
 }

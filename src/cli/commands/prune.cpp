@@ -6,9 +6,11 @@
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "cli/run_options.h"
 #include "cli/session.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <unistd.h>
 
@@ -23,7 +25,71 @@ struct PruneFlags {
     bool force = false;
     bool volumes = false;
     std::vector<std::string> filters;
+    std::optional<std::int64_t> keep_storage;
 };
+
+// One kind of thing that can be removed when nobody uses it.
+struct Prunable {
+    std::string_view path;
+    std::string_view member; // of the answer: what went
+    std::string_view heading;
+    std::string_view filter_help = "Provide filter values (e.g. \"until=<timestamp>\")";
+    std::string_view all_help = {}; // empty: there is no --all
+    std::string_view warning;
+    std::string_view all_warning = {};
+    // What --all and its absence say to the engine, as a filter.
+    std::string_view all_filter = {};
+    std::string_view not_all_filter = {};
+    bool all_is_parameter = false; // ?all=1 instead
+    bool keeps_storage = false;    // --keep-storage
+    bool one_line = false;         // the question stands behind the warning
+    bool says_total = true;
+};
+
+constexpr Prunable stopped_containers{
+    .path = "/containers/prune",
+    .member = "ContainersDeleted",
+    .heading = "Deleted Containers:",
+    .warning = "This will remove all stopped containers."};
+
+constexpr Prunable unused_images{
+    .path = "/images/prune",
+    .member = "ImagesDeleted",
+    .heading = "Deleted Images:",
+    .all_help = "Remove all unused images, not just dangling ones",
+    .warning = "This will remove all dangling images.",
+    .all_warning = "This will remove all images without at least one container associated to them.",
+    .all_filter = "dangling=false",
+    .not_all_filter = "dangling=true"};
+
+constexpr Prunable unused_networks{
+    .path = "/networks/prune",
+    .member = "NetworksDeleted",
+    .heading = "Deleted Networks:",
+    .warning = "This will remove all custom networks not used by at least one container.",
+    .says_total = false};
+
+constexpr Prunable unused_volumes{
+    .path = "/volumes/prune",
+    .member = "VolumesDeleted",
+    .heading = "Deleted Volumes:",
+    .filter_help = "Provide filter values (e.g. \"label=<label>\")",
+    .all_help = "Remove all unused volumes, not just anonymous ones",
+    .warning = "This will remove anonymous local volumes not used by at least one container.",
+    .all_warning = "This will remove all local volumes not used by at least one container.",
+    .all_filter = "all=true"};
+
+constexpr Prunable unused_cache{
+    .path = "/build/prune",
+    .member = "CachesDeleted",
+    .heading = "Deleted build cache objects:",
+    .filter_help = "Provide filter values (e.g. \"until=24h\")",
+    .all_help = "Remove all unused build cache, not just dangling ones",
+    .warning = "This will remove all dangling build cache.",
+    .all_warning = "This will remove all build cache.",
+    .all_is_parameter = true,
+    .keeps_storage = true,
+    .one_line = true};
 
 // What one endpoint removed, ready to print.
 struct Pruned {
@@ -42,93 +108,89 @@ Result<bool> confirm(const std::string& question) {
     return to_lower(trim(answer)) == "y";
 }
 
-// False: the command ends with 0 and without a word, as docker's does.
-Result<bool> may_go_on(const PruneFlags& chosen, const std::string& warning) {
-    if (chosen.force) {
-        return true;
+// An image's lines say what happened to it, everything else is its name.
+std::string line_of(const json::Value& removed) {
+    if (removed.is_string()) {
+        return std::string(removed.get_string()) + "\n";
     }
-    return confirm("WARNING! " + warning + "\n" + std::string(go_on));
+    const std::string untagged = text_of(removed, "Untagged");
+    return untagged.empty() ? "deleted: " + text_of(removed, "Deleted") + "\n"
+                            : "untagged: " + untagged + "\n";
 }
 
-Result<std::string> target_of(std::string_view path, const std::vector<std::string>& filters) {
+Result<Pruned> prune(Session& session, const Prunable& what, const PruneFlags& chosen) {
+    std::vector<std::string> filters = chosen.filters;
+    const std::string_view own = chosen.all ? what.all_filter : what.not_all_filter;
+    if (!own.empty()) {
+        filters.emplace_back(own);
+    }
     Query query;
-    std::string parameter = TRY(filters_parameter(filters));
-    if (!parameter.empty()) {
+    if (const std::string parameter = TRY(filters_parameter(filters)); !parameter.empty()) {
         query.add("filters", parameter);
     }
-    return std::string(path) + query.text();
-}
-
-// The names of one member of the answer, one a line below their heading; "" for none.
-Pruned listed(const json::Value& answer, std::string_view member, std::string_view heading) {
+    if (what.all_is_parameter && chosen.all) {
+        query.add("all", true);
+    }
+    if (what.keeps_storage && chosen.keep_storage) {
+        // Its name before version 1.48 of the API, and since.
+        query.add("keep-storage", std::to_string(*chosen.keep_storage));
+        query.add("reserved-space", std::to_string(*chosen.keep_storage));
+    }
+    const json::Value answer = TRY(session.post(std::string(what.path) + query.text()));
     Pruned pruned{.text = {}, .reclaimed = number_of(answer, "SpaceReclaimed")};
-    for (const json::Value& name : list_of(answer, member)) {
-        pruned.text += name.is_string() ? std::string(name.get_string()) + "\n" : "";
+    for (const json::Value& removed : list_of(answer, what.member)) {
+        pruned.text += line_of(removed);
     }
     if (!pruned.text.empty()) {
-        pruned.text = std::string(heading) + "\n" + pruned.text;
+        pruned.text = std::string(what.heading) + "\n" + pruned.text;
     }
     return pruned;
 }
 
-Result<Pruned> prune_containers(Session& session, const PruneFlags& chosen) {
-    const std::string target = TRY(target_of("/containers/prune", chosen.filters));
-    return listed(TRY(session.post(target)), "ContainersDeleted", "Deleted Containers:");
-}
-
-Result<Pruned> prune_networks(Session& session, const PruneFlags& chosen) {
-    const std::string target = TRY(target_of("/networks/prune", chosen.filters));
-    return listed(TRY(session.post(target)), "NetworksDeleted", "Deleted Networks:");
-}
-
-Result<Pruned> prune_volumes(Session& session, const PruneFlags& chosen) {
-    std::vector<std::string> filters = chosen.filters;
-    if (chosen.all) {
-        filters.emplace_back("all=true");
-    }
-    const std::string target = TRY(target_of("/volumes/prune", filters));
-    return listed(TRY(session.post(target)), "VolumesDeleted", "Deleted Volumes:");
-}
-
-Result<Pruned> prune_images(Session& session, const PruneFlags& chosen) {
-    std::vector<std::string> filters = chosen.filters;
-    filters.emplace_back(chosen.all ? "dangling=false" : "dangling=true");
-    const std::string target = TRY(target_of("/images/prune", filters));
-    const json::Value answer = TRY(session.post(target));
-    Pruned pruned{.text = {}, .reclaimed = number_of(answer, "SpaceReclaimed")};
-    for (const json::Value& step : list_of(answer, "ImagesDeleted")) {
-        const std::string untagged = text_of(step, "Untagged");
-        pruned.text += untagged.empty() ? "deleted: " + text_of(step, "Deleted") + "\n"
-                                        : "untagged: " + untagged + "\n";
-    }
-    if (!pruned.text.empty()) {
-        pruned.text = "Deleted Images:\n" + pruned.text;
-    }
-    return pruned;
-}
-
-Result<Pruned> prune_build_cache(Session& session, const PruneFlags& chosen) {
-    std::string target = TRY(target_of("/build/prune", chosen.filters));
-    if (chosen.all) {
-        target += target.find('?') == std::string::npos ? "?all=1" : "&all=1";
-    }
-    return listed(TRY(session.post(target)), "CachesDeleted", "Deleted build cache objects:");
-}
-
-Result<int> print_pruned(const Pruned& pruned) {
+Result<int> print_pruned(const Pruned& pruned, bool says_total) {
     if (!pruned.text.empty()) {
         TRY(print(pruned.text + "\n"));
     }
-    TRY(print("Total reclaimed space: " + human_size(pruned.reclaimed, 4) + "\n"));
+    if (says_total) {
+        TRY(print("Total reclaimed space: " + human_size(pruned.reclaimed, 4) + "\n"));
+    }
     return 0;
 }
 
-void declare(Flags& flags, PruneFlags& chosen) {
+void declare_force(Flags& flags, PruneFlags& chosen) {
     flags.boolean("force", 'f', chosen.force, "Do not prompt for confirmation");
 }
 
-void declare_filter(Flags& flags, PruneFlags& chosen) {
-    flags.list("filter", 0, chosen.filters, "Provide filter values (e.g. \"until=<timestamp>\")");
+// The whole of a command for one kind. Without a yes it ends with 0 and without a word, as docker's
+// does.
+Result<int> prune_command(Session& session, const Invocation& invocation, const Prunable& what) {
+    Flags flags;
+    PruneFlags chosen;
+    declare_force(flags, chosen);
+    flags.list("filter", 0, chosen.filters, what.filter_help);
+    if (!what.all_help.empty()) {
+        flags.boolean("all", 'a', chosen.all, what.all_help);
+    }
+    if (what.keeps_storage) {
+        flags.checked(
+            "keep-storage",
+            0,
+            "bytes",
+            [&chosen](std::string_view text) -> Result<void> {
+                chosen.keep_storage = TRY(parse_bytes(text));
+                return ok();
+            },
+            "Amount of disk space to keep for cache");
+    }
+    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
+    const std::string warning(chosen.all ? what.all_warning : what.warning);
+    const std::string question =
+        "WARNING! " + warning + (what.one_line ? " " : "\n") + std::string(go_on);
+    if (!chosen.force && !TRY(confirm(question))) {
+        return 0;
+    }
+    const Pruned pruned = TRY(prune(session, what, chosen));
+    return print_pruned(pruned, what.says_total);
 }
 
 std::string system_warning(const PruneFlags& chosen) {
@@ -153,82 +215,23 @@ std::string system_warning(const PruneFlags& chosen) {
 } // namespace
 
 Result<int> container_prune(Session& session, const Invocation& invocation) {
-    Flags flags;
-    PruneFlags chosen;
-    declare(flags, chosen);
-    declare_filter(flags, chosen);
-    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    if (!TRY(may_go_on(chosen, "This will remove all stopped containers."))) {
-        return 0;
-    }
-    return print_pruned(TRY(prune_containers(session, chosen)));
+    return prune_command(session, invocation, stopped_containers);
 }
 
 Result<int> image_prune(Session& session, const Invocation& invocation) {
-    Flags flags;
-    PruneFlags chosen;
-    flags.boolean("all", 'a', chosen.all, "Remove all unused images, not just dangling ones");
-    declare(flags, chosen);
-    declare_filter(flags, chosen);
-    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    const std::string warning =
-        chosen.all ? "This will remove all images without at least one container associated to "
-                     "them."
-                   : "This will remove all dangling images.";
-    if (!TRY(may_go_on(chosen, warning))) {
-        return 0;
-    }
-    return print_pruned(TRY(prune_images(session, chosen)));
+    return prune_command(session, invocation, unused_images);
 }
 
 Result<int> network_prune(Session& session, const Invocation& invocation) {
-    Flags flags;
-    PruneFlags chosen;
-    declare(flags, chosen);
-    declare_filter(flags, chosen);
-    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    const std::string warning =
-        "This will remove all custom networks not used by at least one container.";
-    if (!TRY(may_go_on(chosen, warning))) {
-        return 0;
-    }
-    const Pruned pruned = TRY(prune_networks(session, chosen));
-    if (!pruned.text.empty()) {
-        TRY(print(pruned.text + "\n"));
-    }
-    return 0;
+    return prune_command(session, invocation, unused_networks);
 }
 
 Result<int> volume_prune(Session& session, const Invocation& invocation) {
-    Flags flags;
-    PruneFlags chosen;
-    flags.boolean("all", 'a', chosen.all, "Remove all unused volumes, not just anonymous ones");
-    flags.list("filter", 0, chosen.filters, "Provide filter values (e.g. \"label=<label>\")");
-    declare(flags, chosen);
-    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    const std::string warning = std::string("This will remove ") +
-                                (chosen.all ? "all" : "anonymous") +
-                                " local volumes not used by at least one container.";
-    if (!TRY(may_go_on(chosen, warning))) {
-        return 0;
-    }
-    return print_pruned(TRY(prune_volumes(session, chosen)));
+    return prune_command(session, invocation, unused_volumes);
 }
 
 Result<int> builder_prune(Session& session, const Invocation& invocation) {
-    Flags flags;
-    PruneFlags chosen;
-    flags.boolean("all", 'a', chosen.all, "Remove all unused build cache, not just dangling ones");
-    declare(flags, chosen);
-    declare_filter(flags, chosen);
-    BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
-    const std::string warning = chosen.all ? "This will remove all build cache."
-                                           : "This will remove all dangling build cache.";
-    // On one line, unlike the others.
-    if (!chosen.force && !TRY(confirm("WARNING! " + warning + " " + std::string(go_on)))) {
-        return 0;
-    }
-    return print_pruned(TRY(prune_build_cache(session, chosen)));
+    return prune_command(session, invocation, unused_cache);
 }
 
 // In docker's order; images after the containers that used them.
@@ -237,7 +240,7 @@ Result<int> system_prune(Session& session, const Invocation& invocation) {
     PruneFlags chosen;
     flags.boolean("all", 'a', chosen.all, "Remove all unused images not just dangling ones");
     flags.boolean("volumes", 0, chosen.volumes, "Prune anonymous volumes");
-    declare(flags, chosen);
+    declare_force(flags, chosen);
     flags.list("filter", 0, chosen.filters, "Provide filter values (e.g. \"label=<key>=<value>\")");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
     const bool by_time = std::ranges::any_of(
@@ -245,19 +248,20 @@ Result<int> system_prune(Session& session, const Invocation& invocation) {
     if (chosen.volumes && by_time) {
         return invalid_argument(R"(ERROR: The "until" filter is not supported with "--volumes")");
     }
-    if (!TRY(may_go_on(chosen, system_warning(chosen)))) {
+    const std::string question = "WARNING! " + system_warning(chosen) + "\n" + std::string(go_on);
+    if (!chosen.force && !TRY(confirm(question))) {
         return 0;
     }
     PruneFlags anonymous = chosen; // --all is about images, never about named volumes
     anonymous.all = false;
     std::vector<Pruned> parts;
-    parts.push_back(TRY(prune_containers(session, chosen)));
-    parts.push_back(TRY(prune_networks(session, chosen)));
+    parts.push_back(TRY(prune(session, stopped_containers, chosen)));
+    parts.push_back(TRY(prune(session, unused_networks, chosen)));
     if (chosen.volumes) {
-        parts.push_back(TRY(prune_volumes(session, anonymous)));
+        parts.push_back(TRY(prune(session, unused_volumes, anonymous)));
     }
-    parts.push_back(TRY(prune_images(session, chosen)));
-    parts.push_back(TRY(prune_build_cache(session, chosen)));
+    parts.push_back(TRY(prune(session, unused_images, chosen)));
+    parts.push_back(TRY(prune(session, unused_cache, chosen)));
     Pruned all;
     for (const Pruned& part : parts) {
         all.reclaimed += part.reclaimed;
@@ -265,7 +269,7 @@ Result<int> system_prune(Session& session, const Invocation& invocation) {
             TRY(print(part.text + "\n"));
         }
     }
-    return print_pruned({.text = {}, .reclaimed = all.reclaimed});
+    return print_pruned({.text = {}, .reclaimed = all.reclaimed}, true);
 }
 
 } // namespace berth::cli::commands
