@@ -69,12 +69,15 @@ remove_excluded(FdRef directory, const std::string& path, const IgnoreFile& igno
 
 } // namespace
 
-Result<BuildContext> BuildContext::create(const std::string& parent, ByteSource& archive) {
+Result<BuildContext> BuildContext::create(
+    const std::string& parent,
+    ByteSource& archive,
+    const compression::DecompressionLimits& limits) {
     TRY(make_directories(parent, 0700));
     TemporaryDirectory directory = TRY(TemporaryDirectory::create(parent));
     const std::string root = directory.path() + "/context";
     TRY(make_directories(root, 0755));
-    auto decompressed = TRY(compression::Decompressor::create(archive));
+    auto decompressed = TRY(compression::Decompressor::create(archive, limits));
     auto extractor = TRY(store::LayerExtractor::create(root));
     TRY_CONTEXT(extractor.extract(*decompressed), "Error processing tar file");
     auto tree = std::make_unique<SourceTree>(TRY(open_file(root, O_PATH | O_DIRECTORY)));

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/result.h"
 #include "build/source_tree.h"
+#include "codec/compression.h"
 #include "codec/stream.h"
 
 #include <memory>
@@ -15,7 +16,10 @@ namespace berth::build {
 class BuildContext {
   public:
     // Reads archive (compressed or not) to its end and unpacks it below parent.
-    static Result<BuildContext> create(const std::string& parent, ByteSource& archive);
+    static Result<BuildContext> create(
+        const std::string& parent,
+        ByteSource& archive,
+        const compression::DecompressionLimits& limits);
 
     // The Dockerfile's text. "Cannot locate specified Dockerfile: x" or "the Dockerfile (x) cannot
     // be empty".

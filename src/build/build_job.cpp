@@ -81,7 +81,8 @@ Result<void> BuildJob::load(ByteSource& context) {
     if (!request_.platform.empty()) {
         platform_ = TRY(oci::Platform::parse(request_.platform));
     }
-    context_.emplace(TRY(BuildContext::create(options_.data_root + "/tmp", context)));
+    context_.emplace(
+        TRY(BuildContext::create(options_.data_root + "/tmp", context, store().layers().limits())));
     const std::string text = TRY(context_->read_dockerfile(request_.dockerfile));
     dockerfile_ = TRY(parse_dockerfile(text));
     return context_->apply_ignore_file();

@@ -236,7 +236,8 @@ Result<void> StageExecutor::perform_copy(const CopyPlan& plan, const WorkingLaye
         }
         const UniqueFd directory = TRY(copier.ensure_directory(plan.destination));
         FdSource file(TRY(plan.tree->open(source, O_RDONLY | O_NONBLOCK)));
-        auto decompressed = TRY(compression::Decompressor::create(file));
+        auto decompressed =
+            TRY(compression::Decompressor::create(file, job_.store().layers().limits()));
         auto extractor = TRY(store::LayerExtractor::create(kernel::fd_path(directory)));
         TRY_CONTEXT(extractor.extract(*decompressed), source.path);
     }

@@ -5,6 +5,7 @@
 
 #include "codec/stream.h"
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -21,18 +22,34 @@ inline constexpr std::size_t detect_bytes = 6;
 // By magic number; None when no format matches.
 Format detect(std::string_view first_bytes);
 
+// What a stream may become, against decompression bombs; the names are the engine's options. A file
+// of zeros honestly shrinks to a thousandth, so the ratio counts only where much has come out.
+struct DecompressionLimits {
+    static constexpr std::uint64_t no_limit = ~std::uint64_t{0};
+
+    std::uint64_t bytes = 256ULL << 30;     // max-layer-size; of uncompressed sources too
+    std::uint64_t ratio = 200;              // max-layer-ratio; 0: none
+    std::uint64_t ratio_floor = 1ULL << 30; // so much may come out whatever went in
+
+    // For what came through the limits before.
+    static constexpr DecompressionLimits none() { return {.bytes = no_limit, .ratio = 0}; }
+};
+
 // The uncompressed bytes of a source, whatever its format. All members of a multi-member gzip or
-// zstd file; a stream that ends early or is damaged is DataLoss.
+// zstd file; a stream that ends early or is damaged is DataLoss, one past a limit
+// ResourceExhausted.
 class Decompressor final : public ByteSource {
   public:
     // Reads the first bytes of source to find the format. source must outlive the object.
-    static Result<std::unique_ptr<Decompressor>> create(ByteSource& source);
+    static Result<std::unique_ptr<Decompressor>>
+    create(ByteSource& source, DecompressionLimits limits = {});
     ~Decompressor() override;
 
     Format format() const;
     Result<std::size_t> read(std::span<char> buffer) override;
 
     struct Codec;
+    class CountedInput;
 
   private:
     // Lets only create() use the public constructor that make_unique needs.
@@ -40,12 +57,20 @@ class Decompressor final : public ByteSource {
 
   public:
     Decompressor(
-        Private, std::unique_ptr<ByteSource> source, std::unique_ptr<Codec> codec, Format format);
+        Private,
+        std::unique_ptr<CountedInput> input,
+        std::unique_ptr<Codec> codec,
+        Format format,
+        DecompressionLimits limits);
 
   private:
-    std::unique_ptr<ByteSource> source_;
+    Result<void> check_limits() const;
+
+    std::unique_ptr<CountedInput> input_;
     std::unique_ptr<Codec> codec_;
     Format format_;
+    DecompressionLimits limits_;
+    std::uint64_t produced_ = 0;
 };
 
 // Compresses into a sink. No time stamps, no names: on one kind of CPU the same

@@ -172,6 +172,35 @@ TEST(Decompressor, PassesPlainBytes) {
     }
 }
 
+std::string outcome(const std::string& bytes, DecompressionLimits limits) {
+    StringSource source(bytes);
+    auto decompressor = Decompressor::create(source, limits).value();
+    const auto all = read_to_end(*decompressor, 64U << 20);
+    EXPECT_TRUE(all.ok() || all.error().kind() == ErrorKind::ResourceExhausted);
+    return all.ok() ? "" : all.error().message();
+}
+
+TEST(Decompressor, BoundsWhatABombMayBecome) {
+    const std::string zeros = compress(std::string(8U << 20, '\0'), Format::Gzip);
+    const std::string words = compress(sample(8U << 20), Format::Gzip);
+    const DecompressionLimits limits{.ratio = 100, .ratio_floor = 1U << 20};
+    EXPECT_EQ(
+        outcome(zeros, limits),
+        "gzip stream grows to more than 100 times its size, which max-layer-ratio does not allow "
+        "above 1048576 bytes");
+    EXPECT_EQ(outcome(words, limits), "");
+    EXPECT_EQ(outcome(zeros, {.ratio = 100, .ratio_floor = 8U << 20}), "");
+    EXPECT_EQ(outcome(zeros, {.ratio = 0, .ratio_floor = 0}), "");
+    EXPECT_EQ(
+        outcome(compress(std::string(8U << 20, '\0'), Format::Zstd), limits).substr(0, 11),
+        "zstd stream");
+    const std::string too_large =
+        "uncompressed it has more than the 5000000 bytes that max-layer-size allows";
+    EXPECT_EQ(outcome(words, {.bytes = 5'000'000}), too_large);
+    EXPECT_EQ(outcome(sample(8U << 20), {.bytes = 5'000'000}), too_large);
+    EXPECT_EQ(outcome(sample(5'000'000), {.bytes = 5'000'000}), "");
+}
+
 TEST(Decompressor, ReadsGzipHeadersWithNameAndExtra) {
     const std::string plain = compress("text", Format::Gzip);
     const std::string header("\x1f\x8b\x08\x0c\0\0\0\0\0\xff\x03\0abcname\0", 20);

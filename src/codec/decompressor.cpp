@@ -314,55 +314,92 @@ std::unique_ptr<Decompressor::Codec> make_codec(ByteSource& source, Format forma
     return nullptr;
 }
 
-// The first bytes, which were read to find the format, and then the rest.
-class RejoinedSource final : public ByteSource {
+} // namespace
+
+// The first bytes, which were read to find the format, and then the rest; counted.
+class Decompressor::CountedInput final : public ByteSource {
   public:
-    RejoinedSource(ByteSource& source, std::string first)
+    CountedInput(ByteSource& source, std::string first)
         : source_(source)
         , first_(std::move(first)) {}
 
     Result<std::size_t> read(std::span<char> buffer) override {
+        std::size_t count = 0;
         if (first_.empty()) {
-            return source_.read(buffer);
+            count = TRY(source_.read(buffer));
+        } else {
+            count = first_.copy(buffer.data(), buffer.size());
+            first_.erase(0, count);
         }
-        const std::size_t count = first_.copy(buffer.data(), buffer.size());
-        first_.erase(0, count);
+        consumed_ += count;
         return count;
     }
+
+    std::uint64_t consumed() const { return consumed_; }
 
   private:
     ByteSource& source_;
     std::string first_;
+    std::uint64_t consumed_ = 0;
 };
 
-} // namespace
-
 Decompressor::Decompressor(
-    Private, std::unique_ptr<ByteSource> source, std::unique_ptr<Codec> codec, Format format)
-    : source_(std::move(source))
+    Private,
+    std::unique_ptr<CountedInput> input,
+    std::unique_ptr<Codec> codec,
+    Format format,
+    DecompressionLimits limits)
+    : input_(std::move(input))
     , codec_(std::move(codec))
-    , format_(format) {}
+    , format_(format)
+    , limits_(limits) {}
 
 Decompressor::~Decompressor() = default;
 
-Result<std::unique_ptr<Decompressor>> Decompressor::create(ByteSource& source) {
+Result<std::unique_ptr<Decompressor>>
+Decompressor::create(ByteSource& source, DecompressionLimits limits) {
     std::string first(detect_bytes, '\0');
     first.resize(TRY(read_full(source, first)));
     const Format format = detect(first);
-    auto rejoined = std::make_unique<RejoinedSource>(source, std::move(first));
-    std::unique_ptr<Codec> codec = make_codec(*rejoined, format);
-    return std::make_unique<Decompressor>(Private(), std::move(rejoined), std::move(codec), format);
+    auto input = std::make_unique<CountedInput>(source, std::move(first));
+    std::unique_ptr<Codec> codec = make_codec(*input, format);
+    return std::make_unique<Decompressor>(
+        Private(), std::move(input), std::move(codec), format, limits);
 }
 
 Format Decompressor::format() const {
     return format_;
 }
 
+Result<void> Decompressor::check_limits() const {
+    if (produced_ > limits_.bytes) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            "uncompressed it has more than the " + std::to_string(limits_.bytes) +
+                " bytes that max-layer-size allows");
+    }
+    if (format_ == Format::None || limits_.ratio == 0 || produced_ <= limits_.ratio_floor) {
+        return ok();
+    }
+    if (produced_ / limits_.ratio > input_->consumed()) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            std::string(to_string(format_)) + " stream grows to more than " +
+                std::to_string(limits_.ratio) +
+                " times its size, which max-layer-ratio does not allow above " +
+                std::to_string(limits_.ratio_floor) + " bytes");
+    }
+    return ok();
+}
+
 Result<std::size_t> Decompressor::read(std::span<char> buffer) {
     if (buffer.empty()) {
         return std::size_t{0};
     }
-    return codec_->read(buffer);
+    const std::size_t count = TRY(codec_->read(buffer));
+    produced_ += count;
+    TRY(check_limits());
+    return count;
 }
 
 } // namespace berth::compression

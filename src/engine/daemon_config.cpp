@@ -168,6 +168,13 @@ Result<void> check(const DaemonConfig& config) {
         return invalid_argument(
             "invalid max download attempts: " + std::to_string(config.max_download_attempts));
     }
+    if (config.max_layer_size <= 0) {
+        return invalid_argument("invalid max-layer-size: " + std::to_string(config.max_layer_size));
+    }
+    if (config.max_layer_ratio < 0) {
+        return invalid_argument(
+            "invalid max-layer-ratio: " + std::to_string(config.max_layer_ratio));
+    }
     if (config.mtu < 0) {
         return invalid_argument("invalid default MTU: " + std::to_string(config.mtu));
     }

@@ -24,6 +24,9 @@ struct DaemonConfig {
     bool debug = false;
     std::string storage_driver; // "", overlay2, overlayfs, vfs
     std::string layer_form = "auto";
+    // Of one layer, unpacked: bytes, and how many times its compressed size (0: any).
+    std::int64_t max_layer_size = 256LL << 30;
+    std::int64_t max_layer_ratio = 200;
     std::vector<std::string> insecure_registries;
     std::vector<std::string> registry_mirrors;
     std::string http_proxy; // these three: "" leaves the environment's

@@ -105,6 +105,17 @@ TEST_F(DaemonFlags, RefusesUnknownKeysAndWrongTypes) {
         "invalid --socket-families: \"few\" is neither all nor limited");
 }
 
+TEST_F(DaemonFlags, BoundsLayers) {
+    auto parsed = parse({"--max-layer-ratio", "1000"}, R"({"max-layer-size": "20g"})");
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    EXPECT_EQ(parsed->config.max_layer_ratio, 1000);
+    EXPECT_EQ(parsed->config.max_layer_size, 20LL << 30);
+    EXPECT_EQ(error_of({"--max-layer-size=0"}), "invalid max-layer-size: 0");
+    EXPECT_EQ(error_of({}, R"({"max-layer-ratio": -1})"), "invalid max-layer-ratio: -1");
+    EXPECT_NE(
+        error_of({"--max-layer-size=large"}).find("invalid size: 'large'"), std::string::npos);
+}
+
 TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     auto refused = parse({"--metrics-addr", ":9323"});
     ASSERT_FALSE(refused.ok());

@@ -60,9 +60,9 @@ Result<void> set_storage_option(DaemonConfig& config, const DaemonOption&, std::
     return ok();
 }
 
-Result<void>
-set_default_shm_size(DaemonConfig& config, const DaemonOption&, std::string_view value) {
-    config.default_shm_size = TRY(parse_memory_size(value));
+template <auto Member>
+Result<void> set_size(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    config.*Member = TRY(parse_memory_size(value));
     return ok();
 }
 
@@ -208,7 +208,7 @@ constexpr DaemonOption table[] = {
      "default-shm-size",
      Text,
      "Default shm size for containers",
-     set_default_shm_size},
+     set_size<&DaemonConfig::default_shm_size>},
     {"default-ulimit",
      0,
      "default-ulimits",
@@ -324,6 +324,18 @@ constexpr DaemonOption table[] = {
      Number,
      "Set the max download attempts for each pull",
      set<&DaemonConfig::max_download_attempts>},
+    {"max-layer-ratio",
+     0,
+     "max-layer-ratio",
+     Number,
+     "How many times its compressed size a layer above 1 GiB may have, or 0",
+     set<&DaemonConfig::max_layer_ratio>},
+    {"max-layer-size",
+     0,
+     "max-layer-size",
+     Text,
+     "How large a layer may be, unpacked",
+     set_size<&DaemonConfig::max_layer_size>},
     {"metrics-addr", 0, "metrics-addr", Text, "Address to serve the metrics on", refuse},
     {"mtu", 0, "mtu", Number, "Set the MTU of the default bridge network", set<&DaemonConfig::mtu>},
     {"network-control-plane-mtu",

@@ -87,6 +87,8 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     store::StoreOptions store_options{.root = config.data_root};
     store_options.snapshotter = TRY(store::parse_snapshotter_kind(config.storage_driver));
     store_options.form = TRY(store::parse_layer_form(config.layer_form));
+    store_options.limits.bytes = static_cast<std::uint64_t>(config.max_layer_size);
+    store_options.limits.ratio = static_cast<std::uint64_t>(config.max_layer_ratio);
     core.store = TRY(store::Store::open(store_options));
     core.events = std::make_unique<Events>();
     core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));

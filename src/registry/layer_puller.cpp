@@ -70,7 +70,7 @@ void LayerPuller::fail(Error error) {
 }
 
 Result<store::StagedLayer> LayerPuller::unpack(ByteSource& blob, const Layer& layer) {
-    auto tar = TRY(compression::Decompressor::create(blob));
+    auto tar = TRY(compression::Decompressor::create(blob, job_.store.layers().limits()));
     return job_.store.layers().stage(job_.lease, *tar, {.expected_diff_id = layer.diff_id});
 }
 

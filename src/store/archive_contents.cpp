@@ -142,7 +142,10 @@ ArchiveContents::ArchiveContents(
            .name = "unpack"}) {}
 
 Result<void> ArchiveContents::read(ByteSource& archive) {
-    auto decompressor = TRY(compression::Decompressor::create(archive));
+    // It may hold many layers, so only the ratio counts here.
+    compression::DecompressionLimits limits = images_.layers().limits();
+    limits.bytes = compression::DecompressionLimits::no_limit;
+    auto decompressor = TRY(compression::Decompressor::create(archive, limits));
     tar::Reader reader(*decompressor);
     while (std::optional<tar::Header> header = TRY(reader.next())) {
         if (stop_.stop_requested()) {
@@ -293,8 +296,9 @@ ArchiveContents::stage(ByteSource& data, const std::string& name, Layer& layer) 
     PeekedSource source(std::move(first), data);
     switch (format) {
     case compression::Format::None: {
+        auto bounded = TRY(compression::Decompressor::create(source, layers.limits()));
         StagedLayer staged =
-            TRY(layers.stage(lease_, source, {.expected_diff_id = promised, .keep_blob = true}));
+            TRY(layers.stage(lease_, *bounded, {.expected_diff_id = promised, .keep_blob = true}));
         return std::optional(std::move(staged));
     }
     case compression::Format::Gzip:
@@ -309,7 +313,7 @@ ArchiveContents::stage(ByteSource& data, const std::string& name, Layer& layer) 
         break;
     }
     // No manifest may name such a blob, so it is kept as gzip.
-    auto decompressor = TRY(compression::Decompressor::create(source));
+    auto decompressor = TRY(compression::Decompressor::create(source, layers.limits()));
     StagedLayer staged = TRY(layers.stage(lease_, *decompressor, {.keep_blob = true}));
     return std::optional(std::move(staged));
 }
@@ -334,7 +338,7 @@ ArchiveContents::unpack_blob(BlobWriter& writer, const std::string& media_type) 
     BlobInfo blob = TRY(writer.commit());
     FdSource file(TRY(images_.blobs().open_blob(blob.digest)));
     WatchedSource watched(file, stop_, [](std::uint64_t) {});
-    auto decompressor = TRY(compression::Decompressor::create(watched));
+    auto decompressor = TRY(compression::Decompressor::create(watched, layers.limits()));
     StagedLayer layer = TRY(layers.stage(lease_, *decompressor));
     TRY(layers.set_blob(layer.diff_id(), {blob.digest, blob.size, media_type}));
     return layer;

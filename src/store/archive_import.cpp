@@ -32,7 +32,8 @@ Result<Image>
 import_rootfs(std::stop_token stop, ImageStore& images, ByteSource& tar, ImportOptions options) {
     Lease lease = images.lease();
     StoppableSource cancellable(tar, std::move(stop), "importing");
-    auto decompressor = TRY(compression::Decompressor::create(cancellable));
+    auto decompressor =
+        TRY(compression::Decompressor::create(cancellable, images.layers().limits()));
     // Nobody can make this tar again from the files, so its bytes are kept for a push.
     LayerInfo layer = TRY(images.layers().apply(lease, {}, *decompressor, {.keep_blob = true}));
     oci::ImageConfig config = std::move(options.config);

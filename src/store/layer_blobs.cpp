@@ -99,7 +99,8 @@ Result<std::vector<LayerBlob>> LayerStore::Parts::blobs_of(const oci::Digest& di
 Result<StagedLayer>
 LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) {
     FdSource file(TRY(blobs.open_blob(blob.digest)));
-    auto decompressor = TRY(compression::Decompressor::create(file));
+    auto decompressor =
+        TRY(compression::Decompressor::create(file, compression::DecompressionLimits::none()));
     StagedLayer layer = TRY(unpack(*decompressor, false));
     if (layer.diff_id_ != diff_id) {
         return Error(ErrorKind::DataLoss, "blob " + blob.digest.to_string() + " is damaged");
@@ -152,7 +153,8 @@ Result<void> LayerStore::write_tar(const oci::Digest& chain_id, ByteSink& sink) 
         return parts_->write_tar_from_files(layer, sink);
     }
     FdSource file(TRY(parts_->blobs.open_blob(known.front().digest)));
-    auto decompressor = TRY(compression::Decompressor::create(file));
+    auto decompressor =
+        TRY(compression::Decompressor::create(file, compression::DecompressionLimits::none()));
     HashingSource hashed(*decompressor);
     TRY(copy(hashed, sink));
     if (TRY(oci::Digest::from_sha256_hex(hashed.finish_hex())) != layer.diff_id) {

@@ -79,7 +79,8 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
     const std::string found = TRY(tree_hash(tree, parents.directories()));
     for (const LayerBlob& blob : blobs) {
         FdSource file(TRY(parts_->blobs.open_blob(blob.digest)));
-        auto decompressor = TRY(compression::Decompressor::create(file));
+        auto decompressor =
+            TRY(compression::Decompressor::create(file, compression::DecompressionLimits::none()));
         StagedLayer staged = TRY(parts_->stage_directory());
         const Result<void> extracted = disk_result(parts_->extract(staged, *decompressor));
         if (!extracted.ok() && extracted.error().kind() == ErrorKind::ResourceExhausted) {

@@ -136,6 +136,7 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     TRY(database.migrate("store", schema_steps));
     parts->snapshotter = TRY(choose_snapshotter(options.snapshotter, options.root, database));
     parts->form = options.form;
+    parts->limits = options.limits;
     parts->layer_mounts =
         std::make_unique<LayerMounts>([all = parts.get()] { return all->erofs_method(); });
     if (options.form == LayerForm::Erofs && parts->erofs_method() == ErofsMethod::None) {
@@ -157,6 +158,10 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
 
 std::string_view LayerStore::driver_name() const {
     return parts_->snapshotter->name();
+}
+
+const compression::DecompressionLimits& LayerStore::limits() const {
+    return parts_->limits;
 }
 
 bool LayerStore::contains(const oci::Digest& chain_id) const {

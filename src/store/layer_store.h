@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "codec/compression.h"
 #include "codec/stream.h"
 #include "oci/digest.h"
 #include "store/blob_store.h"
@@ -95,6 +96,7 @@ class LayerStore {
         std::string root; // the data root
         SnapshotterKind snapshotter = SnapshotterKind::Automatic;
         LayerForm form = LayerForm::Automatic;
+        compression::DecompressionLimits limits;
     };
 
     // All references must outlive the store. Sweeps what a killed process left.
@@ -106,6 +108,8 @@ class LayerStore {
     std::string_view driver_name() const;
     // What new layers become here: "erofs (file)", "erofs (loop)" or "directory".
     std::string form_description() const;
+    // For whoever uncompresses what becomes a layer.
+    const compression::DecompressionLimits& limits() const;
 
     // --- read-only layers ---
 

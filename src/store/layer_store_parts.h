@@ -31,6 +31,7 @@ struct LayerStore::Parts {
     std::string boot_id;
     std::unique_ptr<Snapshotter> snapshotter;
     LayerForm form = LayerForm::Automatic;
+    compression::DecompressionLimits limits;
     std::unique_ptr<LayerMounts> layer_mounts;
     // The kernel is asked once, by whoever needs it first.
     std::once_flag probed;

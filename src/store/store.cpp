@@ -16,7 +16,10 @@ Result<std::unique_ptr<Store>> Store::open(const StoreOptions& options) {
     store->database_ = TRY(Database::open(options.root + "/metadata.db"));
     store->blobs_ = TRY(BlobStore::open(options.root));
     store->layers_ = TRY(LayerStore::open(
-        {.root = options.root, .snapshotter = options.snapshotter, .form = options.form},
+        {.root = options.root,
+         .snapshotter = options.snapshotter,
+         .form = options.form,
+         .limits = options.limits},
         *store->database_,
         *store->blobs_));
     store->images_ =

@@ -20,6 +20,7 @@ struct StoreOptions {
     std::string root; // made with mode 0710 when absent
     SnapshotterKind snapshotter = SnapshotterKind::Automatic;
     LayerForm form = LayerForm::Automatic;
+    compression::DecompressionLimits limits;
 };
 
 // One per data root: the caller holds the lock on it.
