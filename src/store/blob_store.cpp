@@ -22,7 +22,7 @@ namespace berth::store {
 namespace {
 
 constexpr std::string_view temporary_prefix = "blob-";
-constexpr std::int64_t partial_lifetime_seconds = 7 * 24 * 3600;
+constexpr std::chrono::hours partial_lifetime{7 * 24};
 // Written pages are handed to the disk while the rest is still coming, so that the sync before the
 // rename has little left to wait for.
 constexpr std::uint64_t flush_bytes = 8U << 20;
@@ -48,22 +48,8 @@ void sweep_temporaries(const std::string& root) {
     }
 }
 
-void sweep_old_partials(const std::string& directory) {
-    auto names = list_directory(directory);
-    if (!names.ok()) {
-        return;
-    }
-    std::int64_t now = Timestamp::now().seconds();
-    for (const std::string& name : names.value()) {
-        std::string path = directory + "/" + name;
-
-        struct stat status {};
-
-        if (lstat(path.c_str(), &status) == 0 &&
-            (status.st_size == 0 || now - status.st_mtim.tv_sec > partial_lifetime_seconds)) {
-            unlink(path.c_str());
-        }
-    }
+Timestamp changed_at(const struct stat& status) {
+    return {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
 }
 
 } // namespace
@@ -207,7 +193,7 @@ Result<std::unique_ptr<BlobStore>> BlobStore::open(const std::string& root) {
     std::unique_ptr<BlobStore> store(new BlobStore(root));
     TRY(store->prepare_directories());
     sweep_temporaries(root);
-    sweep_old_partials(root + "/blobs/partial");
+    store->remove_partials(partial_lifetime);
     return store;
 }
 
@@ -275,6 +261,29 @@ BlobStore::resume(Lease& lease, const oci::Digest& expected, BlobOptions options
     return target;
 }
 
+std::size_t BlobStore::remove_partials(std::chrono::nanoseconds age) {
+    const std::string directory = root_ + "/blobs/partial";
+    auto names = list_directory(directory);
+    if (!names.ok()) {
+        return 0;
+    }
+    std::size_t removed = 0;
+    const Timestamp limit{Timestamp::now().nanoseconds - age.count()};
+    for (const std::string& name : names.value()) {
+        const std::string path = directory + "/" + name;
+        // Nobody begins to write it meanwhile.
+        auto in_use = partials_in_use_.lock();
+
+        struct stat status {};
+
+        if (!in_use->contains(path) && lstat(path.c_str(), &status) == 0 &&
+            (status.st_size == 0 || changed_at(status) <= limit)) {
+            removed += unlink(path.c_str()) == 0 ? 1 : 0;
+        }
+    }
+    return removed;
+}
+
 bool BlobStore::contains(const oci::Digest& digest) const {
     return oci::require_blob_digest(digest).ok() && exists(path_of(digest));
 }
@@ -322,9 +331,12 @@ Result<std::vector<BlobInfo>> BlobStore::list() const {
                 log::debug("not a blob, ignoring", {{"name", name}});
                 continue;
             }
-            // Removed meanwhile is fine.
-            if (Result<std::uint64_t> bytes = size(digest.value()); bytes.ok()) {
-                blobs.push_back({digest.value(), bytes.value()});
+
+            struct stat status {};
+
+            if (lstat(path_of(*digest).c_str(), &status) == 0) { // removed meanwhile is fine
+                blobs.push_back(
+                    {*digest, static_cast<std::uint64_t>(status.st_size), changed_at(status)});
             }
         }
     }

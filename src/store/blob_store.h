@@ -6,12 +6,14 @@
 
 #include "base/result.h"
 #include "base/synchronized.h"
+#include "base/time.h"
 #include "base/unique_fd.h"
 #include "codec/stream.h"
 #include "oci/digest.h"
 #include "oci/digester.h"
 #include "store/lease.h"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -26,6 +28,7 @@ namespace berth::store {
 struct BlobInfo {
     oci::Digest digest;
     std::uint64_t size = 0;
+    Timestamp stored = {}; // known to list() only
 };
 
 struct BlobOptions {
@@ -115,6 +118,9 @@ class BlobStore {
     Result<std::uint64_t> size(const oci::Digest& digest) const;
     // ResourceExhausted when it is longer than limit.
     Result<std::string> read(const oci::Digest& digest, std::size_t limit = 16U << 20) const;
+
+    // Downloads that broke off so long ago, unless one is being continued.
+    std::size_t remove_partials(std::chrono::nanoseconds age);
 
     // Absent is fine. For the garbage collector: whoever removes must know that nobody needs it.
     Result<void> remove(const oci::Digest& digest);

@@ -106,6 +106,11 @@ Result<DiskUsage> ImageStore::disk_usage() const {
         }
         keys.push_back(std::move(own));
     }
+    for (const auto& [key, content] : contents) {
+        if (content.users == 0) {
+            usage.others.emplace(key, content.size);
+        }
+    }
     for (std::size_t i = 0; i < rows.size(); ++i) {
         ImageUsage image{.id = rows[i].id};
         for (const ContentKey& key : keys[i]) {

@@ -61,42 +61,68 @@ void GarbageCollector::add_roots(Roots roots) {
     roots_.lock()->push_back(std::move(roots));
 }
 
-Result<CollectionReport> GarbageCollector::collect(std::stop_token stop) {
+Result<bool> GarbageCollector::Round::may_go_on() {
+    if (stop.stop_requested()) {
+        return Error(ErrorKind::Cancelled, "garbage collection was cancelled");
+    }
+    report.more = report.layers_removed + report.blobs_removed >= bound;
+    return !report.more;
+}
+
+Result<CollectionReport>
+GarbageCollector::collect(std::stop_token stop, CollectionOptions options) {
     std::lock_guard running(running_);
-    CollectionReport report;
+    Round round{.stop = std::move(stop), .bound = options.bound, .report = {}};
     Leases::Watch watch(leases_);
     std::vector<LayerInfo> layers = TRY(images_.layers().list());
     std::vector<BlobInfo> blobs = TRY(images_.blobs().list());
+    const Timestamp limit{Timestamp::now().nanoseconds - options.minimum_age.count()};
+    std::set<oci::Digest> released_blobs;
+    for (const LayerInfo& layer : layers) {
+        if (options.released.contains(layer.chain_id)) {
+            for (const LayerBlob& blob : TRY(images_.layers().blobs(layer.diff_id))) {
+                released_blobs.insert(blob.digest);
+            }
+        }
+    }
+    const auto is_spared = [&](Timestamp stored, bool released) {
+        return !released && (options.only_released || stored > limit);
+    };
     Marks marks = TRY(mark());
     std::erase_if(layers, [&](const LayerInfo& layer) {
-        return marks.contains({ContentKind::Layer, layer.chain_id});
+        return is_spared(layer.created, options.released.contains(layer.chain_id)) ||
+               marks.contains({ContentKind::Layer, layer.chain_id});
     });
     std::erase_if(blobs, [&](const BlobInfo& blob) {
-        return marks.contains({ContentKind::Blob, blob.digest});
+        return is_spared(blob.stored, released_blobs.contains(blob.digest)) ||
+               marks.contains({ContentKind::Blob, blob.digest});
     });
-    TRY(sweep_layers(stop, std::move(layers), report));
-    TRY(sweep_blobs(stop, blobs, report));
-    return report;
+    TRY(sweep_layers(round, std::move(layers)));
+    TRY(sweep_blobs(round, blobs));
+    if (options.partials) {
+        round.report.partials_removed = images_.blobs().remove_partials(options.minimum_age);
+    }
+    return round.report;
 }
 
-// Children before their parents, which cannot go while they have any: so round after round, until
+// Children before their parents, which cannot go while they have any: so pass after pass, until
 // nothing more goes.
-Result<void> GarbageCollector::sweep_layers(
-    const std::stop_token& stop, std::vector<LayerInfo> layers, CollectionReport& report) {
+Result<void> GarbageCollector::sweep_layers(Round& round, std::vector<LayerInfo> layers) {
     bool progress = true;
     while (progress) {
         progress = false;
         std::vector<LayerInfo> left;
         for (LayerInfo& layer : layers) {
-            if (stop.stop_requested()) {
-                return Error(ErrorKind::Cancelled, "garbage collection was cancelled");
+            const bool goes_on = TRY(round.may_go_on());
+            if (!goes_on) {
+                return ok();
             }
             Result<bool> removed = leases_.unless_held({ContentKind::Layer, layer.chain_id}, [&] {
                 return images_.layers().remove(layer.chain_id);
             });
             if (removed.ok() && *removed) {
-                ++report.layers_removed;
-                report.bytes_reclaimed += layer.size;
+                ++round.report.layers_removed;
+                round.report.bytes_reclaimed += layer.size;
                 progress = true;
             } else if (!removed.ok() && removed.error().kind() == ErrorKind::Conflict) {
                 left.push_back(std::move(layer));
@@ -109,11 +135,11 @@ Result<void> GarbageCollector::sweep_layers(
     return ok();
 }
 
-Result<void> GarbageCollector::sweep_blobs(
-    const std::stop_token& stop, const std::vector<BlobInfo>& blobs, CollectionReport& report) {
+Result<void> GarbageCollector::sweep_blobs(Round& round, const std::vector<BlobInfo>& blobs) {
     for (const BlobInfo& blob : blobs) {
-        if (stop.stop_requested()) {
-            return Error(ErrorKind::Cancelled, "garbage collection was cancelled");
+        const bool goes_on = TRY(round.may_go_on());
+        if (!goes_on) {
+            return ok();
         }
         // Both while nobody can hold it: what is known of a blob that comes again meanwhile stays.
         bool removed =
@@ -122,8 +148,8 @@ Result<void> GarbageCollector::sweep_blobs(
                 return images_.blobs().remove(blob.digest);
             }));
         if (removed) {
-            ++report.blobs_removed;
-            report.bytes_reclaimed += blob.size;
+            ++round.report.blobs_removed;
+            round.report.bytes_reclaimed += blob.size;
         }
     }
     return ok();

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
 #include "store/garbage_collector.h"
 #include "store/testing.h"
 
@@ -6,6 +7,9 @@
 
 #include <atomic>
 #include <thread>
+
+#include <fcntl.h>
+#include <sys/stat.h>
 
 namespace berth::store {
 namespace {
@@ -110,6 +114,55 @@ TEST_F(GarbageCollectorTest, StopsWhenAsked) {
     stop.request_stop();
     auto report = store_->garbage_collector().collect(stop.get_token());
     EXPECT_EQ(report.error().kind(), ErrorKind::Cancelled);
+}
+
+TEST_F(GarbageCollectorTest, SparesWhatIsYoungUnlessItWasReleased) {
+    open(SnapshotterKind::Overlay, LayerForm::Directory); // which needs a blob beside it
+    const LayerInfo base = add_layer({}, simple_tar("1"), {.keep_blob = true});
+    const LayerInfo top = add_layer(base.chain_id, simple_tar("2"));
+    store_->blobs().put(*lease_, "of a pull").value();
+    end_lease();
+    const auto collect_by = [this](CollectionOptions options) {
+        return store_->garbage_collector().collect({}, std::move(options)).value();
+    };
+    const std::chrono::hours hour{1};
+    EXPECT_EQ(collect_by({.minimum_age = hour}).layers_removed, 0U);
+    const CollectionReport report =
+        collect_by({.released = {top.chain_id, base.chain_id}, .only_released = true});
+    EXPECT_EQ(report.layers_removed, 2U);
+    EXPECT_EQ(report.blobs_removed, 1U);
+    EXPECT_EQ(store_->blobs().list()->size(), 1U);
+    EXPECT_EQ(collect_by({}).blobs_removed, 1U);
+}
+
+TEST_F(GarbageCollectorTest, RemovesNoMoreThanItsBound) {
+    for (const char* bytes : {"1", "2", "3"}) {
+        store_->blobs().put(*lease_, bytes).value();
+    }
+    end_lease();
+    auto report = store_->garbage_collector().collect({}, {.bound = 2}).value();
+    EXPECT_EQ(report.blobs_removed, 2U);
+    EXPECT_TRUE(report.more);
+    report = store_->garbage_collector().collect({}, {.bound = 2}).value();
+    EXPECT_EQ(report.blobs_removed, 1U);
+    EXPECT_FALSE(report.more);
+}
+
+TEST_F(GarbageCollectorTest, RemovesDownloadsThatBrokeOff) {
+    const oci::Digest digest = oci::Digest::of("whole");
+    const std::string path = root() + "/blobs/partial/" + std::string(digest.hex());
+    {
+        BlobWriter writer = store_->blobs().resume(*lease_, digest).value();
+        ASSERT_TRUE(writer.write("who").ok());
+        EXPECT_EQ(store_->blobs().remove_partials(std::chrono::nanoseconds(0)), 0U) << "in use";
+    }
+    ASSERT_TRUE(exists(path));
+    const CollectionOptions options{.minimum_age = std::chrono::hours(1), .partials = true};
+    EXPECT_EQ(store_->garbage_collector().collect({}, options)->partials_removed, 0U);
+    const timespec times[2] = {{.tv_sec = 1, .tv_nsec = 0}, {.tv_sec = 1, .tv_nsec = 0}};
+    ASSERT_EQ(utimensat(AT_FDCWD, path.c_str(), times, 0), 0);
+    EXPECT_EQ(store_->garbage_collector().collect({}, options)->partials_removed, 1U);
+    EXPECT_FALSE(exists(path));
 }
 
 // Images come and go while the collector runs; none may lose a layer or a blob.

@@ -17,6 +17,7 @@
 #include "store/lease.h"
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <optional>
 #include <span>
@@ -69,6 +70,8 @@ struct DiskUsage {
     std::uint64_t layers_size = 0; // every layer once
     std::uint64_t blobs_size = 0;
     std::vector<ImageUsage> images;
+    // What no image has, with its size: of the build cache, of containers, or garbage.
+    std::map<ContentKey, std::uint64_t> others;
 };
 
 // Thread-safe.
