@@ -4,10 +4,12 @@
 #include "base/build_commit.h"
 #include "base/log.h"
 #include "base/log_spdlog.h"
+#include "bin/berthd_build_cache.h"
 #include "bin/berthd_listeners.h"
 #include "bin/berthd_process.h"
 #include "build/builder.h"
 #include "engine/cgroup_place.h"
+#include "engine/collector.h"
 #include "engine/engine.h"
 
 #include <algorithm>
@@ -15,7 +17,6 @@
 #include <cstdio>
 #include <cstdlib>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <unistd.h>
@@ -41,6 +42,8 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     options.dns = config.dns;
     options.dns_search = config.dns_search;
     options.dns_options = config.dns_options;
+    options.cache_policy = berth::bin::build_cache_policy(config);
+    options.ended = [&engine] { engine.collector().request(); };
     return berth::build::Builder::create(std::move(options));
 }
 
@@ -62,12 +65,10 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
     auto server = TRY(berth::http::Server::create(std::move(options)));
     TRY(berth::bin::add_listeners(*server, config));
     TRY(server->start());
-    // What a pull, load or build had finished before it broke off; late, so that nobody waits for
-    // it.
-    std::jthread collector([&engine](const std::stop_token& stop) {
-        auto done = engine->store().garbage_collector().collect(stop);
-        berth::log::debug("unused content removed", {{"ok", done.ok()}});
+    engine->collector().add_part("build cache", [&builder](std::uint64_t bound) {
+        return berth::bin::collect_build_cache(*builder, bound);
     });
+    engine->collector().start();
     berth::log::info("Daemon has completed initialization", {{"version", version}});
     int signal = 0;
     while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {

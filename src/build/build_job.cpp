@@ -46,12 +46,12 @@ std::vector<std::string> sources_of(const Instruction& instruction) {
 
 BuildJob::BuildJob(
     const BuilderOptions& options,
-    const BuildDatabase& database,
+    BuildCache& cache,
     const BuildRequest& request,
     const BuildCallbacks& callbacks,
     std::stop_token stop)
     : options_(options)
-    , database_(database)
+    , cache_(cache)
     , request_(request)
     , callbacks_(callbacks)
     , stop_(std::move(stop))
@@ -67,6 +67,11 @@ void BuildJob::set_failure(int exit_code) {
     if (failure_ != nullptr) {
         failure_->exit_code = exit_code;
     }
+}
+
+Result<std::string> BuildJob::use_cache_mount(const CacheMounts::Wanted& wanted) {
+    cache_mounts_.push_back(TRY(cache_.mounts().use(wanted)));
+    return cache_mounts_.back()->path();
 }
 
 void BuildJob::announce(std::string_view original) {
@@ -201,6 +206,7 @@ Result<StageState> BuildJob::begin_stage(std::size_t index) {
     if (const auto parent = stage_named(base, index)) {
         state = finished_.at(*parent);
         state.from_id = state.image_id;
+        state.from_config_json = state.config_json;
         state.cmd_set = false;
         state.args.clear();
         return state;
@@ -296,7 +302,7 @@ Result<BuildJob::Source> BuildJob::source_from(const std::string& from, std::siz
     }
     MountedSource source;
     source.layer = std::make_unique<WorkingLayer>(
-        TRY(WorkingLayer::create(store().layers(), database_, chain_id)));
+        TRY(WorkingLayer::create(store().layers(), database(), chain_id)));
     source.tree =
         std::make_unique<SourceTree>(TRY(open_file(source.layer->path(), O_PATH | O_DIRECTORY)));
     const SourceTree* tree = source.tree.get();
@@ -336,15 +342,21 @@ Result<oci::Digest> BuildJob::run(ByteSource& context, StepFailure* failure) {
         TRY(run_stage(index));
     }
     warn_of_unused_arguments();
-    const oci::Digest id = finished_.at(target).image_id;
-    if (id.empty()) {
+    const StageState& last = finished_.at(target);
+    if (last.image_id.empty()) {
         return invalid_argument("No image was generated. Is your Dockerfile empty?");
     }
+    // Of all the steps' images only this one is kept as such.
+    if (!last.config_json.empty()) {
+        TRY(store().images().create({.config_json = last.config_json}));
+    }
     if (!request_.squash) {
-        return id;
+        return last.image_id;
     }
     const oci::Digest squashed = TRY_CONTEXT(
-        squash_image(*this, {.image = id, .from = finished_.at(target).from_id}),
+        squash_image(
+            *this,
+            {.image = last.image_id, .from = last.from_id, .from_config = last.from_config_json}),
         "error squashing image");
     if (callbacks_.image) {
         callbacks_.image(squashed);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "build/build_cache.h"
 #include "build/build_context.h"
 #include "build/build_database.h"
 #include "build/builder.h"
@@ -39,12 +40,14 @@ inline constexpr std::string_view predefined_arguments[] = {
 
 // An image on its way: what the next step starts from.
 struct StageState {
-    oci::Digest from_id;  // of FROM; empty: scratch
-    oci::Digest image_id; // empty: FROM scratch and no step yet
+    oci::Digest from_id;          // of FROM; empty: scratch
+    std::string from_config_json; // where FROM names a stage that is no image of the store
+    oci::Digest image_id;         // empty: FROM scratch and no step yet
     oci::Digest chain_id;
     oci::ImageConfig image;
-    bool cmd_set = false; // a CMD of this Dockerfile, which ENTRYPOINT leaves alone
-    Variables args;       // declared by ARG in this stage, with a value
+    std::string config_json; // hashes to image_id; empty: an image that was there before
+    bool cmd_set = false;    // a CMD of this Dockerfile, which ENTRYPOINT leaves alone
+    Variables args;          // declared by ARG in this stage, with a value
 };
 
 // Lives for one build, on one thread.
@@ -52,7 +55,7 @@ class BuildJob {
   public:
     BuildJob(
         const BuilderOptions& options,
-        const BuildDatabase& database,
+        BuildCache& cache,
         const BuildRequest& request,
         const BuildCallbacks& callbacks,
         std::stop_token stop);
@@ -65,7 +68,10 @@ class BuildJob {
 
     const BuildRequest& request() const { return request_; }
 
-    const BuildDatabase& database() const { return database_; }
+    const BuildDatabase& database() const { return cache_.database(); }
+
+    // A cache's directory, kept until the build ends.
+    Result<std::string> use_cache_mount(const CacheMounts::Wanted& wanted);
 
     store::Store& store() const { return options_.store; }
 
@@ -111,7 +117,7 @@ class BuildJob {
     void warn_of_unused_arguments() const;
 
     const BuilderOptions& options_;
-    const BuildDatabase& database_;
+    BuildCache& cache_;
     const BuildRequest& request_;
     const BuildCallbacks& callbacks_;
     std::stop_token stop_;
@@ -131,6 +137,7 @@ class BuildJob {
     };
 
     std::map<oci::Digest, MountedSource> mounted_;
+    std::vector<std::unique_ptr<CacheMounts::Use>> cache_mounts_;
     std::size_t step_ = 0;
     std::size_t step_count_ = 0;
 };

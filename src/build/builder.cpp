@@ -10,9 +10,36 @@
 namespace berth::build {
 
 struct Builder::State {
+    State(BuilderOptions given, const BuildDatabase& database)
+        : options(std::move(given))
+        , cache(options.store, database, options.data_root) {}
+
     BuilderOptions options;
-    BuildDatabase database;
+    BuildCache cache;
 };
+
+namespace {
+
+// Behind the job in every way: what that held is free when it is given.
+class EndNotice {
+  public:
+    explicit EndNotice(const std::function<void()>& notice)
+        : notice_(notice) {}
+
+    EndNotice(const EndNotice&) = delete;
+    EndNotice& operator=(const EndNotice&) = delete;
+
+    ~EndNotice() {
+        if (notice_) {
+            notice_();
+        }
+    }
+
+  private:
+    const std::function<void()>& notice_;
+};
+
+} // namespace
 
 Builder::Builder(Private, std::unique_ptr<State> state)
     : state_(std::move(state)) {}
@@ -32,8 +59,10 @@ Result<std::unique_ptr<Builder>> Builder::create(BuilderOptions options) {
         }
         TRY(database.remove_work(id));
     }
+    // The collector may live longer than the builder, and no longer than the store.
+    options.store.garbage_collector().add_roots([database] { return BuildCache::roots(database); });
     return std::make_unique<Builder>(
-        Private(), std::make_unique<State>(State{std::move(options), database}));
+        Private(), std::make_unique<State>(std::move(options), database));
 }
 
 Result<BuildResult> Builder::build(
@@ -50,7 +79,8 @@ Result<BuildResult> Builder::build(
         }
         names.push_back(reference.with_default_tag());
     }
-    BuildJob job(state_->options, state_->database, request, callbacks, std::move(stop));
+    const EndNotice notice(state_->options.ended);
+    BuildJob job(state_->options, state_->cache, request, callbacks, std::move(stop));
     const oci::Digest id = TRY(job.run(context, failure));
     const auto say = [&callbacks](const std::string& text) {
         if (callbacks.output) {
@@ -74,8 +104,32 @@ Result<BuildResult> Builder::build(
     return BuildResult{id};
 }
 
-Result<Builder::PruneResult> Builder::prune_cache() {
-    return PruneResult{.entries = TRY(state_->database.forget_steps())};
+Result<std::vector<CacheRecord>> Builder::cache_records() {
+    return state_->cache.records();
+}
+
+Result<CachePruneReport> Builder::prune_cache(std::stop_token stop, const CacheRule& rule) {
+    CachePruneReport report = TRY(state_->cache.prune(rule));
+    if (!report.deleted.empty()) {
+        TRY(state_->options.store.garbage_collector().collect(
+            std::move(stop), {.released = report.released, .only_released = true}));
+    }
+    return report;
+}
+
+Result<CachePruneReport> Builder::collect_garbage(std::size_t bound) {
+    CachePruneReport all;
+    for (const CacheRule& rule : state_->options.cache_policy) {
+        CachePruneReport report = TRY(state_->cache.prune(rule, bound - all.deleted.size()));
+        all.deleted.insert(all.deleted.end(), report.deleted.begin(), report.deleted.end());
+        all.space_reclaimed += report.space_reclaimed;
+        all.released.merge(report.released);
+        if (report.more) {
+            all.more = true;
+            break;
+        }
+    }
+    return all;
 }
 
 } // namespace berth::build

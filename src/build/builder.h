@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "build/build_cache.h"
 #include "codec/stream.h"
 #include "io/event_loop.h"
 #include "network/network.h"
@@ -42,6 +43,10 @@ struct BuilderOptions {
     std::vector<std::string> dns; // the daemon's --dns, --dns-search, --dns-option
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
+    // What collect_garbage() applies, one after the other.
+    std::vector<CacheRule> cache_policy;
+    // A build has ended, one way or the other; may be empty.
+    std::function<void()> ended;
 };
 
 // The parameters of POST /build that the builder acts on.
@@ -112,12 +117,15 @@ class Builder {
         const BuildCallbacks& callbacks,
         StepFailure* failure = nullptr);
 
-    struct PruneResult {
-        std::uint64_t entries = 0;
-    };
+    // What docker system df lists as build cache.
+    Result<std::vector<CacheRecord>> cache_records();
 
-    // Forgets all cached steps (docker builder prune). Their images go with `docker image prune`.
-    Result<PruneResult> prune_cache();
+    // docker builder prune: by one rule, and frees what it had.
+    Result<CachePruneReport> prune_cache(std::stop_token stop, const CacheRule& rule);
+
+    // By the policy; at most `bound` records at a time. The caller's garbage collection frees what
+    // they had.
+    Result<CachePruneReport> collect_garbage(std::size_t bound);
 
   private:
     struct State;

@@ -56,7 +56,7 @@ TEST_F(BuilderTest, UsesTheCacheUntilSomethingChanges) {
     EXPECT_NE(changed, first);
     EXPECT_EQ(content(changed, "/b"), "2");
     EXPECT_NE(must_build(dockerfile, {{.name = "a", .content = "1"}}, {.no_cache = true}), first);
-    ASSERT_TRUE(builder_->prune_cache().ok());
+    ASSERT_TRUE(builder_->prune_cache({}, {.all = true}).ok());
     must_build(dockerfile, {{.name = "a", .content = "1"}});
     EXPECT_EQ(output_.find("Using cache"), std::string::npos);
 }

@@ -13,7 +13,11 @@ Result<oci::Digest> squash_image(BuildJob& job, const SquashRequest& request) {
     store::ImageStore& images = job.store().images();
     const store::Image image = TRY(images.get(request.image));
     store::Image from;
-    if (!request.from.empty()) {
+    if (!request.from_config.empty()) {
+        from.id = request.from;
+        from.config = TRY(oci::ImageConfig::parse(request.from_config));
+        from.chain_id = from.config.chain_id();
+    } else if (!request.from.empty()) {
         from = TRY(images.get(request.from));
     }
     if (image.chain_id == from.chain_id) {

@@ -6,11 +6,14 @@
 #include "build/build_job.h"
 #include "oci/digest.h"
 
+#include <string>
+
 namespace berth::build {
 
 struct SquashRequest {
     oci::Digest image;
-    oci::Digest from; // what it was built on; empty: nothing
+    oci::Digest from;        // what it was built on; empty: nothing
+    std::string from_config; // where that is a stage and no image of the store
 };
 
 // The new image's id; the image itself when no step of the build has a layer.

@@ -85,25 +85,22 @@ Result<bool> StageExecutor::use_cached(const std::string& key) {
     if (job_.request().no_cache) {
         return false;
     }
-    const auto id = TRY(job_.database().find_step(key));
-    if (!id) {
+    auto step = TRY(job_.database().find_step(key));
+    if (!step) {
         return false;
     }
-    auto image = job_.store().images().get(*id);
-    if (!image.ok()) {
-        return image.error().kind() == ErrorKind::NotFound ? Result<bool>(false)
-                                                           : std::move(image).error();
-    }
     // Held first, asked second: it cannot go in between.
-    if (!image->chain_id.empty()) {
-        job_.lease().add_layer(image->chain_id);
-        if (!job_.store().layers().contains(image->chain_id)) {
+    if (!step->chain_id.empty()) {
+        job_.lease().add_layer(step->chain_id);
+        if (!job_.store().layers().contains(step->chain_id)) {
             return false;
         }
     }
-    state_.image_id = image->id;
-    state_.chain_id = image->chain_id;
-    state_.image = std::move(image->config);
+    state_.image = TRY(oci::ImageConfig::parse(step->config_json));
+    state_.image_id = step->image;
+    state_.chain_id = step->chain_id;
+    state_.config_json = std::move(step->config_json);
+    TRY(job_.database().use_step(key));
     job_.output(" ---> Using cache\n");
     return true;
 }
@@ -123,13 +120,24 @@ Result<void> StageExecutor::finish_step(
         image.rootfs.diff_ids.push_back(layer->diff_id);
         state_.chain_id = layer->chain_id;
     }
-    image.parent = state_.image_id.to_string();
+    image.parent.clear();
     image.container.clear();
     image.comment.clear();
-    const store::Image stored = TRY(job_.store().images().create(
-        {.config_json = image.serialize(), .parent = state_.image_id}));
-    state_.image_id = stored.id;
-    return job_.database().put_step(key, stored.id);
+    CachedStep step{
+        .key = key,
+        .image = {},
+        .parent = state_.image_id,
+        .chain_id = state_.chain_id,
+        .has_layer = layer.has_value(),
+        .config_json = image.serialize(),
+        .description = created_by,
+        .created = image.created,
+        .used = image.created};
+    step.image = oci::Digest::of(step.config_json);
+    TRY(job_.database().put_step(step));
+    state_.image_id = step.image;
+    state_.config_json = std::move(step.config_json);
+    return ok();
 }
 
 Result<void> StageExecutor::commit_metadata(const std::string& comment) {

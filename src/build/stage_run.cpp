@@ -4,7 +4,6 @@
 #include "base/strings.h"
 #include "build/stage_executor.h"
 #include "build/step_runner.h"
-#include "codec/sha256.h"
 #include "kernel/path.h"
 
 #include <algorithm>
@@ -126,17 +125,12 @@ Result<void> StageExecutor::plan_mount(const std::string& text, RunPlan& plan) {
         if (!options.from.empty() || !options.source.empty()) {
             return not_implemented("RUN --mount=type=cache with from or source is not implemented");
         }
-        const std::string name = sha256_hex(options.id.empty() ? options.target : options.id);
-        const std::string parent = job_.options().data_root + "/build-cache";
-        const std::string path = parent + "/" + name;
-        TRY(make_directories(parent, 0700));
-        if (!exists(path)) {
-            TRY(make_directories(path, 0755));
-            if (::chown(path.c_str(), options.uid, options.gid) != 0 ||
-                ::chmod(path.c_str(), options.mode) != 0) {
-                return errno_error("set owner and mode of " + path);
-            }
-        }
+        const std::string path = TRY(job_.use_cache_mount(
+            {.id = options.id.empty() ? options.target : options.id,
+             .target = options.target,
+             .uid = options.uid,
+             .gid = options.gid,
+             .mode = options.mode}));
         plan.command.mounts.push_back(
             {.destination = options.target,
              .type = "bind",

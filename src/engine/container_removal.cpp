@@ -122,6 +122,11 @@ void ContainerControl::delete_behind(const ContainerDefinition& definition) {
     complain(core_.store->layers().remove_writable(definition.id));
     complain(remove_tree(core_.directory(definition.id)));
     complain(remove_tree(core_.run_directory(definition.id)));
+    // An image that was removed before its last container leaves its layers.
+    if (const auto image = core_.store->images().find(definition.image_id);
+        image.ok() && !image->has_value()) {
+        core_.collector->request();
+    }
 }
 
 Result<void> ContainerControl::update(const ContainerPtr& container, const UpdateRequest& request) {

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/worker_pool.h"
+#include "engine/collector.h"
 #include "engine/container_index.h"
 #include "engine/container_network.h"
 #include "engine/container_record.h"
@@ -31,6 +32,7 @@ struct Core {
     std::unique_ptr<Images> images;
     std::unique_ptr<ContainerNetwork> network;
     std::unique_ptr<io::EventLoopThread> loop_thread;
+    std::unique_ptr<Collector> collector;
     std::shared_ptr<io::LogWatch> log_watch;
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;

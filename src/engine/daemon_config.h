@@ -3,8 +3,10 @@
 #pragma once
 
 #include "base/result.h"
+#include "engine/builder_gc.h"
 #include "engine/container_config.h"
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -27,6 +29,12 @@ struct DaemonConfig {
     // Of one layer, unpacked: bytes, and how many times its compressed size (0: any).
     std::int64_t max_layer_size = 256LL << 30;
     std::int64_t max_layer_ratio = 200;
+    BuilderGc builder_gc;
+    // What no image and no build needs: removed when it is that old, some time after work that may
+    // have left it, and again and again (0: never).
+    std::chrono::nanoseconds gc_unused_for = std::chrono::hours(24);
+    std::chrono::nanoseconds gc_delay = std::chrono::seconds(30);
+    std::chrono::nanoseconds gc_interval = std::chrono::hours(1);
     std::vector<std::string> insecure_registries;
     std::vector<std::string> registry_mirrors;
     std::string http_proxy; // these three: "" leaves the environment's

@@ -102,13 +102,27 @@ Result<std::vector<std::string>> texts(const DaemonOption& option, const json::V
     return result;
 }
 
-// Keys that no flag has: the members of "proxies" are flags' values, and "builder" tunes BuildKit,
-// which is not here.
+// "gc" is the build cache's; the rest tunes BuildKit, which is not here.
+Result<void> read_builder(DaemonConfig& config, const json::Value& builder) {
+    if (!builder.is_object()) {
+        return invalid_argument("the value of \"builder\" must be an object");
+    }
+    for (const auto& member : builder.get_object()) {
+        if (equals_ignoring_case(member.key(), "gc")) {
+            config.builder_gc = TRY(parse_builder_gc(member.value()));
+        } else {
+            config.ignored.push_back("builder." + std::string(member.key()));
+        }
+    }
+    return ok();
+}
+
+// Keys that no flag has: the members of "proxies" are flags' values, and "builder" is a tree.
 Result<json::Object> flattened(DaemonConfig& config, const json::Object& document) {
     json::Object flat;
     for (const auto& member : document) {
         if (member.key() == "builder") {
-            config.ignored.emplace_back("builder");
+            TRY(read_builder(config, member.value()));
         } else if (member.key() == "proxies") {
             if (!member.value().is_object()) {
                 return invalid_argument("the value of \"proxies\" must be an object");

@@ -131,10 +131,11 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
 }
 
 TEST_F(DaemonFlags, KnowsTheKeysThatNoFlagHas) {
-    auto parsed =
-        parse({}, R"({"builder": {"gc": {"enabled": true}}, "proxies": {"http-proxy": ""}})");
+    auto parsed = parse(
+        {},
+        R"({"builder": {"gc": {"enabled": true}, "history": {}}, "proxies": {"http-proxy": ""}})");
     ASSERT_TRUE(parsed.ok()) << parsed.error().message();
-    EXPECT_EQ(parsed->config.ignored, std::vector<std::string>{"builder"});
+    EXPECT_EQ(parsed->config.ignored, std::vector<std::string>{"builder.history"});
     auto proxies = parse(
         {"--no-proxy=.example"},
         R"({"proxies": {"http-proxy": "http://proxy:3128", "https-proxy": "http://proxy:3129"}})");

@@ -3,6 +3,7 @@
 #include "engine/daemon_options.h"
 
 #include "base/strings.h"
+#include "base/time.h"
 #include "store/layer_store.h"
 
 #include <algorithm>
@@ -63,6 +64,18 @@ Result<void> set_storage_option(DaemonConfig& config, const DaemonOption&, std::
 template <auto Member>
 Result<void> set_size(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     config.*Member = TRY(parse_memory_size(value));
+    return ok();
+}
+
+template <auto Member>
+Result<void> set_age(DaemonConfig& config, const DaemonOption& option, std::string_view value) {
+    auto age = parse_duration(value);
+    if (!age.ok() || age->count() < 0) {
+        return invalid_argument(
+            std::string(option.key) + ": \"" + std::string(value) +
+            "\" is not a duration such as \"90s\"");
+    }
+    config.*Member = *age;
     return ok();
 }
 
@@ -249,6 +262,24 @@ constexpr DaemonOption table[] = {
      Text,
      "IPv6 subnet of the default bridge's containers",
      refuse},
+    {"gc-delay",
+     0,
+     "gc-delay",
+     Text,
+     "How long after work that may leave garbage it is collected",
+     set_age<&DaemonConfig::gc_delay>},
+    {"gc-interval",
+     0,
+     "gc-interval",
+     Text,
+     "How often garbage is collected without such work, or 0s",
+     set_age<&DaemonConfig::gc_interval>},
+    {"gc-unused-for",
+     0,
+     "gc-unused-for",
+     Text,
+     "How old blobs and layers are that are collected when nothing needs them",
+     set_age<&DaemonConfig::gc_unused_for>},
     {"group", 'G', "group", Text, "Group for the unix socket", set<&DaemonConfig::group>},
     {"host", 'H', "hosts", List, "Daemon socket(s) to connect to", set<&DaemonConfig::hosts>},
     {"host-gateway-ip", 0, "host-gateway-ip", Text, "Address that host-gateway stands for", refuse},

@@ -46,6 +46,7 @@ ImagesOptions images_options(Core& core) {
     options.max_concurrent_downloads = config.max_concurrent_downloads;
     options.max_concurrent_uploads = config.max_concurrent_uploads;
     options.max_download_attempts = config.max_download_attempts;
+    options.left_garbage = [&core] { core.collector->request(); };
     return options;
 }
 
@@ -60,6 +61,7 @@ struct Engine::Parts {
     std::unique_ptr<System> system;
 
     ~Parts() {
+        core.collector.reset();
         if (core.background && core.probes) {
             core.close();
         }
@@ -94,6 +96,13 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));
     core.images = std::make_unique<Images>(images_options(core));
     core.loop_thread = TRY(io::EventLoopThread::start());
+    core.collector = std::make_unique<Collector>(Collector::Options{
+        .store = core.store->garbage_collector(),
+        .loop = core.loop(),
+        .delay = config.gc_delay,
+        .interval = config.gc_interval,
+        .unused_for = config.gc_unused_for,
+        .finished = {}});
     core.log_watch = TRY(io::LogWatch::create(core.loop()));
     WorkerPool::Options pool{
         .threads = background_threads,
@@ -126,6 +135,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
 void Engine::shutdown() {
     Core& core = parts_->core;
     core.stopping = true;
+    core.collector->stop();
     if (core.config().live_restore) {
         log::info("live restore: containers go on");
         return;
@@ -159,6 +169,10 @@ Volumes& Engine::volumes() {
 
 Events& Engine::events() {
     return *parts_->core.events;
+}
+
+Collector& Engine::collector() {
+    return *parts_->core.collector;
 }
 
 System& Engine::system() {

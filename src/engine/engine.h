@@ -33,7 +33,8 @@ class BridgeNetwork;
 
 namespace berth::engine {
 
-class Images; // engine/images.h
+class Collector; // engine/collector.h
+class Images;    // engine/images.h
 
 struct EngineOptions {
     DaemonConfig config;
@@ -57,6 +58,7 @@ class Engine {
     Volumes& volumes();
     Events& events();
     System& system();
+    Collector& collector(); // its caller starts it
 
     // For build and the image routes, which work on the stores directly.
     store::Store& store();

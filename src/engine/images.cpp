@@ -148,20 +148,6 @@ bool is_hello(const oci::Reference& reference) {
     return reference.with_default_tag().to_string() == "docker.io/berth/hello:latest";
 }
 
-Result<Timestamp> parse_until(std::string_view text) {
-    if (auto duration = parse_duration(text); duration.ok()) {
-        return Timestamp{Timestamp::now().nanoseconds - duration->count()};
-    }
-    if (auto seconds = parse_number<std::int64_t>(text); seconds.ok()) {
-        return Timestamp::from_seconds(*seconds);
-    }
-    auto time = parse_rfc3339(text);
-    if (!time.ok()) {
-        return invalid_argument("invalid filter 'until=" + std::string(text) + "'");
-    }
-    return *time;
-}
-
 Result<bool> matches_reference(const std::string& pattern, const oci::Reference& reference) {
     if (TRY(glob_match(pattern, reference.familiar()))) {
         return true;

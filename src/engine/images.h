@@ -141,6 +141,8 @@ struct ImagesOptions {
     std::int64_t max_concurrent_downloads = 3;
     std::int64_t max_concurrent_uploads = 5;
     std::int64_t max_download_attempts = 5;
+    // A pull, load or import has failed; may be empty.
+    std::function<void()> left_garbage;
 };
 
 struct DistributionInspect {

@@ -30,6 +30,15 @@ struct Images::Parts {
         const std::string& name,
         const StringMap& labels = {}) const;
 
+    // Passes the outcome on.
+    template <class T>
+    Result<T> note_garbage(Result<T> outcome) const {
+        if (!outcome.ok() && options.left_garbage) {
+            options.left_garbage();
+        }
+        return outcome;
+    }
+
     std::vector<std::string> users_of(const oci::Digest& id, bool running_only) const;
 
     // What a registry has under the name, as references.
@@ -65,9 +74,6 @@ void say(const ImageProgressCallback& progress, std::string status, std::string 
 
 // Whether it names the built-in image, docker.io/berth/hello:latest.
 bool is_hello(const oci::Reference& reference);
-
-// "24h", RFC 3339 or seconds since the epoch, as the filter "until" takes them.
-Result<Timestamp> parse_until(std::string_view text);
 
 // `reference` filter: whether a pattern matches the familiar name with or without its tag.
 Result<bool> matches_reference(const std::string& pattern, const oci::Reference& reference);

@@ -110,8 +110,8 @@ Result<void> Images::pull(
     }
     bool newer = false;
     for (const oci::Reference& one : references) {
-        const auto pulled =
-            TRY(registry::pull(stop, *parts_->options.store, one, options, forward_to(progress)));
+        const auto pulled = TRY(parts_->note_garbage(
+            registry::pull(stop, *parts_->options.store, one, options, forward_to(progress))));
         newer = newer || pulled.newer;
         // An image that has no index comes whatever its platform is; moby's image_pull.go warns.
         const auto image_there = TRY(parts_->images().get(pulled.id.to_string()));

@@ -144,8 +144,8 @@ Result<void> Images::load(
              .aux = {}});
     };
     options.progress = report;
-    const auto loaded = TRY(
-        in_docker_words(store::load_archive(std::move(stop), parts_->images(), archive, options)));
+    const auto loaded = TRY(in_docker_words(parts_->note_garbage(
+        store::load_archive(std::move(stop), parts_->images(), archive, options))));
     for (const store::LoadedImage& image : loaded) {
         const std::string id = image.id.to_string();
         parts_->publish("load", id, id);
@@ -189,8 +189,8 @@ Images::import(std::stop_token stop, const ImageImport& request, ByteSource& arc
     if (const auto name = TRY(parse_new_name(request.repository, request.tag))) {
         options.names.push_back(*name);
     }
-    const store::Image image = TRY(in_docker_words(
-        store::import_rootfs(std::move(stop), parts_->images(), archive, std::move(options))));
+    const store::Image image = TRY(in_docker_words(parts_->note_garbage(
+        store::import_rootfs(std::move(stop), parts_->images(), archive, std::move(options)))));
     const std::string id = image.id.to_string();
     parts_->publish("import", id, id);
     return id;

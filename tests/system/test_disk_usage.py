@@ -3,12 +3,13 @@ import contextlib
 import hashlib
 import os
 import random
+import re
 import subprocess
 import tarfile
 
 import pytest
 
-from engine import BIN, file_list, wait_until
+from engine import BIN, file_list, wait_until, without_ages
 
 
 def answer(engine, method, target):
@@ -43,9 +44,15 @@ def test_df_agrees_with_du(fresh_engine, tmp_path):
     engine.berth("create", "--name", "one", "-v", "data:/data", "busybox", "true")
     engine.berth("run", "--name", "two", "-v", "data:/data", "busybox", "dd", "if=/dev/urandom", "of=/data/file", "bs=1M", "count=3")
     engine.berth("run", "--name", "three", "busybox", "dd", "if=/dev/urandom", "of=/file", "bs=1M", "count=5")
+    build(engine, tmp_path / "a", "built", "RUN head -c 2000000 /dev/urandom > /shared")
+    build(engine, tmp_path / "b", "gone", "RUN --mount=type=cache,target=/c head -c 3000000 /dev/urandom > /c/mounted",
+          "RUN head -c 4000000 /dev/urandom > /cached")
+    engine.berth("rmi", "gone")
     usage = answer(engine, "GET", "/system/df")
+    cached = sum(record["Size"] for record in usage["BuildCache"] if not record["Shared"])
+    assert 7000000 < cached < 7500000
     pairs = [
-        (usage["LayersSize"], ["layers", "blobs"]),
+        (usage["LayersSize"] + cached, ["layers", "blobs", "build-cache"]),
         (sum(container["SizeRw"] for container in usage["Containers"]), ["snapshots"]),
         (sum(volume["UsageData"]["Size"] for volume in usage["Volumes"]), ["volumes"]),
     ]
@@ -59,17 +66,21 @@ def test_df_agrees_with_du(fresh_engine, tmp_path):
     assert noise["SharedSize"] == 0 and noise["Size"] > 20 << 20 and noise["Containers"] == 0
 
 
-def test_both_clients_print_the_same_df(fresh_engine):
+def test_both_clients_print_the_same_df(fresh_engine, tmp_path):
     engine = fresh_engine
     engine.berth("create", "--name", "one", "-v", "data:/data", "busybox", "true")
-    assert engine.berth("system", "df").stdout == engine.docker("system", "df").stdout
+    build(engine, tmp_path / "a", "built", "RUN head -c 2000000 /dev/urandom > /shared")
+    build(engine, tmp_path / "b", "gone", "RUN --mount=type=cache,target=/c head -c 4000000 /dev/urandom > /cached")
+    engine.berth("rmi", "gone")
+    printed = engine.berth("system", "df").stdout
+    assert printed == engine.docker("system", "df").stdout
+    assert re.search(r"^Build Cache +3 +0 +4(\.0\d+)?MB +4(\.0\d+)?MB$", printed, re.M), printed
     for type_ in ("container", "image", "volume", "build-cache"):
         part = answer(engine, "GET", f"/system/df?type={type_}")
         full = [key for key in ("Containers", "Images", "Volumes", "BuildCache") if part[key] is not None]
         assert full == [{"container": "Containers", "image": "Images", "volume": "Volumes", "build-cache": "BuildCache"}[type_]]
-    mine = [line.split() for line in engine.berth("system", "df", "-v").stdout.splitlines()]
-    docker = [line.split() for line in engine.docker("system", "df", "-v").stdout.splitlines()]
-    assert [line[:4] for line in mine] == [line[:4] for line in docker]
+    mine, docker = (without_ages(client("system", "df", "-v").stdout).splitlines() for client in (engine.berth, engine.docker))
+    assert [line.split() for line in mine] == [line.split() for line in docker]
 
 
 @pytest.mark.parametrize("client", ["berth", "docker"])
@@ -98,6 +109,67 @@ def test_prune(fresh_engine, tmp_path, client):
     wait_until("empty disk", lambda: not [name for name in file_list(engine.data) if name.startswith(("layers/", "blobs/sha256/", "tmp/"))])
 
 
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_the_build_cache_is_pruned_by_hand(fresh_engine, tmp_path, client):
+    engine = fresh_engine
+    run = getattr(engine, client)
+    build(engine, tmp_path / "a", "kept", "RUN head -c 1000000 /dev/urandom > /kept")
+    build(engine, tmp_path / "b", "gone", "RUN head -c 2000000 /dev/urandom > /gone", "RUN echo > /more")
+    engine.berth("rmi", "gone")
+    # The newest clients ask the daemon for no BuildKit either: this is all of what they print.
+    nothing = "Total reclaimed space: 0B\n"
+    assert run("builder", "prune", "-f", "--filter", "until=24h").stdout == nothing
+    assert run("builder", "prune", "-f", "--keep-storage", "1g").stdout == nothing
+    assert run("image", "prune", "-af", "--filter", "label=none").stdout == nothing
+    records = answer(engine, "GET", "/system/df")["BuildCache"]
+    done = run("builder", "prune", "-f")
+    ids = [record["ID"] for record in reversed(records) if not record["Shared"]]
+    lines = done.stdout.splitlines()
+    assert lines[0] == "Deleted build cache objects:" and lines[1:3] == ids and re.match(r"Total reclaimed space: 2(\.0\d*)?MB", lines[4]), done.stdout
+    build(engine, tmp_path / "a", "kept", "RUN head -c 1000000 /dev/urandom > /kept")
+    assert len(answer(engine, "GET", "/system/df")["BuildCache"]) == 1
+    done = run("builder", "prune", "-af")
+    assert done.stdout.endswith("\n\nTotal reclaimed space: 0B\n"), done.stdout
+    assert answer(engine, "GET", "/system/df")["BuildCache"] == []
+    assert engine.berth("run", "--rm", "kept", "ls", "/kept").stdout == "/kept\n"
+
+
+def test_system_prune_takes_the_build_cache(fresh_engine, tmp_path):
+    engine = fresh_engine
+    build(engine, tmp_path / "a", "kept", "RUN echo kept > /kept")
+    build(engine, tmp_path / "b", "gone", "RUN echo gone > /gone")
+    engine.berth("rmi", "gone")
+    assert "Deleted build cache objects:\n" in engine.berth("system", "prune", "-f").stdout
+    assert len(answer(engine, "GET", "/system/df")["BuildCache"]) == 1
+    engine.berth("system", "prune", "-f", "-a")
+    assert answer(engine, "GET", "/system/df")["BuildCache"] == []
+
+
+@pytest.mark.parametrize("query, status, words", [
+    ("?filters=%7B%22color%22:%5B%22red%22%5D%7D", 400, "invalid filter 'color'"),
+    ("?filters=%7B%22until%22:%5B%221h%22%5D,%22unused-for%22:%5B%221h%22%5D%7D", 400, 'conflicting filters: "until" and "unused-for"'),
+    ("?filters=%7B%22until%22:%5B%221h%22,%222h%22%5D%7D", 400, "filters expect only one value"),
+    ("?filters=%7B%22until%22:%5B%22long%22%5D%7D", 400, "\"until\" filter expects a duration (e.g., '24h') or a timestamp"),
+    ("?filters=%7B%22inuse%22:%5B%22maybe%22%5D%7D", 400, "invalid filter 'inuse=maybe'"),
+    ("?reserved-space=-1", 400, "invalid reserved-space: -1"),
+])
+def test_bad_questions_about_the_build_cache(engine, query, status, words):
+    got, body = engine.request("POST", "/build/prune" + query)
+    assert got == status and words in body["message"], body
+
+
+def test_records_by_version(fresh_engine, tmp_path):
+    engine = fresh_engine
+    build(engine, tmp_path / "a", "built", "RUN echo 1 > /one", "RUN echo 2 > /two")
+    one, two = answer(engine, "GET", "/v1.44/system/df")["BuildCache"]
+    assert sorted(two) == sorted(["ID", "Parents", "Type", "Description", "InUse", "Shared", "Size", "CreatedAt", "LastUsedAt", "UsageCount"])
+    assert two["Parents"] == [one["ID"]] and "Parents" not in one
+    old = answer(engine, "GET", "/v1.41/system/df")
+    assert old["BuildCache"][1]["Parent"] == one["ID"] and "Parents" not in old["BuildCache"][1]
+    assert old["BuilderSize"] == one["Size"] + two["Size"]
+    assert "BuilderSize" not in answer(engine, "GET", "/v1.44/system/df")
+
+
 @pytest.mark.parametrize("words", [
     ["container", "prune"], ["image", "prune"], ["image", "prune", "-a"], ["network", "prune"], ["volume", "prune"],
     ["volume", "prune", "-a"], ["builder", "prune"], ["system", "prune"], ["system", "prune", "-a", "--volumes"],
@@ -106,7 +178,7 @@ def test_prune(fresh_engine, tmp_path, client):
 def test_prompts_are_docker_s(engine, words):
     mine = engine.berth(*words, input="n\n", check=False)
     docker = engine.docker(*words, input="n\n", check=False)
-    # Cached build steps are images here, and the old client's words for them are others.
+    # Older clients have other words.
     assert mine.stdout.replace("unused build cache", "all dangling build cache") == \
         docker.stdout.replace("unused build cache", "all dangling build cache")
     assert mine.returncode == 0

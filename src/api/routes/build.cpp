@@ -6,9 +6,13 @@
 #include "api/registry_auth.h"
 #include "api/route.h"
 #include "base/strings.h"
+#include "engine/filters.h"
 #include "engine/images.h"
 
+#include <algorithm>
 #include <array>
+#include <chrono>
+#include <utility>
 
 namespace berth::api {
 
@@ -100,10 +104,87 @@ Result<void> build(Context& context) {
     return stream.finish(std::move(built).error(), failure.exit_code);
 }
 
+// moby's builder/builder-next/builder.go, toBuildkitPruneInfo
+Result<void> read_filters(const Context& context, build::CacheRule& rule) {
+    const engine::Filters filters = TRY(context.filters());
+    TRY(filters.allow_only(
+        {"until",
+         "unused-for",
+         "id",
+         "parent",
+         "type",
+         "description",
+         "inuse",
+         "shared",
+         "private",
+         "label",
+         "label!"}));
+    if (filters.contains("until") && filters.contains("unused-for")) {
+        return invalid_argument(R"(conflicting filters: "until" and "unused-for")");
+    }
+    for (const std::string_view field : {"until", "unused-for"}) {
+        const std::vector<std::string>& values = filters.get(field);
+        if (values.size() > 1) {
+            return invalid_argument("filters expect only one value");
+        }
+        if (!values.empty()) {
+            const auto until = engine::parse_until(values[0]);
+            if (!until.ok()) {
+                return invalid_argument(
+                    "\"" + std::string(field) +
+                    "\" filter expects a duration (e.g., '24h') or a timestamp");
+            }
+            rule.unused_for = std::chrono::nanoseconds(
+                std::max<std::int64_t>(Timestamp::now().nanoseconds - until->nanoseconds, 0));
+        }
+    }
+    for (const std::string_view field :
+         {"id", "parent", "type", "description", "inuse", "shared", "private", "label", "label!"}) {
+        const std::vector<std::string>& values = filters.get(field);
+        if (values.size() > 1 && !field.starts_with("label")) {
+            return invalid_argument("filters expect only one value");
+        }
+        if (filters.contains(field)) {
+            rule.filters.push_back({.field = std::string(field), .values = values});
+        }
+    }
+    return build::check_filters(rule.filters);
+}
+
 Result<void> prune(Context& context) {
     auto* builder = TRY(builder_of(context));
-    TRY(builder->prune_cache());
-    return context.reply(200, json::Object{{"CachesDeleted", nullptr}, {"SpaceReclaimed", 0}});
+    build::CacheRule rule{.all = context.flag("all")};
+    // The first's name before version 1.48, and its later one.
+    for (const auto& [name, target] :
+         {std::pair("keep-storage", &rule.reserved_space),
+          std::pair("reserved-space", &rule.reserved_space),
+          std::pair("max-used-space", &rule.max_used_space),
+          std::pair("min-free-space", &rule.min_free_space)}) {
+        const auto size = TRY(context.number(name));
+        if (size && *size < 0) {
+            return invalid_argument("invalid " + std::string(name) + ": " + std::to_string(*size));
+        }
+        if (size && *size > 0) {
+            *target = static_cast<std::uint64_t>(*size);
+        }
+    }
+    TRY(read_filters(context, rule));
+    const build::CachePruneReport report = TRY(builder->prune_cache(context.stop(), rule));
+    json::Value deleted(nullptr);
+    if (!report.deleted.empty()) {
+        deleted = json::encode(report.deleted);
+    }
+    context.engine().events().publish(
+        {.type = "builder",
+         .action = "prune",
+         .actor_id = {},
+         .attributes = {{"reclaimed", std::to_string(report.space_reclaimed)}},
+         .scope = "local",
+         .time = {}});
+    return context.reply(
+        200,
+        json::Object{
+            {"CachesDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
 }
 
 Result<void> cancel(Context&) {

@@ -6,9 +6,11 @@
 #include "api/context.h"
 #include "api/progress_stream.h"
 #include "api/route.h"
+#include "api/wire/build_cache.h"
 #include "api/wire/container.h"
 #include "api/wire/image.h"
 #include "api/wire/volume.h"
+#include "build/builder.h"
 #include "engine/images.h"
 #include "store/image_store.h"
 #include "store/store_check.h"
@@ -50,9 +52,14 @@ Result<void> info(Context& context) {
 
 // ---- docker system df ----
 
-// LayersSize counts every layer and blob once. An image's sizes are what it takes on disk too, so
-// that all of them together agree with du.
-Result<void> add_images(Context& context, json::Object& usage) {
+// LayersSize counts every layer and blob once but for those that only the build cache has. An
+// image's sizes are what it takes on disk too, so that all of them together agree with du.
+Result<void>
+add_images(Context& context, json::Object& usage, const std::vector<build::CacheRecord>& records) {
+    std::uint64_t cached = 0;
+    for (const build::CacheRecord& record : records) {
+        cached += record.shared || record.type != "regular" ? 0 : record.size;
+    }
     const auto sizes = TRY(context.engine().image_store().disk_usage());
     std::map<std::string, const store::ImageUsage*> known;
     for (const store::ImageUsage& image : sizes.images) {
@@ -73,7 +80,8 @@ Result<void> add_images(Context& context, json::Object& usage) {
         encoded.as_object()["SharedSize"] = shared;
         array.push_back(std::move(encoded));
     }
-    usage["LayersSize"] = sizes.layers_size + sizes.blobs_size;
+    const std::uint64_t all = sizes.layers_size + sizes.blobs_size;
+    usage["LayersSize"] = all - std::min(all, cached);
     usage["Images"] = std::move(array);
     return ok();
 }
@@ -113,8 +121,12 @@ Result<void> disk_usage(Context& context) {
         {"Containers", nullptr},
         {"Volumes", nullptr},
         {"BuildCache", nullptr}};
+    std::vector<build::CacheRecord> records;
+    if (context.services().builder != nullptr && (wants("image") || wants("build-cache"))) {
+        records = TRY(context.services().builder->cache_records());
+    }
     if (wants("image")) {
-        TRY(add_images(context, usage));
+        TRY(add_images(context, usage, records));
     }
     if (wants("container")) {
         usage["Containers"] = TRY(used_containers(context));
@@ -123,10 +135,14 @@ Result<void> disk_usage(Context& context) {
         usage["Volumes"] = TRY(used_volumes(context));
     }
     if (wants("build-cache")) {
-        usage["BuildCache"] = json::Array{};
+        usage["BuildCache"] = wire::encode_cache_records(records, context.version());
     }
     if (context.before(42)) {
-        usage["BuilderSize"] = 0;
+        std::uint64_t size = 0;
+        for (const build::CacheRecord& record : records) {
+            size += record.size;
+        }
+        usage["BuilderSize"] = size;
     }
     return context.reply(200, usage);
 }
