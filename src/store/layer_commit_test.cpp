@@ -74,7 +74,7 @@ TEST_F(LayerCommitTest, MountPointsAreNoChange) {
     ASSERT_TRUE(layer.has_value());
     EXPECT_EQ(
         list_tree(content_of(layer->chain_id)),
-        "d 0755 0:0 dev\nd 0755 0:0 etc\nf 0644 0:0 dev/own = x\n"
+        "d 0755 0:0 dev\nf 0644 0:0 dev/own = x\nd 0755 0:0 etc\n"
         "f 0644 0:0 etc/hosts = 127.0.0.1 me\n");
     ASSERT_TRUE(layers().remove_writable("c").ok());
 }
@@ -129,9 +129,9 @@ TEST_F(LayerCommitTest, SeveralLayersBecomeOne) {
     EXPECT_EQ(squashed.parent, base.chain_id);
     EXPECT_EQ(
         list_tree(content_of(squashed.chain_id)),
-        "d 0755 0:0 kept\nd 0755 0:0 replaced\nd 0755 0:0 was-file\nf 0644 0:0 kept/b = b2\n"
-        "f 0644 0:0 replaced/new = n\nf 0644 0:0 was-directory = now a file\no replaced\n"
-        "o was-file\nw gone\n");
+        "w gone\nd 0755 0:0 kept\nf 0644 0:0 kept/b = b2\nd 0755 0:0 replaced\no replaced\n"
+        "f 0644 0:0 replaced/new = n\nf 0644 0:0 was-directory = now a file\n"
+        "d 0755 0:0 was-file\no was-file\n");
     path = begin("squashed", squashed.chain_id);
     EXPECT_EQ(list_tree(path), wanted);
     ASSERT_TRUE(layers().remove_writable("squashed").ok());
@@ -188,6 +188,7 @@ TEST_F(LayerCommitTest, AStopEndsIt) {
     EXPECT_EQ(
         layers().write_root(stop.get_token(), "c", sink).error().kind(), ErrorKind::Cancelled);
     ASSERT_TRUE(layers().remove_writable("c").ok());
+    layers().wait_for_deletions();
     EXPECT_TRUE(list_directory(root() + "/tmp").value().empty());
 }
 
