@@ -15,7 +15,7 @@ def btrfs_disk(folder):
     image = folder.parent / "btrfs.img"
     with open(image, "wb") as file:
         file.truncate(1 << 30)
-    subprocess.run(["mkfs.btrfs", "-q", image], check=True, stderr=subprocess.DEVNULL)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     folder.mkdir()
     done = subprocess.run(["mount", "-o", "loop", image, folder], capture_output=True, text=True)
     image.unlink()
