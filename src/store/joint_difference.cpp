@@ -5,6 +5,7 @@
 // opaque directory of the one.
 #include "base/file.h"
 #include "store/layer_tar.h"
+#include "store/same_metadata.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -75,14 +76,6 @@ join_directories(const std::vector<UniqueFd>& uppers, std::size_t first, const s
     return joined;
 }
 
-bool same_owner_and_mode(const struct stat& a, const struct stat& b) {
-    return a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid;
-}
-
-bool same_time(const struct stat& a, const struct stat& b) {
-    return a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
-}
-
 // The frame of a directory to go into, or none.
 Result<std::optional<JointFrame>>
 visit(std::vector<DiffEntry>& entries, JointFrame& frame, const std::string& name) {
@@ -119,7 +112,8 @@ visit(std::vector<DiffEntry>& entries, JointFrame& frame, const std::string& nam
     entry.opaque = old.has_value() && joined.hides;
     if (old && S_ISDIR(old->status.st_mode) && !joined.hides) {
         child.lower = TRY(frame.lower.child(name));
-        entry.only_time = same_owner_and_mode(status, old->status);
+        entry.only_time = same_owner_and_mode(status, old->status) &&
+                          TRY(same_attributes(frame.uppers[owner], *old->directory, name));
         if (entry.only_time && same_time(status, old->status)) {
             entry.kind = DiffEntry::Kind::Traversed;
         }

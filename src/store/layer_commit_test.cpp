@@ -13,6 +13,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 namespace berth::store {
@@ -96,6 +97,7 @@ TEST_F(LayerCommitTest, SeveralLayersBecomeOne) {
         TarBuilder()
             .directory("kept")
             .file("kept/a", "a")
+            .directory("marked")
             .file("gone", "g")
             .directory("replaced")
             .file("replaced/old", "o")
@@ -106,6 +108,7 @@ TEST_F(LayerCommitTest, SeveralLayersBecomeOne) {
     std::string path = begin("one", base.chain_id);
     write(path + "/came-and-went", "1");
     write(path + "/kept/b", "b1");
+    ASSERT_EQ(setxattr((path + "/marked").c_str(), "user.mark", "1", 1, 0), 0); // and nothing else
     ASSERT_EQ(unlink((path + "/gone").c_str()), 0);
     ASSERT_TRUE(remove_tree(path + "/replaced").ok());
     ASSERT_TRUE(remove_tree(path + "/was-directory").ok());
@@ -129,7 +132,8 @@ TEST_F(LayerCommitTest, SeveralLayersBecomeOne) {
     EXPECT_EQ(squashed.parent, base.chain_id);
     EXPECT_EQ(
         list_tree(content_of(squashed.chain_id)),
-        "w gone\nd 0755 0:0 kept\nf 0644 0:0 kept/b = b2\nd 0755 0:0 replaced\no replaced\n"
+        "w gone\nd 0755 0:0 kept\nf 0644 0:0 kept/b = b2\nd 0755 0:0 marked\nd 0755 0:0 "
+        "replaced\no replaced\n"
         "f 0644 0:0 replaced/new = n\nf 0644 0:0 was-directory = now a file\n"
         "d 0755 0:0 was-file\no was-file\n");
     path = begin("squashed", squashed.chain_id);

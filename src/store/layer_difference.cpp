@@ -2,8 +2,8 @@
 // Finding what changed: by what an overlay's upper directory holds, or by comparing a whole tree
 // with its layers.
 #include "base/file.h"
-#include "store/layer_attributes.h"
 #include "store/layer_tar.h"
+#include "store/same_metadata.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -50,21 +50,6 @@ Error too_deep(const std::string& path) {
 UniqueFd open_directory(FdRef parent, const std::string& name) {
     return UniqueFd(
         openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-}
-
-bool same_time(const struct stat& a, const struct stat& b) {
-    return a.st_mtim.tv_sec == b.st_mtim.tv_sec && a.st_mtim.tv_nsec == b.st_mtim.tv_nsec;
-}
-
-bool same_owner_and_mode(const struct stat& a, const struct stat& b) {
-    return a.st_mode == b.st_mode && a.st_uid == b.st_uid && a.st_gid == b.st_gid;
-}
-
-// setcap(8) and setfacl(1) leave everything else as it was.
-Result<bool> same_attributes(FdRef directory, FdRef before, const std::string& name) {
-    const std::map<std::string, std::string> now =
-        TRY(portable_attributes(descriptor_path(directory, name)));
-    return now == TRY(portable_attributes(descriptor_path(before, name)));
 }
 
 // The frame of a directory to go into, or none.

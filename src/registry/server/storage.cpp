@@ -24,7 +24,8 @@ Storage::Storage(StorageOptions options, FileLock lock)
     , total_(options_.total_bytes, "the registry") {}
 
 Storage::~Storage() {
-    for (const auto& [name, repository] : *repositories_.lock()) {
+    auto repositories = repositories_.lock();
+    for (const auto& [name, repository] : *repositories) {
         std::lock_guard writer(repository->writing);
         settle_or_warn(*repository);
     }

@@ -308,8 +308,11 @@ Result<CheckReport> Storage::Check::run() {
         return check_pool_blob(digest);
     }));
     std::vector<std::shared_ptr<Repository>> all;
-    for (const auto& [name, repository] : *storage_.repositories_.lock()) {
-        all.push_back(repository);
+    {
+        auto repositories = storage_.repositories_.lock();
+        for (const auto& [name, repository] : *repositories) {
+            all.push_back(repository);
+        }
     }
     for (const std::shared_ptr<Repository>& repository : all) {
         TRY(check_repository(*repository));
