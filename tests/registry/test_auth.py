@@ -4,11 +4,12 @@ import gzip
 import json
 import os
 import subprocess
+import threading
 import time
 
 import pytest
 
-from engine import Registry
+from engine import Registry, wait_until
 from registries import Client, digest, make_certificate, trust
 
 # "secret" and "other" with 2^5 rounds.
@@ -101,6 +102,29 @@ def test_a_malformed_password_file_is_refused(tmp_path, line, words):
         Registry(tmp_path, "--htpasswd", tmp_path / "users").start()
 
 
+def test_guessing_passwords_does_not_stop_the_others(tmp_path):
+    """Each guess costs tens of milliseconds of a processor. No more than 32 at once; who is known goes on."""
+    slow = subprocess.run(["perl", "-e", "print crypt('secret', '$2y$12$abcdefghijklmnopqrstuu')"], capture_output=True, text=True,
+                          check=True).stdout
+    (tmp_path / "users").write_text(f"ann:{slow}\n")
+    with Registry(tmp_path, "--htpasswd", tmp_path / "users") as registry:
+        client = Client(registry.address)
+        assert client.get("/v2/", basic("ann", "secret")).status == 200
+        statuses = []
+
+        def guess(number):
+            statuses.append(client.get("/v2/", basic("nobody" if number % 2 else "ann", f"guess {number}")).status)
+
+        threads = [threading.Thread(target=guess, args=(number,)) for number in range(80)]
+        for thread in threads:
+            thread.start()
+        wait_until("busy registry", lambda: 429 in statuses)
+        assert client.get("/v2/", basic("ann", "secret")).status == 200
+        for thread in threads:
+            thread.join()
+        assert set(statuses) == {401, 429} and statuses.count(401) >= 32
+
+
 def test_the_challenge_names_the_scope(guarded):
     for method, target, scope in (("GET", "/v2/", None), ("GET", "/v2/a/b/manifests/v1", "repository:a/b:pull"),
                                   ("POST", "/v2/a/b/blobs/uploads/", "repository:a/b:pull,push"),
@@ -161,6 +185,7 @@ def test_tokens_that_are_wrong(guarded, keys):
              "stranger's chain": sign(keys / "stranger.key", good, header={"x5c": own_chain}),
              "signature": f"{head}.{body}.{b64(b'x' * 256)}", "claims": f"{head}.{b64(json.dumps({**good, 'sub': 'x'}).encode())}.{signature}",
              "algorithm none": none, "algorithm HS256": forged, "RSA as ES256": sign(keys / "curve.key", good, "RS256"),
+             "critical": sign(keys / "signer.key", good, header={"crit": ["b64"], "b64": False}),
              "nonsense": "a.b.c", "empty": "", "two parts": f"{head}.{body}", "long": "a" * 60_000 + ".b.c"}
     assert guarded.get("/v2/", bearer(right)).status == 200
     for what, token in wrong.items():

@@ -19,6 +19,9 @@ ROUTE = "docker-registry answers what its routes do not match outside of the API
 # step -> aspects that differ, and why
 DIFFERENCES = {
     "blob range outside": ("content-type accept-ranges code", "ours has the API's error as body"),
+    "blob range backwards": ("content-type accept-ranges code content-range", "ours has the API's error as body, and the size"),
+    "blob range of letters": ("content-type accept-ranges code content-range", "ours has the API's error as body, and the size"),
+    "blob ranges": ("status content-type content-length body", "RFC 9110: several ranges may be ignored, and no client asks for them"),
     "put bad tag": ("status code content-type", ROUTE),
     "manifest any type": ("status code content-type docker-content-digest content-length etag body",
                           "*/* means anything (RFC 9110), also OCI's types"),
@@ -100,6 +103,10 @@ def blobs(talk):
     talk.step("blob suffix range", "GET", target, headers={"Range": "bytes=-5"})
     talk.step("blob range too long", "GET", target, headers={"Range": "bytes=95-200"})
     talk.step("blob range outside", "GET", target, headers={"Range": "bytes=100-"})
+    talk.step("blob range backwards", "GET", target, headers={"Range": "bytes=9-5"})
+    talk.step("blob range of letters", "GET", target, headers={"Range": "bytes=a-b"})
+    talk.step("blob ranges", "GET", target, headers={"Range": "bytes=0-1,5-6"})
+    talk.step("blob range head", "HEAD", target, headers={"Range": "bytes=10-19"})
     talk.step("blob none match", "GET", target, headers={"If-None-Match": f'"{named}"'})
     talk.step("blob other match", "GET", target, headers={"If-None-Match": '"other"'})
     talk.step("blob if range", "GET", target, headers={"Range": "bytes=0-1", "If-Range": f'"{named}"'})

@@ -95,6 +95,47 @@ def test_metrics_and_health(tmp_path):
         assert client.get("/metrics").status == 404
 
 
+def test_what_a_head_does_not_send_is_not_counted(tmp_path):
+    with Registry(tmp_path, "--metrics", "127.0.0.1:0", "--access-log", tmp_path / "log") as registry:
+        client = Client(registry.address)
+        named = client.push_blob("a", b"x" * 1_000_000)
+        assert client.ask("HEAD", f"/v2/a/blobs/{named}").headers["content-length"] == "1000000"
+        text = Client(registry.metrics).get("/metrics").body.decode()
+        assert int(re.search(r"^berth_registry_sent_bytes_total (\d+)$", text, re.MULTILINE)[1]) < 1000
+    assert re.search(r'"HEAD [^"]*" 200 0 ', (tmp_path / "log").read_text())
+
+
+def test_an_access_log_that_nobody_reads_any_more(tmp_path):
+    """A closed pipe at standard output ends no registry."""
+    process = subprocess.Popen([str(BIN / "berth-registry"), "serve", "--root", str(tmp_path / "data"), "--listen", "127.0.0.1:0",
+                                "--address-file", str(tmp_path / "address"), "--access-log", "-"],
+                               stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    try:
+        wait_until("registry", (tmp_path / "address").exists)
+        client = Client((tmp_path / "address").read_text().split()[0])
+        client.get("/v2/")
+        process.stdout.read(1)
+        process.stdout.close()
+        for _ in range(3):
+            assert client.get("/v2/").status == 200
+        assert process.poll() is None
+    finally:
+        process.terminate()
+        assert process.wait(60) == 0
+
+
+def test_the_number_of_repositories_is_limited(tmp_path):
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps({"limits": {"repositories": 2}}))
+    with Registry(tmp_path, "--config", config) as registry:
+        client = Client(registry.address)
+        client.push_image("a", "v1")
+        client.push_image("b", "v1")
+        refused = client.ask("POST", "/v2/c/blobs/uploads/")
+        assert (refused.status, refused.code()) == (429, "TOOMANYREQUESTS")
+        client.push_image("a", "v2")
+
+
 def test_the_access_log(tmp_path):
     log = tmp_path / "access.log"
     with Registry(tmp_path, "--access-log", log) as registry:

@@ -117,6 +117,32 @@ def test_referrers(client):
     assert gone not in {entry["digest"] for entry in client.get(target).json()["manifests"]}
 
 
+def test_referrers_with_large_annotations_come_in_small_pages(client):
+    """Each may have almost 4 MiB of them: an answer with a thousand would fill the memory."""
+    subject = client.push_image("spec/large", "v1")
+    pushed = set()
+    for number in range(4):
+        document = {"schemaVersion": 2, "mediaType": INDEX, "artifactType": "a/b", "manifests": [], "subject": describe(MANIFEST, subject),
+                    "annotations": {"n": str(number), "long": "x" * 1_800_000}}
+        body = json.dumps(document).encode()
+        client.push_manifest("spec/large", digest(body), body, INDEX)
+        pushed.add(digest(body))
+    found, sizes, target = set(), [], f"/v2/spec/large/referrers/{digest(subject)}"
+    while target:
+        answer = client.get(target)
+        assert answer.status == 200
+        found |= {entry["digest"] for entry in answer.json()["manifests"]}
+        sizes.append(len(answer.body))
+        target = answer.headers["link"][1:].split(">")[0] if "link" in answer.headers else None
+    assert found == pushed and max(sizes) <= 4 << 20 and len(sizes) == 2
+
+
+def test_a_manifest_is_not_deleted_as_a_blob(client):
+    manifest = client.push_image("spec/both", "v1")
+    assert client.ask("DELETE", f"/v2/spec/both/blobs/{digest(manifest)}").code() == "BLOB_UNKNOWN"
+    assert client.get("/v2/spec/both/manifests/v1").body == manifest
+
+
 def test_referrers_come_in_pages(client):
     subject = client.push_image("spec/many", "v1")
     client.push_blob("spec/many", b"{}")

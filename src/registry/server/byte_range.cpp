@@ -8,32 +8,45 @@
 
 namespace berth::registry {
 
+namespace {
+
+bool is_digits(std::string_view text) {
+    return !text.empty() && text.find_first_not_of("0123456789") == std::string_view::npos;
+}
+
+// A number that is too large for any file is as good as the largest.
+std::uint64_t number_of(std::string_view digits) {
+    return parse_number<std::uint64_t>(digits).value_or(UINT64_MAX);
+}
+
+} // namespace
+
 Result<std::optional<ByteRange>> parse_range(std::string_view header, std::uint64_t size) {
     std::optional<ByteRange> whole;
-    if (!header.starts_with("bytes=")) {
+    std::string_view text = trim(header);
+    if (!text.starts_with("bytes=") || text.find(',') != std::string_view::npos || size == 0) {
         return whole;
     }
-    std::optional<Cut> parts = cut(trim(header.substr(6)), "-");
-    if (!parts || parts->after.find(',') != std::string_view::npos) {
-        return whole;
+    std::optional<Cut> parts = cut(trim(text.substr(6)), "-");
+    bool suffix = parts && parts->before.empty();
+    bool malformed = !parts || (!suffix && !is_digits(parts->before)) ||
+                     ((suffix || !parts->after.empty()) && !is_digits(parts->after));
+    if (malformed) {
+        return invalid_argument("malformed range");
     }
-    auto first = parse_number<std::uint64_t>(parts->before);
-    auto last = parse_number<std::uint64_t>(parts->after);
-    if (parts->before.empty() && last.ok()) {
-        std::uint64_t count = std::min(*last, size);
+    std::uint64_t last = parts->after.empty() ? UINT64_MAX : number_of(parts->after);
+    if (suffix) {
+        std::uint64_t count = std::min(last, size);
         if (count == 0) {
             return invalid_argument("range not satisfiable");
         }
         return std::optional(ByteRange{size - count, size - 1});
     }
-    if (!first.ok() || (!last.ok() && !parts->after.empty()) || (last.ok() && *last < *first)) {
-        return whole;
-    }
-    if (*first >= size) {
+    std::uint64_t first = number_of(parts->before);
+    if (first >= size || last < first) {
         return invalid_argument("range not satisfiable");
     }
-    std::uint64_t end = last.ok() ? std::min(*last, size - 1) : size - 1;
-    return std::optional(ByteRange{*first, end});
+    return std::optional(ByteRange{first, std::min(last, size - 1)});
 }
 
 Result<ByteRange> parse_content_range(std::string_view header) {

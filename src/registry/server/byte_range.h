@@ -17,8 +17,9 @@ struct ByteRange {
     std::uint64_t length() const { return last - first + 1; }
 };
 
-// "bytes=5-", "bytes=5-9", "bytes=-3" of `size` bytes. nullopt: the whole blob is to be sent, for
-// what is no single range too (RFC 9110, 14.2). An error: not satisfiable.
+// "bytes=5-", "bytes=5-9", "bytes=-3" of `size` bytes. nullopt: the whole blob is to be sent, also
+// for several ranges, for other units and of an empty blob (RFC 9110, 14.2). An error: malformed or
+// not satisfiable.
 Result<std::optional<ByteRange>> parse_range(std::string_view header, std::uint64_t size);
 
 // "<first>-<last>" as the specification wants it, and RFC 9110's "bytes <first>-<last>/<size>".

@@ -11,6 +11,7 @@
 #include "codec/sha256.h"
 #include "registry/server/authenticator.h"
 
+#include <atomic>
 #include <chrono>
 #include <map>
 #include <unordered_map>
@@ -28,8 +29,14 @@ constexpr std::size_t file_limit = 16U << 20;
 constexpr std::size_t remembered_limit = 4096;
 constexpr auto remembered_time = std::chrono::minutes(10);
 constexpr std::size_t password_limit = 72; // of bcrypt: what is behind would not count
-// Of nobody's password: an unknown user takes as long as a known one.
-constexpr const char* decoy = "$2y$10$CCCCCCCCCCCCCCCCCCCCC.XLuME1Q5SzQ1ln0te9UMqwE063Hf9ya";
+constexpr int checks_limit = 32; // at once: each is a processor's work for tens of milliseconds
+
+// Of nobody's password: an unknown user takes as long as a known one, whose hash begins with
+// "$2y$<cost>$".
+std::string decoy_like(std::string_view hash) {
+    constexpr std::string_view rest = "CCCCCCCCCCCCCCCCCCCCC.XLuME1Q5SzQ1ln0te9UMqwE063Hf9ya";
+    return std::string(hash.substr(0, 7)) + std::string(rest);
+}
 
 using Users = std::map<std::string, std::string, std::less<>>; // to hashes
 
@@ -88,6 +95,25 @@ std::optional<Login> read_login(const http::Request& request) {
     return Login{std::string(parts->before), std::string(parts->after)};
 }
 
+// One of the checks that go on.
+class CountedCheck {
+  public:
+    explicit CountedCheck(std::atomic<int>& all)
+        : all_(all)
+        , too_many_(all_.fetch_add(1) >= checks_limit) {}
+
+    ~CountedCheck() { all_.fetch_sub(1); }
+
+    CountedCheck(const CountedCheck&) = delete;
+    CountedCheck& operator=(const CountedCheck&) = delete;
+
+    bool too_many() const { return too_many_; }
+
+  private:
+    std::atomic<int>& all_;
+    bool too_many_;
+};
+
 class Htpasswd final : public Authenticator {
   public:
     explicit Htpasswd(const HtpasswdOptions& options)
@@ -101,6 +127,7 @@ class Htpasswd final : public Authenticator {
   private:
     struct State {
         Users users;
+        std::string decoy = decoy_like("$2y$10$");
         timespec changed{};
         std::unordered_map<std::string, Clock::time_point> right; // keyed hashes of logins
     };
@@ -110,6 +137,7 @@ class Htpasswd final : public Authenticator {
     const HtpasswdOptions options_;
     const std::string key_ = random_hex(32);
     Synchronized<State> state_;
+    std::atomic<int> checking_ = 0;
 };
 
 Result<void> Htpasswd::refresh() {
@@ -128,6 +156,9 @@ Result<void> Htpasswd::refresh() {
     std::string text = TRY(read_file(options_.file, file_limit));
     Users users = TRY(parse_users(text, options_.file));
     auto state = state_.lock();
+    if (!users.empty()) {
+        state->decoy = decoy_like(users.begin()->second);
+    }
     state->users = std::move(users);
     state->changed = status.st_mtim;
     state->right.clear();
@@ -152,11 +183,12 @@ Htpasswd::check(const http::Request& request, std::span<const Access>, std::stri
             "the password file cannot be read, keeping the old one",
             {{"error", fresh.error().message()}});
     }
-    std::string hash = decoy;
+    std::string hash;
     std::string memory = sha256_hex(key_ + login->user + '\0' + login->password);
     bool known = false;
     {
         auto state = state_.lock();
+        hash = state->decoy;
         if (auto found = state->users.find(login->user); found != state->users.end()) {
             hash = found->second;
             known = true;
@@ -169,6 +201,11 @@ Htpasswd::check(const http::Request& request, std::span<const Access>, std::stri
     }
     bool fits =
         login->password.size() <= password_limit && login->password.find('\0') == std::string::npos;
+    CountedCheck check(checking_);
+    if (check.too_many()) {
+        return std::optional(
+            Denial{.code = ErrorCode::TooManyRequests, .detail = "too many passwords to check"});
+    }
     if (!verify_password(fits ? login->password : std::string(), hash) || !known || !fits) {
         return std::optional(refuse("the user name or the password is wrong"));
     }

@@ -183,6 +183,9 @@ Result<json::Value> TrustedKeys::verify(std::string_view token) const {
     if (algorithm != "RS256" && algorithm != "ES256") {
         return refuse("it is signed with " + std::string(algorithm) + ", not RS256 or ES256");
     }
+    if (json::find(*header, "crit") != nullptr) { // RFC 7515, 4.1.11: we know none of these
+        return refuse("it has critical extensions");
+    }
     std::string signature = algorithm == "ES256" ? TRY(to_der(decoded[2])) : std::move(decoded[2]);
     std::string_view text = token.substr(0, parts[0].size() + 1 + parts[1].size());
     bool right = false;

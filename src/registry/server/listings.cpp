@@ -4,7 +4,9 @@
 #include "base/strings.h"
 #include "oci/digester.h"
 #include "oci/manifest.h"
+#include "registry/referrer.h"
 #include "registry/server/call.h"
+#include "registry/server/upstream.h"
 
 #include <algorithm>
 #include <variant>
@@ -17,6 +19,8 @@ constexpr std::size_t page_limit = 10'000;
 constexpr std::size_t catalog_page = 100; // docker-registry's, and the next too
 constexpr std::size_t catalog_limit = 1'000;
 constexpr std::size_t referrers_page = 1'000;
+// Of a page with referrers: they bring their annotations, and a client reads no more than that.
+constexpr std::size_t referrers_bytes = 4U << 20;
 
 // ?n=<count>, at most what one page may have.
 Result<std::size_t> page_size(const Call& call, std::size_t preset) {
@@ -30,9 +34,9 @@ Result<void> reply_page(
     const NamePage& page,
     std::size_t count,
     std::string_view member,
-    json::Object document) {
+    json::Object document,
+    http::Headers headers = {}) {
     document[member] = json::encode(page.names);
-    http::Headers headers;
     if (page.more && !page.names.empty()) {
         headers.add(
             "Link",
@@ -48,27 +52,124 @@ oci::Descriptor referrer_of(const StoredManifest& stored) {
     descriptor.digest = stored.descriptor.digest;
     descriptor.size = stored.descriptor.size;
     auto document = oci::parse_manifest(*stored.bytes, stored.descriptor.media_type);
-    if (!document.ok()) {
-        return descriptor;
-    }
-    if (const auto* manifest = std::get_if<oci::Manifest>(&*document)) {
-        descriptor.artifact_type =
-            manifest->artifact_type.empty() ? manifest->config.media_type : manifest->artifact_type;
-        descriptor.annotations = manifest->annotations;
-    } else {
-        const auto& index = std::get<oci::Index>(*document);
-        descriptor.artifact_type = index.artifact_type;
-        descriptor.annotations = index.annotations;
+    if (document.ok()) {
+        describe_referrer(descriptor, *document);
     }
     return descriptor;
 }
 
-std::string next_referrers(const Call& call, const oci::Digest& last, std::string_view wanted) {
+// What of the list one answer has.
+struct ReferrerPage {
+    json::Array entries;
+    std::string last; // digest; "" when nothing is behind it
+};
+
+class ReferrerCollector {
+  public:
+    explicit ReferrerCollector(std::string_view wanted)
+        : wanted_(wanted) {}
+
+    // False when the page is full without it.
+    bool add(const oci::Descriptor& descriptor) {
+        if (!wanted_.empty() && descriptor.artifact_type != wanted_) {
+            return true;
+        }
+        json::Value entry = json::encode(descriptor);
+        bytes_ += json::serialize(entry).size() + 1;
+        bool fits = page_.entries.empty() ||
+                    (bytes_ <= referrers_bytes && page_.entries.size() < referrers_page);
+        if (fits) {
+            last_ = descriptor.digest.to_string();
+            page_.entries.push_back(std::move(entry));
+        }
+        return fits;
+    }
+
+    ReferrerPage take(bool more) {
+        page_.last = more ? last_ : std::string();
+        return std::move(page_);
+    }
+
+  private:
+    std::string_view wanted_;
+    std::size_t bytes_ = 0;
+    std::string last_;
+    ReferrerPage page_;
+};
+
+// One manifest in memory at a time: a subject may have any number of them.
+Result<ReferrerPage>
+stored_referrers(const Call& call, const oci::Digest& subject, std::string_view wanted) {
+    auto digests = call.storage().referrers(call.route.repository, subject);
+    if (!digests.ok()) { // a repository that is not there has no referrers
+        return digests.error().kind() == ErrorKind::NotFound ? Result<ReferrerPage>(ReferrerPage())
+                                                             : std::move(digests).error();
+    }
+    std::string_view last = call.request.query.get("last");
+    ReferrerCollector collector(wanted);
+    for (const std::string& digest : *digests) {
+        if (digest <= last) {
+            continue;
+        }
+        auto stored = call.storage().manifest(call.route.repository, digest);
+        if (!stored.ok() && stored.error().kind() == ErrorKind::NotFound) {
+            continue; // went meanwhile
+        }
+        if (!collector.add(referrer_of(TRY(std::move(stored))))) {
+            return collector.take(true);
+        }
+    }
+    return collector.take(false);
+}
+
+// Of a cache: what the other registry says now, if it can be reached.
+Result<ReferrerPage> find_referrers(
+    const Call& call, const oci::Digest& subject, std::string_view wanted, http::Headers& headers) {
+    Upstream* upstream = call.service.upstream;
+    if (upstream == nullptr) {
+        return stored_referrers(call, subject, wanted);
+    }
+    auto found = TRY(upstream->referrers(call, subject, wanted, headers));
+    if (!found) {
+        return stored_referrers(call, subject, wanted);
+    }
+    std::ranges::sort(*found, {}, [](const oci::Descriptor& entry) -> const std::string& {
+        return entry.digest.to_string();
+    });
+    std::string_view last = call.request.query.get("last");
+    ReferrerCollector collector(wanted);
+    for (const oci::Descriptor& entry : *found) {
+        if (entry.digest.to_string() > last && !collector.add(entry)) {
+            return collector.take(true);
+        }
+    }
+    return collector.take(false);
+}
+
+std::string next_referrers(const Call& call, const std::string& last, std::string_view wanted) {
     std::string link = "<" + call.request.path + "?";
     if (!wanted.empty()) {
         link += "artifactType=" + http::percent_encode(wanted) + "&";
     }
-    return link + "last=" + http::percent_encode(last.to_string()) + ">; rel=\"next\"";
+    return link + "last=" + http::percent_encode(last) + ">; rel=\"next\"";
+}
+
+Result<NamePage> find_tags(const Call& call, std::size_t count, http::Headers& headers) {
+    const std::string& repository = call.route.repository;
+    std::string_view last = call.request.query.get("last");
+    Upstream* upstream = call.service.upstream;
+    auto all = upstream != nullptr ? TRY(upstream->tags(call, headers)) : std::nullopt;
+    if (!all) {
+        return call.storage().tags(repository, last, count);
+    }
+    std::ranges::sort(*all);
+    auto next = last.empty() ? all->begin() : std::ranges::upper_bound(*all, last);
+    NamePage page;
+    for (; next != all->end() && page.names.size() < count; ++next) {
+        page.names.push_back(std::move(*next));
+    }
+    page.more = next != all->end();
+    return page;
 }
 
 } // namespace
@@ -81,9 +182,13 @@ Result<void> serve_tags(Call& call) {
     if (!count.ok()) {
         return call.fail(ErrorCode::PaginationNumberInvalid, call.request.query.get("n"));
     }
-    auto page = call.storage().tags(call.route.repository, call.request.query.get("last"), *count);
-    return page.ok() ? reply_page(call, *page, *count, "tags", {{"name", call.route.repository}})
-                     : call.fail(page.error(), ErrorCode::NameUnknown);
+    http::Headers headers;
+    auto page = find_tags(call, *count, headers);
+    if (!page.ok()) {
+        return call.fail(page.error(), ErrorCode::NameUnknown);
+    }
+    json::Object document{{"name", call.route.repository}};
+    return reply_page(call, *page, *count, "tags", std::move(document), std::move(headers));
 }
 
 Result<void> serve_catalog(Call& call) {
@@ -108,32 +213,23 @@ Result<void> serve_referrers(Call& call) {
     if (!subject.ok()) {
         return call.fail(ErrorCode::DigestInvalid, subject.error().message());
     }
-    // One more tells whether there is a next page.
-    auto found = call.storage().referrers(
-        call.route.repository, *subject, call.request.query.get("last"), referrers_page + 1);
-    if (!found.ok() && found.error().kind() != ErrorKind::NotFound) {
-        return call.fail(found.error(), ErrorCode::NameUnknown);
-    }
     oci::Index index;
     index.media_type = oci::media_type::oci_index;
     http::Headers headers{{"Content-Type", index.media_type}};
     std::string wanted(call.request.query.get("artifactType"));
-    if (found.ok()) { // a repository that is not there has no referrers
-        if (found->size() > referrers_page) {
-            found->pop_back();
-            headers.add("Link", next_referrers(call, found->back().descriptor.digest, wanted));
-        }
-        for (const StoredManifest& stored : *found) {
-            oci::Descriptor descriptor = referrer_of(stored);
-            if (wanted.empty() || descriptor.artifact_type == wanted) {
-                index.manifests.push_back(std::move(descriptor));
-            }
-        }
+    auto page = find_referrers(call, *subject, wanted, headers);
+    if (!page.ok()) {
+        return call.fail(page.error(), ErrorCode::NameUnknown);
+    }
+    if (!page->last.empty()) {
+        headers.add("Link", next_referrers(call, page->last, wanted));
     }
     if (!wanted.empty()) {
         headers.add("OCI-Filters-Applied", "artifactType");
     }
-    return call.reply_json(200, json::encode(index), std::move(headers));
+    json::Value document = json::encode(index);
+    document.as_object()["manifests"] = std::move(page->entries);
+    return call.reply_json(200, document, std::move(headers));
 }
 
 } // namespace berth::registry

@@ -78,6 +78,7 @@ struct LimitOptions {
     Duration stop_time{std::chrono::seconds(10)};
     std::size_t open_uploads = 1024;
     std::size_t uploads = 16'384;
+    std::size_t repositories = 100'000;
 };
 
 struct Options {
@@ -186,7 +187,8 @@ struct berth::json::Fields<berth::registry::LimitOptions> {
         field("transfer-time", &T::transfer_time),
         field("stop-time", &T::stop_time),
         field("open-uploads", &T::open_uploads),
-        field("uploads", &T::uploads)};
+        field("uploads", &T::uploads),
+        field("repositories", &T::repositories)};
 };
 
 template <>

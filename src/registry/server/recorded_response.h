@@ -12,8 +12,9 @@ namespace berth::registry {
 class RecordedResponse final : public http::ResponseWriter {
   public:
     // response must outlive the object.
-    explicit RecordedResponse(http::ResponseWriter& response)
-        : response_(response) {}
+    RecordedResponse(http::ResponseWriter& response, bool with_body)
+        : response_(response)
+        , with_body_(with_body) {}
 
     unsigned status() const { return status_; }
 
@@ -21,7 +22,7 @@ class RecordedResponse final : public http::ResponseWriter {
 
     Result<void> respond(unsigned status, http::Headers headers, std::string_view body) override {
         status_ = status;
-        sent_ += body.size();
+        count(body.size());
         return response_.respond(status, std::move(headers), body);
     }
 
@@ -32,7 +33,7 @@ class RecordedResponse final : public http::ResponseWriter {
 
     Result<void> write(std::string_view bytes) override {
         TRY(response_.write(bytes));
-        sent_ += bytes.size();
+        count(bytes.size());
         return ok();
     }
 
@@ -46,7 +47,7 @@ class RecordedResponse final : public http::ResponseWriter {
         std::uint64_t length) override {
         status_ = status;
         TRY(response_.send_file(status, std::move(headers), file, offset, length));
-        sent_ += length;
+        count(length);
         return ok();
     }
 
@@ -61,7 +62,10 @@ class RecordedResponse final : public http::ResponseWriter {
     bool begun() const override { return response_.begun(); }
 
   private:
+    void count(std::uint64_t bytes) { sent_ += with_body_ ? bytes : 0; }
+
     http::ResponseWriter& response_;
+    bool with_body_; // false: of a HEAD
     unsigned status_ = 0;
     std::uint64_t sent_ = 0;
 };

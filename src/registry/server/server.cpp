@@ -117,7 +117,10 @@ Result<bool> Server::Parts::admit(const Call& call, std::string& user) {
     if (!denial) {
         return true;
     }
-    http::Headers headers{{"WWW-Authenticate", denial->challenge}};
+    http::Headers headers;
+    if (!denial->challenge.empty()) {
+        headers.add("WWW-Authenticate", denial->challenge);
+    }
     TRY(call.fail(denial->code, denial->detail, std::move(headers)));
     return false;
 }
@@ -163,7 +166,7 @@ void Server::Parts::handle(
     http::ResponseWriter& response) {
     auto begun = std::chrono::steady_clock::now();
     metrics.begin_request();
-    RecordedResponse recorded(response);
+    RecordedResponse recorded(response, request.method != "HEAD");
     std::optional<Route> route = parse_route(request.path);
     Service service{options, *storage, upstream.get()};
     Call call{service, stop, request, body, recorded, route.value_or(Route{})};
@@ -214,6 +217,7 @@ Result<std::unique_ptr<Server>> Server::open(Options options) {
     storage.repository_bytes = chosen.quota.repository.value;
     storage.open_uploads = chosen.limits.open_uploads;
     storage.uploads = chosen.limits.uploads;
+    storage.repositories = chosen.limits.repositories;
     storage.touch_interval = std::min(storage.touch_interval, chosen.collection.grace.value / 2);
     parts->storage = TRY(Storage::open(std::move(storage)));
     if (!chosen.htpasswd.file.empty()) {

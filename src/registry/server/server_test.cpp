@@ -155,6 +155,10 @@ TEST(RegistryServer, SendsRangesOfABlob) {
     EXPECT_EQ(part.status, 206U);
     EXPECT_EQ(part.headers.get("Content-Range"), "bytes 5-9/10");
     EXPECT_EQ(range("bytes=10-").status, 416U);
+    for (const char* malformed : {"bytes=", "bytes=4", "bytes=-", "bytes=x-3", "bytes=5-2"}) {
+        EXPECT_EQ(range(malformed).status, 416U) << malformed;
+    }
+    EXPECT_EQ(range("bytes=8-99999999999999999999").body, "89");
     EXPECT_EQ(range("bytes=1-2,4-5").status, 200U);
     EXPECT_EQ(range("lines=1-2").status, 200U);
 }

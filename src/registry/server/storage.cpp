@@ -24,8 +24,7 @@ Storage::Storage(StorageOptions options, FileLock lock)
     , total_(options_.total_bytes, "the registry") {}
 
 Storage::~Storage() {
-    auto repositories = repositories_.lock();
-    for (const auto& [name, repository] : *repositories) {
+    for (const std::shared_ptr<Repository>& repository : all_repositories()) {
         std::lock_guard writer(repository->writing);
         settle_or_warn(*repository);
     }
@@ -129,6 +128,11 @@ Result<std::shared_ptr<Repository>> Storage::ensure_repository(const std::string
         TRY(load(*known));
         return known;
     }
+    if (repository_count() >= options_.repositories) {
+        return Error(
+            ErrorKind::ResourceExhausted,
+            "more than " + std::to_string(options_.repositories) + " repositories");
+    }
     std::string layout = layout_of(name);
     for (const char* algorithm : oci::blob_algorithms) {
         TRY(make_directories(layout + "/blobs/" + algorithm, 0750));
@@ -138,10 +142,24 @@ Result<std::shared_ptr<Repository>> Storage::ensure_repository(const std::string
         TRY(replace_file(layout + "/index.json", RepositoryIndex().serialize(), 0640));
     }
     TRY(replace_file(layout + "/oci-layout", layout_file, 0640)); // makes it a repository
+    for (std::string folder = folder_of(name); folder.size() > options_.root.size();
+         folder.resize(folder.rfind('/'))) {
+        TRY(sync_directory(folder)); // its names are new, perhaps
+    }
     auto made = std::make_shared<Repository>(name, options_.repository_bytes);
     TRY(load(*made));
     repositories_.lock()->emplace(name, made);
     return made;
+}
+
+std::vector<std::shared_ptr<Repository>> Storage::all_repositories() const {
+    auto repositories = repositories_.lock();
+    std::vector<std::shared_ptr<Repository>> all;
+    all.reserve(repositories->size());
+    for (const auto& [name, repository] : *repositories) {
+        all.push_back(repository);
+    }
+    return all;
 }
 
 NamePage Storage::repositories(std::string_view last, std::size_t count) const {

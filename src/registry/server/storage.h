@@ -36,6 +36,7 @@ struct StorageOptions {
     std::uint64_t repository_bytes = 0;
     std::size_t open_uploads = 1024; // with a descriptor each; the longest idle one is closed
     std::size_t uploads = 16'384;    // on disk
+    std::size_t repositories = 100'000;
     // How often a blob that is asked for is noted to be in use; less than the collector's grace.
     std::chrono::seconds touch_interval{600};
     // From so many manifests and tags on, changes of an index go to a journal first.
@@ -143,12 +144,9 @@ class Storage {
     Result<void> remove_manifest(const std::string& repository, std::string_view tag_or_digest);
     // Behind `last`, at most `count`.
     Result<NamePage> tags(const std::string& repository, std::string_view last, std::size_t count);
-    // Manifests whose subject that is, behind the digest `last`.
-    Result<std::vector<StoredManifest>> referrers(
-        const std::string& repository,
-        const oci::Digest& subject,
-        std::string_view last,
-        std::size_t count);
+    // Digests of the manifests whose subject that is, sorted.
+    Result<std::vector<std::string>>
+    referrers(const std::string& repository, const oci::Digest& subject);
     // The manifest was asked for: a collection that goes by use keeps it.
     void note_use(const std::string& repository, const oci::Digest& manifest) const;
     // The descriptor of a blob as a manifest of the repository has it.
@@ -165,6 +163,9 @@ class Storage {
 
     // nullptr when there is no such repository.
     std::shared_ptr<Repository> find_repository(std::string_view name) const;
+
+    // As they are now; others may come meanwhile.
+    std::vector<std::shared_ptr<Repository>> all_repositories() const;
 
     std::size_t repository_count() const { return repositories_.lock()->size(); }
 

@@ -12,7 +12,7 @@
 #include "registry/server/storage.h"
 #include "registry/server/storage_files.h"
 
-#include <algorithm>
+#include <functional>
 #include <unordered_map>
 #include <vector>
 
@@ -307,14 +307,7 @@ Result<CheckReport> Storage::Check::run() {
     TRY(each_blob(storage_.options_.root + "/blobs", [this](const oci::Digest& digest) {
         return check_pool_blob(digest);
     }));
-    std::vector<std::shared_ptr<Repository>> all;
-    {
-        auto repositories = storage_.repositories_.lock();
-        for (const auto& [name, repository] : *repositories) {
-            all.push_back(repository);
-        }
-    }
-    for (const std::shared_ptr<Repository>& repository : all) {
+    for (const std::shared_ptr<Repository>& repository : storage_.all_repositories()) {
         TRY(check_repository(*repository));
     }
     drop_orphans();

@@ -249,15 +249,8 @@ Result<CollectReport> Storage::collect(const CollectOptions& options) {
     if (!only_one.owns_lock()) {
         return conflict("a collection or a check is running already");
     }
-    std::vector<std::shared_ptr<Repository>> all;
-    {
-        auto repositories = repositories_.lock();
-        for (const auto& [name, repository] : *repositories) {
-            all.push_back(repository);
-        }
-    }
     CollectReport report;
-    for (const std::shared_ptr<Repository>& repository : all) {
+    for (const std::shared_ptr<Repository>& repository : all_repositories()) {
         auto collected = collect_repository(*repository, options, report);
         if (options.stop.stop_requested()) {
             return Error(ErrorKind::Cancelled, "the collection was stopped");

@@ -126,26 +126,11 @@ Storage::tags(const std::string& repository, std::string_view last, std::size_t 
     return page;
 }
 
-Result<std::vector<StoredManifest>> Storage::referrers(
-    const std::string& repository,
-    const oci::Digest& subject,
-    std::string_view last,
-    std::size_t count) {
+Result<std::vector<std::string>>
+Storage::referrers(const std::string& repository, const oci::Digest& subject) {
     std::shared_ptr<Repository> owner = TRY(loaded(repository));
     std::shared_lock lock(owner->mutex);
-    std::vector<StoredManifest> found;
-    for (const std::string& digest : owner->index->referrers(subject.to_string())) {
-        if (digest <= last) {
-            continue;
-        }
-        if (found.size() == count) {
-            break;
-        }
-        const ManifestEntry* entry = owner->index->find(digest);
-        ManifestCache::Bytes bytes = TRY(manifest_bytes(*owner, entry->descriptor));
-        found.push_back({entry->descriptor, std::move(bytes)});
-    }
-    return found;
+    return owner->index->referrers(subject.to_string());
 }
 
 void Storage::note_use(const std::string& repository, const oci::Digest& manifest) const {

@@ -2,6 +2,9 @@
 // The storage without a server: what is reserved, collected, resumed and limited.
 #include "registry/server/test_storage.h"
 
+#include <atomic>
+#include <thread>
+
 namespace berth::registry {
 
 TEST_F(StorageTest, CountsEachBlobOnce) {
@@ -73,6 +76,24 @@ TEST_F(StorageTest, RemovesNoManifestAsABlob) {
     EXPECT_EQ(removed.error().kind(), ErrorKind::NotFound);
     open();
     EXPECT_EQ(*storage_->manifest("a", "v1")->bytes, R"({"n":1})");
+}
+
+// With the thread checker: the list of repositories was walked without its lock.
+TEST_F(StorageTest, CollectsAndChecksWhileRepositoriesAreMade) {
+    open();
+    std::atomic<bool> done = false;
+    std::jthread maker([&] {
+        for (int i = 0; i < 100; ++i) {
+            EXPECT_TRUE(storage_->begin_upload("r" + std::to_string(i), "sha256").ok());
+        }
+        done = true;
+    });
+    while (!done) {
+        EXPECT_TRUE(storage_->collect({}).ok());
+        auto report = storage_->check({});
+        ASSERT_TRUE(report.ok());
+        EXPECT_TRUE(report->problems.empty());
+    }
 }
 
 TEST_F(StorageTest, GoesOnWithUploadsOfAnEarlierProcess) {

@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::size_t clients_limit = 256;
 constexpr std::size_t fresh_limit = 16'384;
+constexpr std::size_t described_limit = 65'536;
+constexpr std::chrono::seconds away_time{10};
+constexpr int attempts = 3; // somebody waits
+constexpr int turns = 3;    // of a request that waits for another one's download
 
 // What the other registry refuses is not there, for our clients: they have no account with it.
 Error as_ours(Error error) {
@@ -89,6 +93,7 @@ std::shared_ptr<Client> Upstream::client_of(const std::string& repository) {
     options.credentials.username = options_.username;
     options.credentials.password = options_.password;
     options.user_agent = "berth-registry";
+    options.attempts = attempts;
     if (options_.insecure) {
         options.hosts.insecure_registries.push_back(options_.registry);
     }
@@ -147,6 +152,7 @@ Result<void> Upstream::fetch_manifest(Client& client, const Call& call) {
         return Error(ErrorKind::Unavailable, document.error().message());
     }
     manifest.subject = subject_of(*document);
+    note_blobs(call.route.repository, *document);
     if (reference.find(':') == std::string::npos) {
         manifest.tag = reference;
     }
@@ -154,6 +160,38 @@ Result<void> Upstream::fetch_manifest(Client& client, const Call& call) {
     make_room(manifest.bytes.size());
     TRY(storage_.put_manifest(call.route.repository, manifest));
     return ok();
+}
+
+void Upstream::note_away() {
+    away_until_ = (Clock::now() + away_time).time_since_epoch().count();
+}
+
+void Upstream::warn_of_age(http::Headers& headers, std::string_view what) const {
+    headers.add(
+        "Warning",
+        warning_value(
+            options_.registry + " cannot be reached: this " + std::string(what) +
+            " may be outdated"));
+}
+
+Result<void> Upstream::follow_tag(const Call& call, const oci::Digest* stored) {
+    const std::string& repository = call.route.repository;
+    const std::string& reference = call.route.reference;
+    std::shared_ptr<Client> client = client_of(repository);
+    if (stored != nullptr) {
+        auto found = client->find_manifest(call.stop, reference);
+        if (!found.ok()) {
+            return as_ours(std::move(found).error());
+        }
+        if (!*found) {
+            [[maybe_unused]] auto forgotten = storage_.remove_manifest(repository, reference);
+            return not_found("manifest unknown");
+        }
+        if ((*found)->digest == *stored) {
+            return ok();
+        }
+    }
+    return fetch_manifest(*client, call);
 }
 
 Result<void> Upstream::refresh_manifest(const Call& call, http::Headers& headers) {
@@ -168,31 +206,94 @@ Result<void> Upstream::refresh_manifest(const Call& call, http::Headers& headers
     if (stored.ok() && (by_digest || is_fresh(key))) {
         return ok();
     }
-    std::shared_ptr<Client> client = client_of(repository);
-    if (stored.ok()) {
-        auto found = client->find_manifest(call.stop, reference);
-        if (found.ok() && *found && (*found)->digest == stored->descriptor.digest) {
-            note_fresh(key);
-            return ok();
-        }
-        if (found.ok() && !*found) {
-            return not_found("manifest unknown");
-        }
-    }
-    Result<void> fetched = fetch_manifest(*client, call);
-    if (!fetched.ok() && stored.ok() && fetched.error().kind() == ErrorKind::Unavailable) {
-        log::warn(
-            "the upstream registry does not answer, sending what is stored",
-            {{"manifest", key}, {"error", fetched.error().message()}});
-        headers.add(
-            "Warning",
-            warning_value(options_.registry + " cannot be reached: this manifest may be outdated"));
+    if (stored.ok() && is_away()) {
+        warn_of_age(headers, "manifest");
         return ok();
     }
-    if (fetched.ok()) {
+    Result<void> followed = follow_tag(call, stored.ok() ? &stored->descriptor.digest : nullptr);
+    if (followed.ok()) {
         note_fresh(key);
+        return ok();
     }
-    return fetched;
+    if (followed.error().kind() != ErrorKind::Unavailable) {
+        return followed;
+    }
+    note_away();
+    if (!stored.ok()) {
+        return followed;
+    }
+    log::warn(
+        "the upstream registry does not answer, sending what is stored",
+        {{"manifest", key}, {"error", followed.error().message()}});
+    warn_of_age(headers, "manifest");
+    return ok();
+}
+
+template <class T>
+Result<std::optional<T>>
+Upstream::or_stored(Result<T> answer, http::Headers& headers, std::string_view what) {
+    if (answer.ok()) {
+        return std::optional(std::move(*answer));
+    }
+    Error error = as_ours(std::move(answer).error());
+    if (error.kind() != ErrorKind::Unavailable) {
+        return error;
+    }
+    note_away();
+    warn_of_age(headers, what);
+    return std::optional<T>();
+}
+
+Result<std::optional<std::vector<std::string>>>
+Upstream::tags(const Call& call, http::Headers& headers) {
+    constexpr std::string_view what = "list of tags";
+    if (is_away()) {
+        warn_of_age(headers, what);
+        return std::optional<std::vector<std::string>>();
+    }
+    return or_stored(client_of(call.route.repository)->tags(call.stop), headers, what);
+}
+
+Result<std::optional<std::vector<oci::Descriptor>>> Upstream::referrers(
+    const Call& call,
+    const oci::Digest& subject,
+    std::string_view artifact_type,
+    http::Headers& headers) {
+    constexpr std::string_view what = "list of referrers";
+    if (is_away()) {
+        warn_of_age(headers, what);
+        return std::optional<std::vector<oci::Descriptor>>();
+    }
+    std::shared_ptr<Client> client = client_of(call.route.repository);
+    return or_stored(client->referrers(call.stop, subject, artifact_type), headers, what);
+}
+
+void Upstream::note_blobs(const std::string& repository, const oci::ManifestDocument& document) {
+    const auto* manifest = std::get_if<oci::Manifest>(&document);
+    if (manifest == nullptr) {
+        return;
+    }
+    auto described = described_.lock();
+    if (described->size() >= described_limit) {
+        described->clear(); // the manifests that are stored still have them
+    }
+    described->insert_or_assign(
+        repository + "@" + manifest->config.digest.to_string(), manifest->config);
+    for (const oci::Descriptor& layer : manifest->layers) {
+        described->insert_or_assign(repository + "@" + layer.digest.to_string(), layer);
+    }
+}
+
+Result<oci::Descriptor>
+Upstream::describe(const std::string& repository, const oci::Digest& digest) {
+    {
+        auto described = described_.lock();
+        auto found = described->find(repository + "@" + digest.to_string());
+        if (found != described->end()) {
+            return found->second;
+        }
+    }
+    return storage_.describe_blob(repository, digest);
 }
 
 Result<bool> Upstream::take_turn(const std::string& key, const std::stop_token& stop) {
@@ -233,7 +334,7 @@ Upstream::fetch(Call& call, const oci::Descriptor& blob, http::Headers headers, 
 }
 
 Result<bool> Upstream::fetch_blob(Call& call, const oci::Digest& digest, http::Headers headers) {
-    oci::Descriptor blob = TRY(storage_.describe_blob(call.route.repository, digest));
+    oci::Descriptor blob = TRY(describe(call.route.repository, digest));
     if (call.request.method == "HEAD") {
         headers.set("Content-Length", std::to_string(blob.size));
         TRY(call.response.begin(200, std::move(headers)));
@@ -241,11 +342,19 @@ Result<bool> Upstream::fetch_blob(Call& call, const oci::Digest& digest, http::H
         return true;
     }
     std::string key = call.route.repository + "@" + digest.to_string();
-    if (!TRY(take_turn(key, call.stop))) {
-        return false;
+    auto is_stored = [&] { return storage_.open_blob(call.route.repository, digest).ok(); };
+    for (int turn = 1; !TRY(take_turn(key, call.stop)); ++turn) {
+        if (is_stored()) {
+            return false;
+        }
+        // The other one's download failed, which must not make this blob unknown.
+        if (turn == turns) {
+            return Error(ErrorKind::Unavailable, options_.registry + " does not give the blob");
+        }
     }
     bool whole = !call.request.headers.contains("Range");
-    Result<bool> sent = fetch(call, blob, std::move(headers), whole);
+    Result<bool> sent = is_stored() ? Result<bool>(false) // meanwhile
+                                    : fetch(call, blob, std::move(headers), whole);
     {
         std::lock_guard lock(fetches_mutex_);
         fetches_.erase(key);
