@@ -14,8 +14,6 @@
 namespace berth::store {
 namespace {
 
-using testing::TarBuilder;
-
 class GarbageCollectorTest : public testing::StoreTest {
   protected:
     CollectionReport collect() {
@@ -25,10 +23,6 @@ class GarbageCollectorTest : public testing::StoreTest {
     }
 
     void end_lease() { lease_ = std::make_unique<Lease>(store_->leases().create()); }
-
-    std::string simple_tar(const std::string& content) {
-        return TarBuilder().file("file", content).finish();
-    }
 };
 
 TEST_F(GarbageCollectorTest, KeepsEverythingOfAnImage) {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "store/layer_extractor.h"
 #include "store/layer_file.h"
+#include "store/layer_testing.h"
 #include "store/overlay_form.h"
-#include "store/testing.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -174,14 +174,6 @@ TEST_F(LayerExtractorTest, MakesADirectoryOpaqueThatReplacesAWhiteout) {
         "d 0755 0:0 c\no c\nf 0644 0:0 c/z = 3\n");
 }
 
-TEST_F(LayerExtractorTest, RefusesWhiteoutsWithoutAName) {
-    for (const char* name : {".wh.", ".wh..", ".wh...", "a/.wh..."}) {
-        TarBuilder tar;
-        tar.file(name, "");
-        expect_refused(tar);
-    }
-}
-
 TEST_F(LayerExtractorTest, LetsTheLastEntryOfANameWin) {
     TarBuilder tar;
     tar.file("a", "first").file("a", "second");
@@ -218,11 +210,13 @@ TEST_F(LayerExtractorTest, KeepsNamesThatAreNotUtf8OrLong) {
     EXPECT_TRUE(exists(layer() + "/" + longest + "/" + longest + "/" + longest));
 }
 
-TEST_F(LayerExtractorTest, RefusesNamesThatLeadOut) {
-    for (const char* name : {"../outside", "a/../../outside", "..", "/../outside"}) {
+TEST_F(LayerExtractorTest, RefusesWhatNoFormTakes) {
+    for (const testing::RefusedLayer& refused : testing::refused_layers()) {
+        SCOPED_TRACE(refused.why);
         TarBuilder tar;
-        tar.file(name, "evil");
+        refused.fill(tar);
         expect_refused(tar);
+        testing::run_shell("rm -r " + layer() + " && mkdir " + layer());
     }
 }
 
@@ -260,17 +254,10 @@ TEST_F(LayerExtractorTest, ReplacesALinkInsteadOfWritingThroughIt) {
     EXPECT_EQ(tree_of(tar), "d 0700 0:0 directory\nf 0644 0:0 file = mine\n");
 }
 
-TEST_F(LayerExtractorTest, RefusesHardLinksToWhatIsNotInTheLayer) {
-    for (const std::string& target :
-         {std::string("../outside"),
-          outside(),
-          std::string("absent"),
-          std::string("."),
-          std::string("/etc/passwd")}) {
-        TarBuilder tar;
-        tar.hard_link("link", target);
-        expect_refused(tar);
-    }
+TEST_F(LayerExtractorTest, RefusesHardLinksToWhatIsBesideTheLayer) {
+    TarBuilder absolute;
+    absolute.hard_link("link", outside());
+    expect_refused(absolute);
     TarBuilder through_link;
     through_link.symlink("out", directory_.path()).hard_link("link", "out/outside");
     expect_refused(through_link);
@@ -286,24 +273,6 @@ TEST_F(LayerExtractorTest, KeepsAFileThatIsLinkedToItself) {
     TarBuilder tar;
     tar.file("a", "x").hard_link("a", "a");
     EXPECT_EQ(tree_of(tar), "f 0644 0:0 a = x\n");
-}
-
-TEST_F(LayerExtractorTest, RefusesEntriesBelowAFileOrADanglingLink) {
-    TarBuilder below_file;
-    below_file.file("a", "x").file("a/b", "y");
-    expect_refused(below_file);
-    TarBuilder below_link;
-    below_link.symlink("l", "nowhere").file("l/b", "y");
-    expect_refused(below_link);
-    TarBuilder loop;
-    loop.symlink("x", "y").symlink("y", "x").file("x/b", "y");
-    expect_refused(loop);
-}
-
-TEST_F(LayerExtractorTest, RefusesARootThatIsNoDirectory) {
-    TarBuilder tar;
-    tar.symlink(".", "/");
-    expect_refused(tar);
 }
 
 TEST_F(LayerExtractorTest, StopsAtItsLimits) {

@@ -96,13 +96,19 @@ Result<LayerForm> parse_layer_form(std::string_view name) {
 }
 
 ErofsMethod LayerStore::Parts::erofs_method() {
-    std::call_once(probed, [this] {
-        probed_method = probe_erofs(root, no_method);
+    std::lock_guard lock(probing);
+    if (!probed_method) {
+        no_method.clear();
+        Result<ErofsMethod> method = probe_erofs(root, no_method);
+        if (!method.ok()) { // a full disk: asked again once there may be room
+            no_method = method.error().message();
+            return ErofsMethod::None;
+        }
+        probed_method = *method;
         log::debug(
-            "asked the kernel for EROFS",
-            {{"method", to_string(probed_method)}, {"reason", no_method}});
-    });
-    return probed_method;
+            "asked the kernel for EROFS", {{"method", to_string(*method)}, {"reason", no_method}});
+    }
+    return *probed_method;
 }
 
 bool LayerStore::Parts::makes_images() {

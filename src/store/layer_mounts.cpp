@@ -11,6 +11,7 @@
 #include "store/snapshotters/overlay.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include <fcntl.h>
@@ -35,24 +36,6 @@ Result<void> try_method(const std::string& image, const std::string& base, Erofs
     return snapshotter.unmount(layer);
 }
 
-Result<ErofsMethod> try_methods(const std::string& root, std::string& why) {
-    TemporaryDirectory directory = TRY(TemporaryDirectory::create(root + "/tmp"));
-    const std::string image = directory.path() + "/layer.erofs";
-    StringSource empty(std::string(1024, '\0'));
-    TRY(LayerFile::write(image, empty));
-    for (const ErofsMethod method : {ErofsMethod::File, ErofsMethod::Loop}) {
-        const std::string base = directory.path() + "/" + std::string(to_string(method));
-        TRY(make_directories(base + "/mount"));
-        TRY(make_directories(base + "/probe"));
-        Result<void> works = try_method(image, base, method);
-        if (works.ok()) {
-            return method;
-        }
-        why += (why.empty() ? "" : "; ") + works.error().message();
-    }
-    return ErofsMethod::None;
-}
-
 } // namespace
 
 std::string_view to_string(ErofsMethod method) {
@@ -67,13 +50,25 @@ std::string_view to_string(ErofsMethod method) {
     return "none";
 }
 
-ErofsMethod probe_erofs(const std::string& root, std::string& why) {
-    Result<ErofsMethod> method = try_methods(root, why);
-    if (!method.ok()) {
-        why += (why.empty() ? "" : "; ") + method.error().message();
-        return ErofsMethod::None;
+Result<ErofsMethod> probe_erofs(const std::string& root, std::string& why) {
+    TemporaryDirectory directory = TRY(TemporaryDirectory::create(root + "/tmp"));
+    const std::string image = directory.path() + "/layer.erofs";
+    StringSource empty(std::string(1024, '\0'));
+    TRY(LayerFile::write(image, empty));
+    for (const ErofsMethod method : {ErofsMethod::File, ErofsMethod::Loop}) {
+        const std::string base = directory.path() + "/" + std::string(to_string(method));
+        TRY(make_directories(base + "/mount"));
+        TRY(make_directories(base + "/probe"));
+        Result<void> works = try_method(image, base, method);
+        if (works.ok()) {
+            return method;
+        }
+        if (works.error().error_number() == ENOSPC) {
+            return std::move(works).error();
+        }
+        why += (why.empty() ? "" : "; ") + works.error().message();
     }
-    return *method;
+    return ErofsMethod::None;
 }
 
 Result<void> mount_erofs(const std::string& image, const std::string& place, ErofsMethod method) {

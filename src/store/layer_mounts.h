@@ -26,7 +26,7 @@ std::string_view to_string(ErofsMethod method);
 
 // Tries it out below root, with an overlay on top as containers have it. The reason is in `why`
 // when there is none.
-ErofsMethod probe_erofs(const std::string& root, std::string& why);
+Result<ErofsMethod> probe_erofs(const std::string& root, std::string& why);
 
 // Mounts an image; the mount is read-only and knows no devices and no set-id programs.
 Result<void> mount_erofs(const std::string& image, const std::string& place, ErofsMethod method);

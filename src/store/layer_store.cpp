@@ -139,7 +139,9 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     parts->limits = options.limits;
     parts->layer_mounts =
         std::make_unique<LayerMounts>([all = parts.get()] { return all->erofs_method(); });
-    if (options.form == LayerForm::Erofs && parts->erofs_method() == ErofsMethod::None) {
+    // A full disk says nothing about the kernel.
+    if (options.form == LayerForm::Erofs && parts->erofs_method() == ErofsMethod::None &&
+        parts->probed_method.has_value()) {
         return not_implemented("layers as EROFS images do not work here: " + parts->no_method);
     }
     TRY(parts->sweep_directories());

@@ -35,8 +35,6 @@ class ErofsLayers : public testing::StoreTest {
 
     void TearDown() override { close(); }
 
-    LayerStore& layers() { return store_->layers(); }
-
     std::string directory_of(const LayerInfo& layer) const {
         return root() + "/layers/" + std::string(layer.chain_id.hex());
     }
@@ -47,10 +45,6 @@ class ErofsLayers : public testing::StoreTest {
 
     bool is_mounted(const LayerInfo& layer) const {
         return kernel::is_mount_point(LayerMounts::mount_point_of(directory_of(layer))).value();
-    }
-
-    static std::string simple_tar(const std::string& content) {
-        return TarBuilder().directory("d").file("d/file", content).finish();
     }
 
     // What a container on the layer sees.

@@ -11,6 +11,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 
 namespace berth::store {
@@ -34,9 +35,9 @@ struct LayerStore::Parts {
     compression::DecompressionLimits limits;
     std::unique_ptr<LayerMounts> layer_mounts;
     // The kernel is asked once, by whoever needs it first.
-    std::once_flag probed;
-    ErofsMethod probed_method = ErofsMethod::None;
-    std::string no_method; // why
+    std::mutex probing;
+    std::optional<ErofsMethod> probed_method; // none until the kernel could be asked
+    std::string no_method;                    // why
 
     // Directory and row of a read-only layer come and go together. Recursive: making a layer again
     // may unpack those below it first.

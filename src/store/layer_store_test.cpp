@@ -45,14 +45,8 @@ class LayerStoreTest : public testing::StoreTest {
         StoreTest::open(kind, LayerForm::Directory);
     }
 
-    LayerStore& layers() { return store_->layers(); }
-
     std::string content_of(const LayerInfo& layer) const {
         return root() + "/layers/" + std::string(layer.chain_id.hex()) + "/diff";
-    }
-
-    static std::string simple_tar(const std::string& content) {
-        return TarBuilder().directory("d").file("d/file", content).finish();
     }
 
     std::vector<std::string> temporaries() const { return list_directory(root() + "/tmp").value(); }

@@ -49,6 +49,13 @@ class StoreTest : public ::testing::Test {
 
     const std::string& root() const { return directory_.path(); }
 
+    LayerStore& layers() { return store_->layers(); }
+
+    // A directory with a file in it.
+    static std::string simple_tar(const std::string& content) {
+        return TarBuilder().directory("d").file("d/file", content).finish();
+    }
+
     // A layer with the given tar; fails the test when it cannot be.
     LayerInfo add_layer(const oci::Digest& parent, std::string tar, StageOptions options = {});
 
