@@ -23,7 +23,8 @@ constexpr std::uint32_t first_slot = 2;
 // Larger tails go into blocks of their own: moving an inode to where its tail fits into one block
 // would waste more.
 constexpr std::uint64_t inline_limit = 384;
-constexpr std::uint64_t attributes_limit = 4 * 65534 + sizeof(format::AttributesHeader);
+constexpr std::uint64_t attributes_limit =
+    std::uint64_t{4} * 65534 + sizeof(format::AttributesHeader);
 
 std::uint64_t align(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;

@@ -148,7 +148,7 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     parts->find_mounts();
     TRY(parts->check_unsynced_layers());
     Parts* raw = parts.get();
-    parts->janitor = std::make_unique<Janitor>(options.root, [raw] {
+    parts->janitor = std::make_unique<Janitor>(std::move(options.root), [raw] {
         // What could not be synced now is checked at the next start.
         [[maybe_unused]] Result<void> synced = raw->sync();
     });

@@ -33,6 +33,7 @@ void ReadAheadSource::run() {
     for (;;) {
         block.resize(block_bytes);
         Result<std::size_t> count = read_full(source_, block);
+        bool last = !count.ok() || *count < block_bytes;
         std::unique_lock lock(mutex_);
         if (!count.ok()) {
             error_ = std::move(count).error();
@@ -41,7 +42,7 @@ void ReadAheadSource::run() {
             block.resize(*count);
             blocks_.push_back(std::move(block));
         }
-        ended_ = !count.ok() || *count < block_bytes;
+        ended_ = last;
         changed_.notify_all();
         if (ended_ || stopped_) {
             return;

@@ -62,7 +62,7 @@ class Check {
     }
 
   private:
-    void tell(Problem problem) {
+    void tell(const Problem& problem) {
         ++result_.problems;
         result_.repaired += problem.repaired ? 1 : 0;
         report_(problem);
@@ -75,7 +75,7 @@ class Check {
             problem.repaired = remedy.ok();
             problem.remedy = remedy.ok() ? *std::move(remedy) : remedy.error().message();
         }
-        tell(std::move(problem));
+        tell(problem);
     }
 
     Result<void> check_metadata();
