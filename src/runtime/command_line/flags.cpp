@@ -143,7 +143,7 @@ std::vector<std::string> Flags::values(std::string_view name) const {
 }
 
 int Flags::number(std::string_view name, int otherwise) const {
-    return parse_number<int>(value(name)).value_or(std::move(otherwise));
+    return parse_number<int>(value(name)).value_or(otherwise);
 }
 
 Result<std::string> Flags::container_id() const {
