@@ -35,7 +35,7 @@ Result<void> BlobSource::open() {
         }
         request.headers.add("Range", "bytes=" + std::to_string(position_) + "-");
     }
-    auto exchange = TRY(parts_.call(stop_, std::move(request)));
+    auto exchange = TRY(parts_.call(stop_, request));
     if (exchange->status() != 200 && exchange->status() != 206) {
         return read_error(*exchange).to_error();
     }

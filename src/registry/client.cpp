@@ -182,15 +182,14 @@ Result<bool> Client::mount_blob(
         .method = "POST",
         .url = parts_->url(
             "blobs/uploads/?mount=" + digest.to_string() + "&from=" + http::percent_encode(from))};
-    std::string asked = request.url;
-    auto exchange = TRY(
-        parts_->call(stop, std::move(request), parts_->scope() + " repository:" + from + ":pull"));
+    auto exchange =
+        TRY(parts_->call(stop, request, parts_->scope() + " repository:" + from + ":pull"));
     if (exchange->status() == 201) {
         return true;
     }
     if (exchange->status() == 202) {
         // An upload was begun instead; nobody will use it.
-        std::string location = parts_->absolute(exchange->headers().get("Location"), asked);
+        std::string location = parts_->absolute(exchange->headers().get("Location"), request.url);
         [[maybe_unused]] auto ended = parts_->call(stop, {.method = "DELETE", .url = location});
         return false;
     }

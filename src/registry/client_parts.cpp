@@ -221,8 +221,8 @@ Result<std::unique_ptr<Exchange>> Client::Parts::send_to(
             " redirects");
 }
 
-Result<std::unique_ptr<Exchange>>
-Client::Parts::call(const std::stop_token& stop, Outgoing request, const std::string& scopes) {
+Result<std::unique_ptr<Exchange>> Client::Parts::call(
+    const std::stop_token& stop, const Outgoing& request, const std::string& scopes) {
     TRY(ping(stop));
     bool asked_again = false;
     int failures = 0;

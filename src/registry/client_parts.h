@@ -55,10 +55,10 @@ struct Client::Parts {
     // With authorization; repeats what failed on the way (429, 5xx, network) and once after a 401.
     // A request with content is not repeated after a failure.
     Result<std::unique_ptr<Exchange>>
-    call(const std::stop_token& stop, Outgoing request, const std::string& scopes);
+    call(const std::stop_token& stop, const Outgoing& request, const std::string& scopes);
 
-    Result<std::unique_ptr<Exchange>> call(const std::stop_token& stop, Outgoing request) {
-        return call(stop, std::move(request), scope());
+    Result<std::unique_ptr<Exchange>> call(const std::stop_token& stop, const Outgoing& request) {
+        return call(stop, request, scope());
     }
 
     const std::string registry;

@@ -134,11 +134,8 @@ Result<void> read_host(const toml::value& table, Place place, RegistryHost& host
             TRY(read_headers(value, place, base));
         } else if (key == "override_path") {
             base.whole_path = TRY(boolean(value, place));
-        } else if (key == "dial_timeout") {
-            continue; // one connect timeout is as good as another
-        } else if (place.table.empty() && (key == "server" || key == "host")) {
-            continue;
-        } else {
+        } else if (bool read_elsewhere = place.table.empty() && (key == "server" || key == "host");
+                   !read_elsewhere && key != "dial_timeout") { // one timeout is as good as another
             return invalid_argument(
                 place.file + ": unknown key " + place.table + (place.table.empty() ? "" : ".") +
                 key);

@@ -101,8 +101,7 @@ class Upload {
 
 Result<void> Upload::begin() {
     Outgoing request{.method = "POST", .url = parts_.url("blobs/uploads/")};
-    std::string asked = request.url;
-    auto exchange = TRY(parts_.call(stop_, std::move(request)));
+    auto exchange = TRY(parts_.call(stop_, request));
     if (exchange->status() != 202) {
         return read_error(*exchange).to_error();
     }
@@ -110,7 +109,7 @@ Result<void> Upload::begin() {
     if (location.empty()) {
         return Error(ErrorKind::InvalidArgument, "the registry names no place for an upload");
     }
-    location_ = parts_.absolute(location, asked);
+    location_ = parts_.absolute(location, request.url);
     offset_ = 0;
     auto least = parse_number<std::uint64_t>(exchange->headers().get("OCI-Chunk-Min-Length"));
     if (chunk_ > 0 && least.ok()) {
@@ -135,7 +134,7 @@ Result<std::unique_ptr<Exchange>> Upload::send(Outgoing request, std::uint64_t l
     request.content = &counting;
     request.content_length = length;
     request.headers.add("Content-Type", "application/octet-stream");
-    return parts_.call(stop_, std::move(request));
+    return parts_.call(stop_, request);
 }
 
 Result<void> Upload::take_answer(Result<std::unique_ptr<Exchange>> answer) {
