@@ -106,8 +106,11 @@ MonitorClient::~MonitorClient() {
     state_->abandon();
 }
 
-Result<std::shared_ptr<MonitorClient>>
-MonitorClient::launch(io::EventLoop& loop, LaunchOptions options, MonitorHandlers handlers) {
+// The options own descriptors that are to be closed here as soon as the monitor has its own.
+Result<std::shared_ptr<MonitorClient>> MonitorClient::launch(
+    io::EventLoop& loop,
+    LaunchOptions options, // NOLINT(performance-unnecessary-value-param)
+    MonitorHandlers handlers) {
     if (unlink(options.exit_path.c_str()) != 0 && errno != ENOENT) {
         return errno_error("remove " + options.exit_path);
     }
