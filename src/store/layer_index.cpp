@@ -123,6 +123,9 @@ Result<void> LayerIndex::add(
     std::string path = TRY(clean_entry_name(header.name));
     auto [parent, name] = split_parent(path);
     texts_ += name.size() + header.link_name.size();
+    for (const auto& [attribute, value] : header.xattrs) {
+        texts_ += attribute.size() + value.size();
+    }
     note_size();
     if (!name.starts_with(whiteout_prefix)) {
         return add_present(header, std::move(segments), position);

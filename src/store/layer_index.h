@@ -22,7 +22,7 @@ struct IndexLimits {
     // What is kept in memory; a layer with more becomes a directory.
     std::size_t nodes = 1U << 20;
     std::size_t names = 2U << 20;        // hard links too
-    std::size_t text_bytes = 256U << 20; // of names, targets, and paths of implied directories
+    std::size_t text_bytes = 256U << 20; // of names, targets, attributes, implied directories
     std::size_t chunks = 1U << 20;       // of all files with holes
 };
 

@@ -297,5 +297,18 @@ TEST_F(ErofsLayers, BecomeDirectoriesWhenTheyDoNotFit) {
     ASSERT_EQ(unlink((root() + "/tmp/large").c_str()), 0);
 }
 
+TEST_F(ErofsLayers, BecomeDirectoriesWhenTheirAttributesAreTooLarge) {
+    TarBuilder tar;
+    for (const char* name : {"a", "b", "c"}) {
+        tar.add({.name = name, .xattrs = {{"user.x", name + std::string(1000, 'x')}}});
+    }
+    StringSource source(tar.finish());
+    const LayerFile file =
+        LayerFile::write(root() + "/tmp/large", source, {.extraction = {}, .text_bytes = 2500})
+            .value();
+    EXPECT_FALSE(file.fits());
+    ASSERT_EQ(unlink((root() + "/tmp/large").c_str()), 0);
+}
+
 } // namespace
 } // namespace berth::store
