@@ -75,6 +75,9 @@ class Reader final : public ByteSource {
     // Data of the current entry, holes as zeros; 0 at its end.
     Result<std::size_t> read(std::span<char> buffer) override;
 
+    // Passes over the hole that begins here; how long it was, 0 where data comes.
+    std::uint64_t skip_hole();
+
     // Where the current entry's data belongs in its file; the archive has it in one piece from
     // where the source stands after next(). A file without holes is one segment.
     std::vector<Segment> segments() const;

@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <limits>
+#include <span>
 
 namespace berth::tar::format {
 
@@ -245,6 +247,28 @@ TEST(TarReader, ReadsPaxSparseFilesOfTheOldVersions) {
         ASSERT_TRUE(header.ok()) << header.error().message();
         EXPECT_EQ(content, std::string("\0\0\0\0abc\0\0\0", 10));
     }
+}
+
+TEST(TarReader, PassesOverHoles) {
+    Block block{};
+    put(block, 0, "sparse");
+    block[type] = '0';
+    put(block, size.offset, "00000000003");
+    const std::string records = "22 GNU.sparse.size=10\n22 GNU.sparse.map=4,3\n";
+    StringSource source(special('x', records) + seal(block) + padded("abc") + plain("next"));
+    Reader reader(source);
+    ASSERT_TRUE(reader.next().ok());
+    EXPECT_EQ(reader.skip_hole(), 4U);
+    EXPECT_EQ(reader.skip_hole(), 0U);
+    std::array<char, 8> buffer{};
+    EXPECT_EQ(reader.read(std::span(buffer).first(2)).value(), 2U);
+    EXPECT_EQ(reader.skip_hole(), 0U);
+    EXPECT_EQ(reader.read(buffer).value(), 1U);
+    EXPECT_EQ(buffer[0], 'c');
+    EXPECT_EQ(reader.skip_hole(), 3U);
+    EXPECT_EQ(reader.read(buffer).value(), 0U);
+    EXPECT_EQ(reader.next().value()->name, "next");
+    EXPECT_EQ(reader.skip_hole(), 0U);
 }
 
 TEST(TarSparse, RejectsMapsThatLie) {

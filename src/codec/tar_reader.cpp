@@ -79,6 +79,8 @@ struct Reader::State {
     std::size_t segment = 0;
     bool ended = false;
 
+    // From the position to the next data or the file's end.
+    std::uint64_t hole_ahead();
     // False at the end of the source; DataLoss in the middle of a block.
     Result<bool> read_block(Block& block);
     Result<void> skip(std::uint64_t count);
@@ -89,6 +91,18 @@ struct Reader::State {
     Result<void> apply_pax(const PaxRecords& pax, Header& header, std::int64_t& stored);
     Result<void> read_sparse(const Block& block, const PaxRecords& pax, Header& header);
 };
+
+std::uint64_t Reader::State::hole_ahead() {
+    if (!is_sparse) {
+        return 0;
+    }
+    while (segment < segments.size() &&
+           position >= segments[segment].offset + segments[segment].length) {
+        ++segment;
+    }
+    const std::uint64_t data = segment == segments.size() ? size : segments[segment].offset;
+    return data > position ? data - position : 0;
+}
 
 Result<bool> Reader::State::read_block(Block& block) {
     const std::size_t count = TRY(read_full(source, block));
@@ -396,21 +410,15 @@ Result<std::size_t> Reader::read(std::span<char> buffer) {
     if (count == 0) {
         return std::size_t{0};
     }
+    if (const std::uint64_t hole = state.hole_ahead(); hole > 0) {
+        count = std::min(count, hole);
+        std::fill_n(buffer.begin(), count, '\0');
+        state.position += count;
+        return static_cast<std::size_t>(count);
+    }
     if (state.is_sparse) {
-        while (state.segment < state.segments.size() &&
-               state.position >=
-                   state.segments[state.segment].offset + state.segments[state.segment].length) {
-            ++state.segment;
-        }
-        const bool last = state.segment == state.segments.size();
-        const std::uint64_t data = last ? state.size : state.segments[state.segment].offset;
-        if (state.position < data) {
-            count = std::min(count, data - state.position);
-            std::fill_n(buffer.begin(), count, '\0');
-            state.position += count;
-            return static_cast<std::size_t>(count);
-        }
-        count = std::min(count, data + state.segments[state.segment].length - state.position);
+        const Segment& segment = state.segments[state.segment];
+        count = std::min(count, segment.offset + segment.length - state.position);
     }
     const std::size_t got = TRY(state.source.read(buffer.first(static_cast<std::size_t>(count))));
     if (got == 0) {
@@ -419,6 +427,12 @@ Result<std::size_t> Reader::read(std::span<char> buffer) {
     state.position += got;
     state.stored_left -= got;
     return got;
+}
+
+std::uint64_t Reader::skip_hole() {
+    const std::uint64_t hole = state_->hole_ahead();
+    state_->position += hole;
+    return hole;
 }
 
 std::vector<Segment> Reader::segments() const {

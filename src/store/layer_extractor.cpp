@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <span>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -66,6 +67,41 @@ bool may_skip_attribute(int number) {
 
 bool is_zero(std::string_view bytes) {
     return bytes.front() == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin());
+}
+
+// An archive of a few blocks can have a terabyte of holes.
+Result<void> pass_over(const tar::Header& header, FdRef file, std::uint64_t count) {
+    if (count > 0 && lseek(file.get(), static_cast<off_t>(count), SEEK_CUR) < 0) {
+        return entry_errno(header.name);
+    }
+    return ok();
+}
+
+// True when it ends in zeros that were not written.
+Result<bool> write_segment(
+    tar::Reader& reader,
+    const tar::Header& header,
+    std::uint64_t length,
+    FdRef file,
+    std::span<char> buffer) {
+    bool ends_in_hole = false;
+    while (length > 0) {
+        const auto wanted =
+            static_cast<std::size_t>(std::min<std::uint64_t>(length, buffer.size()));
+        const std::size_t count = TRY(read_full(reader, buffer.first(wanted)));
+        if (count == 0) {
+            return Error(ErrorKind::DataLoss, "layer entry \"" + header.name + "\" is truncated");
+        }
+        length -= count;
+        const std::string_view bytes(buffer.data(), count);
+        ends_in_hole = count >= hole_bytes && is_zero(bytes);
+        if (ends_in_hole) {
+            TRY(pass_over(header, file, count));
+        } else {
+            TRY_CONTEXT(disk_result(berth::write_all(file, bytes)), header.name);
+        }
+    }
+    return ends_in_hole;
 }
 
 } // namespace
@@ -153,31 +189,21 @@ LayerExtractor::write_file(tar::Reader& reader, const tar::Header& header, const
 
 Result<void>
 LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef file) {
-    std::uint64_t left = header.size;
-    if (left > limits_.bytes - size_) {
+    if (header.size > limits_.bytes - size_) {
         return too_many_bytes(limits_);
     }
-    size_ += left;
+    size_ += header.size;
     bool ends_in_hole = false;
-    while (left > 0) {
-        std::size_t wanted =
-            static_cast<std::size_t>(std::min<std::uint64_t>(left, buffer_.size()));
-        std::size_t count = TRY(read_full(reader, std::span(buffer_).first(wanted)));
-        if (count == 0) {
-            return Error(ErrorKind::DataLoss, "layer entry \"" + header.name + "\" is truncated");
+    for (const tar::Segment& segment : reader.segments()) {
+        const std::uint64_t hole = reader.skip_hole();
+        TRY(pass_over(header, file, hole));
+        ends_in_hole = ends_in_hole || hole > 0;
+        if (segment.length > 0) { // GNU tar ends a map with an empty one
+            ends_in_hole = TRY(write_segment(reader, header, segment.length, file, buffer_));
         }
-        left -= count;
-        std::string_view bytes = std::string_view(buffer_).substr(0, count);
-        ends_in_hole = count >= hole_bytes && is_zero(bytes);
-        if (ends_in_hole) {
-            if (lseek(file.get(), static_cast<off_t>(count), SEEK_CUR) < 0) {
-                return entry_errno(header.name);
-            }
-            continue;
-        }
-        TRY_CONTEXT(disk_result(berth::write_all(file, bytes)), header.name);
     }
-    if (ends_in_hole && ftruncate(file.get(), static_cast<off_t>(header.size)) != 0) {
+    const std::uint64_t rest = reader.skip_hole();
+    if ((ends_in_hole || rest > 0) && ftruncate(file.get(), static_cast<off_t>(header.size)) != 0) {
         return entry_errno(header.name);
     }
     return ok();

@@ -199,10 +199,29 @@ TEST_P(LayerForms, AgreeAboutLargeFiles) {
     }
     const std::string zeros(1 << 20, '\0');
     tar.file("noise", noise).file("zeros", zeros).file("mixed", zeros + noise + zeros + "x");
-    for (const std::size_t size : {1, 511, 512, 513, 4095, 4096, 4097}) {
+    for (const std::size_t size : {1U, 511U, 512U, 513U, 4095U, 4096U, 4097U}) {
         tar.file("f" + std::to_string(size), std::string_view(noise).substr(0, size));
     }
     expect_same(tar);
+}
+
+TEST_P(LayerForms, DoNotReadATerabyteOfHoles) {
+    constexpr off_t size = 1LL << 40;
+    const std::string archive = path("archive");
+    ASSERT_NO_FATAL_FAILURE(run_shell(
+        "cd " + directory_.path() + "; truncate -s 1T huge; printf mid | dd of=huge bs=1 " +
+        "seek=549755813888 conv=notrunc status=none; tar --sparse -cf archive huge; rm huge"));
+    const std::string tar = read_file(archive, 64U << 20).value();
+    ASSERT_TRUE(extract(tar).ok());
+
+    struct stat status {};
+
+    ASSERT_EQ(stat(path("tree/huge").c_str(), &status), 0);
+    EXPECT_EQ(status.st_size, size);
+    EXPECT_LT(status.st_blocks * 512, 64 << 10);
+    Result<LayerFile> layer = index(tar);
+    ASSERT_TRUE(layer.ok());
+    EXPECT_EQ(layer->size(), static_cast<std::uint64_t>(size));
 }
 
 TEST_P(LayerForms, AgreeAboutWhatGnuTarMakes) {
