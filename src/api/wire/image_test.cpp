@@ -21,7 +21,10 @@ TEST(ImageWire, WritesAContainersConfigurationBefore150) {
     engine::ImageInspect image;
     image.config = *json::parse(R"({"Env":["A=b"],"Cmd":["sh"],"Hostname":"old"})");
     const json::Value now = encode_image_inspect(image, maximum_version);
-    EXPECT_EQ(json::serialize(now.at("Config")), R"({"Env":["A=b"],"Cmd":["sh"]})");
+    EXPECT_EQ(
+        json::serialize(now.at("Config")),
+        R"({"Env":["A=b"],"Cmd":["sh"],"Entrypoint":null,"Labels":null,"OnBuild":null,)"
+        R"("Volumes":null,"User":"","WorkingDir":""})");
     const json::Value old = encode_image_inspect(image, {1, 49});
     EXPECT_EQ(old.at("Config").at("Hostname").as_string(), "old");
     EXPECT_FALSE(old.at("Config").at("Tty").as_bool());
