@@ -49,6 +49,10 @@ class Transfers:
         names = self.docker("images", "--format", "{{.Repository}}:{{.Tag}}").stdout.decode().split()
         self.docker("rmi", "-f", *(name for name in names if "<none>" not in name))
         self.docker("image", "prune", "-af")
+        connection = UnixConnection(self.socket)  # the layers of build steps stay in the cache
+        connection.request("POST", "/build/prune?all=1")
+        assert connection.getresponse().read()
+        connection.close()
 
     def push(self, repository, tag=None):
         return self.post(f"/images/{self.registry}/{repository}/push" + (f"?tag={tag}" if tag else ""))

@@ -169,6 +169,7 @@ def test_images_are_unpacked_where_the_kernel_mounts_none(tmp_path, rootfs_tar, 
         engine.berth("system", "check", "--deep")
         engine.berth("rm", "old")
         engine.berth("rmi", "top", name, "upper", "busybox")
+        engine.berth("builder", "prune", "-af")
         assert kinds(engine) == []
         # What comes now becomes directories, with the same content.
         engine.berth("pull", name)
