@@ -94,3 +94,20 @@ def test_a_container_fills_it(tmp_path, given, form):
         engine.berth("rm", "-f", "neighbour")
         (engine.data / "filler").unlink()
         assert engine.berth("run", "--rm", "busybox", "echo", "again").stdout == "again\n"
+
+
+def test_an_engine_starts_on_a_full_disk(tmp_path, given):
+    """What is there can be looked at and removed, which makes room."""
+    with engine_on(tmp_path, "auto", given[2]) as engine:
+        engine.berth("load", "-i", given[0] / "image.tar")
+        engine.berth("create", "--name", "old", "busybox")
+        engine.stop()
+        disks.fill(engine.data / "filler")
+        engine.start()
+        assert engine.berth("ps", "-a", "--format", "{{.Names}}").stdout == "old\n"
+        refused = engine.berth("run", "busybox", "true", check=False)
+        assert refused.returncode == 125 and CAUSE in refused.stderr.lower(), refused.stderr
+        engine.berth("rmi", given[1])
+        engine.berth("rm", "old")
+        engine.berth("system", "check", "--deep")
+        assert engine.berth("run", "--rm", "busybox", "echo", "room").stdout == "room\n"
