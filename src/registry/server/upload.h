@@ -82,6 +82,7 @@ class Upload {
     Usage& total_;
     UniqueFd fd_;
     std::uint64_t size_ = 0;
+    std::uint64_t flushed_ = 0; // of it, handed to the disk
     std::uint64_t reserved_ = 0;
     std::optional<oci::Digester> digester_; // of the first size_ bytes
 };
