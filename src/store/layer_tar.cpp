@@ -144,7 +144,8 @@ class DifferenceWriter {
             ssize_t length = readlinkat(
                 directory, name.c_str(), header.link_name.data(), header.link_name.size());
             if (length < 0) {
-                return errno == ENOENT ? ok() : errno_error("read link");
+                // Gone, or no link any more since the first look.
+                return errno == ENOENT || errno == EINVAL ? ok() : errno_error("read link");
             }
             header.link_name.resize(static_cast<std::size_t>(length));
         } else if (file) {
@@ -155,7 +156,12 @@ class DifferenceWriter {
                 return writer_.write_header(header);
             }
         }
-        header.xattrs = TRY(portable_attributes(attributes_path));
+        auto attributes = portable_attributes(attributes_path);
+        if (!attributes.ok()) {
+            return attributes.error().error_number() == ENOENT ? ok()
+                                                               : std::move(attributes).error();
+        }
+        header.xattrs = std::move(*attributes);
         TRY(writer_.write_header(header));
         return file ? write_data(file, header.size) : ok();
     }
