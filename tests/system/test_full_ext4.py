@@ -63,6 +63,7 @@ def test_long_operations(tmp_path, given, form, room):
     with engine_on(tmp_path, form, given[2]) as engine:
         filler = engine.data / "filler"
         for name, command in commands(given).items():
+            wait_until("room of what was removed", lambda: unfinished(engine) == [])
             disks.fill(filler, room)
             done = engine.berth(*command, check=False)
             assert done.returncode == 1 and CAUSE in done.stderr.lower(), (name, done.stdout, done.stderr)
