@@ -23,9 +23,6 @@ namespace {
 
 constexpr std::string_view temporary_prefix = "blob-";
 constexpr std::chrono::hours partial_lifetime{7 * 24};
-// Written pages are handed to the disk while the rest is still coming, so that the sync before the
-// rename has little left to wait for.
-constexpr std::uint64_t flush_bytes = 8U << 20;
 constexpr std::size_t buffer_bytes = 256U << 10;
 
 std::string algorithm_of(const BlobOptions& options) {
@@ -68,7 +65,7 @@ BlobWriter::BlobWriter(BlobWriter&& other) noexcept
     , name_(std::exchange(other.name_, {}))
     , resumable_(other.resumable_)
     , size_(other.size_)
-    , flushed_(other.flushed_)
+    , write_behind_(other.write_behind_)
     , hash_(std::move(other.hash_)) {}
 
 BlobWriter::~BlobWriter() {
@@ -113,14 +110,7 @@ Result<void> BlobWriter::write(std::string_view bytes) {
     TRY(disk_result(write_all(fd_, bytes)));
     hash_.update(bytes);
     size_ += bytes.size();
-    if (size_ - flushed_ >= flush_bytes) {
-        sync_file_range(
-            fd_.get(),
-            static_cast<off64_t>(flushed_),
-            static_cast<off64_t>(size_ - flushed_),
-            SYNC_FILE_RANGE_WRITE);
-        flushed_ = size_;
-    }
+    write_behind_.wrote_until(fd_, size_);
     return ok();
 }
 
@@ -130,7 +120,7 @@ Result<void> BlobWriter::reset() {
     }
     hash_ = TRY(oci::Digester::create(algorithm_of(options_)));
     size_ = 0;
-    flushed_ = 0;
+    write_behind_ = WriteBehind();
     return ok();
 }
 

@@ -8,6 +8,7 @@
 #include "base/synchronized.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "base/write_behind.h"
 #include "codec/stream.h"
 #include "oci/digest.h"
 #include "oci/digester.h"
@@ -72,7 +73,7 @@ class BlobWriter final : public ByteSink {
     std::string name_; // below the partial or the temporary folder; empty once done
     bool resumable_ = false;
     std::uint64_t size_ = 0;
-    std::uint64_t flushed_ = 0;
+    WriteBehind write_behind_;
     oci::Digester hash_; // of the algorithm that is expected, else sha256
 };
 

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/random.h"
 #include "base/time.h"
+#include "base/write_behind.h"
 #include "codec/erofs_format.h"
 #include "codec/erofs_writer.h"
 #include "codec/sha256.h"
@@ -151,19 +152,6 @@ class WritingSource final : public ByteSource {
     }
 
   private:
-    // A sync at the end then waits for the last piece only.
-    void start_write_back() {
-        constexpr std::uint64_t step = 8U << 20;
-        if (write_back_ == WriteBack::Early && passed_ - flushed_ >= step) {
-            sync_file_range(
-                file_.get(),
-                static_cast<off64_t>(LayerFile::tar_offset + flushed_),
-                static_cast<off64_t>(passed_ - flushed_),
-                SYNC_FILE_RANGE_WRITE);
-            flushed_ = passed_;
-        }
-    }
-
     void advance(std::uint64_t count) {
         used_ += static_cast<std::size_t>(count);
         passed_ += count;
@@ -174,7 +162,9 @@ class WritingSource final : public ByteSource {
             return ok();
         }
         used_ = 0;
-        start_write_back();
+        if (write_back_ == WriteBack::Early) {
+            write_behind_.wrote_until(file_, position());
+        }
         filled_ = TRY(read_full(source_, buffer_));
         if (passed_ + filled_ > limit_) {
             return Error(
@@ -206,7 +196,7 @@ class WritingSource final : public ByteSource {
     std::size_t filled_ = 0;
     std::size_t used_ = 0;
     std::uint64_t passed_ = 0;
-    std::uint64_t flushed_ = 0;
+    WriteBehind write_behind_{LayerFile::tar_offset};
 };
 
 // Both sources tell where their next byte lies in the file.

@@ -67,8 +67,30 @@ void add_image_rows(
     }
 }
 
-Error tag_with_all_tags() {
-    return invalid_argument("tag can't be used with --all-tags/-a");
+// What pull and push have alike.
+struct TransferFlags {
+    bool quiet = false;
+    bool all_tags = false;
+    bool untrusted = true;
+    std::string platform;
+};
+
+// With --all-tags the name alone, else a tag or digest, which may be the default one.
+Result<oci::Reference> choose_tag(const std::string& name, const TransferFlags& chosen) {
+    oci::Reference reference = TRY(oci::Reference::parse_normalized(name));
+    if (chosen.all_tags && !reference.is_name_only()) {
+        return invalid_argument("tag can't be used with --all-tags/-a");
+    }
+    if (!chosen.untrusted) {
+        return not_implemented("content trust is not implemented: signatures are not looked at");
+    }
+    if (chosen.all_tags) {
+        return reference;
+    }
+    if (reference.is_name_only() && !chosen.quiet) {
+        TRY(print("Using default tag: latest\n"));
+    }
+    return reference.with_default_tag();
 }
 
 std::string image_path(const std::string& name, std::string_view action) {
@@ -242,75 +264,52 @@ Result<void> pull_image(Session& session, const PullTarget& target, PullOutput o
 
 Result<int> pull(Session& session, const Invocation& invocation) {
     Flags flags;
-    bool quiet = false;
-    bool all_tags = false;
-    bool untrusted = true;
-    std::string platform;
-    flags.boolean("quiet", 'q', quiet, "Suppress verbose output");
+    TransferFlags chosen;
+    flags.boolean("quiet", 'q', chosen.quiet, "Suppress verbose output");
     flags.boolean(
-        "disable-content-trust", 0, untrusted, "Skip image verification (there is no other way)");
-    flags.boolean("all-tags", 'a', all_tags, "Download all tagged images in the repository");
-    flags.text("platform", 0, platform, "Set platform if server is multi-platform capable");
+        "disable-content-trust",
+        0,
+        chosen.untrusted,
+        "Skip image verification (there is no other way)");
+    flags.boolean("all-tags", 'a', chosen.all_tags, "Download all tagged images in the repository");
+    flags.text("platform", 0, chosen.platform, "Set platform if server is multi-platform capable");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
-    oci::Reference reference = TRY(oci::Reference::parse_normalized(names[0]));
-    if (all_tags && !reference.is_name_only()) {
-        return tag_with_all_tags();
-    }
-    if (!untrusted) {
-        return not_implemented("content trust is not implemented: signatures are not looked at");
-    }
-    if (!all_tags) {
-        if (reference.is_name_only() && !quiet) {
-            TRY(print("Using default tag: latest\n"));
-        }
-        reference = reference.with_default_tag();
-    }
+    const oci::Reference reference = TRY(choose_tag(names[0], chosen));
     TRY(pull_image(
         session,
-        {.reference = reference, .platform = platform},
-        quiet ? PullOutput::None : PullOutput::Stdout));
+        {.reference = reference, .platform = chosen.platform},
+        chosen.quiet ? PullOutput::None : PullOutput::Stdout));
     TRY(print(reference.to_string() + "\n"));
     return 0;
 }
 
 Result<int> push(Session& session, const Invocation& invocation) {
     Flags flags;
-    bool quiet = false;
-    bool all_tags = false;
-    bool untrusted = true;
-    flags.boolean("quiet", 'q', quiet, "Suppress verbose output");
-    std::string platform;
-    flags.boolean("disable-content-trust", 0, untrusted, "Skip image signing (there is none)");
-    flags.boolean("all-tags", 'a', all_tags, "Push all tags of an image to the repository");
+    TransferFlags chosen;
+    flags.boolean("quiet", 'q', chosen.quiet, "Suppress verbose output");
+    flags.boolean(
+        "disable-content-trust", 0, chosen.untrusted, "Skip image signing (there is none)");
+    flags.boolean("all-tags", 'a', chosen.all_tags, "Push all tags of an image to the repository");
     flags.text(
-        "platform", 0, platform, "Push the image only if it is for this platform (os[/arch])");
+        "platform",
+        0,
+        chosen.platform,
+        "Push the image only if it is for this platform (os[/arch])");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
-    oci::Reference reference = TRY(oci::Reference::parse_normalized(names[0]));
-    if (all_tags && !reference.is_name_only()) {
-        return tag_with_all_tags();
-    }
-    if (!untrusted) {
-        return not_implemented("content trust is not implemented: signatures are not looked at");
-    }
-    if (!all_tags) {
-        if (reference.is_name_only() && !quiet) {
-            TRY(print("Using default tag: latest\n"));
-        }
-        reference = reference.with_default_tag();
-    }
+    const oci::Reference reference = TRY(choose_tag(names[0], chosen));
     // The daemon wants the header on every push; {} stands for "no credentials".
     std::string auth = TRY(session.registry_auth(names[0]));
     Query query;
-    if (!all_tags) {
+    if (!chosen.all_tags) {
         query.add("tag", reference.tag());
     }
-    TRY(add_platform(query, platform));
+    TRY(add_platform(query, chosen.platform));
     std::unique_ptr<ByteSource> source = TRY(session.stream(
         {.method = "POST",
          .target = "/images/" + reference.familiar_name() + "/push" + query.text(),
          .registry_auth = auth.empty() ? "e30=" : auth}));
-    TRY(print_progress(*source, {.quiet = quiet}));
-    if (quiet) {
+    TRY(print_progress(*source, {.quiet = chosen.quiet}));
+    if (chosen.quiet) {
         TRY(print(reference.to_string() + "\n"));
     }
     return 0;

@@ -18,9 +18,6 @@ namespace berth::registry {
 namespace {
 
 constexpr std::size_t piece_bytes = 128U << 10;
-// Written pages go to the disk while the rest is still coming, so that the sync at the end has
-// little left to wait for.
-constexpr std::uint64_t flush_bytes = 8U << 20;
 
 // One for each thread: a new one for each request would be page faults.
 std::span<char> piece_buffer() {
@@ -77,7 +74,7 @@ Result<std::shared_ptr<Upload>> Upload::resume(
         return errno_error(upload->path);
     }
     upload->size_ = static_cast<std::uint64_t>(status.st_size);
-    upload->flushed_ = upload->size_;
+    upload->write_behind_ = WriteBehind(upload->size_);
     upload->reserved_ = upload->size_; // since it was written, or since the start
     return upload;
 }
@@ -133,14 +130,7 @@ Result<void> Upload::keep(std::string_view bytes) {
         size_ += *step;
         bytes.remove_prefix(*step);
     }
-    if (size_ - flushed_ >= flush_bytes) {
-        sync_file_range(
-            fd_.get(),
-            static_cast<off64_t>(flushed_),
-            static_cast<off64_t>(size_ - flushed_),
-            SYNC_FILE_RANGE_WRITE);
-        flushed_ = size_;
-    }
+    write_behind_.wrote_until(fd_, size_);
     return ok();
 }
 

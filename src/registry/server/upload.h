@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "base/write_behind.h"
 #include "codec/stream.h"
 #include "oci/digester.h"
 #include "registry/server/repository.h"
@@ -82,7 +83,7 @@ class Upload {
     Usage& total_;
     UniqueFd fd_;
     std::uint64_t size_ = 0;
-    std::uint64_t flushed_ = 0; // of it, handed to the disk
+    WriteBehind write_behind_;
     std::uint64_t reserved_ = 0;
     std::optional<oci::Digester> digester_; // of the first size_ bytes
 };
