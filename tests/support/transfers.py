@@ -1,25 +1,14 @@
 """What pull, push, load and import tell while they work, as dockerd 28.5 tells it. The same checks run against berthd
 (tests/system/test_transfers.py) and against dockerd itself (tests/conformance/test_transfers.py)."""
-import io
 import json
 import random
 import re
-import tarfile
 
 from engine import UnixConnection
+from tars import tar_of
 
 DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 SHORT = re.compile(r"[0-9a-f]{12}")
-
-
-def context(files):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            tar.addfile(entry, io.BytesIO(content))
-    return data.getvalue()
 
 
 class Transfers:
@@ -42,7 +31,7 @@ class Transfers:
 
     def build(self, tag, dockerfile, **files):
         """An image of busybox and layers of its own, under registry/app:tag."""
-        data = context({"Dockerfile": dockerfile.encode(), **files})
+        data = tar_of({"Dockerfile": dockerfile.encode(), **files})
         self.docker("build", "-q", "-t", f"{self.registry}/app:{tag}", "-", input=data)
 
     def remove_all(self):

@@ -18,6 +18,7 @@ import threading
 import pytest
 
 from engine import BIN, DEADLINE, file_list, mounts_below, wait_until
+from tars import tar_of
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -196,16 +197,6 @@ def test_load_and_import(fresh_engine, tmp_path, how, target):
     whole.send(data)
     wait_until("the image", lambda: engine.request("GET", "/images/halfway/json")[0] == 200)
     whole.vanish()
-
-
-def tar_of(files):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        for name, text in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(text)
-            tar.addfile(entry, io.BytesIO(text.encode()))
-    return data.getvalue()
 
 
 def processes_with(word):

@@ -1,20 +1,10 @@
 """load of what is no image: 200 and an error as the stream's message, which docker prints and ends with 1, as from dockerd 28.5."""
 import gzip
-import io
 import json
-import tarfile
 
 import pytest
 
-
-def tar(entries):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as archive:
-        for name, content in entries.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
-    return data.getvalue()
+from tars import tar_of
 
 
 def manifest(layers, tag="x:1"):
@@ -33,17 +23,17 @@ CASES = {
     "numbers": (bytes(i * 7919 % 251 for i in range(20000)), "archive/tar: invalid tar header"),
     "nothing": (b"", "invalid image archive: neither manifest.json nor index.json is in it"),
     "zeros": (bytes(4096), "invalid image archive: neither manifest.json nor index.json is in it"),
-    "another tar": (tar({"hello": b"world"}), "invalid image archive: neither manifest.json nor index.json is in it"),
-    "no JSON": (tar({"manifest.json": b"{nope"}), "manifest.json: invalid JSON"),
-    "no list": (tar({"manifest.json": b"{}"}), "manifest.json: expected an array, found an object"),
-    "no configuration": (tar({"manifest.json": manifest([])}), "image archive: abc.json is not in it"),
-    "a bad configuration": (tar({"manifest.json": manifest([]), "abc.json": b"nope"}), "image configuration: invalid JSON"),
-    "a bad tag": (tar({"manifest.json": manifest([], "X:1:2"), "abc.json": config()}),
+    "another tar": (tar_of({"hello": b"world"}), "invalid image archive: neither manifest.json nor index.json is in it"),
+    "no JSON": (tar_of({"manifest.json": b"{nope"}), "manifest.json: invalid JSON"),
+    "no list": (tar_of({"manifest.json": b"{}"}), "manifest.json: expected an array, found an object"),
+    "no configuration": (tar_of({"manifest.json": manifest([])}), "image archive: abc.json is not in it"),
+    "a bad configuration": (tar_of({"manifest.json": manifest([]), "abc.json": b"nope"}), "image configuration: invalid JSON"),
+    "a bad tag": (tar_of({"manifest.json": manifest([], "X:1:2"), "abc.json": config()}),
                   "invalid reference format: repository name (library/X) must be lowercase"),
-    "no layer": (tar({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config(DIFF)}), "image archive: layer l/layer.tar is not in it"),
-    "too many layers": (tar({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config()}),
+    "no layer": (tar_of({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config(DIFF)}), "image archive: layer l/layer.tar is not in it"),
+    "too many layers": (tar_of({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config()}),
                         "invalid manifest, layers length mismatch: expected 1, got 0"),
-    "another layer": (tar({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config(DIFF), "l/layer.tar": tar({"f": b"x"})}),
+    "another layer": (tar_of({"manifest.json": manifest(["l/layer.tar"]), "abc.json": config(DIFF), "l/layer.tar": tar_of({"f": b"x"})}),
                       f'invalid diffID for layer 0: expected "{DIFF}", got "sha256:'),
 }
 
