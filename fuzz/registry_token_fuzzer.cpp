@@ -2,6 +2,7 @@
 // Authorization headers as clients of the registry send them: the text as it is, and, where it has
 // two lines, as a token's header and claims that a trusted key has signed.
 #include "base/file.h"
+#include "base/free_with.h"
 #include "base/verify.h"
 #include "codec/base64.h"
 #include "registry/server/authenticator.h"
@@ -23,19 +24,11 @@ namespace berth::registry {
 
 namespace {
 
-template <auto free_function>
-struct Free {
-    template <class T>
-    void operator()(T* object) const {
-        free_function(object);
-    }
-};
-
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 
 std::string certificate_of(EVP_PKEY* key) {
-    std::unique_ptr<X509, Free<X509_free>> certificate(X509_new());
-    std::unique_ptr<BIO, Free<BIO_free_all>> text(BIO_new(BIO_s_mem()));
+    std::unique_ptr<X509, FreeWith<X509_free>> certificate(X509_new());
+    std::unique_ptr<BIO, FreeWith<BIO_free_all>> text(BIO_new(BIO_s_mem()));
     X509_gmtime_adj(X509_getm_notBefore(certificate.get()), 0);
     X509_gmtime_adj(X509_getm_notAfter(certificate.get()), 86'400);
     VERIFY(X509_set_pubkey(certificate.get(), key) == 1);
@@ -64,7 +57,7 @@ struct World {
 
     // JOSE's form of an ES256 signature: r and s side by side.
     std::string sign(std::string_view text) const {
-        std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+        std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
         std::array<unsigned char, 128> der{};
         std::size_t size = der.size();
         VERIFY(EVP_DigestSignInit(context.get(), nullptr, EVP_sha256(), nullptr, key.get()) == 1);
@@ -77,7 +70,7 @@ struct World {
                 reinterpret_cast<const unsigned char*>(text.data()),
                 text.size()) == 1);
         const unsigned char* position = der.data();
-        std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>> parts(
+        std::unique_ptr<ECDSA_SIG, FreeWith<ECDSA_SIG_free>> parts(
             d2i_ECDSA_SIG(nullptr, &position, static_cast<long>(size)));
         std::array<unsigned char, 64> bytes{};
         VERIFY(BN_bn2binpad(ECDSA_SIG_get0_r(parts.get()), bytes.data(), 32) == 32);

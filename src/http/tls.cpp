@@ -3,6 +3,7 @@
 // send(2) with MSG_NOSIGNAL.
 #include "http/tls.h"
 
+#include "base/free_with.h"
 #include "base/log.h"
 #include "base/synchronized.h"
 #include "base/verify.h"
@@ -23,14 +24,6 @@
 namespace berth::http {
 
 namespace {
-
-template <auto free_function>
-struct Free {
-    template <class T>
-    void operator()(T* object) const {
-        free_function(object);
-    }
-};
 
 std::string openssl_error() {
     char text[256];
@@ -108,8 +101,8 @@ int choose_protocol(
     return SSL_TLSEXT_ERR_NOACK;
 }
 
-using Ssl = std::unique_ptr<SSL, Free<SSL_free>>;
-using SslContext = std::unique_ptr<SSL_CTX, Free<SSL_CTX_free>>;
+using Ssl = std::unique_ptr<SSL, FreeWith<SSL_free>>;
+using SslContext = std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>>;
 
 class OpensslSession final : public TlsSession {
   public:

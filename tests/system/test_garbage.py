@@ -1,15 +1,14 @@
 """Garbage goes by itself: what broken-off work left, and what of the build cache is over its limits. What is used stays."""
 import gzip
-import io
 import json
 import os
 import subprocess
-import tarfile
 
 import pytest
 
 from engine import BIN, Engine, file_list, wait_until
 from registries import CONFIG, LAYER, MANIFEST, Client, describe, digest
+from tars import tar_of
 
 AT_ONCE = ["--gc-delay=0s", "--gc-interval=0s", "--gc-unused-for=0s"]
 
@@ -95,12 +94,8 @@ def test_a_policy_removes_what_is_old(configured, tmp_path):
 
 def layer_of(name, size):
     """A tar, compressed, and the digest of what is in it."""
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        entry = tarfile.TarInfo(name)
-        entry.size = size
-        tar.addfile(entry, io.BytesIO(os.urandom(size)))
-    return gzip.compress(data.getvalue(), 1), digest(data.getvalue())
+    tar = tar_of({name: os.urandom(size)})
+    return gzip.compress(tar, 1), digest(tar)
 
 
 def test_what_a_broken_pull_left_goes_by_its_age(fresh_engine, registry, tmp_path):

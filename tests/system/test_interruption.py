@@ -4,7 +4,6 @@ import contextlib
 import gzip
 import hashlib
 import http.server
-import io
 import json
 import os
 import pathlib
@@ -12,7 +11,6 @@ import random
 import signal
 import socket
 import subprocess
-import tarfile
 import threading
 
 import pytest
@@ -24,12 +22,7 @@ MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
 
 def layer_of(size):
-    data = io.BytesIO()
-    with tarfile.open(fileobj=data, mode="w") as tar:
-        entry = tarfile.TarInfo("noise")
-        entry.size = size
-        tar.addfile(entry, io.BytesIO(random.Random(size).randbytes(size)))
-    return data.getvalue()
+    return tar_of({"noise": random.Random(size).randbytes(size)})
 
 
 def digest(data):

@@ -1,4 +1,5 @@
 """berth-registry with other people's clients: skopeo and curl."""
+import gzip
 import hashlib
 import json
 import os
@@ -9,6 +10,7 @@ import urllib.request
 import pytest
 
 from engine import Registry
+from tars import tar_of
 
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 
@@ -20,17 +22,10 @@ def digest(data):
 @pytest.fixture
 def layout(tmp_path):
     """An OCI image layout with one image, oci:<path>:v1, and its documents."""
-    import gzip
-    import io
-    import tarfile
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w") as tar:
-        entry = tarfile.TarInfo("data")
-        entry.size = 3_000_000
-        tar.addfile(entry, io.BytesIO(os.urandom(entry.size)))
-    layer = gzip.compress(raw.getvalue(), mtime=0)
+    tar = tar_of({"data": os.urandom(3_000_000)})
+    layer = gzip.compress(tar, mtime=0)
     config = json.dumps({"architecture": "amd64", "os": "linux", "config": {},
-                         "rootfs": {"type": "layers", "diff_ids": [digest(raw.getvalue())]}}).encode()
+                         "rootfs": {"type": "layers", "diff_ids": [digest(tar)]}}).encode()
 
     def describe(kind, data):
         return {"mediaType": f"application/vnd.oci.image.{kind}", "digest": digest(data), "size": len(data)}

@@ -4,6 +4,7 @@
 #include "registry/server/jwt.h"
 
 #include "base/file.h"
+#include "base/free_with.h"
 #include "base/strings.h"
 #include "codec/base64.h"
 
@@ -20,17 +21,9 @@ constexpr std::size_t token_limit = 32U << 10;
 constexpr std::size_t bundle_limit = 1U << 20;
 constexpr std::size_t chain_limit = 8;
 
-template <auto free_function>
-struct Free {
-    template <class T>
-    void operator()(T* object) const {
-        free_function(object);
-    }
-};
-
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Free<EVP_PKEY_free>>;
+using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
+using Certificate = std::unique_ptr<X509, FreeWith<X509_free>>;
+using Key = std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>>;
 
 void free_chain(STACK_OF(X509) * chain) {
     sk_X509_pop_free(chain, X509_free);
@@ -50,7 +43,7 @@ Result<std::string> to_der(std::string_view signature) {
     if (signature.size() != 64) {
         return refuse("the signature has a wrong length");
     }
-    std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>> parts(ECDSA_SIG_new());
+    std::unique_ptr<ECDSA_SIG, FreeWith<ECDSA_SIG_free>> parts(ECDSA_SIG_new());
     BIGNUM* r = BN_bin2bn(bytes_of(signature), 32, nullptr);
     BIGNUM* s = BN_bin2bn(bytes_of(signature.substr(32)), 32, nullptr);
     if (!parts || ECDSA_SIG_set0(parts.get(), r, s) != 1) {
@@ -77,7 +70,7 @@ bool fits(std::string_view algorithm, EVP_PKEY* key) {
 }
 
 bool is_signed_by(EVP_PKEY* key, std::string_view text, std::string_view signature) {
-    std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
+    std::unique_ptr<EVP_MD_CTX, FreeWith<EVP_MD_CTX_free>> context(EVP_MD_CTX_new());
     return context &&
            EVP_DigestVerifyInit(context.get(), nullptr, EVP_sha256(), nullptr, key) == 1 &&
            EVP_DigestVerify(
@@ -95,7 +88,7 @@ Result<Certificate> parse_der(std::string_view der) {
 } // namespace
 
 struct TrustedKeys::Store {
-    std::unique_ptr<X509_STORE, Free<X509_STORE_free>> roots;
+    std::unique_ptr<X509_STORE, FreeWith<X509_STORE_free>> roots;
     std::vector<Key> keys;
 
     // The key of the chain's first certificate.
@@ -107,7 +100,7 @@ Result<Key> TrustedKeys::Store::follow(const json::Array& chain) const {
         return refuse("x5c is empty or too long");
     }
     Certificate first;
-    std::unique_ptr<STACK_OF(X509), Free<free_chain>> others(sk_X509_new_null());
+    std::unique_ptr<STACK_OF(X509), FreeWith<free_chain>> others(sk_X509_new_null());
     for (const json::Value& entry : chain) {
         if (!entry.is_string()) {
             return refuse("x5c is malformed");
@@ -124,7 +117,7 @@ Result<Key> TrustedKeys::Store::follow(const json::Array& chain) const {
             [[maybe_unused]] X509* owned = certificate.release();
         }
     }
-    std::unique_ptr<X509_STORE_CTX, Free<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
+    std::unique_ptr<X509_STORE_CTX, FreeWith<X509_STORE_CTX_free>> context(X509_STORE_CTX_new());
     if (!context ||
         X509_STORE_CTX_init(context.get(), roots.get(), first.get(), others.get()) != 1 ||
         X509_verify_cert(context.get()) != 1) {
