@@ -142,6 +142,9 @@ ArchiveContents::ArchiveContents(
            .name = "unpack"}) {}
 
 Result<void> ArchiveContents::read(ByteSource& archive) {
+    for (const LayerInfo& layer : TRY(images_.layers().list())) {
+        known_.insert(layer.diff_id);
+    }
     // It may hold many layers, so only the ratio counts here.
     compression::DecompressionLimits limits = images_.layers().limits();
     limits.bytes = compression::DecompressionLimits::no_limit;
@@ -222,13 +225,7 @@ Result<void> ArchiveContents::read_document(ByteSource& data, const std::string&
 // Docker says nothing of layers that are here already.
 bool ArchiveContents::is_known(const std::string& name) const {
     const std::optional<oci::Digest> promised = promised_digest(name);
-    if (!promised) {
-        return false;
-    }
-    const auto known = images_.layers().list();
-    return known.ok() && std::any_of(known->begin(), known->end(), [&](const LayerInfo& layer) {
-               return layer.diff_id == *promised;
-           });
+    return promised && known_.contains(*promised);
 }
 
 Result<void>

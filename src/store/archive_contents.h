@@ -80,6 +80,7 @@ class ArchiveContents {
     Lease& lease_;
     const ArchiveProgressCallback& progress_;
     std::map<std::string, std::string, std::less<>> documents_;
+    std::set<oci::Digest> known_;                  // diff ids of layers that were here before
     std::map<std::string, Layer> layers_;          // complete once unpackers_ is idle
     std::set<std::string, std::less<>> too_large_; // for documents, and no layers
     std::map<std::string, std::string> links_;

@@ -1,6 +1,5 @@
 """Decompression bombs: refused while they are small, with a sentence, and nothing of them stays."""
 import gzip
-import io
 import json
 import pathlib
 import re
@@ -11,6 +10,7 @@ import pytest
 
 from engine import Engine, file_list, wait_until
 from registries import Client, LAYER, describe
+from tars import tar_of
 
 SIZE_WORDS = "uncompressed it has more than the 67108864 bytes that max-layer-size allows"
 RATIO_WORDS = "gzip stream grows to more than 200 times its size, which max-layer-ratio does not allow above 1073741824 bytes"
@@ -46,16 +46,12 @@ def image_of(layer):
     return config, manifest
 
 
-def archive_of(path, layer, packed=False):
+def archive_of(path, layer):
     """What docker load takes."""
     config, _ = image_of(layer)
-    files = {"layer.tar": layer, "config.json": config,
-             "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": ["bomb:1"], "Layers": ["layer.tar"]}]).encode()}
-    with tarfile.open(path, "w:gz" if packed else "w") as tar:
-        for name, data in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(data)
-            tar.addfile(entry, io.BytesIO(data))
+    path.write_bytes(tar_of({
+        "layer.tar": layer, "config.json": config,
+        "manifest.json": json.dumps([{"Config": "config.json", "RepoTags": ["bomb:1"], "Layers": ["layer.tar"]}])}))
     return path
 
 

@@ -114,15 +114,10 @@ def served(registry):
     return metric(registry, "sent_bytes_total")
 
 
-def keeps_what_is_young(engine):
-    """Whether a finished blob that no image needs outlives the next start; else only unfinished ones do."""
-    return "gc-unused-for" in engine.run("berthd", "--help").stdout
-
-
 def blobs(engine):
     """What lies there for the next pull, by digest, and how much of it."""
     sizes = {}
-    for folder in ["partial", "sha256"] if keeps_what_is_young(engine) else ["partial"]:
+    for folder in ("partial", "sha256"):
         for path in (engine.data / "blobs" / folder).iterdir():
             sizes[path.name] = path.stat().st_size
     return sizes
