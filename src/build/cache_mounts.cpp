@@ -3,32 +3,14 @@
 // step's question and its mount.
 #include "build/cache_mounts.h"
 
+#include "base/disk_size.h"
 #include "base/file.h"
 #include "codec/sha256.h"
 
-#include <fts.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 namespace berth::build {
-
-namespace {
-
-// On the disk, as du counts.
-std::uint64_t tree_size(std::string root) {
-    char* const roots[] = {root.data(), nullptr};
-    const std::unique_ptr<FTS, int (*)(FTS*)> walk(
-        ::fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, nullptr), ::fts_close);
-    std::uint64_t size = 0;
-    while (const FTSENT* entry = walk ? ::fts_read(walk.get()) : nullptr) {
-        if (entry->fts_info != FTS_DP && entry->fts_info != FTS_NS) {
-            size += static_cast<std::uint64_t>(entry->fts_statp->st_blocks) * 512;
-        }
-    }
-    return size;
-}
-
-} // namespace
 
 CacheMounts::Use::~Use() {
     auto users = mounts_.users_.lock();
@@ -86,7 +68,7 @@ Result<std::vector<CacheMount>> CacheMounts::list() {
             mount.row = {
                 .name = name, .description = "cached mount", .created = changed, .used = changed};
         }
-        mount.size = tree_size(path_of(name));
+        mount.size = disk_size(path_of(name), CountDirectories::Yes);
         mount.in_use = users_.lock()->contains(name);
         mounts.push_back(std::move(mount));
     }

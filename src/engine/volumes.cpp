@@ -3,6 +3,7 @@
 // removal deletes the row first and the files behind, from a renamed directory.
 #include "engine/volumes.h"
 
+#include "base/disk_size.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
@@ -17,7 +18,6 @@
 #include <cstdio>
 
 #include <fcntl.h>
-#include <fts.h>
 #include <sys/stat.h>
 
 namespace berth::engine {
@@ -30,18 +30,9 @@ constexpr std::string_view migrations[] = {
 // Docker marks volumes that nobody named with this label.
 constexpr const char* anonymous_label = "com.docker.volume.anonymous";
 
-std::int64_t directory_size(const std::string& path) {
-    std::string root = path;
-    char* const roots[] = {root.data(), nullptr};
-    std::unique_ptr<FTS, int (*)(FTS*)> walk(
-        fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, nullptr), fts_close);
-    std::int64_t size = 0;
-    while (FTSENT* entry = walk ? fts_read(walk.get()) : nullptr) {
-        if (entry->fts_info == FTS_F) {
-            size += entry->fts_statp->st_blocks * 512;
-        }
-    }
-    return size;
+// Docker counts files alone: an empty volume has no size.
+std::int64_t size_of(const VolumeInfo& info) {
+    return static_cast<std::int64_t>(disk_size(info.mountpoint, CountDirectories::No));
 }
 
 Error no_such_volume(const std::string& name) {
@@ -179,7 +170,7 @@ Result<std::vector<VolumeInfo>> Volumes::list(const Filters& filters, WithSize s
     }
     if (size == WithSize::Yes) {
         for (VolumeInfo& info : result) {
-            info.size = directory_size(info.mountpoint);
+            info.size = size_of(info);
         }
     }
     return result;
@@ -234,7 +225,7 @@ Result<VolumePruneReport> Volumes::prune(const Filters& filters) {
             current->reference_count != 0 || !filters.match_labels("label", info.labels)) {
             continue;
         }
-        const std::int64_t size = directory_size(info.mountpoint);
+        const std::int64_t size = size_of(info);
         if (auto removed = remove(info.name, false); !removed.ok()) {
             log::warn(
                 "volume not pruned, ignoring",
