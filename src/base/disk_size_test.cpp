@@ -19,7 +19,7 @@ std::uint64_t blocks_of(const std::string& path) {
 
 TEST(DiskSize, CountsBlocksAndEachFileOnce) {
     const TemporaryDirectory directory = TemporaryDirectory::create(testing::TempDir()).value();
-    const std::string root = directory.path();
+    const std::string& root = directory.path();
     ASSERT_TRUE(make_directories(root + "/below").ok());
     ASSERT_TRUE(replace_file(root + "/file", std::string(100'000, 'x')).ok());
     ASSERT_TRUE(replace_file(root + "/below/sparse", "x").ok());

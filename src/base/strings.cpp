@@ -271,11 +271,10 @@ std::string clean_path(std::string_view path) {
         if (part.empty() || part == ".") {
             continue;
         }
-        if (part != "..") {
-            kept.emplace_back(part);
-        } else if (!kept.empty() && kept.back() != "..") {
+        const bool up = part == "..";
+        if (up && !kept.empty() && kept.back() != "..") {
             kept.pop_back();
-        } else if (!rooted) {
+        } else if (!up || !rooted) {
             kept.emplace_back(part);
         }
     }

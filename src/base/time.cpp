@@ -106,9 +106,9 @@ Result<Timestamp> parse_fields(std::string_view text) {
     if (text == "Z" || text == "z") {
         text = {};
     } else if (text.size() == 6 && (text.front() == '+' || text.front() == '-')) {
-        int sign = text.front() == '-' ? -1 : 1;
+        const std::int64_t sign = text.front() == '-' ? -1 : 1;
         text.remove_prefix(1);
-        int hours = TRY(take_digits(text, 2));
+        const std::int64_t hours = TRY(take_digits(text, 2));
         TRY(take_character(text, ':'));
         offset_minutes = sign * (hours * 60 + TRY(take_digits(text, 2)));
     } else {
@@ -125,7 +125,7 @@ Result<Timestamp> parse_fields(std::string_view text) {
         return Timestamp{};
     }
     std::int64_t total = std::chrono::sys_days(date).time_since_epoch().count() * 86400 +
-                         hour * 3600 + minute * 60 + seconds - offset_minutes * 60;
+                         hour * 3600L + minute * 60L + seconds - offset_minutes * 60;
     // Nanoseconds in 64 bits reach from 1678 to 2261.
     if (year < 1678 || year > 2261) {
         return invalid_argument("a year out of range");
