@@ -113,7 +113,7 @@ def test_no_pivot_leaves_no_procfs_of_the_host(runtime):
 
 @pytest.mark.parametrize("name", ["TERM", "SIGTERM", "term", "15", None])
 def test_kill_takes_names_and_numbers(runtime, name):
-    runtime.start("one", ["/bin/sh", "-c", "trap 'exit 0' TERM; while :; do sleep 0.02; done"])
+    runtime.start("one", ["/bin/sh", "-c", "trap 'exit 0' TERM; sleep 1000 & wait"])
     # the trap is set once the shell has a child
     wait_until("child", lambda: len(json.loads(runtime.run("ps", "--format", "json", "one").stdout)) > 1)
     runtime.run("kill", "one", *([name] if name else []))
