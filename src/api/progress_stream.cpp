@@ -40,7 +40,7 @@ std::string progress_bar(std::int64_t current, std::int64_t total) {
     if (current <= 0 && total <= 0) {
         return {};
     }
-    const auto padded = [](std::string text) {
+    const auto padded = [](const std::string& text) {
         return std::string(text.size() < 8 ? 8 - text.size() : 0, ' ') + text;
     };
     if (total <= 0) {
@@ -73,8 +73,8 @@ std::string progress_message(const engine::ImageProgress& progress) {
             detail["total"] = progress.total;
         }
         message["progressDetail"] = std::move(detail);
-        if (std::string bar = progress_bar(progress.current, progress.total); !bar.empty()) {
-            message["progress"] = std::move(bar);
+        if (const std::string bar = progress_bar(progress.current, progress.total); !bar.empty()) {
+            message["progress"] = bar;
         }
     } else if (!is_plain_message(progress) || !progress.aux.is_null()) {
         message["progressDetail"] = json::Object{};
