@@ -6,7 +6,10 @@
 #include "io/event_loop.h"
 
 #include <array>
+#include <memory>
 #include <mutex>
+#include <string>
+#include <vector>
 
 namespace berth::api {
 
@@ -37,6 +40,34 @@ std::string encode_event(const engine::Event& event) {
     return json::serialize(object) + "\n";
 }
 
+// Where events go. What happens before the answer has begun is kept, so that a client that has seen
+// its beginning misses nothing that it then causes.
+class Outlet {
+  public:
+    void send(std::string event) {
+        const std::lock_guard lock(mutex_);
+        if (stream_) {
+            stream_->send(std::move(event));
+        } else {
+            early_.push_back(std::move(event));
+        }
+    }
+
+    void open(std::shared_ptr<http::Stream> stream) {
+        const std::lock_guard lock(mutex_);
+        for (std::string& event : early_) {
+            stream->send(std::move(event));
+        }
+        early_.clear();
+        stream_ = std::move(stream);
+    }
+
+  private:
+    std::mutex mutex_;
+    std::shared_ptr<http::Stream> stream_;
+    std::vector<std::string> early_;
+};
+
 // A client that follows: ends at `until`, by a timer of the engine's loop.
 class Follower : public std::enable_shared_from_this<Follower> {
   public:
@@ -44,11 +75,8 @@ class Follower : public std::enable_shared_from_this<Follower> {
         : stream_(std::move(stream))
         , loop_(loop) {}
 
-    void start(engine::Events& events, const engine::EventQuery& query) {
+    void keep(engine::Subscription subscription) {
         stream_->on_close([self = shared_from_this()] { self->close(); });
-        auto subscription = events.follow(query, [stream = stream_](const engine::Event& event) {
-            stream->send(encode_event(event));
-        });
         const std::lock_guard lock(mutex_);
         if (!closed_) {
             subscription_ = std::move(subscription);
@@ -104,16 +132,21 @@ Result<void> events(Context& context) {
             context.query("until") + ")");
     }
     const Timestamp now = Timestamp::now();
-    auto stream = TRY(context.response().into_stream(200, json_headers()));
     if (query.until && *query.until <= now) {
+        auto stream = TRY(context.response().into_stream(200, json_headers()));
         for (const engine::Event& event : context.engine().events().history(query)) {
             stream->send(encode_event(event));
         }
         stream->finish();
         return ok();
     }
-    auto follower = std::make_shared<Follower>(stream, context.engine().loop());
-    follower->start(context.engine().events(), query);
+    const auto outlet = std::make_shared<Outlet>();
+    auto subscription = context.engine().events().follow(
+        query, [outlet](const engine::Event& event) { outlet->send(encode_event(event)); });
+    auto stream = TRY(context.response().into_stream(200, json_headers()));
+    outlet->open(stream);
+    auto follower = std::make_shared<Follower>(std::move(stream), context.engine().loop());
+    follower->keep(std::move(subscription));
     if (query.until) {
         follower->end_after(std::chrono::nanoseconds(query.until->nanoseconds - now.nanoseconds));
     }
