@@ -1,0 +1,35 @@
+"""Real services from Debian's packages: nginx, PostgreSQL, Redis and a program that needs all three, in one image.
+
+Other people's command lines (docker compose) come from the root of tests/support/peers, as in tests/conformance.
+"""
+import os
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from engine import BUILD, ROOT, Engine  # noqa: E402
+
+PEERS = ROOT / "tests/support/peers"
+IMAGE = BUILD / "services.tar"  # tests/services/make_image
+
+
+class Services(Engine):
+    """An engine whose folder other people's programs see at /data."""
+
+    def compose(self, *arguments, check=True):
+        environment = {**os.environ, "BERTH_PEERS_DATA": str(self.folder), "DOCKER_HOST": "unix:///data/berth.sock"}
+        done = subprocess.run([PEERS, "in", "docker", "compose", "--progress=plain", "-f", "/data/compose.yaml", *arguments],
+                              env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
+        if check:
+            assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}\n{self.log()[-3000:]}"
+        return done
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory):
+    with Services(tmp_path_factory.mktemp("engine")) as running:
+        running.berth("import", IMAGE, "services:latest", timeout=300)
+        yield running
