@@ -107,8 +107,9 @@ void NftValue::append(std::span<const std::uint8_t> part) {
     bytes_.resize((bytes_.size() + 3) / 4 * 4);
 }
 
-NftBatch::NftBatch(std::string table)
-    : table_(std::move(table)) {
+NftBatch::NftBatch(std::string table, NftFamily family)
+    : table_(std::move(table))
+    , family_(family) {
     messages_.begin(
         NFNL_MSG_BATCH_BEGIN,
         0,
@@ -120,7 +121,7 @@ void NftBatch::begin(std::uint16_t message, std::uint16_t flags, const std::stri
     messages_.begin(
         nft_message(message),
         flags,
-        struct_bytes(header_for(NFPROTO_IPV4, 0)),
+        struct_bytes(header_for(static_cast<std::uint8_t>(family_), 0)),
         "nf_tables: " + description + " (table " + table_ + ")");
 }
 
@@ -147,6 +148,9 @@ void NftBatch::add_base_chain(const std::string& name, const NftBaseChain& base)
     messages_.begin_nested(NFTA_CHAIN_HOOK);
     messages_.put_big_endian_u32(NFTA_HOOK_HOOKNUM, static_cast<std::uint32_t>(base.hook));
     messages_.put_big_endian_u32(NFTA_HOOK_PRIORITY, static_cast<std::uint32_t>(base.priority));
+    if (!base.device.empty()) {
+        messages_.put_string(NFTA_HOOK_DEV, base.device);
+    }
     messages_.end_nested();
 }
 

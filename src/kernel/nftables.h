@@ -21,8 +21,9 @@
 
 namespace berth::kernel {
 
-// The values are NF_INET_*.
+// The values are NF_INET_*, and NF_NETDEV_INGRESS.
 enum class NftHook : std::uint8_t {
+    Ingress = 0, // of the family netdev: what a device receives, before all else
     Prerouting = 0,
     Input = 1,
     Forward = 2,
@@ -34,7 +35,11 @@ struct NftBaseChain {
     std::string type; // "filter", "nat"
     NftHook hook = NftHook::Prerouting;
     std::int32_t priority = 0;
+    std::string device; // Ingress only
 };
+
+// The values are NFPROTO_*.
+enum class NftFamily : std::uint8_t { Ipv4 = 2, NetDevice = 5 };
 
 // What a set's key or a map's value is made of; nft(8)'s own numbers, so that it prints them well.
 enum class NftType : std::uint8_t {
@@ -74,7 +79,7 @@ struct NftElement {
 // Not thread-safe.
 class NftBatch {
   public:
-    explicit NftBatch(std::string table);
+    explicit NftBatch(std::string table, NftFamily family = NftFamily::Ipv4);
 
     void add_table();    // fine when it exists
     void delete_table(); // with all that is in it; ENOENT when absent
@@ -104,6 +109,7 @@ class NftBatch {
         const std::vector<NftElement>& elements);
 
     std::string table_;
+    NftFamily family_;
     NetlinkBatch messages_;
     std::uint32_t set_ids_ = 0;
 };

@@ -5,6 +5,7 @@
 
 #include "base/verify.h"
 
+#include <linux/if_ether.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_conntrack_common.h>
 #include <linux/netfilter/nf_tables.h>
@@ -18,7 +19,12 @@ namespace {
 
 constexpr std::uint32_t source_offset = 12; // in the IPv4 header
 constexpr std::uint32_t destination_offset = 16;
-constexpr std::uint32_t destination_port_offset = 2; // in the TCP and UDP headers
+constexpr std::uint32_t source_port_offset = 0; // in the TCP and UDP headers
+constexpr std::uint32_t destination_port_offset = 2;
+constexpr std::uint8_t tcp = 6; // IPPROTO_*, whose header does not go with linux/netfilter.h
+constexpr std::uint8_t udp = 17;
+constexpr std::uint32_t udp_checksum_offset = 6;
+constexpr std::uint32_t tcp_checksum_offset = 16;
 
 // Registers of four bytes; a longer value runs over the next ones.
 constexpr std::uint32_t reg(std::uint32_t number) {
@@ -29,6 +35,10 @@ std::array<std::uint8_t, 4> native_bytes(std::uint32_t number) {
     std::array<std::uint8_t, 4> bytes{};
     std::memcpy(bytes.data(), &number, bytes.size());
     return bytes;
+}
+
+std::array<std::uint8_t, 2> big_endian_bytes(std::uint16_t number) {
+    return {static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number & 0xff)};
 }
 
 } // namespace
@@ -103,6 +113,28 @@ NftRule& NftRule::if_input_and_output_in(const std::string& set) {
     return *this;
 }
 
+NftRule& NftRule::if_ipv4() {
+    load_meta(NFT_META_PROTOCOL, reg(0));
+    compare(reg(0), NFT_CMP_EQ, big_endian_bytes(ETH_P_IP));
+    return *this;
+}
+
+NftRule& NftRule::if_protocol(std::uint8_t number) {
+    load_meta(NFT_META_L4PROTO, reg(0));
+    compare(reg(0), NFT_CMP_EQ, {&number, 1});
+    return *this;
+}
+
+NftRule& NftRule::if_source_port(std::uint16_t port) {
+    port_is(source_port_offset, port);
+    return *this;
+}
+
+NftRule& NftRule::if_destination_port(std::uint16_t port) {
+    port_is(destination_port_offset, port);
+    return *this;
+}
+
 void NftRule::accept() {
     verdict(NF_ACCEPT, {});
 }
@@ -138,6 +170,14 @@ void NftRule::dnat(NftPortKey key, const std::string& map) {
     messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
     messages_.put_big_endian_u32(NFTA_NAT_REG_PROTO_MIN, reg(1));
     end_expression();
+}
+
+void NftRule::set_source_port(std::uint8_t protocol, std::uint16_t port) {
+    write_port(protocol, source_port_offset, port);
+}
+
+void NftRule::set_destination_port(std::uint8_t protocol, std::uint16_t port) {
+    write_port(protocol, destination_port_offset, port);
 }
 
 void NftRule::begin_expression(std::string_view name) {
@@ -218,6 +258,28 @@ void NftRule::address_in(std::uint32_t offset, const IpPrefix& prefix) {
         mask(reg(0), netmask.bytes());
     }
     compare(reg(0), NFT_CMP_EQ, network.address.bytes());
+}
+
+void NftRule::port_is(std::uint32_t offset, std::uint16_t port) {
+    load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, offset, 2, reg(0));
+    compare(reg(0), NFT_CMP_EQ, big_endian_bytes(port));
+}
+
+void NftRule::write_port(std::uint8_t protocol, std::uint32_t offset, std::uint16_t port) {
+    VERIFY(protocol == tcp || protocol == udp);
+    begin_expression("immediate");
+    messages_.put_big_endian_u32(NFTA_IMMEDIATE_DREG, reg(0));
+    put_value(NFTA_IMMEDIATE_DATA, big_endian_bytes(port));
+    end_expression();
+    begin_expression("payload");
+    messages_.put_big_endian_u32(NFTA_PAYLOAD_SREG, reg(0));
+    messages_.put_big_endian_u32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+    messages_.put_big_endian_u32(NFTA_PAYLOAD_OFFSET, offset);
+    messages_.put_big_endian_u32(NFTA_PAYLOAD_LEN, 2);
+    messages_.put_big_endian_u32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+    messages_.put_big_endian_u32(
+        NFTA_PAYLOAD_CSUM_OFFSET, protocol == tcp ? tcp_checksum_offset : udp_checksum_offset);
+    end_expression();
 }
 
 void NftRule::interface(std::uint32_t key, std::uint32_t operation, std::string_view name) {

@@ -38,6 +38,10 @@ class NftRule {
     NftRule& if_input_in(const std::string& set);
     NftRule& if_output_in(const std::string& set);
     NftRule& if_input_and_output_in(const std::string& set); // iifname . oifname
+    NftRule& if_ipv4();                                      // in the family netdev
+    NftRule& if_protocol(std::uint8_t number);               // IPPROTO_*
+    NftRule& if_source_port(std::uint16_t port);             // after if_protocol()
+    NftRule& if_destination_port(std::uint16_t port);
 
     void accept();
     void drop();
@@ -45,6 +49,10 @@ class NftRule {
     void masquerade();
     // To the address . port that the map has; the rule ends without effect when it has none.
     void dnat(NftPortKey key, const std::string& map);
+    // Writes into the packet itself, without connection tracking. REQUIRES: IPPROTO_TCP or _UDP,
+    // the one that the rule has matched.
+    void set_source_port(std::uint8_t protocol, std::uint16_t port);
+    void set_destination_port(std::uint8_t protocol, std::uint16_t port);
 
   private:
     void begin_expression(std::string_view name);
@@ -58,6 +66,8 @@ class NftRule {
     void any_bit_of(std::uint32_t reg, std::uint32_t bits);
     void lookup(const std::string& set, std::uint32_t reg);
     void address_in(std::uint32_t offset, const IpPrefix& prefix);
+    void port_is(std::uint32_t offset, std::uint16_t port);
+    void write_port(std::uint8_t protocol, std::uint32_t offset, std::uint16_t port);
     void interface(std::uint32_t key, std::uint32_t operation, std::string_view name);
     void verdict(std::int32_t code, std::string_view chain);
     void put_value(std::uint16_t attribute, std::span<const std::uint8_t> value);

@@ -27,6 +27,34 @@ std::string listing() {
     return output_of({"nft", "list", "ruleset"});
 }
 
+TEST(NftBatch, RewritesPortsAtADevicesIngress) {
+    in_new_network([] {
+        NetlinkSocket socket = open_socket();
+        NftBatch batch("test", NftFamily::NetDevice);
+        batch.add_table();
+        batch.add_base_chain(
+            "in", {.type = "filter", .hook = NftHook::Ingress, .priority = 0, .device = "lo"});
+        const IpPrefix address = *IpPrefix::parse("127.0.0.11/32");
+        batch.rule("in")
+            .if_ipv4()
+            .if_destination_in(address)
+            .if_protocol(17)
+            .if_destination_port(53)
+            .set_destination_port(17, 40001);
+        batch.rule("in")
+            .if_ipv4()
+            .if_source_in(address)
+            .if_protocol(6)
+            .if_source_port(40001)
+            .set_source_port(6, 53);
+        commit(socket, batch);
+        const std::string text = listing();
+        EXPECT_THAT(text, HasSubstr("type filter hook ingress device \"lo\" priority filter"));
+        EXPECT_THAT(text, HasSubstr("ip daddr 127.0.0.11 udp dport 53 udp dport set 40001"));
+        EXPECT_THAT(text, HasSubstr("ip saddr 127.0.0.11 tcp sport 40001 tcp sport set 53"));
+    });
+}
+
 TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
     in_new_network([] {
         NetlinkSocket socket = open_socket();
