@@ -14,4 +14,5 @@ foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive)
   string(REGEX REPLACE "^lib" "" short ${module})
   pkg_check_modules(${short} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
-# Use: PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive
+pkg_check_modules(ldns REQUIRED IMPORTED_TARGET ldns)
+# Use: PkgConfig::ldns PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive
