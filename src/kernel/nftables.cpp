@@ -130,6 +130,11 @@ void NftBatch::add_table() {
     messages_.put_string(NFTA_TABLE_NAME, table_);
 }
 
+void NftBatch::add_new_table() {
+    begin(NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL, "add table");
+    messages_.put_string(NFTA_TABLE_NAME, table_);
+}
+
 void NftBatch::delete_table() {
     begin(NFT_MSG_DELTABLE, 0, "delete table");
     messages_.put_string(NFTA_TABLE_NAME, table_);

@@ -81,8 +81,11 @@ class NftBatch {
   public:
     explicit NftBatch(std::string table, NftFamily family = NftFamily::Ipv4);
 
-    void add_table();    // fine when it exists
-    void delete_table(); // with all that is in it; ENOENT when absent
+    void add_table();     // fine when it exists
+    void add_new_table(); // EEXIST when it exists
+    // With all that is in it; ENOENT when absent. The kernel frees it when no packet can be in it
+    // any more, and makes the socket's close wait for that: some 10 ms.
+    void delete_table();
 
     // In an existing chain nothing changes.
     void add_chain(const std::string& name);

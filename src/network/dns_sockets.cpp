@@ -61,12 +61,16 @@ void redirect(NftBatch& batch, NftFamily family, std::uint8_t protocol, std::uin
         .set_source_port(protocol, dns_server_port);
 }
 
-Result<void> write_rules(NftFamily family, const DnsListeners& listeners) {
+enum class Existing : bool { Refuse, Replace };
+
+Result<void> write_rules(NftFamily family, Existing existing, const DnsListeners& listeners) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
     NftBatch batch(table, family);
-    batch.add_table(); // deleting one that is not there would fail
-    batch.delete_table();
-    batch.add_table();
+    if (existing == Existing::Replace) {
+        batch.add_table(); // deleting one that is not there would fail
+        batch.delete_table();
+    }
+    batch.add_new_table();
     if (family == NftFamily::NetDevice) {
         batch.add_base_chain(
             chain,
@@ -82,6 +86,15 @@ Result<void> write_rules(NftFamily family, const DnsListeners& listeners) {
     redirect(batch, family, IPPROTO_UDP, port_of(listeners.udp));
     redirect(batch, family, IPPROTO_TCP, port_of(listeners.tcp));
     return batch.commit(socket);
+}
+
+// A namespace is new nearly always, and replacing takes a hundred times as long.
+Result<void> write_rules(NftFamily family, const DnsListeners& listeners) {
+    Result<void> written = write_rules(family, Existing::Refuse, listeners);
+    if (!written.ok() && written.error().error_number() == EEXIST) {
+        return write_rules(family, Existing::Replace, listeners);
+    }
+    return written;
 }
 
 } // namespace
