@@ -7,6 +7,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
+#include <utility>
 
 namespace berth::network {
 namespace {
@@ -22,10 +24,58 @@ bool is_address(std::string_view text) {
     return kernel::IpAddress::parse(text).ok();
 }
 
-bool is_reachable_from_container(const std::string& nameserver) {
+bool is_reachable_from_container(const std::string& nameserver, bool has_ipv6) {
     const Result<kernel::IpAddress> address = kernel::IpAddress::parse(nameserver);
-    // Containers have no IPv6 route until IPv6 networks are there.
-    return address.ok() && address.value().is_v4() && !address.value().is_loopback();
+    return address.ok() && (address->is_v4() || has_ipv6) && !address->is_loopback();
+}
+
+// The user's search list and options instead of the host's.
+void override_lists(ResolvConf& conf, const DnsOptions& options) {
+    if (!options.search.empty()) {
+        conf.search = options.search;
+        std::erase(conf.search, ".");
+    }
+    if (!options.options.empty()) {
+        conf.options = options.options;
+    }
+}
+
+bool is_ndots(std::string_view option) {
+    return option == "ndots" || option.starts_with("ndots:");
+}
+
+bool is_valid_ndots(std::string_view option) {
+    const std::optional<Cut> parts = cut(option, ":");
+    return parts && parse_number<std::uint32_t>(parts->after).ok();
+}
+
+// What each part of the file comes from, as moby's internal/resolvconf says it.
+std::string origin_comment(
+    const HostResolvConf& host,
+    const std::vector<std::string>& servers,
+    const DnsOptions& options,
+    std::string_view ndots_from) {
+    std::string text = "\n# Based on host file: '" + host.path + "' (internal resolver)\n";
+    if (servers.empty()) {
+        text += "# NO EXTERNAL NAMESERVERS DEFINED\n";
+    } else {
+        std::vector<std::string> names;
+        for (const std::string& server : servers) {
+            names.push_back(options.nameservers.empty() ? "host(" + server + ")" : server);
+        }
+        text += "# ExtServers: [" + join(names, " ") + "]\n";
+    }
+    std::vector<std::string> overrides;
+    for (const auto& [list, name] :
+         {std::pair(&options.nameservers, "nameservers"),
+          std::pair(&options.search, "search"),
+          std::pair(&options.options, "options")}) {
+        if (!list->empty()) {
+            overrides.emplace_back(name);
+        }
+    }
+    return text + "# Overrides: [" + join(overrides, " ") +
+           "]\n# Option ndots from: " + std::string(ndots_from) + "\n";
 }
 
 std::string line_of(std::string_view keyword, const std::vector<std::string>& values) {
@@ -71,15 +121,22 @@ std::string format_resolv_conf(const ResolvConf& conf) {
     return text + line_of("search", conf.search) + line_of("options", conf.options);
 }
 
-Result<std::string>
-read_host_resolv_conf(const std::string& etc_path, const std::string& resolved_path) {
+Result<HostResolvConf>
+find_host_resolv_conf(const std::string& etc_path, const std::string& resolved_path) {
     std::string text = TRY(read_if_there(etc_path));
     const std::vector<std::string> nameservers = parse_resolv_conf(text).nameservers;
-    if (nameservers.size() != 1 || nameservers[0] != resolved_stub) {
-        return text;
+    if (nameservers.size() == 1 && nameservers[0] == resolved_stub) {
+        std::string resolved = TRY(read_if_there(resolved_path));
+        if (!resolved.empty()) {
+            return HostResolvConf{resolved_path, std::move(resolved)};
+        }
     }
-    std::string resolved = TRY(read_if_there(resolved_path));
-    return resolved.empty() ? text : resolved;
+    return HostResolvConf{etc_path, std::move(text)};
+}
+
+Result<std::string>
+read_host_resolv_conf(const std::string& etc_path, const std::string& resolved_path) {
+    return TRY(find_host_resolv_conf(etc_path, resolved_path)).text;
 }
 
 std::string container_resolv_conf(std::string_view host_text, const DnsOptions& options) {
@@ -87,21 +144,47 @@ std::string container_resolv_conf(std::string_view host_text, const DnsOptions& 
     if (!options.nameservers.empty()) {
         conf.nameservers = options.nameservers;
     } else {
-        std::erase_if(conf.nameservers, [](const std::string& nameserver) {
-            return !is_reachable_from_container(nameserver);
+        std::erase_if(conf.nameservers, [&](const std::string& nameserver) {
+            return !is_reachable_from_container(nameserver, options.has_ipv6);
         });
         if (conf.nameservers.empty()) {
             conf.nameservers = {"8.8.8.8", "8.8.4.4"};
+            if (options.has_ipv6) {
+                conf.nameservers.emplace_back("2001:4860:4860::8888");
+                conf.nameservers.emplace_back("2001:4860:4860::8844");
+            }
         }
     }
-    if (!options.search.empty()) {
-        conf.search = options.search;
-        std::erase(conf.search, ".");
-    }
-    if (!options.options.empty()) {
-        conf.options = options.options;
-    }
+    override_lists(conf, options);
     return format_resolv_conf(conf);
+}
+
+EmbeddedResolvConf embedded_resolv_conf(const HostResolvConf& host, const DnsOptions& options) {
+    ResolvConf conf = parse_resolv_conf(host.text);
+    override_lists(conf, options);
+    const std::vector<std::string> servers =
+        options.nameservers.empty() ? conf.nameservers : options.nameservers;
+    EmbeddedResolvConf embedded;
+    embedded.has_ndots = std::any_of(conf.options.begin(), conf.options.end(), is_ndots);
+    std::erase_if(conf.options, [](const std::string& option) {
+        return is_ndots(option) && !is_valid_ndots(option);
+    });
+    std::string_view ndots_from = options.options.empty() ? "host" : "override";
+    if (std::none_of(conf.options.begin(), conf.options.end(), is_ndots)) {
+        // Names of containers have no dots, and are to be asked for as they are first.
+        conf.options.emplace_back("ndots:0");
+        ndots_from = "internal";
+    }
+    for (const std::string& server : options.nameservers) {
+        if (const auto address = kernel::IpAddress::parse(server); address.ok()) {
+            embedded.servers.push_back(*address);
+        }
+    }
+    conf.nameservers = {"127.0.0.11"};
+    embedded.text =
+        "# Generated by Berth. What is changed here lasts until the container starts again.\n\n" +
+        format_resolv_conf(conf) + origin_comment(host, servers, options, ndots_from);
+    return embedded;
 }
 
 } // namespace berth::network

@@ -22,8 +22,18 @@ struct ResolvConf {
 ResolvConf parse_resolv_conf(std::string_view text);
 std::string format_resolv_conf(const ResolvConf& conf);
 
-// The text of the host's file that containers should start from: etc_path, unless its only
-// resolver is systemd-resolved's stub (127.0.0.53), then resolved_path. An absent file is empty.
+struct HostResolvConf {
+    std::string path;
+    std::string text;
+};
+
+// The host's file that containers should start from: etc_path, unless its only resolver is
+// systemd-resolved's stub (127.0.0.53), then resolved_path. An absent file is empty.
+Result<HostResolvConf> find_host_resolv_conf(
+    const std::string& etc_path = "/etc/resolv.conf",
+    const std::string& resolved_path = "/run/systemd/resolve/resolv.conf");
+
+// Its text alone.
 Result<std::string> read_host_resolv_conf(
     const std::string& etc_path = "/etc/resolv.conf",
     const std::string& resolved_path = "/run/systemd/resolve/resolv.conf");
@@ -34,10 +44,21 @@ struct DnsOptions {
     std::vector<std::string> nameservers;
     std::vector<std::string> search;
     std::vector<std::string> options;
+    bool has_ipv6 = false; // the container has an IPv6 address
 };
 
 // The container's file. Loopback resolvers of the host go; where none is left, the public
 // resolvers that Docker falls back to (8.8.8.8, 8.8.4.4).
 std::string container_resolv_conf(std::string_view host_text, const DnsOptions& options);
+
+// The file of a container in a user-defined network, where the embedded server is the only
+// resolver, with the comments that Docker writes; and what that server must know.
+struct EmbeddedResolvConf {
+    std::string text;
+    std::vector<kernel::IpAddress> servers; // that the user gave; empty: the host's are asked
+    bool has_ndots = false;                 // the user or the host has set it
+};
+
+EmbeddedResolvConf embedded_resolv_conf(const HostResolvConf& host, const DnsOptions& options);
 
 } // namespace berth::network
