@@ -22,8 +22,10 @@ std::uint16_t conntrack_message(std::uint16_t message) {
     return static_cast<std::uint16_t>(NFNL_SUBSYS_CTNETLINK << 8 | message);
 }
 
-nfgenmsg ipv4_header() {
-    return {.nfgen_family = NFPROTO_IPV4, .version = NFNETLINK_V0, .res_id = 0};
+nfgenmsg header_for(IpFamily family) {
+    const std::uint8_t number =
+        family == IpFamily::V4 ? std::uint8_t{NFPROTO_IPV4} : std::uint8_t{NFPROTO_IPV6};
+    return {.nfgen_family = number, .version = NFNETLINK_V0, .res_id = 0};
 }
 
 std::span<const std::uint8_t> payload_of(const nlattr& attribute) {
@@ -62,7 +64,7 @@ bool matches(const TrackedConnection& connection, const ConnectionMatch& match) 
 void put_filter(NetlinkBatch& request, const IpAddress& reply_source) {
     request.begin_nested(CTA_TUPLE_REPLY);
     request.begin_nested(CTA_TUPLE_IP);
-    request.put_bytes(CTA_IP_V4_SRC, reply_source.bytes());
+    request.put_bytes(reply_source.is_v4() ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, reply_source.bytes());
     request.end_nested();
     request.end_nested();
     request.begin_nested(CTA_FILTER);
@@ -86,7 +88,10 @@ std::optional<TrackedConnection> parse_connection(const nlmsghdr& header) {
     }
     const auto protocol = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
     const auto port = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
-    const auto source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
+    auto source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
+    if (source.empty()) {
+        source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V6_SRC, 16);
+    }
     if (protocol.empty() || port.empty() || source.empty()) {
         return std::nullopt;
     }
@@ -104,7 +109,7 @@ Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMa
     request.begin(
         conntrack_message(IPCTNL_MSG_CT_GET),
         NLM_F_DUMP,
-        struct_bytes(ipv4_header()),
+        struct_bytes(header_for(match.family)),
         "list tracked connections");
     if (match.reply_source) {
         put_filter(request, *match.reply_source);
@@ -125,7 +130,7 @@ Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMa
         removal.begin(
             conntrack_message(IPCTNL_MSG_CT_DELETE),
             NLM_F_ACK,
-            struct_bytes(ipv4_header()),
+            struct_bytes(header_for(match.family)),
             "forget a tracked connection");
         removal.put_bytes(CTA_TUPLE_ORIG | NLA_F_NESTED, connection.original);
         const Result<void> removed = socket.execute(removal);

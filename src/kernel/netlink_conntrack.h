@@ -24,12 +24,13 @@ struct TrackedConnection {
 
 // What is absent is not looked at.
 struct ConnectionMatch {
+    IpFamily family = IpFamily::V4; // not that of reply_source alone: it may be absent
     std::uint8_t protocol = 0;
     std::optional<std::uint16_t> destination_port;
     std::optional<IpAddress> reply_source;
 };
 
-// The number of IPv4 connections that were forgotten. REQUIRES: socket opened for
+// The number of connections of that family that were forgotten. REQUIRES: socket opened for
 // netfilter_protocol.
 Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMatch& match);
 

@@ -38,6 +38,10 @@ std::uint32_t size_of(NftType type) {
     switch (type) {
     case NftType::Ipv4Address:
         return 4;
+    case NftType::Ipv6Address:
+        return 16;
+    case NftType::EtherAddress:
+        return 6;
     case NftType::Protocol:
         return 1;
     case NftType::Port:
@@ -77,8 +81,12 @@ std::optional<std::uint32_t> big_endian_u32_of(const nlattr& attribute) {
 } // namespace
 
 NftValue& NftValue::address(const IpAddress& address) {
-    VERIFY(address.is_v4());
     append(address.bytes());
+    return *this;
+}
+
+NftValue& NftValue::ether_address(const MacAddress& address) {
+    append(address.bytes);
     return *this;
 }
 

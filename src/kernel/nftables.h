@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// nf_tables over netlink: tables, chains, rules, sets and maps of the family ip, encoded here and
-// applied as one atomic transaction. Packets see the rules before it or after it, never between.
+// nf_tables over netlink: tables, chains, rules, sets and maps, encoded here and applied as one
+// atomic transaction. Packets see the rules before it or after it, never between.
 //
 //   NftBatch batch("berth");
 //   batch.add_table();
@@ -39,11 +39,18 @@ struct NftBaseChain {
 };
 
 // The values are NFPROTO_*.
-enum class NftFamily : std::uint8_t { Ipv4 = 2, NetDevice = 5 };
+enum class NftFamily : std::uint8_t {
+    Inet = 1, // IPv4 and IPv6
+    Ipv4 = 2,
+    NetDevice = 5,
+    Bridge = 7,
+};
 
 // What a set's key or a map's value is made of; nft(8)'s own numbers, so that it prints them well.
 enum class NftType : std::uint8_t {
     Ipv4Address = 7,
+    Ipv6Address = 8,
+    EtherAddress = 9,
     Protocol = 12,
     Port = 13,
     InterfaceName = 41,
@@ -58,7 +65,8 @@ struct NftSet {
 // Each part is padded to four bytes, as registers are.
 class NftValue {
   public:
-    NftValue& address(const IpAddress& address); // REQUIRES: IPv4
+    NftValue& address(const IpAddress& address);
+    NftValue& ether_address(const MacAddress& address);
     NftValue& protocol(std::uint8_t number);
     NftValue& port(std::uint16_t number);
     NftValue& interface(std::string_view name);
@@ -79,7 +87,10 @@ struct NftElement {
 // Not thread-safe.
 class NftBatch {
   public:
-    explicit NftBatch(std::string table, NftFamily family = NftFamily::Ipv4);
+    explicit NftBatch(std::string table, NftFamily family = NftFamily::Inet);
+
+    // Messages from here on are about the table of that name in the other family.
+    void continue_in(NftFamily family) { family_ = family; }
 
     void add_table();     // fine when it exists
     void add_new_table(); // EEXIST when it exists

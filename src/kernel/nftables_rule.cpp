@@ -17,14 +17,37 @@
 namespace berth::kernel {
 namespace {
 
-constexpr std::uint32_t source_offset = 12; // in the IPv4 header
-constexpr std::uint32_t destination_offset = 16;
-constexpr std::uint32_t source_port_offset = 0; // in the TCP and UDP headers
+constexpr std::uint32_t source_port_offset = 0; // in the TCP, UDP and SCTP headers
 constexpr std::uint32_t destination_port_offset = 2;
 constexpr std::uint8_t tcp = 6; // IPPROTO_*, whose header does not go with linux/netfilter.h
 constexpr std::uint8_t udp = 17;
 constexpr std::uint32_t udp_checksum_offset = 6;
 constexpr std::uint32_t tcp_checksum_offset = 16;
+constexpr std::uint32_t ether_source_offset = 6;
+
+// Where the addresses are in an IP header.
+struct AddressPlace {
+    std::uint32_t source = 12;
+    std::uint32_t destination = 16;
+    std::uint32_t size = 4;
+};
+
+AddressPlace place_of(IpFamily family) {
+    return family == IpFamily::V4 ? AddressPlace{}
+                                  : AddressPlace{.source = 8, .destination = 24, .size = 16};
+}
+
+std::uint8_t protocol_family(IpFamily family) {
+    return family == IpFamily::V4 ? std::uint8_t{NFPROTO_IPV4} : std::uint8_t{NFPROTO_IPV6};
+}
+
+std::array<std::uint8_t, 16> mask_of(std::uint8_t prefix_length) {
+    std::array<std::uint8_t, 16> bits{};
+    for (std::size_t i = 0; i < prefix_length; ++i) {
+        bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 0x80U >> (i % 8));
+    }
+    return bits;
+}
 
 // Registers of four bytes; a longer value runs over the next ones.
 constexpr std::uint32_t reg(std::uint32_t number) {
@@ -64,23 +87,61 @@ NftRule& NftRule::if_destination_changed() {
     return *this;
 }
 
+NftRule& NftRule::if_new() {
+    load_connection(NFT_CT_STATE, reg(0));
+    any_bit_of(reg(0), NF_CT_STATE_BIT(IP_CT_NEW));
+    return *this;
+}
+
 NftRule& NftRule::if_destination_is_local() {
-    begin_expression("fib");
-    messages_.put_big_endian_u32(NFTA_FIB_DREG, reg(0));
-    messages_.put_big_endian_u32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-    messages_.put_big_endian_u32(NFTA_FIB_FLAGS, NFTA_FIB_F_DADDR);
-    end_expression();
+    load_type_of_destination(NFTA_FIB_F_DADDR);
     compare(reg(0), NFT_CMP_EQ, native_bytes(RTN_LOCAL));
     return *this;
 }
 
+NftRule& NftRule::if_destination_is_not_of_the_link() {
+    load_type_of_destination(NFTA_FIB_F_DADDR);
+    compare(reg(0), NFT_CMP_EQ, native_bytes(RTN_LOCAL));
+    load_type_of_destination(NFTA_FIB_F_DADDR | NFTA_FIB_F_IIF);
+    compare(reg(0), NFT_CMP_NEQ, native_bytes(RTN_LOCAL));
+    return *this;
+}
+
+NftRule& NftRule::if_family(IpFamily family) {
+    load_meta(NFT_META_NFPROTO, reg(0));
+    compare(reg(0), NFT_CMP_EQ, std::array{protocol_family(family)});
+    return *this;
+}
+
+NftRule& NftRule::if_protocol(std::uint8_t number) {
+    load_meta(NFT_META_L4PROTO, reg(0));
+    compare(reg(0), NFT_CMP_EQ, std::array{number});
+    return *this;
+}
+
+NftRule& NftRule::if_icmp_type(std::uint8_t type) {
+    return if_bytes_are(NFT_PAYLOAD_TRANSPORT_HEADER, 0, std::array{type});
+}
+
 NftRule& NftRule::if_source_in(const IpPrefix& prefix) {
-    address_in(source_offset, prefix);
+    if_family(prefix.address.family());
+    address_in(place_of(prefix.address.family()).source, prefix);
     return *this;
 }
 
 NftRule& NftRule::if_destination_in(const IpPrefix& prefix) {
-    address_in(destination_offset, prefix);
+    if_family(prefix.address.family());
+    address_in(place_of(prefix.address.family()).destination, prefix);
+    return *this;
+}
+
+NftRule& NftRule::if_input_is(std::string_view name) {
+    interface(NFT_META_IIFNAME, NFT_CMP_EQ, name);
+    return *this;
+}
+
+NftRule& NftRule::if_input_is_not(std::string_view name) {
+    interface(NFT_META_IIFNAME, NFT_CMP_NEQ, name);
     return *this;
 }
 
@@ -100,6 +161,12 @@ NftRule& NftRule::if_input_in(const std::string& set) {
     return *this;
 }
 
+NftRule& NftRule::if_input_not_in(const std::string& set) {
+    load_meta(NFT_META_IIFNAME, reg(0));
+    not_in(set, reg(0));
+    return *this;
+}
+
 NftRule& NftRule::if_output_in(const std::string& set) {
     load_meta(NFT_META_OIFNAME, reg(0));
     lookup(set, reg(0));
@@ -113,18 +180,6 @@ NftRule& NftRule::if_input_and_output_in(const std::string& set) {
     return *this;
 }
 
-NftRule& NftRule::if_ipv4() {
-    load_meta(NFT_META_PROTOCOL, reg(0));
-    compare(reg(0), NFT_CMP_EQ, big_endian_bytes(ETH_P_IP));
-    return *this;
-}
-
-NftRule& NftRule::if_protocol(std::uint8_t number) {
-    load_meta(NFT_META_L4PROTO, reg(0));
-    compare(reg(0), NFT_CMP_EQ, {&number, 1});
-    return *this;
-}
-
 NftRule& NftRule::if_source_port(std::uint16_t port) {
     port_is(source_port_offset, port);
     return *this;
@@ -132,6 +187,78 @@ NftRule& NftRule::if_source_port(std::uint16_t port) {
 
 NftRule& NftRule::if_destination_port(std::uint16_t port) {
     port_is(destination_port_offset, port);
+    return *this;
+}
+
+NftRule& NftRule::if_source_and_output_in(IpFamily family, const std::string& set) {
+    address_and_output_in(family, place_of(family).source, set);
+    return *this;
+}
+
+NftRule& NftRule::if_destination_and_output_in(IpFamily family, const std::string& set) {
+    address_and_output_in(family, place_of(family).destination, set);
+    return *this;
+}
+
+NftRule& NftRule::if_destination_port_in(IpFamily family, const std::string& set) {
+    if_family(family);
+    load_port_key(family, NftPortKey::AddressProtocolAndPort);
+    lookup(set, reg(0));
+    return *this;
+}
+
+NftRule& NftRule::if_published_in(IpFamily family, NftPortKey key, const std::string& map) {
+    if_family(family);
+    load_port_key(family, key);
+    begin_expression("lookup");
+    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
+    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(8)); // a map wants one
+    messages_.put_string(NFTA_LOOKUP_SET, map);
+    end_expression();
+    return *this;
+}
+
+NftRule& NftRule::if_ether_type(std::uint16_t type) {
+    load_meta(NFT_META_PROTOCOL, reg(0));
+    compare(reg(0), NFT_CMP_EQ, big_endian_bytes(type));
+    return *this;
+}
+
+NftRule& NftRule::if_ether_type_is_not(std::uint16_t type) {
+    load_meta(NFT_META_PROTOCOL, reg(0));
+    compare(reg(0), NFT_CMP_NEQ, big_endian_bytes(type));
+    return *this;
+}
+
+NftRule& NftRule::if_source_not_in(
+    const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
+    load_meta(NFT_META_IIFNAME, reg(0));
+    load_payload(NFT_PAYLOAD_LL_HEADER, ether_source_offset, 6, reg(4));
+    if (size != 0) {
+        load_payload(base, offset, size, reg(6));
+    }
+    not_in(set, reg(0));
+    return *this;
+}
+
+NftRule& NftRule::if_sender_not_in(const std::string& set, std::uint32_t offset) {
+    load_meta(NFT_META_IIFNAME, reg(0));
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, offset, 6, reg(4));
+    not_in(set, reg(0));
+    return *this;
+}
+
+NftRule& NftRule::if_bytes_are(
+    std::uint32_t base, std::uint32_t offset, std::span<const std::uint8_t> bytes) {
+    load_payload(base, offset, static_cast<std::uint32_t>(bytes.size()), reg(0));
+    compare(reg(0), NFT_CMP_EQ, bytes);
+    return *this;
+}
+
+NftRule& NftRule::if_bytes_are_not(
+    std::uint32_t base, std::uint32_t offset, std::span<const std::uint8_t> bytes) {
+    load_payload(base, offset, static_cast<std::uint32_t>(bytes.size()), reg(0));
+    compare(reg(0), NFT_CMP_NEQ, bytes);
     return *this;
 }
 
@@ -152,13 +279,13 @@ void NftRule::masquerade() {
     end_expression();
 }
 
-void NftRule::dnat(NftPortKey key, const std::string& map) {
-    std::uint32_t next = 0;
-    if (key == NftPortKey::AddressProtocolAndPort) {
-        load_payload(NFT_PAYLOAD_NETWORK_HEADER, destination_offset, 4, reg(next++));
-    }
-    load_meta(NFT_META_L4PROTO, reg(next++));
-    load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, destination_port_offset, 2, reg(next));
+void NftRule::return_to_caller() {
+    verdict(NFT_RETURN, {});
+}
+
+void NftRule::dnat(IpFamily family, NftPortKey key, const std::string& map) {
+    if_family(family);
+    load_port_key(family, key);
     begin_expression("lookup");
     messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
     messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(0));
@@ -166,9 +293,69 @@ void NftRule::dnat(NftPortKey key, const std::string& map) {
     end_expression();
     begin_expression("nat");
     messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
-    messages_.put_big_endian_u32(NFTA_NAT_FAMILY, NFPROTO_IPV4);
+    messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
     messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
-    messages_.put_big_endian_u32(NFTA_NAT_REG_PROTO_MIN, reg(1));
+    messages_.put_big_endian_u32(NFTA_NAT_REG_PROTO_MIN, reg(place_of(family).size / 4));
+    end_expression();
+}
+
+void NftRule::snat_by_input(IpFamily family, const std::string& map) {
+    if_family(family);
+    load_meta(NFT_META_IIFNAME, reg(0));
+    begin_expression("lookup");
+    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
+    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(0));
+    messages_.put_string(NFTA_LOOKUP_SET, map);
+    end_expression();
+    begin_expression("nat");
+    messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
+    messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
+    messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
+    end_expression();
+}
+
+NftRule& NftRule::duplicate_to(const IpAddress& neighbor, int interface) {
+    immediate(reg(0), neighbor.bytes());
+    immediate(reg(4), native_bytes(static_cast<std::uint32_t>(interface)));
+    begin_expression("dup");
+    messages_.put_big_endian_u32(NFTA_DUP_SREG_ADDR, reg(0));
+    messages_.put_big_endian_u32(NFTA_DUP_SREG_DEV, reg(4));
+    end_expression();
+    return *this;
+}
+
+void NftRule::address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set) {
+    const std::uint32_t size = place_of(family).size;
+    if_family(family);
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, offset, size, reg(0));
+    load_meta(NFT_META_OIFNAME, reg(size / 4));
+    lookup(set, reg(0));
+}
+
+// daddr . l4proto . dport, or the last two, from the first register on.
+void NftRule::load_port_key(IpFamily family, NftPortKey key) {
+    const AddressPlace place = place_of(family);
+    std::uint32_t next = 0;
+    if (key == NftPortKey::AddressProtocolAndPort) {
+        load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.destination, place.size, reg(0));
+        next = place.size / 4;
+    }
+    load_meta(NFT_META_L4PROTO, reg(next));
+    load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, destination_port_offset, 2, reg(next + 1));
+}
+
+void NftRule::load_type_of_destination(std::uint32_t flags) {
+    begin_expression("fib");
+    messages_.put_big_endian_u32(NFTA_FIB_DREG, reg(0));
+    messages_.put_big_endian_u32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
+    messages_.put_big_endian_u32(NFTA_FIB_FLAGS, flags);
+    end_expression();
+}
+
+void NftRule::immediate(std::uint32_t target, std::span<const std::uint8_t> value) {
+    begin_expression("immediate");
+    messages_.put_big_endian_u32(NFTA_IMMEDIATE_DREG, target);
+    put_value(NFTA_IMMEDIATE_DATA, value);
     end_expression();
 }
 
@@ -248,14 +435,21 @@ void NftRule::lookup(const std::string& set, std::uint32_t source) {
     end_expression();
 }
 
+void NftRule::not_in(const std::string& set, std::uint32_t source) {
+    begin_expression("lookup");
+    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, source);
+    messages_.put_string(NFTA_LOOKUP_SET, set);
+    messages_.put_big_endian_u32(NFTA_LOOKUP_FLAGS, NFT_LOOKUP_F_INV);
+    end_expression();
+}
+
 void NftRule::address_in(std::uint32_t offset, const IpPrefix& prefix) {
-    VERIFY(prefix.address.is_v4());
     const IpPrefix network = prefix.network();
-    load_payload(NFT_PAYLOAD_NETWORK_HEADER, offset, 4, reg(0));
-    if (prefix.length < 32) {
-        const IpAddress netmask =
-            IpAddress::from_v4(prefix.length == 0 ? 0U : 0xffffffffU << (32 - prefix.length));
-        mask(reg(0), netmask.bytes());
+    const std::size_t size = network.address.bytes().size();
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, offset, static_cast<std::uint32_t>(size), reg(0));
+    if (prefix.length < size * 8) {
+        const std::array<std::uint8_t, 16> bits = mask_of(prefix.length);
+        mask(reg(0), std::span(bits).first(size));
     }
     compare(reg(0), NFT_CMP_EQ, network.address.bytes());
 }

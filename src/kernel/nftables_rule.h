@@ -28,33 +28,72 @@ class NftRule {
     NftRule& operator=(const NftRule&) = delete;
     ~NftRule();
 
-    NftRule& if_established();          // ct state established,related
-    NftRule& if_destination_changed();  // ct status dnat
-    NftRule& if_destination_is_local(); // fib daddr type local
+    NftRule& if_established();                    // ct state established,related
+    NftRule& if_new();                            // ct state new
+    NftRule& if_destination_changed();            // ct status dnat
+    NftRule& if_destination_is_local();           // fib daddr type local
+    NftRule& if_destination_is_not_of_the_link(); // fib daddr . iif type != local
+    NftRule& if_family(IpFamily family);          // in a table of the family inet
+    NftRule& if_protocol(std::uint8_t number);    // meta l4proto
+    // The first byte behind the IP header: ICMP's type. After if_protocol().
+    NftRule& if_icmp_type(std::uint8_t type);
+    // Of the prefix's family only.
     NftRule& if_source_in(const IpPrefix& prefix);
     NftRule& if_destination_in(const IpPrefix& prefix);
+    NftRule& if_input_is(std::string_view interface);
+    NftRule& if_input_is_not(std::string_view interface);
     NftRule& if_output_is(std::string_view interface);
     NftRule& if_output_is_not(std::string_view interface);
     NftRule& if_input_in(const std::string& set);
+    NftRule& if_input_not_in(const std::string& set);
     NftRule& if_output_in(const std::string& set);
-    NftRule& if_input_and_output_in(const std::string& set); // iifname . oifname
-    NftRule& if_ipv4();                                      // in the family netdev
-    NftRule& if_protocol(std::uint8_t number);               // IPPROTO_*
-    NftRule& if_source_port(std::uint16_t port);             // after if_protocol()
+    NftRule& if_source_port(std::uint16_t port); // after if_protocol()
     NftRule& if_destination_port(std::uint16_t port);
+    NftRule& if_input_and_output_in(const std::string& set);                   // iifname . oifname
+    NftRule& if_source_and_output_in(IpFamily family, const std::string& set); // saddr . oifname
+    NftRule& if_destination_and_output_in(IpFamily family, const std::string& set);
+    // daddr . l4proto . dport
+    NftRule& if_destination_port_in(IpFamily family, const std::string& set);
+    // The key is in the map; what it maps to does not matter.
+    NftRule& if_published_in(IpFamily family, NftPortKey key, const std::string& map);
+
+    // In a table of the families bridge and netdev.
+    NftRule& if_ether_type(std::uint16_t type);
+    NftRule& if_ether_type_is_not(std::uint16_t type);
+    // iifname . ether saddr . <bytes of the packet> is not in the set: a source that is not the
+    // port's own. `base` is NFT_PAYLOAD_*.
+    NftRule& if_source_not_in(
+        const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size);
+    // iifname . <MAC within the network header> is not in the set.
+    NftRule& if_sender_not_in(const std::string& set, std::uint32_t offset);
+    NftRule&
+    if_bytes_are(std::uint32_t base, std::uint32_t offset, std::span<const std::uint8_t> bytes);
+    NftRule&
+    if_bytes_are_not(std::uint32_t base, std::uint32_t offset, std::span<const std::uint8_t> bytes);
 
     void accept();
     void drop();
     void jump(std::string_view chain);
+    void return_to_caller();
     void masquerade();
     // To the address . port that the map has; the rule ends without effect when it has none.
-    void dnat(NftPortKey key, const std::string& map);
     // Writes into the packet itself, without connection tracking. REQUIRES: IPPROTO_TCP or _UDP,
     // the one that the rule has matched.
     void set_source_port(std::uint8_t protocol, std::uint16_t port);
     void set_destination_port(std::uint8_t protocol, std::uint16_t port);
+    void dnat(IpFamily family, NftPortKey key, const std::string& map);
+    // From the address that the map has for the input interface.
+    void snat_by_input(IpFamily family, const std::string& map);
+    // A copy of the packet leaves by the interface (its index), towards the neighbor. The rule goes
+    // on: drop() may follow.
+    NftRule& duplicate_to(const IpAddress& neighbor, int interface);
 
   private:
+    void address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set);
+    void load_port_key(IpFamily family, NftPortKey key);
+    void load_type_of_destination(std::uint32_t flags);
+    void immediate(std::uint32_t reg, std::span<const std::uint8_t> value);
+    void not_in(const std::string& set, std::uint32_t reg);
     void begin_expression(std::string_view name);
     void end_expression();
     void load_meta(std::uint32_t key, std::uint32_t reg);

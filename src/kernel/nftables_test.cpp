@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/if_ether.h>
 
 #include <cerrno>
 
@@ -36,13 +37,13 @@ TEST(NftBatch, RewritesPortsAtADevicesIngress) {
             "in", {.type = "filter", .hook = NftHook::Ingress, .priority = 0, .device = "lo"});
         const IpPrefix address = *IpPrefix::parse("127.0.0.11/32");
         batch.rule("in")
-            .if_ipv4()
+            .if_ether_type(ETH_P_IP)
             .if_destination_in(address)
             .if_protocol(17)
             .if_destination_port(53)
             .set_destination_port(17, 40001);
         batch.rule("in")
-            .if_ipv4()
+            .if_ether_type(ETH_P_IP)
             .if_source_in(address)
             .if_protocol(6)
             .if_source_port(40001)
@@ -120,8 +121,8 @@ NftBatch table_with_maps() {
          .key = {NftType::Ipv4Address, NftType::Protocol, NftType::Port},
          .data = {NftType::Ipv4Address, NftType::Port}});
     batch.add_base_chain("pre", {.type = "nat", .hook = NftHook::Prerouting, .priority = -100});
-    batch.rule("pre").dnat(NftPortKey::AddressProtocolAndPort, "by_address");
-    batch.rule("pre").dnat(NftPortKey::ProtocolAndPort, "ports");
+    batch.rule("pre").dnat(IpFamily::V4, NftPortKey::AddressProtocolAndPort, "by_address");
+    batch.rule("pre").dnat(IpFamily::V4, NftPortKey::ProtocolAndPort, "ports");
     return batch;
 }
 

@@ -134,12 +134,14 @@ Result<Endpoint> BridgeNetwork::State::wire(const EndpointRequest& request, cons
     if (endpoint.netns) {
         netns = TRY(endpoint.netns.duplicate());
     }
+    TRY(guard_sources(endpoint.host_interface, endpoint.mac, ip));
     rollback.commit();
     auto guard = members.lock();
     guard->endpoints[request.id] = Live{
         .container_name = request.container_name,
         .ip = ip,
         .host_index = host_index,
+        .host_interface = endpoint.host_interface,
         .netns = std::move(netns),
         .ports = {}};
     return endpoint;
@@ -170,7 +172,7 @@ void BridgeNetwork::State::close_ports(const std::vector<BoundPort>& ports, cons
     if (ports.empty()) {
         return;
     }
-    const Result<void> removed = parts->firewall.remove_ports(ports);
+    const Result<void> removed = parts->firewall.remove_ports(ports, ip);
     if (!removed.ok()) {
         log::debug(
             "cannot remove published ports, ignoring", {{"error", removed.error().message()}});
@@ -179,19 +181,38 @@ void BridgeNetwork::State::close_ports(const std::vector<BoundPort>& ports, cons
     parts->ports.release(ports);
 }
 
+Result<void> BridgeNetwork::State::guard_sources(
+    const std::string& host_interface, const MacAddress& mac, const IpAddress& ip) {
+    return parts->firewall.add_endpoint(
+        host_interface, {.bridge = options.name, .mac = mac, .addresses = {ip}});
+}
+
+void BridgeNetwork::State::unguard_sources(const std::string& host_interface) {
+    const Result<void> done = parts->firewall.remove_endpoint(host_interface);
+    if (!done.ok()) {
+        log::debug(
+            "cannot take an endpoint out of the firewall, ignoring",
+            {{"interface", host_interface}, {"error", done.error().message()}});
+    }
+}
+
 void BridgeNetwork::State::restore(const EndpointRecord& record) {
     Live live{.container_name = record.container_name, .ip = record.ip, .ports = record.ports};
     const Result<std::optional<kernel::Link>> link =
         parts->host.lock()->find_link(record.host_interface);
     if (link.ok() && link.value()) {
         live.host_index = link.value()->index;
+        live.host_interface = record.host_interface;
     }
     const Result<void> held = parts->ports.restore(record.ports);
     const Result<void> written = parts->firewall.add_ports(record.ports, record.ip);
-    for (const Result<void>* step : {&held, &written}) {
+    const Result<void> guarded =
+        live.host_index != 0 ? guard_sources(record.host_interface, record.mac, record.ip) : ok();
+    for (const Result<void>* step : {&held, &written, &guarded}) {
         if (!step->ok()) {
             log::debug(
-                "cannot restore a published port, ignoring", {{"error", step->error().message()}});
+                "cannot restore all of an endpoint, ignoring",
+                {{"error", step->error().message()}});
         }
     }
     auto guard = members.lock();
@@ -213,6 +234,7 @@ Result<void> BridgeNetwork::State::tear_down() {
     for (auto& [id, live] : endpoints) {
         if (live) {
             close_ports(live->ports, live->ip);
+            unguard_sources(live->host_interface);
             parts->reaper->discard(live->host_index, std::move(live->netns));
         }
     }
@@ -266,6 +288,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
         found->second.reset();
     }
     state_->close_ports(live.ports, live.ip);
+    state_->unguard_sources(live.host_interface);
     if (live.host_index != 0) {
         RouteBatch batch;
         if (detach == Detach::Now) {

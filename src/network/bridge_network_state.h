@@ -32,6 +32,7 @@ struct BridgeNetwork::State {
         std::string container_name;
         IpAddress ip;
         int host_index = 0; // 0 when a restored endpoint's interface is gone
+        std::string host_interface{};
         // Of an endpoint that brought its own namespace: kept so that the namespace goes together
         // with others (interface_reaper.h) and not when the container ends.
         UniqueFd netns{};
@@ -73,6 +74,10 @@ struct BridgeNetwork::State {
         const std::string& container_name,
         const std::string& endpoint_id);
     void close_ports(const std::vector<BoundPort>& ports, const IpAddress& ip);
+    // The interface carries the endpoint's addresses as sources, and no others.
+    Result<void>
+    guard_sources(const std::string& host_interface, const MacAddress& mac, const IpAddress& ip);
+    void unguard_sources(const std::string& host_interface);
     void restore(const EndpointRecord& record);
     // All that is left of it: endpoints, rules, bridge.
     Result<void> tear_down();

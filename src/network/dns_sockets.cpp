@@ -9,6 +9,8 @@
 #include "kernel/netlink_socket.h"
 #include "kernel/nftables.h"
 
+#include <linux/if_ether.h>
+
 #include <algorithm>
 #include <cerrno>
 
@@ -47,7 +49,7 @@ Result<UniqueFd> bind_socket(int type) {
 void redirect(NftBatch& batch, NftFamily family, std::uint8_t protocol, std::uint16_t port) {
     const kernel::IpPrefix server{kernel::IpAddress::from_v4(dns_server_address), 32};
     const auto matching = [&](auto&& rule) -> kernel::NftRule& {
-        return family == NftFamily::NetDevice ? rule.if_ipv4() : rule;
+        return family == NftFamily::NetDevice ? rule.if_ether_type(ETH_P_IP) : rule;
     };
     matching(batch.rule(chain))
         .if_destination_in(server)

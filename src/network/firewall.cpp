@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The table's content. Rules are few and the same for every network; networks and ports are
-// elements of sets and maps, so that a packet's way does not grow with their number.
+// Keeping the kernel's tables like the content that is wanted.
 #include "network/firewall.h"
 
 #include "base/log.h"
@@ -14,182 +13,55 @@
 namespace berth::network {
 namespace {
 
+using kernel::IpAddress;
+using kernel::IpFamily;
 using kernel::NftBatch;
-using kernel::NftElement;
-using kernel::NftHook;
-using kernel::NftPortKey;
-using kernel::NftType;
-using kernel::NftValue;
+using kernel::NftFamily;
 
-const std::string bridges_set = "bridges";       // every bridge of ours
-const std::string internal_set = "internal";     // those without a way out
-const std::string open_pairs_set = "open_pairs"; // (bridge, same bridge) where containers may talk
-const std::string ports_map = "ports";           // published on every address of the host
-const std::string address_ports_map = "ports_by_address";
-
-constexpr std::int32_t raw_priority = -300; // before connection tracking
-constexpr std::int32_t destination_nat_priority = -100;
-constexpr std::int32_t source_nat_priority = 100;
-
-kernel::IpPrefix loopback_network() {
-    return {kernel::IpAddress::from_v4(0x7f000000), 8};
-}
-
-void write_sets(NftBatch& batch) {
-    const std::vector<NftType> target{NftType::Ipv4Address, NftType::Port};
-    batch.add_set({.name = bridges_set, .key = {NftType::InterfaceName}, .data = {}});
-    batch.add_set({.name = internal_set, .key = {NftType::InterfaceName}, .data = {}});
-    batch.add_set(
-        {.name = open_pairs_set,
-         .key = {NftType::InterfaceName, NftType::InterfaceName},
-         .data = {}});
-    batch.add_set({.name = ports_map, .key = {NftType::Protocol, NftType::Port}, .data = target});
-    batch.add_set(
-        {.name = address_ports_map,
-         .key = {NftType::Ipv4Address, NftType::Protocol, NftType::Port},
-         .data = target});
-}
-
-void write_chains(NftBatch& batch) {
-    batch.add_chain("publish");
-    batch.rule("publish").dnat(NftPortKey::AddressProtocolAndPort, address_ports_map);
-    batch.rule("publish").dnat(NftPortKey::ProtocolAndPort, ports_map);
-
-    batch.add_base_chain(
-        "prerouting",
-        {.type = "nat", .hook = NftHook::Prerouting, .priority = destination_nat_priority});
-    batch.rule("prerouting").if_destination_is_local().jump("publish");
-    // The host's own connections to a published port, localhost included.
-    batch.add_base_chain(
-        "output", {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
-    batch.rule("output").if_destination_is_local().jump("publish");
-
-    // route_localnet on a bridge lets its packets reach 127.0.0.0/8, which published ports on
-    // localhost need for the answers. Answers carry the bridge's address until connection tracking
-    // has turned them round; whatever has a loopback address before that is forged by a container.
-    batch.add_base_chain(
-        "guard", {.type = "filter", .hook = NftHook::Prerouting, .priority = raw_priority});
-    batch.rule("guard").if_input_in(bridges_set).if_destination_in(loopback_network()).drop();
-
-    batch.add_base_chain("forward", {.type = "filter", .hook = NftHook::Forward, .priority = 0});
-    batch.rule("forward").if_established().accept();
-    batch.rule("forward").if_input_and_output_in(open_pairs_set).accept();
-    batch.rule("forward").if_input_in(internal_set).drop();
-    batch.rule("forward").if_output_in(internal_set).drop();
-    batch.rule("forward").if_output_in(bridges_set).if_destination_changed().accept();
-    batch.rule("forward").if_output_in(bridges_set).drop();
-
-    batch.add_base_chain(
-        "postrouting",
-        {.type = "nat", .hook = NftHook::Postrouting, .priority = source_nat_priority});
-}
-
-void write_postrouting(NftBatch& batch, const std::map<std::string, FirewallBridge>& bridges) {
-    // A connection to localhost leaves for the container with a source that it can answer to.
-    batch.rule("postrouting")
-        .if_source_in(loopback_network())
-        .if_output_in(bridges_set)
-        .masquerade();
-    for (const auto& [name, bridge] : bridges) {
-        // From a container to a published port of its own network: without this the answer would
-        // take the short way through the bridge and come from an address that was never asked.
-        batch.rule("postrouting")
-            .if_source_in(bridge.subnet)
-            .if_output_is(name)
-            .if_destination_changed()
-            .masquerade();
-        if (bridge.masquerade && !bridge.internal) {
-            batch.rule("postrouting")
-                .if_source_in(bridge.subnet)
-                .if_output_is_not(name)
-                .masquerade();
-        }
+void add_all(
+    NftBatch& batch, const std::map<std::string, std::vector<kernel::NftElement>>& elements) {
+    for (const auto& [set, members] : elements) {
+        batch.add_elements(set, members);
     }
 }
 
-NftElement interface_element(const std::string& name) {
-    return {.key = NftValue().interface(name), .data = {}};
-}
-
-NftElement pair_element(const std::string& name) {
-    return {.key = NftValue().interface(name).interface(name), .data = {}};
-}
-
-void add_bridge_elements(NftBatch& batch, const std::string& name, const FirewallBridge& bridge) {
-    batch.add_elements(bridges_set, {interface_element(name)});
-    if (bridge.inter_container) {
-        batch.add_elements(open_pairs_set, {pair_element(name)});
-    }
-    if (bridge.internal) {
-        batch.add_elements(internal_set, {interface_element(name)});
+void delete_all(
+    NftBatch& batch, const std::map<std::string, std::vector<kernel::NftElement>>& elements) {
+    for (const auto& [set, members] : elements) {
+        batch.delete_elements(set, members);
     }
 }
 
-void delete_bridge_elements(
-    NftBatch& batch, const std::string& name, const FirewallBridge& bridge) {
-    batch.delete_elements(bridges_set, {interface_element(name)});
-    if (bridge.inter_container) {
-        batch.delete_elements(open_pairs_set, {pair_element(name)});
-    }
-    if (bridge.internal) {
-        batch.delete_elements(internal_set, {interface_element(name)});
-    }
+// Port 0 of the host: the container's own address is where the port is open.
+FirewallContent::PortKey routed_key(const BoundPort& port, const ContainerAddresses& container) {
+    const IpAddress address = container.of(port.host_ip.family()).value_or(IpAddress());
+    return {port.protocol, address, port.container_port};
 }
-
-// The elements of the two port maps.
-struct PortElements {
-    std::vector<NftElement> everywhere;
-    std::vector<NftElement> by_address;
-
-    void
-    add(const std::tuple<Protocol, kernel::IpAddress, std::uint16_t>& key,
-        const std::pair<kernel::IpAddress, std::uint16_t>& target) {
-        const auto& [protocol, host_ip, host_port] = key;
-        const std::uint8_t number = static_cast<std::uint8_t>(protocol);
-        NftValue data = NftValue().address(target.first).port(target.second);
-        if (host_ip.is_unspecified()) {
-            everywhere.push_back(
-                {.key = NftValue().protocol(number).port(host_port), .data = std::move(data)});
-        } else {
-            by_address.push_back(
-                {.key = NftValue().address(host_ip).protocol(number).port(host_port),
-                 .data = std::move(data)});
-        }
-    }
-};
 
 } // namespace
 
 Result<Firewall> Firewall::open(std::string table) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
-    return Firewall(
-        State{.socket = std::move(socket), .table = std::move(table), .bridges = {}, .ports = {}});
+    return Firewall(State{.socket = std::move(socket), .table = std::move(table), .content = {}});
 }
 
 Result<void> Firewall::write_all(State& state) {
     NftBatch batch(state.table);
-    batch.add_table(); // deleting one that is not there would fail
-    batch.delete_table();
-    batch.add_table();
-    write_sets(batch);
-    write_chains(batch);
-    write_postrouting(batch, state.bridges);
-    for (const auto& [name, bridge] : state.bridges) {
-        add_bridge_elements(batch, name, bridge);
-    }
-    PortElements elements;
-    for (const auto& [key, target] : state.ports) {
-        elements.add(key, target);
-    }
-    batch.add_elements(ports_map, elements.everywhere);
-    batch.add_elements(address_ports_map, elements.by_address);
+    write_firewall(batch, state.content);
     return batch.commit(state.socket);
 }
 
-Result<void> Firewall::commit_or_write_all(State& state, NftBatch& batch) {
+Result<void>
+Firewall::apply(State& state, const FirewallElements& added, const FirewallElements& removed) {
     if (!state.active) {
         return ok();
     }
+    NftBatch batch(state.table);
+    delete_all(batch, removed.routed);
+    add_all(batch, added.routed);
+    batch.continue_in(NftFamily::Bridge);
+    delete_all(batch, removed.bridged);
+    add_all(batch, added.bridged);
     const Result<void> committed = batch.commit(state.socket);
     if (committed.ok()) {
         return ok();
@@ -211,98 +83,157 @@ Result<void> Firewall::remove() {
     auto state = state_->lock();
     state->active = false;
     NftBatch batch(state->table);
-    batch.add_table();
-    batch.delete_table();
+    for (const NftFamily family : {NftFamily::Inet, NftFamily::Bridge}) {
+        batch.continue_in(family);
+        batch.add_table();
+        batch.delete_table();
+    }
     return batch.commit(state->socket);
+}
+
+void Firewall::respect_host(const FirewallJudge& judge) {
+    state_->lock()->content.judge = judge;
 }
 
 Result<void> Firewall::add_bridge(const std::string& name, const FirewallBridge& bridge) {
     auto state = state_->lock();
-    state->bridges.insert_or_assign(name, bridge);
-    NftBatch batch(state->table);
-    add_bridge_elements(batch, name, bridge);
-    batch.flush_chain("postrouting");
-    write_postrouting(batch, state->bridges);
-    Result<void> committed = commit_or_write_all(*state, batch);
+    FirewallElements added;
+    FirewallElements removed;
+    const auto found = state->content.bridges.find(name);
+    if (found != state->content.bridges.end()) {
+        add_bridge_elements(removed, name, found->second);
+    }
+    add_bridge_elements(added, name, bridge);
+    state->content.bridges.insert_or_assign(name, bridge);
+    Result<void> committed = apply(*state, added, removed);
     if (!committed.ok()) {
-        state->bridges.erase(name);
+        state->content.bridges.erase(name);
     }
     return committed;
 }
 
 Result<void> Firewall::remove_bridge(const std::string& name) {
     auto state = state_->lock();
-    const auto found = state->bridges.find(name);
-    if (found == state->bridges.end()) {
+    const auto found = state->content.bridges.find(name);
+    if (found == state->content.bridges.end()) {
         return ok();
     }
-    const FirewallBridge bridge = found->second;
-    state->bridges.erase(found);
-    NftBatch batch(state->table);
-    delete_bridge_elements(batch, name, bridge);
-    batch.flush_chain("postrouting");
-    write_postrouting(batch, state->bridges);
-    return commit_or_write_all(*state, batch);
+    FirewallElements removed;
+    add_bridge_elements(removed, name, found->second);
+    state->content.bridges.erase(found);
+    return apply(*state, {}, removed);
 }
 
 Result<void>
-Firewall::add_ports(const std::vector<BoundPort>& ports, const kernel::IpAddress& container_ip) {
+Firewall::add_endpoint(const std::string& interface, const FirewallEndpoint& endpoint) {
+    auto state = state_->lock();
+    FirewallElements added;
+    FirewallElements removed;
+    const auto found = state->content.endpoints.find(interface);
+    if (found != state->content.endpoints.end()) {
+        add_endpoint_elements(removed, interface, found->second);
+    }
+    add_endpoint_elements(added, interface, endpoint);
+    state->content.endpoints.insert_or_assign(interface, endpoint);
+    Result<void> committed = apply(*state, added, removed);
+    if (!committed.ok()) {
+        state->content.endpoints.erase(interface);
+    }
+    return committed;
+}
+
+Result<void> Firewall::remove_endpoint(const std::string& interface) {
+    auto state = state_->lock();
+    const auto found = state->content.endpoints.find(interface);
+    if (found == state->content.endpoints.end()) {
+        return ok();
+    }
+    FirewallElements removed;
+    add_endpoint_elements(removed, interface, found->second);
+    state->content.endpoints.erase(found);
+    return apply(*state, {}, removed);
+}
+
+Result<void>
+Firewall::add_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
     if (ports.empty()) {
         return ok();
     }
     auto state = state_->lock();
-    PortElements elements;
+    FirewallContent& content = state->content;
+    FirewallElements added;
+    std::vector<FirewallContent::PortKey> keys;
     for (const BoundPort& port : ports) {
-        const PortKey key{port.protocol, port.host_ip, port.host_port};
-        const Target target{container_ip, port.container_port};
-        state->ports.insert_or_assign(key, target);
-        elements.add(key, target);
+        if (port.host_port == 0) {
+            const FirewallContent::PortKey key = routed_key(port, container);
+            content.routed_ports.insert(key);
+            keys.push_back(key);
+            add_routed_port_element(added, key);
+            continue;
+        }
+        const std::optional<IpAddress>& address = container.of(port.host_ip.family());
+        if (!address) {
+            continue;
+        }
+        const FirewallContent::PortKey key{port.protocol, port.host_ip, port.host_port};
+        const FirewallContent::Target target{*address, port.container_port};
+        content.ports.insert_or_assign(key, target);
+        keys.push_back(key);
+        add_port_element(added, key, target);
     }
-    NftBatch batch(state->table);
-    batch.add_elements(ports_map, elements.everywhere);
-    batch.add_elements(address_ports_map, elements.by_address);
-    Result<void> committed = commit_or_write_all(*state, batch);
+    Result<void> committed = apply(*state, added, {});
     if (!committed.ok()) {
-        for (const BoundPort& port : ports) {
-            state->ports.erase({port.protocol, port.host_ip, port.host_port});
+        for (const FirewallContent::PortKey& key : keys) {
+            content.ports.erase(key);
+            content.routed_ports.erase(key);
         }
     }
     return committed;
 }
 
-Result<void> Firewall::remove_ports(const std::vector<BoundPort>& ports) {
+Result<void>
+Firewall::remove_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
     auto state = state_->lock();
-    PortElements elements;
+    FirewallElements removed;
     for (const BoundPort& port : ports) {
-        const PortKey key{port.protocol, port.host_ip, port.host_port};
-        const auto found = state->ports.find(key);
-        if (found != state->ports.end()) {
-            elements.add(key, found->second);
-            state->ports.erase(found);
+        if (port.host_port == 0) {
+            const FirewallContent::PortKey key = routed_key(port, container);
+            if (state->content.routed_ports.erase(key) != 0) {
+                add_routed_port_element(removed, key);
+            }
+            continue;
+        }
+        const FirewallContent::PortKey key{port.protocol, port.host_ip, port.host_port};
+        const auto found = state->content.ports.find(key);
+        if (found != state->content.ports.end()) {
+            add_port_element(removed, key, found->second);
+            state->content.ports.erase(found);
         }
     }
-    if (elements.everywhere.empty() && elements.by_address.empty()) {
-        return ok();
-    }
-    NftBatch batch(state->table);
-    batch.delete_elements(ports_map, elements.everywhere);
-    batch.delete_elements(address_ports_map, elements.by_address);
-    return commit_or_write_all(*state, batch);
+    return removed.routed.empty() ? ok() : apply(*state, {}, removed);
 }
 
 void Firewall::forget_datagram_flows(
-    const std::vector<BoundPort>& ports, const kernel::IpAddress& container_ip) {
+    const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
     constexpr auto udp = static_cast<std::uint8_t>(Protocol::Udp);
     std::vector<kernel::ConnectionMatch> matches;
-    for (const BoundPort& port : ports) {
-        if (port.protocol == Protocol::Udp) {
-            matches.push_back({.protocol = udp, .destination_port = port.host_port});
+    for (const IpFamily family : {IpFamily::V4, IpFamily::V6}) {
+        bool published = false;
+        for (const BoundPort& port : ports) {
+            if (port.protocol == Protocol::Udp && port.host_ip.family() == family) {
+                matches.push_back(
+                    {.family = family, .protocol = udp, .destination_port = port.host_port});
+                published = true;
+            }
+        }
+        if (published) {
+            matches.push_back(
+                {.family = family, .protocol = udp, .reply_source = container.of(family)});
         }
     }
     if (matches.empty()) {
         return;
     }
-    matches.push_back({.protocol = udp, .reply_source = container_ip});
     auto state = state_->lock();
     for (const kernel::ConnectionMatch& match : matches) {
         const Result<std::size_t> forgotten = kernel::forget_connections(state->socket, match);
@@ -319,9 +250,9 @@ Result<std::vector<std::string>> Firewall::foreign_obstacles() {
     auto state = state_->lock();
     std::vector<std::string> obstacles;
     for (const kernel::NftChainInfo& chain : TRY(kernel::list_nft_chains(state->socket))) {
-        const bool forwards = chain.hook == NF_INET_FORWARD &&
-                              (chain.family == NFPROTO_IPV4 || chain.family == NFPROTO_INET);
-        if (forwards && chain.policy == NF_DROP) {
+        const bool routed = chain.family == NFPROTO_IPV4 || chain.family == NFPROTO_IPV6 ||
+                            chain.family == NFPROTO_INET;
+        if (routed && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP) {
             obstacles.push_back(
                 "chain " + chain.name + " of table " + chain.table +
                 " drops forwarded packets that it does not accept");

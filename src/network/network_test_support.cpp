@@ -12,7 +12,9 @@
 #include <array>
 #include <cerrno>
 #include <chrono>
+#include <cstring>
 #include <optional>
+#include <span>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -34,26 +36,54 @@ int type_of(Protocol protocol) {
 }
 
 // A socket stays in the namespace that it was opened in.
-UniqueFd open_socket(const UniqueFd& netns, Protocol protocol, int flags) {
+UniqueFd open_socket(const UniqueFd& netns, int family, Protocol protocol, int flags) {
     std::optional<NetworkNamespaceScope> scope;
     if (netns) {
         Result<NetworkNamespaceScope> entered = NetworkNamespaceScope::enter(netns);
         EXPECT_TRUE(entered.ok());
         scope.emplace(std::move(entered).value());
     }
-    return UniqueFd(::socket(AF_INET, type_of(protocol) | SOCK_CLOEXEC | flags, 0));
+    return UniqueFd(::socket(family, type_of(protocol) | SOCK_CLOEXEC | flags, 0));
 }
 
-sockaddr_in socket_address(const IpAddress& ip, std::uint16_t port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(ip.v4());
+struct SocketAddress {
+    sockaddr_storage storage{};
+    socklen_t size = sizeof storage;
+
+    sockaddr* generic() { return reinterpret_cast<sockaddr*>(&storage); }
+};
+
+SocketAddress socket_address(const IpAddress& ip, std::uint16_t port) {
+    SocketAddress address;
+    if (ip.is_v4()) {
+        sockaddr_in v4{};
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        v4.sin_addr.s_addr = htonl(ip.v4());
+        std::memcpy(&address.storage, &v4, sizeof v4);
+        address.size = sizeof v4;
+    } else {
+        sockaddr_in6 v6{};
+        v6.sin6_family = AF_INET6;
+        v6.sin6_port = htons(port);
+        std::memcpy(&v6.sin6_addr, ip.bytes().data(), sizeof v6.sin6_addr);
+        std::memcpy(&address.storage, &v6, sizeof v6);
+        address.size = sizeof v6;
+    }
     return address;
 }
 
-std::string text_of(const sockaddr_in& address) {
-    return IpAddress::from_v4(ntohl(address.sin_addr.s_addr)).to_string();
+int family_of(const IpAddress& ip) {
+    return ip.is_v4() ? AF_INET : AF_INET6;
+}
+
+// As a socket for both families sees an IPv4 client: ::ffff:a.b.c.d.
+std::string text_of(const SocketAddress& address) {
+    sockaddr_in6 v6{};
+    std::memcpy(&v6, &address.storage, sizeof v6);
+    const std::span<const std::uint8_t> bytes(v6.sin6_addr.s6_addr);
+    return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? IpAddress::from_bytes(bytes.last(4)).to_string()
+                                               : IpAddress::from_bytes(bytes).to_string();
 }
 
 std::string failure_text(int error_number) {
@@ -74,10 +104,10 @@ std::string ask_within(
     const std::string& address,
     std::uint16_t port,
     int milliseconds) {
-    const UniqueFd socket = open_socket(netns, protocol, SOCK_NONBLOCK);
-    const sockaddr_in target = socket_address(*IpAddress::parse(address), port);
-    if (::connect(socket.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target) != 0 &&
-        errno != EINPROGRESS) {
+    const IpAddress ip = *IpAddress::parse(address);
+    const UniqueFd socket = open_socket(netns, family_of(ip), protocol, SOCK_NONBLOCK);
+    SocketAddress target = socket_address(ip, port);
+    if (::connect(socket.get(), target.generic(), target.size) != 0 && errno != EINPROGRESS) {
         return failure_text(errno);
     }
     if (!wait_for(socket, POLLOUT, milliseconds)) {
@@ -129,13 +159,14 @@ UniqueFd make_outside_world() {
 
 EchoServer::EchoServer(const UniqueFd& netns, Protocol protocol, std::uint16_t port)
     : protocol_(protocol)
-    , socket_(open_socket(netns, protocol, 0))
+    , socket_(open_socket(netns, AF_INET6, protocol, 0))
     , stop_(Pipe::create().value()) {
     const int on = 1;
+    const int off = 0;
     ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in address = socket_address(IpAddress(), port);
-    EXPECT_EQ(
-        ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address), 0);
+    ::setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    SocketAddress address = socket_address(*IpAddress::parse("::"), port);
+    EXPECT_EQ(::bind(socket_.get(), address.generic(), address.size), 0);
     if (protocol == Protocol::Tcp) {
         EXPECT_EQ(::listen(socket_.get(), 16), 0);
     }
@@ -156,17 +187,17 @@ void EchoServer::serve() {
         if (entries[1].revents != 0) {
             return;
         }
-        sockaddr_in from{};
-        socklen_t size = sizeof from;
-        auto* generic = reinterpret_cast<sockaddr*>(&from);
+        SocketAddress from;
         std::array<char, 16> question{};
         if (protocol_ == Protocol::Udp) {
-            ::recvfrom(socket_.get(), question.data(), question.size(), 0, generic, &size);
+            ::recvfrom(
+                socket_.get(), question.data(), question.size(), 0, from.generic(), &from.size);
             const std::string answer = text_of(from);
-            ::sendto(socket_.get(), answer.data(), answer.size(), 0, generic, size);
+            ::sendto(socket_.get(), answer.data(), answer.size(), 0, from.generic(), from.size);
             continue;
         }
-        const UniqueFd connection(::accept4(socket_.get(), generic, &size, SOCK_CLOEXEC));
+        const UniqueFd connection(
+            ::accept4(socket_.get(), from.generic(), &from.size, SOCK_CLOEXEC));
         if (wait_for(connection, POLLIN, patience_milliseconds)) {
             const std::string answer = text_of(from);
             ::send(connection.get(), answer.data(), answer.size(), MSG_NOSIGNAL);
@@ -176,10 +207,10 @@ void EchoServer::serve() {
 
 DatagramClient::DatagramClient(
     const UniqueFd& netns, const std::string& address, std::uint16_t port)
-    : socket_(open_socket(netns, Protocol::Udp, SOCK_NONBLOCK)) {
-    const sockaddr_in target = socket_address(*IpAddress::parse(address), port);
-    EXPECT_EQ(
-        ::connect(socket_.get(), reinterpret_cast<const sockaddr*>(&target), sizeof target), 0);
+    : socket_(
+          open_socket(netns, family_of(*IpAddress::parse(address)), Protocol::Udp, SOCK_NONBLOCK)) {
+    SocketAddress target = socket_address(*IpAddress::parse(address), port);
+    EXPECT_EQ(::connect(socket_.get(), target.generic(), target.size), 0);
 }
 
 std::string DatagramClient::ask() {

@@ -8,6 +8,7 @@
 #include <linux/filter.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <optional>
@@ -51,22 +52,23 @@ std::string bind_error_text(int error_number) {
     return to_lower(std::strerror(error_number));
 }
 
-Error already_allocated(const kernel::IpAddress& ip, std::uint16_t port) {
-    return conflict(
-        "Bind for " + ip.to_string() + ":" + std::to_string(port) +
-        " failed: port is already allocated");
+std::string address_and_port(const kernel::IpAddress& ip, std::uint16_t port) {
+    const std::string address = ip.is_v4() ? ip.to_string() : "[" + ip.to_string() + "]";
+    return address + ":" + std::to_string(port);
 }
 
 Error bind_failed(
     const PortRequest& request,
+    const kernel::IpAddress& host_ip,
     std::uint16_t host_port,
-    const kernel::IpAddress& container_ip,
+    const ContainerAddresses& container,
     int error_number) {
-    const std::string sentence = "failed to bind host port for " + request.host_ip.to_string() +
-                                 ":" + std::to_string(host_port) + ":" + container_ip.to_string() +
-                                 ":" + std::to_string(request.container_port) + "/" +
-                                 std::string(to_string(request.protocol)) + ": " +
-                                 bind_error_text(error_number);
+    const kernel::IpAddress container_ip =
+        container.of(host_ip.family()).value_or(kernel::IpAddress());
+    const std::string sentence =
+        "failed to bind host port for " + address_and_port(host_ip, host_port) + ":" +
+        address_and_port(container_ip, request.container_port) + "/" +
+        std::string(to_string(request.protocol)) + ": " + bind_error_text(error_number);
     return conflict(sentence);
 }
 
@@ -78,37 +80,104 @@ void drop_everything(const UniqueFd& socket) {
     ::setsockopt(socket.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
-// The errno of a failure is in the Error.
+int bind_to(const UniqueFd& socket, const kernel::IpAddress& host_ip, std::uint16_t port) {
+    sockaddr_in v4{};
+    sockaddr_in6 v6{};
+    // SAFETY: the sockets interface takes every address type through sockaddr.
+    if (host_ip.is_v4()) {
+        v4.sin_family = AF_INET;
+        v4.sin_port = htons(port);
+        v4.sin_addr.s_addr = htonl(host_ip.v4());
+        return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&v4), sizeof v4);
+    }
+    v6.sin6_family = AF_INET6;
+    v6.sin6_port = htons(port);
+    std::memcpy(&v6.sin6_addr, host_ip.bytes().data(), sizeof v6.sin6_addr);
+    return ::bind(socket.get(), reinterpret_cast<const sockaddr*>(&v6), sizeof v6);
+}
+
+// The errno of a failure is in the Error. No socket for a protocol that the kernel translates
+// (SCTP) but does not speak: then no other program can have the port either.
 Result<UniqueFd>
 bind_port(Protocol protocol, const kernel::IpAddress& host_ip, std::uint16_t port) {
-    const int type = protocol == Protocol::Tcp ? SOCK_STREAM : SOCK_DGRAM;
-    UniqueFd socket(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+    const int type = protocol == Protocol::Udp ? SOCK_DGRAM : SOCK_STREAM;
+    const int family = host_ip.is_v4() ? AF_INET : AF_INET6;
+    UniqueFd socket(::socket(family, type | SOCK_CLOEXEC, static_cast<int>(protocol)));
+    if (!socket && protocol == Protocol::Sctp &&
+        (errno == EPROTONOSUPPORT || errno == ESOCKTNOSUPPORT)) {
+        return UniqueFd();
+    }
     if (!socket) {
         return errno_error("open a socket");
     }
     drop_everything(socket);
+    const int on = 1;
+    if (!host_ip.is_v4()) {
+        ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
+    }
     if (protocol == Protocol::Tcp) {
         // Connections of an earlier server in TIME_WAIT must not hold the port.
-        const int on = 1;
         ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     }
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(host_ip.v4());
-    // SAFETY: the sockets interface takes every address type through sockaddr.
-    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-    if (::bind(socket.get(), generic, sizeof address) != 0) {
+    if (bind_to(socket, host_ip, port) != 0) {
         return errno_error("bind");
     }
     // Only a listening socket keeps out others that set SO_REUSEADDR too.
-    if (protocol == Protocol::Tcp && ::listen(socket.get(), 0) != 0) {
+    if (protocol != Protocol::Udp && ::listen(socket.get(), 0) != 0) {
         return errno_error("listen");
     }
     return socket;
 }
 
+const kernel::IpAddress& any_address_v6() {
+    static const std::array<std::uint8_t, 16> zero{};
+    static const kernel::IpAddress address = kernel::IpAddress::from_bytes(zero);
+    return address;
+}
+
+// A host without IPv6 has no such addresses to publish on.
+bool host_has_ipv6() {
+    return UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).get() >= 0;
+}
+
+// The addresses of the host that the request is about.
+Result<std::vector<kernel::IpAddress>>
+host_addresses(const PortRequest& request, const ContainerAddresses& container) {
+    std::vector<kernel::IpAddress> addresses;
+    if (request.every_family) {
+        if (container.v4) {
+            addresses.emplace_back();
+        }
+        if (container.v6 && host_has_ipv6()) {
+            addresses.push_back(any_address_v6());
+        }
+    } else if (container.of(request.host_ip.family())) {
+        addresses.push_back(request.host_ip);
+    }
+    if (addresses.empty()) {
+        const std::string family = request.host_ip.is_v4() ? "IPv4" : "IPv6";
+        return invalid_argument(
+            "cannot publish port " + std::to_string(request.container_port) + "/" +
+            std::string(to_string(request.protocol)) + " on " +
+            address_and_port(request.host_ip, request.host_port) + ": the container has no " +
+            family + " address in this network");
+    }
+    return addresses;
+}
+
 } // namespace
+
+struct PortReservations::Candidate {
+    const PortRequest& request;
+    const ContainerAddresses& container;
+    std::vector<kernel::IpAddress> host_ips{};
+};
+
+struct PortReservations::Attempt {
+    std::vector<BoundPort> bound{};
+    std::optional<Error> failure{};
+    bool taken = false; // the failure is this port's: another may do
+};
 
 std::string_view to_string(Protocol protocol) {
     switch (protocol) {
@@ -116,6 +185,8 @@ std::string_view to_string(Protocol protocol) {
         return "tcp";
     case Protocol::Udp:
         return "udp";
+    case Protocol::Sctp:
+        return "sctp";
     }
     VERIFY(false);
 }
@@ -129,60 +200,62 @@ Result<Protocol> parse_protocol(std::string_view name) {
         return Protocol::Udp;
     }
     if (lower == "sctp") {
-        return not_implemented("publishing SCTP ports is not supported");
+        return Protocol::Sctp;
     }
     return invalid_argument("invalid proto: " + std::string(name));
 }
 
 Result<std::vector<BoundPort>> PortReservations::reserve(
-    const std::vector<PortRequest>& requests, const kernel::IpAddress& container_ip) {
+    const std::vector<PortRequest>& requests, const ContainerAddresses& container) {
     auto state = state_.lock();
     std::vector<BoundPort> bound;
     for (const PortRequest& request : requests) {
-        Result<BoundPort> port = reserve_one(*state, request, container_ip);
-        if (!port.ok()) {
+        Result<std::vector<BoundPort>> ports = reserve_one(*state, request, container);
+        if (!ports.ok()) {
             for (const BoundPort& undo : bound) {
                 state->sockets.erase({undo.protocol, undo.host_port, undo.host_ip});
             }
-            return std::move(port).error();
+            return std::move(ports).error();
         }
-        bound.push_back(port.value());
+        bound.insert(bound.end(), ports->begin(), ports->end());
     }
     return bound;
 }
 
-Result<BoundPort> PortReservations::reserve_one(
-    State& state, const PortRequest& request, const kernel::IpAddress& container_ip) {
-    if (!request.host_ip.is_v4()) {
-        return not_implemented("publishing ports on IPv6 addresses is not supported");
-    }
-    if (request.host_port == 0) {
-        return reserve_ephemeral(state, request, container_ip);
-    }
-    const std::uint16_t last = std::max(request.host_port, request.host_port_end);
-    std::optional<Error> failure;
-    for (std::uint32_t number = request.host_port; number <= last; ++number) {
-        const auto port = static_cast<std::uint16_t>(number);
-        if (is_allocated(state, request, port)) {
-            failure = already_allocated(request.host_ip, port);
-            continue;
+Result<std::vector<BoundPort>> PortReservations::reserve_one(
+    State& state, const PortRequest& request, const ContainerAddresses& container) {
+    Candidate candidate{.request = request, .container = container};
+    std::vector<BoundPort> routed;
+    for (const kernel::IpAddress& host_ip : TRY(host_addresses(request, container))) {
+        if (container.routed(host_ip.family())) {
+            const kernel::IpAddress any = host_ip.is_v4() ? kernel::IpAddress() : any_address_v6();
+            routed.push_back({request.protocol, request.container_port, any, 0});
+        } else {
+            candidate.host_ips.push_back(host_ip);
         }
-        Result<UniqueFd> socket = bind_port(request.protocol, request.host_ip, port);
-        if (socket.ok()) {
-            const BoundPort bound{request.protocol, request.container_port, request.host_ip, port};
-            hold(state, bound, std::move(socket).value());
-            return bound;
+    }
+    std::vector<BoundPort> bound;
+    if (!candidate.host_ips.empty() && request.host_port == 0) {
+        bound = TRY(reserve_ephemeral(state, candidate));
+    } else if (!candidate.host_ips.empty()) {
+        const std::uint16_t last = std::max(request.host_port, request.host_port_end);
+        std::optional<Error> failure;
+        for (std::uint32_t number = request.host_port; number <= last && bound.empty(); ++number) {
+            Attempt attempt = try_port(state, candidate, static_cast<std::uint16_t>(number));
+            bound = std::move(attempt.bound);
+            failure = std::move(attempt.failure);
         }
-        failure = bind_failed(request, port, container_ip, socket.error().error_number());
+        if (bound.empty()) {
+            return last > request.host_port ? conflict("all ports are allocated")
+                                            : *std::move(failure);
+        }
     }
-    if (last > request.host_port) {
-        return conflict("all ports are allocated");
-    }
-    return *std::move(failure);
+    bound.insert(bound.end(), routed.begin(), routed.end());
+    return bound;
 }
 
-Result<BoundPort> PortReservations::reserve_ephemeral(
-    State& state, const PortRequest& request, const kernel::IpAddress& container_ip) {
+Result<std::vector<BoundPort>>
+PortReservations::reserve_ephemeral(State& state, const Candidate& candidate) {
     const PortRange range = ephemeral_range();
     const std::uint32_t count = static_cast<std::uint32_t>(range.last - range.first) + 1;
     const std::uint32_t start =
@@ -191,34 +264,60 @@ Result<BoundPort> PortReservations::reserve_ephemeral(
             : 0;
     for (std::uint32_t i = 0; i < count; ++i) {
         const auto port = static_cast<std::uint16_t>(range.first + (start + i) % count);
-        if (is_allocated(state, request, port)) {
-            continue;
-        }
-        Result<UniqueFd> socket = bind_port(request.protocol, request.host_ip, port);
-        if (socket.ok()) {
+        Attempt attempt = try_port(state, candidate, port);
+        if (!attempt.failure) {
             state.last_ephemeral = port;
-            const BoundPort bound{request.protocol, request.container_port, request.host_ip, port};
-            hold(state, bound, std::move(socket).value());
-            return bound;
+            return std::move(attempt.bound);
         }
-        if (socket.error().error_number() != EADDRINUSE) {
-            return bind_failed(request, port, container_ip, socket.error().error_number());
+        if (!attempt.taken) {
+            return *std::move(attempt.failure);
         }
     }
     return conflict("all ports are allocated");
 }
 
+PortReservations::Attempt
+PortReservations::try_port(State& state, const Candidate& candidate, std::uint16_t port) {
+    const Protocol protocol = candidate.request.protocol;
+    std::vector<UniqueFd> sockets;
+    for (const kernel::IpAddress& host_ip : candidate.host_ips) {
+        if (is_allocated(state, protocol, host_ip, port)) {
+            return {
+                .failure = conflict(
+                    "Bind for " + address_and_port(host_ip, port) +
+                    " failed: port is already allocated"),
+                .taken = true};
+        }
+        Result<UniqueFd> socket = bind_port(protocol, host_ip, port);
+        if (!socket.ok()) {
+            const int number = socket.error().error_number();
+            return {
+                .failure =
+                    bind_failed(candidate.request, host_ip, port, candidate.container, number),
+                .taken = number == EADDRINUSE};
+        }
+        sockets.push_back(std::move(socket).value());
+    }
+    Attempt attempt;
+    for (std::size_t i = 0; i < sockets.size(); ++i) {
+        attempt.bound.push_back(
+            {protocol, candidate.request.container_port, candidate.host_ips[i], port});
+        hold(state, attempt.bound.back(), std::move(sockets[i]));
+    }
+    return attempt;
+}
+
 bool PortReservations::is_allocated(
-    const State& state, const PortRequest& request, std::uint16_t port) {
-    for (auto entry = state.sockets.lower_bound({request.protocol, port, kernel::IpAddress()});
+    const State& state, Protocol protocol, const kernel::IpAddress& host_ip, std::uint16_t port) {
+    for (auto entry = state.sockets.lower_bound({protocol, port, kernel::IpAddress()});
          entry != state.sockets.end();
          ++entry) {
-        const auto& [protocol, held_port, held_ip] = entry->first;
-        if (protocol != request.protocol || held_port != port) {
+        const auto& [held_protocol, held_port, held_ip] = entry->first;
+        if (held_protocol != protocol || held_port != port) {
             return false;
         }
-        if (held_ip == request.host_ip || held_ip.is_unspecified() ||
-            request.host_ip.is_unspecified()) {
+        if (held_ip.family() == host_ip.family() &&
+            (held_ip == host_ip || held_ip.is_unspecified() || host_ip.is_unspecified())) {
             return true;
         }
     }
@@ -241,10 +340,13 @@ Result<void> PortReservations::restore(const std::vector<BoundPort>& ports) {
     auto state = state_.lock();
     std::optional<Error> failure;
     for (const BoundPort& port : ports) {
+        if (port.host_port == 0) {
+            continue;
+        }
         Result<UniqueFd> socket = bind_port(port.protocol, port.host_ip, port.host_port);
         if (!socket.ok()) {
             failure = std::move(socket).error().with_context(
-                "hold port " + port.host_ip.to_string() + ":" + std::to_string(port.host_port));
+                "hold port " + address_and_port(port.host_ip, port.host_port));
         }
         // Without a socket it is still ours: no other container may have it.
         hold(*state, port, socket.ok() ? std::move(socket).value() : UniqueFd());

@@ -11,6 +11,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <tuple>
@@ -19,22 +20,48 @@
 namespace berth::network {
 
 // Values are the IP protocol numbers.
-enum class Protocol : std::uint8_t { Tcp = 6, Udp = 17 };
+enum class Protocol : std::uint8_t { Tcp = 6, Udp = 17, Sctp = 132 };
 
-std::string_view to_string(Protocol protocol);          // "tcp"
-Result<Protocol> parse_protocol(std::string_view name); // NotImplemented for sctp
+std::string_view to_string(Protocol protocol); // "tcp"
+Result<Protocol> parse_protocol(std::string_view name);
 
 // One container port that is asked for. host_port 0 picks a free one of the host's ephemeral range
 // (32768-60999); host_port_end > host_port picks the first free of the range.
 struct PortRequest {
     Protocol protocol = Protocol::Tcp;
     std::uint16_t container_port = 0;
-    kernel::IpAddress host_ip; // 0.0.0.0: every address of the host
+    kernel::IpAddress host_ip; // 0.0.0.0 and ::: every address of the host, of that family
     std::uint16_t host_port = 0;
     std::uint16_t host_port_end = 0;
+    // No address was named: the same port of 0.0.0.0 and of ::, as far as the container has
+    // addresses of the two families.
+    bool every_family = false;
 };
 
-// One host port that leads to a container.
+// Where published ports lead. An IPv6 port of the host cannot lead to an IPv4 address.
+struct ContainerAddresses {
+    std::optional<kernel::IpAddress> v4;
+    std::optional<kernel::IpAddress> v6;
+    // Gateway mode "routed": the container's own port is opened, no host port leads there.
+    bool routed_v4 = false;
+    bool routed_v6 = false;
+
+    ContainerAddresses() = default;
+
+    // NOLINTNEXTLINE(google-explicit-constructor): most containers have the one.
+    ContainerAddresses(const kernel::IpAddress& one) { (one.is_v4() ? v4 : v6) = one; }
+
+    const std::optional<kernel::IpAddress>& of(kernel::IpFamily family) const {
+        return family == kernel::IpFamily::V4 ? v4 : v6;
+    }
+
+    bool routed(kernel::IpFamily family) const {
+        return family == kernel::IpFamily::V4 ? routed_v4 : routed_v6;
+    }
+};
+
+// One host port that leads to a container. Host port 0: the container's port is reached at its own
+// address (gateway mode "routed"); host_ip then tells the family only.
 struct BoundPort {
     Protocol protocol = Protocol::Tcp;
     std::uint16_t container_port = 0;
@@ -50,8 +77,9 @@ class PortReservations {
     // All or nothing. Conflict in Docker's words when a port is taken: "Bind for 0.0.0.0:8080
     // failed: port is already allocated" (by another container), "failed to bind host port for
     // 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use" (by another program).
+    // InvalidArgument for a host address of a family that the container has not.
     Result<std::vector<BoundPort>>
-    reserve(const std::vector<PortRequest>& requests, const kernel::IpAddress& container_ip);
+    reserve(const std::vector<PortRequest>& requests, const ContainerAddresses& container);
     void release(const std::vector<BoundPort>& ports);
 
     // Holds again what was held before a restart. A port that another program took meanwhile is
@@ -67,11 +95,20 @@ class PortReservations {
         std::uint16_t last_ephemeral = 0;
     };
 
-    static Result<BoundPort>
-    reserve_one(State& state, const PortRequest& request, const kernel::IpAddress& container_ip);
-    static Result<BoundPort> reserve_ephemeral(
-        State& state, const PortRequest& request, const kernel::IpAddress& container_ip);
-    static bool is_allocated(const State& state, const PortRequest& request, std::uint16_t port);
+    struct Candidate;
+
+    static Result<std::vector<BoundPort>>
+    reserve_one(State& state, const PortRequest& request, const ContainerAddresses& container);
+    static Result<std::vector<BoundPort>>
+    reserve_ephemeral(State& state, const Candidate& candidate);
+    struct Attempt;
+    // The same port of all the candidate's addresses, or none.
+    static Attempt try_port(State& state, const Candidate& candidate, std::uint16_t port);
+    static bool is_allocated(
+        const State& state,
+        Protocol protocol,
+        const kernel::IpAddress& host_ip,
+        std::uint16_t port);
     static void hold(State& state, const BoundPort& port, UniqueFd socket);
 
     Synchronized<State> state_;

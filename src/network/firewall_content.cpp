@@ -1,0 +1,495 @@
+// SPDX-License-Identifier: Apache-2.0
+// Sets, maps and rules. The table of the family inet sees what is routed, that of the family bridge
+// each frame that comes from a container.
+#include "network/firewall_content.h"
+
+#include <linux/if_ether.h>
+#include <linux/netfilter/nf_tables.h>
+
+#include <array>
+
+#include <netinet/in.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::IpAddress;
+using kernel::IpFamily;
+using kernel::IpPrefix;
+using kernel::NftBatch;
+using kernel::NftElement;
+using kernel::NftFamily;
+using kernel::NftHook;
+using kernel::NftPortKey;
+using kernel::NftRule;
+using kernel::NftType;
+using kernel::NftValue;
+
+constexpr IpFamily families[] = {IpFamily::V4, IpFamily::V6};
+
+const std::string bridges_set = "bridges";       // every bridge of ours
+const std::string internal_set = "internal";     // those without a way out
+const std::string open_pairs_set = "open_pairs"; // (bridge, same bridge) where containers may talk
+const std::string loops_set = "loops";           // (bridge, same bridge) of all
+const std::string trusted_set = "trusted";       // (interface of the host, bridge)
+// The family's number follows in these.
+const std::string masquerade_set = "masquerade";
+const std::string source_map = "source"; // bridge -> address that it goes out with
+const std::string unprotected_set = "unprotected";
+const std::string routed_set = "routed";
+const std::string routed_ports_set = "routed_ports"; // address, protocol, port of a container
+const std::string members_set = "members";           // (container's address, its bridge)
+const std::string ports_map = "ports";               // published on every address of the host
+const std::string address_ports_map = "ports_by_address";
+// In the bridge table.
+const std::string guarded_set = "guarded";
+const std::string macs_set = "macs";
+const std::string sources_set = "sources";
+
+constexpr std::int32_t raw_priority = -300; // before connection tracking
+constexpr std::int32_t destination_nat_priority = -100;
+constexpr std::int32_t source_nat_priority = 100;
+constexpr std::int32_t last_priority = INT32_MAX;
+
+constexpr std::uint8_t icmp = IPPROTO_ICMP;
+constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
+constexpr std::uint8_t echo_request = 8;
+constexpr std::uint8_t echo_request_v6 = 128;
+constexpr std::uint8_t router_advertisement = 134;
+constexpr std::uint8_t neighbor_solicitation = 135;
+constexpr std::uint8_t neighbor_advertisement = 136;
+constexpr std::uint8_t redirect = 137;
+constexpr std::uint32_t neighbor_target_offset = 8; // in the ICMPv6 message
+
+std::string of(const std::string& set, IpFamily family) {
+    return set + (family == IpFamily::V4 ? "4" : "6");
+}
+
+NftType address_type(IpFamily family) {
+    return family == IpFamily::V4 ? NftType::Ipv4Address : NftType::Ipv6Address;
+}
+
+IpPrefix loopback_v4() {
+    return {IpAddress::from_v4(0x7f000000), 8};
+}
+
+IpPrefix loopback_v6() {
+    std::array<std::uint8_t, 16> bytes{};
+    bytes.back() = 1;
+    return {IpAddress::from_bytes(bytes), 128};
+}
+
+IpPrefix multicast_v6() {
+    std::array<std::uint8_t, 16> bytes{0xff};
+    return {IpAddress::from_bytes(bytes), 8};
+}
+
+void write_sets(NftBatch& batch) {
+    const std::vector<NftType> name{NftType::InterfaceName};
+    const std::vector<NftType> pair{NftType::InterfaceName, NftType::InterfaceName};
+    for (const std::string& set : {bridges_set, internal_set}) {
+        batch.add_set({.name = set, .key = name, .data = {}});
+    }
+    for (const std::string& set : {open_pairs_set, loops_set, trusted_set}) {
+        batch.add_set({.name = set, .key = pair, .data = {}});
+    }
+    for (const IpFamily family : families) {
+        const NftType address = address_type(family);
+        const std::vector<NftType> port{address, NftType::Protocol, NftType::Port};
+        const std::vector<NftType> target{address, NftType::Port};
+        for (const std::string& set : {masquerade_set, unprotected_set, routed_set}) {
+            batch.add_set({.name = of(set, family), .key = name, .data = {}});
+        }
+        batch.add_set({.name = of(source_map, family), .key = name, .data = {address}});
+        batch.add_set(
+            {.name = of(members_set, family),
+             .key = {address, NftType::InterfaceName},
+             .data = {}});
+        batch.add_set({.name = of(routed_ports_set, family), .key = port, .data = {}});
+        batch.add_set(
+            {.name = of(ports_map, family),
+             .key = {NftType::Protocol, NftType::Port},
+             .data = target});
+        batch.add_set({.name = of(address_ports_map, family), .key = port, .data = target});
+    }
+}
+
+void write_publishing(NftBatch& batch, const FirewallContent& content) {
+    batch.add_chain("publish");
+    for (const IpFamily family : families) {
+        batch.rule("publish").dnat(
+            family, NftPortKey::AddressProtocolAndPort, of(address_ports_map, family));
+        batch.rule("publish").dnat(family, NftPortKey::ProtocolAndPort, of(ports_map, family));
+    }
+    batch.add_base_chain(
+        "prerouting",
+        {.type = "nat", .hook = NftHook::Prerouting, .priority = destination_nat_priority});
+    if (content.judge) {
+        batch.rule("prerouting")
+            .if_input_is(content.judge->input_interface)
+            .if_destination_is_local()
+            .jump("publish");
+    } else {
+        batch.rule("prerouting").if_destination_is_local().jump("publish");
+    }
+    // The host's own connections to a published port, localhost included.
+    batch.add_base_chain(
+        "output", {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
+    batch.rule("output").if_destination_is_local().jump("publish");
+}
+
+// What the host's own rules have let in comes by here last: see firewall_judge.h.
+void write_judge(NftBatch& batch, const FirewallJudge& judge) {
+    const std::string chain = "judged";
+    batch.add_base_chain(
+        chain, {.type = "filter", .hook = NftHook::Input, .priority = last_priority});
+    batch.rule(chain).if_input_is(judge.input_interface).drop();
+    for (const IpFamily family : families) {
+        const IpAddress& neighbor = family == IpFamily::V4 ? judge.neighbor_v4 : judge.neighbor_v6;
+        for (const NftPortKey key :
+             {NftPortKey::AddressProtocolAndPort, NftPortKey::ProtocolAndPort}) {
+            const std::string map = key == NftPortKey::ProtocolAndPort
+                                        ? of(ports_map, family)
+                                        : of(address_ports_map, family);
+            batch.rule(chain)
+                .if_new()
+                .if_published_in(family, key, map)
+                .if_destination_is_local()
+                .duplicate_to(neighbor, judge.output_index)
+                .drop();
+        }
+    }
+}
+
+void write_guard(NftBatch& batch) {
+    // route_localnet on a bridge lets its packets reach 127.0.0.0/8, which published ports on
+    // localhost need for the answers. Answers carry the bridge's address until connection tracking
+    // has turned them round; whatever has a loopback address before that is forged, whichever
+    // interface it comes from: the host's administrator may have set route_localnet for all.
+    batch.add_base_chain(
+        "guard", {.type = "filter", .hook = NftHook::Prerouting, .priority = raw_priority});
+    batch.rule("guard").if_input_is_not("lo").if_destination_in(loopback_v4()).drop();
+    batch.rule("guard").if_input_in(bridges_set).if_source_in(loopback_v4()).drop();
+
+    // An internal network reaches the host at its own gateway, and nowhere else.
+    batch.add_base_chain("input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
+    batch.rule("input").if_input_in(internal_set).if_destination_is_not_of_the_link().drop();
+}
+
+void write_forward(NftBatch& batch) {
+    // Between the containers of a network. This sees what goes through the host on purpose, or,
+    // with br_netfilter, everything. A destination that nobody has would fill the host's neighbor
+    // table, one unanswered question for each.
+    batch.add_chain("among");
+    for (const IpFamily family : families) {
+        batch.rule("among").if_destination_and_output_in(family, of(members_set, family)).accept();
+    }
+    batch.rule("among").if_destination_in({IpAddress::from_v4(0xe0000000), 4}).accept();
+    batch.rule("among").if_destination_in({IpAddress::from_v4(0xffffffff), 32}).accept();
+    batch.rule("among").if_destination_in(multicast_v6()).accept();
+    batch.rule("among").drop();
+
+    const std::string chain = "forward";
+    batch.add_base_chain(chain, {.type = "filter", .hook = NftHook::Forward, .priority = 0});
+    batch.rule(chain).if_established().accept();
+    batch.rule(chain).if_input_and_output_in(trusted_set).accept();
+    batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().accept();
+    batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");
+    batch.rule(chain).if_input_in(internal_set).drop();
+    batch.rule(chain).if_output_in(internal_set).drop();
+    batch.rule(chain).if_output_in(bridges_set).if_destination_changed().accept();
+    for (const IpFamily family : families) {
+        const bool v4 = family == IpFamily::V4;
+        batch.rule(chain)
+            .if_output_in(bridges_set)
+            .if_destination_port_in(family, of(routed_ports_set, family))
+            .accept();
+        batch.rule(chain)
+            .if_output_in(of(routed_set, family))
+            .if_family(family)
+            .if_protocol(v4 ? icmp : icmp_v6)
+            .if_icmp_type(v4 ? echo_request : echo_request_v6)
+            .accept();
+        batch.rule(chain)
+            .if_input_not_in(bridges_set)
+            .if_output_in(of(unprotected_set, family))
+            .if_family(family)
+            .accept();
+    }
+    batch.rule(chain).if_output_in(bridges_set).drop();
+}
+
+void write_postrouting(NftBatch& batch) {
+    const std::string chain = "postrouting";
+    batch.add_base_chain(
+        chain, {.type = "nat", .hook = NftHook::Postrouting, .priority = source_nat_priority});
+    // From a container to a published port of its own network: without this the answer would take
+    // the short way through the bridge and come from an address that was never asked. With
+    // br_netfilter there is no input interface here, hence the container's address.
+    for (const IpFamily family : families) {
+        batch.rule(chain)
+            .if_destination_changed()
+            .if_source_and_output_in(family, of(members_set, family))
+            .masquerade();
+    }
+    batch.rule(chain).if_input_and_output_in(loops_set).return_to_caller();
+    // A connection to localhost leaves for the container with a source that it can answer to.
+    batch.rule(chain).if_source_in(loopback_v4()).if_output_in(bridges_set).masquerade();
+    batch.rule(chain).if_source_in(loopback_v6()).if_output_in(bridges_set).masquerade();
+    for (const IpFamily family : families) {
+        batch.rule(chain).snat_by_input(family, of(source_map, family));
+        batch.rule(chain).if_input_in(of(masquerade_set, family)).if_family(family).masquerade();
+    }
+}
+
+void write_bridge_sets(NftBatch& batch) {
+    batch.add_set({.name = guarded_set, .key = {NftType::InterfaceName}, .data = {}});
+    const std::vector<NftType> source{NftType::InterfaceName, NftType::EtherAddress};
+    batch.add_set({.name = macs_set, .key = source, .data = {}});
+    for (const IpFamily family : families) {
+        std::vector<NftType> key = source;
+        key.push_back(address_type(family));
+        batch.add_set({.name = of(sources_set, family), .key = key, .data = {}});
+    }
+}
+
+void write_arp_rules(NftBatch& batch) {
+    constexpr std::array<std::uint8_t, 6> ethernet_and_ipv4{0, 1, 8, 0, 6, 4};
+    constexpr std::array<std::uint8_t, 4> nobody{};
+    constexpr std::uint32_t sender_mac = 8;
+    constexpr std::uint32_t sender_ip = 14;
+    const std::string chain = "arp";
+    batch.add_chain(chain);
+    batch.rule(chain).if_bytes_are_not(NFT_PAYLOAD_NETWORK_HEADER, 0, ethernet_and_ipv4).drop();
+    batch.rule(chain).if_sender_not_in(macs_set, sender_mac).drop();
+    // A probe asks for an address before it is taken and claims none.
+    batch.rule(chain).if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, sender_ip, nobody).accept();
+    batch.rule(chain)
+        .if_source_not_in(of(sources_set, IpFamily::V4), NFT_PAYLOAD_NETWORK_HEADER, sender_ip, 4)
+        .drop();
+    batch.rule(chain).accept();
+}
+
+void write_ipv6_rules(NftBatch& batch) {
+    constexpr std::array<std::uint8_t, 16> nobody{};
+    constexpr std::uint32_t source = 8;
+    const std::string sources = of(sources_set, IpFamily::V6);
+    const std::string neighbors = "neighbors";
+    batch.add_chain(neighbors);
+    batch.rule(neighbors).if_icmp_type(router_advertisement).drop();
+    batch.rule(neighbors).if_icmp_type(redirect).drop();
+    batch.rule(neighbors)
+        .if_icmp_type(neighbor_advertisement)
+        .if_source_not_in(sources, NFT_PAYLOAD_TRANSPORT_HEADER, neighbor_target_offset, 16)
+        .drop();
+    // From nobody: the question whether an address is free, which only its owner-to-be may ask.
+    batch.rule(neighbors)
+        .if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, source, nobody)
+        .if_icmp_type(neighbor_solicitation)
+        .if_source_not_in(sources, NFT_PAYLOAD_TRANSPORT_HEADER, neighbor_target_offset, 16)
+        .drop();
+    batch.rule(neighbors).if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, source, nobody).accept();
+
+    const std::string chain = "ipv6";
+    batch.add_chain(chain);
+    batch.rule(chain).if_protocol(icmp_v6).jump(neighbors);
+    batch.rule(chain).if_source_not_in(sources, NFT_PAYLOAD_NETWORK_HEADER, source, 16).drop();
+    batch.rule(chain).accept();
+}
+
+// Each frame from a container's interface carries that container's addresses, or it is dropped
+// before the bridge learns from it.
+void write_bridge_rules(NftBatch& batch) {
+    constexpr std::uint32_t source_v4 = 12;
+    write_arp_rules(batch);
+    write_ipv6_rules(batch);
+    batch.add_base_chain(
+        "sources", {.type = "filter", .hook = NftHook::Prerouting, .priority = raw_priority});
+    batch.rule("sources").if_input_not_in(guarded_set).accept();
+    batch.rule("sources").if_source_not_in(macs_set, 0, 0, 0).drop();
+    batch.rule("sources").if_ether_type(ETH_P_ARP).jump("arp");
+    batch.rule("sources").if_ether_type(ETH_P_IPV6).jump("ipv6");
+    batch.rule("sources").if_ether_type_is_not(ETH_P_IP).drop();
+    batch.rule("sources")
+        .if_source_not_in(of(sources_set, IpFamily::V4), NFT_PAYLOAD_NETWORK_HEADER, source_v4, 4)
+        .drop();
+}
+
+NftElement interface_element(const std::string& name) {
+    return {.key = NftValue().interface(name), .data = {}};
+}
+
+NftElement pair_element(const std::string& input, const std::string& output) {
+    return {.key = NftValue().interface(input).interface(output), .data = {}};
+}
+
+NftElement member_element(const IpAddress& address, const std::string& bridge) {
+    return {.key = NftValue().address(address).interface(bridge), .data = {}};
+}
+
+IpAddress broadcast_address(const IpPrefix& subnet) {
+    const std::uint32_t hosts = subnet.length >= 32 ? 0 : 0xffffffffU >> subnet.length;
+    return IpAddress::from_v4(subnet.network().address.v4() | hosts);
+}
+
+void add_family_elements(
+    FirewallElements& elements,
+    const std::string& name,
+    const FirewallBridge& bridge,
+    IpFamily family) {
+    const bool v4 = family == IpFamily::V4;
+    const FirewallMode mode = v4 ? bridge.mode_v4 : bridge.mode_v6;
+    const std::optional<IpAddress>& source = v4 ? bridge.source_v4 : bridge.source_v6;
+    const NftElement element = interface_element(name);
+    const bool translated = mode == FirewallMode::Nat || mode == FirewallMode::NatUnprotected;
+    if (bridge.masquerade && !bridge.internal && translated) {
+        if (source) {
+            elements.routed[of(source_map, family)].push_back(
+                {.key = element.key, .data = NftValue().address(*source)});
+        } else {
+            elements.routed[of(masquerade_set, family)].push_back(element);
+        }
+    }
+    if (mode == FirewallMode::NatUnprotected) {
+        elements.routed[of(unprotected_set, family)].push_back(element);
+    }
+    if (mode == FirewallMode::Routed) {
+        elements.routed[of(routed_set, family)].push_back(element);
+    }
+}
+
+} // namespace
+
+IpAddress link_local_address(const kernel::MacAddress& mac) {
+    const auto& m = mac.bytes;
+    // RFC 4291, appendix A: the modified EUI-64 identifier.
+    const std::array<std::uint8_t, 16> bytes{
+        0xfe,
+        0x80,
+        0,
+        0,
+        0,
+        0,
+        0,
+        0,
+        static_cast<std::uint8_t>(m[0] ^ 2U),
+        m[1],
+        m[2],
+        0xff,
+        0xfe,
+        m[3],
+        m[4],
+        m[5]};
+    return IpAddress::from_bytes(bytes);
+}
+
+void add_bridge_elements(
+    FirewallElements& elements, const std::string& name, const FirewallBridge& bridge) {
+    elements.routed[bridges_set].push_back(interface_element(name));
+    elements.routed[loops_set].push_back(pair_element(name, name));
+    if (bridge.inter_container) {
+        elements.routed[open_pairs_set].push_back(pair_element(name, name));
+    }
+    const bool isolated =
+        bridge.mode_v4 == FirewallMode::Isolated || bridge.mode_v6 == FirewallMode::Isolated;
+    if (bridge.internal || isolated) {
+        elements.routed[internal_set].push_back(interface_element(name));
+    }
+    for (const std::string& interface : bridge.trusted_interfaces) {
+        elements.routed[trusted_set].push_back(pair_element(interface, name));
+    }
+    for (const IpFamily family : families) {
+        add_family_elements(elements, name, bridge, family);
+    }
+    if (bridge.subnet.length != 0) {
+        elements.routed[of(members_set, IpFamily::V4)].push_back(
+            member_element(broadcast_address(bridge.subnet), name));
+    }
+}
+
+void add_endpoint_elements(
+    FirewallElements& elements, const std::string& interface, const FirewallEndpoint& endpoint) {
+    for (const IpAddress& address : endpoint.addresses) {
+        elements.routed[of(members_set, address.family())].push_back(
+            member_element(address, endpoint.bridge));
+    }
+    if (endpoint.any_source) {
+        return;
+    }
+    const NftValue source = NftValue().interface(interface).ether_address(endpoint.mac);
+    elements.bridged[guarded_set].push_back(interface_element(interface));
+    elements.bridged[macs_set].push_back({.key = source, .data = {}});
+    std::set<IpAddress> addresses(endpoint.addresses.begin(), endpoint.addresses.end());
+    addresses.insert(link_local_address(endpoint.mac));
+    for (const IpAddress& address : addresses) {
+        NftValue key = source;
+        key.address(address);
+        elements.bridged[of(sources_set, address.family())].push_back(
+            {.key = std::move(key), .data = {}});
+    }
+}
+
+void add_port_element(
+    FirewallElements& elements,
+    const FirewallContent::PortKey& key,
+    const FirewallContent::Target& target) {
+    const auto& [protocol, host_ip, host_port] = key;
+    const auto number = static_cast<std::uint8_t>(protocol);
+    const NftValue data = NftValue().address(target.first).port(target.second);
+    if (host_ip.is_unspecified()) {
+        elements.routed[of(ports_map, host_ip.family())].push_back(
+            {.key = NftValue().protocol(number).port(host_port), .data = data});
+    } else {
+        elements.routed[of(address_ports_map, host_ip.family())].push_back(
+            {.key = NftValue().address(host_ip).protocol(number).port(host_port), .data = data});
+    }
+}
+
+void add_routed_port_element(FirewallElements& elements, const FirewallContent::PortKey& key) {
+    const auto& [protocol, address, port] = key;
+    elements.routed[of(routed_ports_set, address.family())].push_back(
+        {.key =
+             NftValue().address(address).protocol(static_cast<std::uint8_t>(protocol)).port(port),
+         .data = {}});
+}
+
+void write_firewall(NftBatch& batch, const FirewallContent& content) {
+    FirewallElements elements;
+    for (const auto& [name, bridge] : content.bridges) {
+        add_bridge_elements(elements, name, bridge);
+    }
+    for (const auto& [interface, endpoint] : content.endpoints) {
+        add_endpoint_elements(elements, interface, endpoint);
+    }
+    for (const auto& [key, target] : content.ports) {
+        add_port_element(elements, key, target);
+    }
+    for (const FirewallContent::PortKey& key : content.routed_ports) {
+        add_routed_port_element(elements, key);
+    }
+    for (const NftFamily family : {NftFamily::Inet, NftFamily::Bridge}) {
+        batch.continue_in(family);
+        batch.add_table(); // deleting one that is not there would fail
+        batch.delete_table();
+        batch.add_table();
+    }
+    write_bridge_sets(batch);
+    write_bridge_rules(batch);
+    for (const auto& [set, members] : elements.bridged) {
+        batch.add_elements(set, members);
+    }
+    batch.continue_in(NftFamily::Inet);
+    write_sets(batch);
+    write_publishing(batch, content);
+    if (content.judge) {
+        write_judge(batch, *content.judge);
+    }
+    write_guard(batch);
+    write_forward(batch);
+    write_postrouting(batch);
+    for (const auto& [set, members] : elements.routed) {
+        batch.add_elements(set, members);
+    }
+}
+
+} // namespace berth::network
