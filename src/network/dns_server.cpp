@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 namespace berth::network {
@@ -27,8 +28,11 @@ DnsServer::~DnsServer() {
     }
 }
 
-Result<void> DnsServer::attach(const std::string& container, const UniqueFd& netns, DnsView view) {
-    UniqueFd kept = TRY(netns.duplicate());
+Result<void> DnsServer::attach(const std::string& container, FdRef netns, DnsView view) {
+    UniqueFd kept(::fcntl(netns.get(), F_DUPFD_CLOEXEC, 3));
+    if (!kept) {
+        return errno_error("keep a network namespace");
+    }
     DnsListeners listeners = TRY(open_dns_listeners(netns));
     const auto client = DnsClient::create(
         {.loop = *loop_,

@@ -33,7 +33,7 @@ class DnsServer {
     DnsServer& operator=(const DnsServer&) = delete;
 
     // From now on the container's questions are answered. One that is attached is attached anew.
-    Result<void> attach(const std::string& container, const UniqueFd& netns, DnsView view);
+    Result<void> attach(const std::string& container, FdRef netns, DnsView view);
 
     // False when the container is not attached. Holds for its next question.
     bool update(const std::string& container, DnsView view);

@@ -2,7 +2,7 @@
 // The redirection is stateless and sits at the ingress of the loopback device (nf_tables, family
 // netdev): what goes over the container's other interfaces does not meet it, and no packet of the
 // namespace is tracked for its sake. Where the kernel lacks that family the same rules stand in the
-// output hook. docs/decisions/0029 has the measurement.
+// output hook. docs/decisions/0023 has the measurement.
 #include "network/dns_sockets.h"
 
 #include "kernel/netlink_namespace.h"
