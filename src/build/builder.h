@@ -32,8 +32,7 @@ struct BuilderOptions {
     store::Store& store;
     io::EventLoop& loop; // runs on another thread; the monitors' connections live in it
     // A network by name ("bridge", a user's network); NotFound in Docker's words otherwise.
-    std::function<Result<std::shared_ptr<network::BridgeNetwork>>(const std::string& name)>
-        find_network;
+    std::function<Result<std::shared_ptr<network::Network>>(const std::string& name)> find_network;
     // A namespace with nothing but lo, for --network none.
     std::function<Result<UniqueFd>()> isolated_namespace;
     std::string data_root; // R of the engine: R/tmp holds contexts, R/containers running steps

@@ -133,7 +133,7 @@ class BuilderTest : public testing::Test {
     void open_builder() {
         BuilderOptions options{.store = *store_, .loop = *loop_};
         options.find_network =
-            [this](const std::string& name) -> Result<std::shared_ptr<network::BridgeNetwork>> {
+            [this](const std::string& name) -> Result<std::shared_ptr<network::Network>> {
             if (name != "bridge") {
                 return not_found("network " + name + " not found");
             }

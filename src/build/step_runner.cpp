@@ -165,7 +165,12 @@ Result<void> StepRunner::write_files(Session& session) {
     hosts.hostname = session.hostname;
     hosts.extra_hosts = request_.extra_hosts;
     if (session.endpoint) {
-        hosts.addresses = {session.endpoint->ip};
+        if (!session.endpoint->ip.is_unspecified()) {
+            hosts.addresses.push_back(session.endpoint->ip);
+        }
+        if (session.endpoint->ip_v6) {
+            hosts.addresses.push_back(*session.endpoint->ip_v6);
+        }
         hosts.host_gateway = TRY(kernel::IpAddress::parse(session.gateway));
     }
     const std::string hosts_text = TRY(network::hosts_file(hosts));

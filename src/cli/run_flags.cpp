@@ -104,12 +104,19 @@ void declare_network_and_storage(RunOptions& o, Flags& flags) {
     flags.list("dns-option", 0, o.dns_options, "Set DNS options");
     flags.list("dns-search", 0, o.dns_search, "Set custom DNS search domains");
     flags.list("expose", 0, o.expose, "Expose a port or a range of ports");
-    flags.text("ip", 0, o.ip_address, "IPv4 address (e.g., 172.30.100.104)");
-    flags.text("mac-address", 0, o.mac_address, "Container MAC address (e.g., 92:d0:c6:0a:29:33)");
+    NetworkAttachment& first = o.network_flags;
+    flags.text("ip", 0, first.ip, "IPv4 address (e.g., 172.30.100.104)");
+    flags.text("ip6", 0, first.ip6, "IPv6 address (e.g., 2001:db8::33)");
+    flags.list("link", 0, first.links, "Add link to another container");
+    flags.list(
+        "link-local-ip", 0, first.link_local_ips, "Container IPv4/IPv6 link-local addresses");
+    flags.text(
+        "mac-address", 0, first.mac_address, "Container MAC address (e.g., 92:d0:c6:0a:29:33)");
     flags.list("mount", 0, o.mounts, "Attach a filesystem mount to the container");
-    flags.text("network", 0, o.network, "Connect a container to a network");
-    flags.text("net", 0, o.network, "Connect a container to a network");
-    flags.list("network-alias", 0, o.network_aliases, "Add network-scoped alias for the container");
+    flags.list("network", 0, o.networks, "Connect a container to a network");
+    flags.list("net", 0, o.networks, "Connect a container to a network");
+    flags.list("network-alias", 0, first.aliases, "Add network-scoped alias for the container");
+    flags.list("net-alias", 0, first.aliases, "Add network-scoped alias for the container");
     flags.list("publish", 'p', o.publish, "Publish a container's port(s) to the host");
     flags.boolean("publish-all", 'P', o.publish_all, "Publish all exposed ports to random ports");
     flags.boolean(

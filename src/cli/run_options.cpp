@@ -295,7 +295,8 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     host["PortBindings"] = std::move(bindings);
     host["RestartPolicy"] = TRY(restart_policy(options.restart));
     host["AutoRemove"] = options.remove;
-    host["NetworkMode"] = options.network.empty() ? "default" : options.network;
+    const std::vector<std::string>& links = options.network_flags.links;
+    host["Links"] = links.empty() ? json::Value(nullptr) : json::Value(to_array(links));
     host["Privileged"] = options.privileged;
     host["PublishAllPorts"] = options.publish_all;
     host["ReadonlyRootfs"] = options.read_only;
@@ -462,15 +463,12 @@ RunOptions::create_body(const std::vector<std::string>& image_and_command) const
     body["Cmd"] = command.empty() ? json::Value(nullptr) : json::Value(to_array(command));
     body["Volumes"] = std::move(anonymous);
     body["HostConfig"] = TRY(host_config_of(*this, std::move(bindings), std::move(binds)));
+    const std::vector<NetworkAttachment> attachments =
+        TRY(network_attachments(networks, network_flags));
+    body["HostConfig"].as_object()["NetworkMode"] = attachments.front().target;
     json::Object endpoints;
-    if (!network_aliases.empty() || !ip_address.empty() || !mac_address.empty()) {
-        json::Object endpoint;
-        set_list(endpoint, "Aliases", network_aliases);
-        set_text(endpoint, "MacAddress", mac_address);
-        if (!ip_address.empty()) {
-            endpoint["IPAMConfig"] = json::Object{{"IPv4Address", ip_address}};
-        }
-        endpoints[network.empty() ? "default" : network] = std::move(endpoint);
+    for (const NetworkAttachment& attachment : attachments) {
+        endpoints[attachment.target] = TRY(attachment.settings());
     }
     body["NetworkingConfig"] = json::Object{{"EndpointsConfig", std::move(endpoints)}};
     return json::Value(std::move(body));

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "cli/flags.h"
+#include "cli/run_networks.h"
 #include "codec/json.h"
 
 #include <cstdint>
@@ -59,16 +60,14 @@ struct RunOptions {
     std::vector<std::string> groups_added;
     std::vector<std::string> log_options;
     std::vector<std::string> volumes_from;
-    std::vector<std::string> network_aliases;
+    std::vector<std::string> networks;
+    NetworkAttachment network_flags; // what is said about the first of them
     std::string name;
     std::string hostname;
     std::string domain_name;
     std::string user;
     std::string working_directory;
     std::optional<std::string> entrypoint;
-    std::string network;
-    std::string mac_address;
-    std::string ip_address;
     std::string memory;
     std::string memory_swap;
     std::string memory_reservation;

@@ -132,21 +132,13 @@ Result<void> ContainerCreator::check_runtime(const HostConfig& host_config) cons
     return invalid_argument("unknown or invalid runtime name: " + runtime);
 }
 
-Result<void> ContainerCreator::check_networks(const CreateRequest& request) const {
+Result<void> ContainerCreator::check_networks(CreateRequest& request) const {
     const std::string& mode = request.host_config.network_mode;
     if (const std::string other = container_of_mode(mode); !other.empty()) {
         TRY(core_.index.find(other));
         return ok();
     }
-    // Docker creates on a network that is not there; the start then says so.
-    auto found = core_.network->find(mode);
-    for (const auto& [name, settings] : request.networking_config.endpoints_config) {
-        if (name != mode && name != "default" && (!found.ok() || name != (*found)->id)) {
-            return not_implemented(
-                "NetworkingConfig: more than one network is not implemented by this engine");
-        }
-    }
-    return ok();
+    return core_.network->normalize(mode, request.networking_config);
 }
 
 Result<std::string>

@@ -16,7 +16,7 @@ class ContainerCreator {
 
   private:
     Result<void> check_runtime(const HostConfig& host_config) const;
-    Result<void> check_networks(const CreateRequest& request) const;
+    Result<void> check_networks(CreateRequest& request) const;
     Result<std::string> reserve_name(const std::string& wanted, const std::string& id);
     Result<std::vector<PlannedMount>>
     make_volumes(std::vector<PlannedMount> mounts, const std::string& id);

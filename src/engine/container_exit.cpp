@@ -80,7 +80,7 @@ void ContainerRunner::end_run(
     }
     execs_.handle_container_exit(container->id);
     // Before anybody is told: the next container may want the same ports.
-    core_.network->disconnect(endpoints);
+    core_.network->disconnect(container->id, endpoints);
     core_.publish_network(*definition, endpoints, "disconnect");
 
     bool restarts = false;

@@ -4,17 +4,40 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/strings.h"
 #include "engine/config_check.h"
 #include "engine/core.h"
 #include "network/hosts_file.h"
 #include "network/resolv_conf.h"
 
 #include <cerrno>
+#include <set>
 
+#include <fcntl.h>
 #include <sys/mount.h>
 
 namespace berth::engine {
 namespace {
+
+std::vector<kernel::IpAddress> addresses_of(const std::vector<EndpointState>& endpoints) {
+    std::vector<kernel::IpAddress> addresses;
+    for (const EndpointState& endpoint : endpoints) {
+        for (const std::string& text : {endpoint.ip, endpoint.ip_v6}) {
+            if (const auto address = kernel::IpAddress::parse(text); address.ok()) {
+                addresses.push_back(*address);
+            }
+        }
+    }
+    return addresses;
+}
+
+std::set<std::string> lines_of(std::string_view text) {
+    std::set<std::string> lines;
+    for (const std::string_view line : split(text, '\n')) {
+        lines.emplace(line);
+    }
+    return lines;
+}
 
 Result<std::string> hosts_text(const ContainerFilesInput& input) {
     const HostConfig& host_config = input.definition.host_config;
@@ -22,9 +45,7 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
     options.hostname = input.definition.config.hostname;
     options.domainname = input.definition.config.domainname;
     options.extra_hosts = host_config.extra_hosts;
-    for (const EndpointState& endpoint : input.endpoints) {
-        options.addresses.push_back(TRY(kernel::IpAddress::parse(endpoint.ip)));
-    }
+    options.addresses = addresses_of(input.endpoints);
     if (!input.host_gateway.empty()) {
         options.host_gateway = TRY(kernel::IpAddress::parse(input.host_gateway));
     }
@@ -77,6 +98,40 @@ Result<void> write_container_files(const ContainerFilesInput& input) {
     TRY(replace_file(input.directory + "/hosts", hosts, 0644, Sync::No));
     TRY(replace_file(input.directory + "/resolv.conf", resolv, 0644, Sync::No));
     return replace_file(input.directory + "/hostname", hostname, 0644, Sync::No);
+}
+
+Result<void> update_hosts(
+    const std::string& directory,
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<EndpointState>& before,
+    const std::vector<EndpointState>& after) {
+    const auto text_with = [&](const std::vector<EndpointState>& endpoints) {
+        return hosts_text(
+            {.definition = definition,
+             .daemon = daemon,
+             .directory = directory,
+             .endpoints = endpoints,
+             .host_gateway = "0.0.0.0"});
+    };
+    const std::set<std::string> old_lines = lines_of(TRY(text_with(before)));
+    const std::set<std::string> new_lines = lines_of(TRY(text_with(after)));
+    const std::string path = directory + "/hosts";
+    const std::string present = TRY(read_file(path));
+    std::string text;
+    for (const std::string_view line : split(present, '\n')) {
+        const std::string copy(line);
+        if (!line.empty() && (!old_lines.contains(copy) || new_lines.contains(copy))) {
+            text += copy + "\n";
+        }
+    }
+    for (const std::string& line : new_lines) {
+        if (!line.empty() && !old_lines.contains(line)) {
+            text += line + "\n";
+        }
+    }
+    const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
+    return write_all(file, text);
 }
 
 Result<void> make_bind_sources(const ContainerDefinition& definition) {

@@ -25,6 +25,15 @@ struct ContainerFilesInput {
 // Anew at every start: addresses and the host's resolvers change.
 Result<void> write_container_files(const ContainerFilesInput& input);
 
+// The lines about a running container's own addresses, in place: the file is mounted in the
+// container, and what the container has written into it stays.
+Result<void> update_hosts(
+    const std::string& directory,
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<EndpointState>& before,
+    const std::vector<EndpointState>& after);
+
 // Directories for -v /missing:/x, as Docker makes them. NotFound-like InvalidArgument for a missing
 // source of --mount.
 Result<void> make_bind_sources(const ContainerDefinition& definition);

@@ -72,7 +72,7 @@ Result<void> ContainerFilter::resolve(const Core& core) {
     }
     for (const std::string& text : filters.get("network")) {
         auto network = core.network->find(text);
-        networks_.push_back(network.ok() ? (*network)->name : text);
+        networks_.push_back(network.ok() ? (*network)->info.name : text);
     }
     return ok();
 }
@@ -130,9 +130,10 @@ bool ContainerFilter::matches_mounts(const ContainerView& view) const {
 }
 
 bool ContainerFilter::matches_network(const ContainerView& view) const {
-    return networks_.empty() ||
-           std::ranges::find(networks_, view.definition->host_config.network_mode) !=
-               networks_.end();
+    const auto& joined = view.definition->networking.endpoints_config;
+    return networks_.empty() || std::ranges::any_of(networks_, [&](const std::string& name) {
+               return joined.contains(name);
+           });
 }
 
 bool ContainerFilter::matches_ports(const ContainerView& view) const {

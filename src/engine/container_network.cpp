@@ -1,23 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
-// The default networks. Their ids and the bridge's subnet are chosen once and kept.
+// A container's start and end in its networks. What happens in between is in container_attach.cpp.
 #include "engine/container_network.h"
 
 #include "base/log.h"
 #include "base/random.h"
+#include "base/rollback.h"
 #include "base/strings.h"
+#include "engine/config_check.h"
+#include "engine/network_options.h"
 
 #include <algorithm>
 
 namespace berth::engine {
 namespace {
-
-constexpr std::string_view migrations[] = {
-    "CREATE TABLE engine_networks (name TEXT PRIMARY KEY, id TEXT NOT NULL,"
-    " created INTEGER NOT NULL, subnet TEXT NOT NULL)"};
-
-// Ready namespaces and veth pairs: enough for a burst of starts.
-constexpr std::size_t pool_size = 4;
-constexpr std::size_t isolated_pool_size = 1;
 
 Error invalid_port(std::string_view text) {
     return invalid_argument("invalid port specification: \"" + std::string(text) + "\"");
@@ -62,185 +57,339 @@ port_request(const Port& port, const PortBinding& binding, const std::string& de
     return request;
 }
 
-EndpointState state_of(const network::Endpoint& endpoint, std::string network) {
-    EndpointState state{.network = std::move(network), .id = endpoint.id};
-    state.ip = endpoint.ip.to_string();
+EndpointState state_of(const network::Endpoint& endpoint, const NetworkInspect& network) {
+    EndpointState state{.network = network.name, .id = endpoint.id};
+    state.network_id = network.id;
+    state.interface_name = endpoint.interface_name;
+    const auto text_of = [](const kernel::IpAddress& address) {
+        return address.is_unspecified() ? std::string() : address.to_string();
+    };
+    state.ip = text_of(endpoint.ip);
     state.prefix_length = endpoint.prefix_length;
-    state.gateway = endpoint.gateway.to_string();
+    state.gateway = text_of(endpoint.gateway);
+    if (endpoint.ip_v6) {
+        state.ip_v6 = endpoint.ip_v6->to_string();
+        state.prefix_length_v6 = endpoint.prefix_length_v6;
+        state.gateway_v6 = endpoint.gateway_v6 ? endpoint.gateway_v6->to_string() : "";
+    }
     state.mac = endpoint.mac.to_string();
     state.host_interface = endpoint.host_interface;
-    for (const network::BoundPort& port : endpoint.ports) {
-        state.ports.push_back(
+    state.ports = published_ports(endpoint.ports);
+    return state;
+}
+
+// "eth" and the first number that no other interface of the container has.
+std::string free_interface_name(
+    const KnownNetwork& network,
+    const EndpointSettings& settings,
+    const std::vector<EndpointState>& endpoints) {
+    if (std::string name = option_or(settings.driver_opts, endpoint_name_option, "");
+        !name.empty()) {
+        return name;
+    }
+    const std::string prefix = option_or(network.info.options, interface_prefix_option, "eth");
+    for (std::size_t number = 0;; ++number) {
+        std::string name = prefix + std::to_string(number);
+        const bool is_taken = std::ranges::any_of(endpoints, [&](const EndpointState& endpoint) {
+            return endpoint.interface_name == name;
+        });
+        if (!is_taken) {
+            return name;
+        }
+    }
+}
+
+const EndpointSettings&
+settings_in(const ContainerDefinition& definition, const std::string& name) {
+    static const EndpointSettings none;
+    const auto& all = definition.networking.endpoints_config;
+    const auto found = all.find(name);
+    return found == all.end() ? none : found->second;
+}
+
+bool turns_ipv6_off(const HostConfig& host_config) {
+    const auto found = host_config.sysctls.find("net.ipv6.conf.all.disable_ipv6");
+    return found != host_config.sysctls.end() && found->second == "1";
+}
+
+bool is_private(const KnownNetwork& network) {
+    return network.info.driver != "host";
+}
+
+} // namespace
+
+std::vector<PublishedPort> published_ports(const std::vector<network::BoundPort>& bound) {
+    std::vector<PublishedPort> ports;
+    for (const network::BoundPort& port : bound) {
+        ports.push_back(
             {std::string(network::to_string(port.protocol)),
              port.container_port,
              port.host_ip.to_string(),
              port.host_port});
     }
-    return state;
+    return ports;
 }
 
-Result<network::EndpointRecord>
-driver_record(const EndpointState& state, const std::string& container_name) {
-    network::EndpointRecord record{.id = state.id, .container_name = container_name};
-    record.ip = TRY(kernel::IpAddress::parse(state.ip));
-    record.mac = TRY(kernel::MacAddress::parse(state.mac));
-    record.host_interface = state.host_interface;
-    for (const PublishedPort& port : state.ports) {
-        network::BoundPort bound{.container_port = port.container_port};
-        bound.protocol = TRY(network::parse_protocol(port.protocol));
-        bound.host_ip = TRY(kernel::IpAddress::parse(port.host_ip));
-        bound.host_port = port.host_port;
-        record.ports.push_back(bound);
-    }
-    return record;
-}
+// A network that a starting container is to be in.
+struct ContainerNetwork::Wanted {
+    KnownNetworkPtr network;
+    const EndpointSettings* settings = nullptr;
+};
 
-// The addresses that the user asked for; everything else in a networking config is names, which
-// only user-defined networks resolve.
-Result<void>
-apply_settings(network::EndpointRequest& request, const ContainerDefinition& definition) {
-    std::string mac = definition.config.mac_address;
-    for (const auto& [name, settings] : definition.networking.endpoints_config) {
-        if (settings.ipam_config && (!settings.ipam_config->ipv4_address.empty() ||
-                                     !settings.ipam_config->ipv6_address.empty())) {
-            return invalid_argument("user specified IP address is supported on user defined "
-                                    "networks only");
-        }
-        if (!settings.mac_address.empty()) {
-            mac = settings.mac_address;
-        }
-    }
-    if (!mac.empty()) {
-        request.mac = TRY(kernel::MacAddress::parse(mac));
-    }
-    return ok();
-}
-
-} // namespace
+// One step into one network.
+struct ContainerNetwork::Join {
+    const KnownNetwork& network;
+    const EndpointSettings& settings;
+    const std::vector<EndpointState>& others; // that the container has already
+    const UniqueFd* netns = nullptr;          // nullptr: a new one comes with it
+    bool default_route = false;
+    bool default_route_v6 = false;
+    bool with_ports = true; // those of the families that the default routes are of
+    UniqueFd* made_netns = nullptr;
+};
 
 Result<std::unique_ptr<ContainerNetwork>> ContainerNetwork::start(
     const DaemonConfig& config,
     store::Database& database,
     const std::vector<ContainerRecord>& running) {
     auto self = std::unique_ptr<ContainerNetwork>(new ContainerNetwork(config));
-    TRY(database.migrate("engine_networks", migrations));
-    network::NetworkDriver::Options options;
-    options.isolated_pool_size = isolated_pool_size;
-    const bool has_bridge = config.bridge != "none";
-    options.table = "berth-" + (has_bridge ? config.bridge : random_hex(4));
-    TRY(self->load_networks(database));
-    std::optional<network::BridgeOptions> bridge;
-    if (has_bridge) {
-        bridge = TRY(self->bridge_options(database));
-        network::NetworkRecord record{.options = *bridge, .endpoints = {}};
-        for (const ContainerRecord& container : running) {
-            for (const EndpointState& endpoint : container.life.endpoints) {
-                auto kept = driver_record(endpoint, container.definition->name);
-                if (kept.ok() && endpoint.network == "bridge") {
-                    record.endpoints.push_back(std::move(kept).value());
-                }
-            }
-        }
-        // A bridge without a subnet is made for the first time: nothing can be on it.
-        if (record.options.subnet.length != 0) {
-            options.networks.push_back(std::move(record));
-        }
-        if (!config.iptables) {
-            log::warn("iptables is off: no masquerading, publishing ports is refused");
-        }
-    }
-    self->driver_ = TRY(network::NetworkDriver::start(std::move(options)));
-    if (!bridge) {
-        return self;
-    }
-    if (bridge->subnet.length == 0) {
-        bridge->subnet = TRY(self->driver_->pick_subnet());
-        auto transaction = TRY(database.begin(store::Durability::Durable));
-        auto statement = TRY(
-            transaction->prepare("UPDATE engine_networks SET subnet = ? WHERE name = 'bridge'"));
-        TRY(statement.bind(1, bridge->subnet.to_string()).run());
-        TRY(transaction.commit());
-    }
-    self->bridge_ = self->driver_->find(bridge->name);
-    if (self->bridge_ == nullptr) {
-        self->bridge_ = TRY(self->driver_->create(*bridge));
-    }
-    NetworkInspect& shown = self->networks_.front();
-    shown.ipam_config = {
-        {.subnet = bridge->subnet.network().to_string(),
-         .ip_range = bridge->ip_range ? bridge->ip_range->to_string() : std::string(),
-         .gateway = self->bridge_->gateway().to_string(),
-         .aux_addresses = {}}};
-    shown.options.insert_or_assign(
-        "com.docker.network.driver.mtu", std::to_string(self->bridge_->mtu()));
+    self->registry_ = TRY(NetworkRegistry::start(config, database, running));
     return self;
 }
 
-Result<void> ContainerNetwork::load_networks(store::Database& database) {
-    static constexpr std::pair<std::string_view, std::string_view> defaults[] = {
-        {"bridge", "bridge"}, {"host", "host"}, {"none", "null"}};
-    auto transaction = TRY(database.begin(store::Durability::Durable));
-    for (const auto& [name, driver] : defaults) {
-        NetworkInspect network;
-        network.name = name;
-        network.driver = driver;
-        auto select =
-            TRY(transaction->prepare("SELECT id, created FROM engine_networks WHERE name = ?"));
-        if (TRY(select.bind(1, name).step())) {
-            network.id = select.text_copy(0);
-            network.created.nanoseconds = select.number(1);
-        } else {
-            network.id = random_hex(32);
-            network.created = Timestamp::now();
-            auto insert = TRY(transaction->prepare(
-                "INSERT INTO engine_networks (name, id, created, subnet) VALUES (?, ?, ?, '')"));
-            TRY(insert.bind(1, name)
-                    .bind(2, network.id)
-                    .bind(3, network.created.nanoseconds)
-                    .run());
-        }
-        if (name != "bridge") {
-            networks_.push_back(std::move(network));
-        } else if (config_.bridge != "none") {
-            network.options = {
-                {"com.docker.network.bridge.default_bridge", "true"},
-                {"com.docker.network.bridge.enable_icc", config_.icc ? "true" : "false"},
-                {"com.docker.network.bridge.enable_ip_masquerade",
-                 config_.ip_masquerade ? "true" : "false"},
-                {"com.docker.network.bridge.host_binding_ipv4", config_.ip},
-                {"com.docker.network.bridge.name", config_.bridge}};
-            networks_.push_back(std::move(network));
-        }
+Result<void>
+ContainerNetwork::normalize(const std::string& mode, NetworkingConfig& networking) const {
+    if (!container_of_mode(mode).empty()) {
+        return ok();
     }
-    return transaction.commit();
+    std::map<std::string, EndpointSettings> named;
+    for (auto& [text, settings] : networking.endpoints_config) {
+        // Docker creates on a network that is not there; the start then says so.
+        const auto network = find(text);
+        const std::string name = network.ok() ? (*network)->info.name : text;
+        TRY(check_endpoint_settings(name, network.ok() ? network->get() : nullptr, settings));
+        named.insert_or_assign(name, std::move(settings));
+    }
+    const auto main = find(mode);
+    named.try_emplace(main.ok() ? (*main)->info.name : mode);
+    networking.endpoints_config = std::move(named);
+    return ok();
 }
 
-Result<network::BridgeOptions> ContainerNetwork::bridge_options(store::Database& database) {
-    network::BridgeOptions options{.name = config_.bridge};
-    options.mtu = static_cast<std::uint32_t>(config_.mtu);
-    options.inter_container = config_.icc;
-    options.masquerade = config_.ip_masquerade && config_.iptables;
-    options.pool_size = pool_size;
-    if (!config_.bip.empty()) {
-        auto prefix = kernel::IpPrefix::parse(config_.bip);
-        if (!prefix.ok() || !prefix->address.is_v4()) {
-            return invalid_argument(
-                "invalid CIDR address for the default bridge (--bip): " + config_.bip);
+Result<void> ContainerNetwork::check_combination(
+    const std::string& mode,
+    const NetworkingConfig& networking,
+    const KnownNetwork& network) const {
+    constexpr std::string_view shared =
+        "container sharing network namespace with another container or host cannot be connected "
+        "to any other network";
+    if (!container_of_mode(mode).empty()) {
+        return invalid_argument(std::string(shared));
+    }
+    if (!is_host_mode(mode) && !is_private(network)) {
+        return invalid_argument("cannot connect container to host network - container must be "
+                                "created in host network mode");
+    }
+    for (const auto& [name, settings] : networking.endpoints_config) {
+        const auto other = find(name);
+        if (!other.ok() || (*other)->info.id == network.info.id) {
+            continue;
         }
-        options.subnet = prefix->network();
-        options.gateway = prefix->address;
-    } else {
-        auto session = database.session();
-        auto statement =
-            TRY(session.prepare("SELECT subnet FROM engine_networks WHERE name = 'bridge'"));
-        if (TRY(statement.step()) && !statement.text(0).empty()) {
-            options.subnet = TRY(kernel::IpPrefix::parse(statement.text(0)));
+        if (!is_private(**other) || !is_private(network)) {
+            return invalid_argument(std::string(shared));
+        }
+        if (name == "none" || network.info.name == "none") {
+            return invalid_argument("container cannot be connected to multiple networks with one "
+                                    "of the networks in private (none) mode");
         }
     }
-    if (!config_.fixed_cidr.empty()) {
-        options.ip_range = TRY(kernel::IpPrefix::parse(config_.fixed_cidr));
+    return ok();
+}
+
+// The main one first, the others by name.
+Result<std::vector<ContainerNetwork::Wanted>>
+ContainerNetwork::wanted_networks(const ContainerDefinition& definition) const {
+    const std::string& mode = definition.host_config.network_mode;
+    std::vector<Wanted> wanted;
+    for (const auto& [name, settings] : definition.networking.endpoints_config) {
+        KnownNetworkPtr network = TRY(find(name));
+        TRY(check_combination(mode, definition.networking, *network));
+        const bool is_main = name == mode || network->info.id.starts_with(mode);
+        wanted.insert(
+            is_main ? wanted.begin() : wanted.end(),
+            Wanted{.network = std::move(network), .settings = &settings});
     }
-    return options;
+    return wanted;
+}
+
+Result<std::vector<network::PortRequest>> ContainerNetwork::ports_of(
+    const ContainerDefinition& definition, const KnownNetwork& network, bool v4, bool v6) const {
+    const std::string default_ip = option_or(network.info.options, host_binding_option, config_.ip);
+    std::vector<network::PortRequest> ports =
+        TRY(port_requests(definition.config, definition.host_config, default_ip));
+    if (!ports.empty() && !config_.iptables) {
+        return invalid_argument("ports cannot be published: the daemon runs with --iptables=false");
+    }
+    std::erase_if(
+        ports, [&](const network::PortRequest& port) { return port.host_ip.is_v4() ? !v4 : !v6; });
+    return ports;
+}
+
+Result<EndpointState>
+ContainerNetwork::join(const ContainerDefinition& definition, const Join& join) {
+    const NetworkInspect& info = join.network.info;
+    if (info.config_only) {
+        return Error(
+            ErrorKind::Forbidden,
+            "cannot connect container to configuration network: " + info.name);
+    }
+    if (join.network.network == nullptr) {
+        return Error(
+            ErrorKind::Unavailable,
+            "network " + info.name + " could not be made again when the engine started");
+    }
+    TRY(check_endpoint_settings(info.name, &join.network, join.settings));
+    network::EndpointRequest request = TRY(endpoint_request(join.settings));
+    request.id = random_hex(32);
+    request.container_name = definition.name;
+    if (!request.mac && !definition.config.mac_address.empty()) {
+        request.mac = TRY(kernel::MacAddress::parse(definition.config.mac_address));
+    }
+    request.interface_name = free_interface_name(join.network, join.settings, join.others);
+    request.netns = join.netns;
+    request.default_route = join.default_route;
+    request.default_route_v6 = join.default_route_v6;
+    request.disable_ipv6 = info.enable_ipv4 && turns_ipv6_off(definition.host_config);
+    if (join.with_ports) {
+        request.ports =
+            TRY(ports_of(definition, join.network, join.default_route, join.default_route_v6));
+    }
+    network::Endpoint endpoint = TRY(join.network.network->connect(request));
+    if (join.made_netns != nullptr && endpoint.netns) {
+        *join.made_netns = std::move(endpoint.netns);
+    }
+    return state_of(endpoint, info);
+}
+
+Result<EndpointState> ContainerNetwork::join_running(
+    const ContainerDefinition& definition,
+    const KnownNetwork& network,
+    const UniqueFd& netns,
+    const std::vector<EndpointState>& others) {
+    return join(
+        definition,
+        {.network = network,
+         .settings = settings_in(definition, network.info.name),
+         .others = others,
+         .netns = &netns,
+         .with_ports = false});
+}
+
+Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& definition) {
+    NetworkConnection connection;
+    const std::vector<Wanted> wanted = TRY(wanted_networks(definition));
+    if (wanted.empty() || wanted.front().network->info.driver == "null") {
+        connection.netns = TRY(registry_->driver().create_isolated_namespace());
+    }
+    std::vector<GatewayCandidate> candidates;
+    for (const Wanted& one : wanted) {
+        candidates.push_back({one.network.get(), one.settings->gw_priority});
+    }
+    const GatewayChoice gateways = choose_gateways(candidates);
+    Rollback rollback;
+    rollback.push([&] { disconnect(definition.id, connection.endpoints); });
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        const KnownNetwork& network = *wanted[i].network;
+        if (network.is_predefined && network.network == nullptr) {
+            // The host's network and none have a place in the books, and nothing else.
+            connection.endpoints.push_back(
+                {.network = network.info.name,
+                 .id = random_hex(32),
+                 .network_id = network.info.id});
+            continue;
+        }
+        UniqueFd made;
+        EndpointState endpoint = TRY(join(
+            definition,
+            {.network = network,
+             .settings = *wanted[i].settings,
+             .others = connection.endpoints,
+             .netns = connection.netns ? &connection.netns : nullptr,
+             .default_route = gateways.v4 == i,
+             .default_route_v6 = gateways.v6 == i,
+             .made_netns = &made}));
+        if (made) {
+            connection.netns = std::move(made);
+        }
+        connection.endpoints.push_back(std::move(endpoint));
+    }
+    rollback.commit();
+    if (connection.netns) {
+        announce(definition, connection.endpoints, connection.netns);
+    }
+    return connection;
+}
+
+void ContainerNetwork::leave(
+    const std::string& container_id, const EndpointState& endpoint, network::Detach detach) {
+    if (watch_ != nullptr) {
+        watch_->left(container_id, endpoint.network_id);
+    }
+    const auto network = find(endpoint.network);
+    if (!network.ok() || (*network)->network == nullptr) {
+        return;
+    }
+    auto done = (*network)->network->disconnect(endpoint.id, detach);
+    if (!done.ok() && done.error().kind() != ErrorKind::NotFound) {
+        log::warn(
+            "endpoint not removed, ignoring",
+            {{"endpoint", endpoint.id}, {"error", done.error().message()}});
+    }
+}
+
+void ContainerNetwork::disconnect(
+    const std::string& container_id, const std::vector<EndpointState>& endpoints) {
+    for (const EndpointState& endpoint : endpoints) {
+        leave(container_id, endpoint, network::Detach::Behind);
+    }
+}
+
+void ContainerNetwork::announce(
+    const ContainerDefinition& definition,
+    const std::vector<EndpointState>& endpoints,
+    FdRef netns) {
+    if (watch_ == nullptr) {
+        return;
+    }
+    const auto parsed = [](const std::string& text) -> std::optional<kernel::IpAddress> {
+        const auto address = kernel::IpAddress::parse(text);
+        return address.ok() ? std::optional(*address) : std::nullopt;
+    };
+    for (const EndpointState& endpoint : endpoints) {
+        const auto network = find(endpoint.network);
+        if (!network.ok()) {
+            continue;
+        }
+        const EndpointSettings& settings = settings_in(definition, endpoint.network);
+        JoinedEndpoint joined{
+            .definition = definition,
+            .network_id = (*network)->info.id,
+            .network_name = (*network)->info.name,
+            .user_defined = !(*network)->is_predefined,
+            .internal = (*network)->info.internal,
+            .names = dns_names(definition, settings),
+            .links = {},
+            .ip = parsed(endpoint.ip),
+            .ip_v6 = parsed(endpoint.ip_v6),
+            .netns = netns};
+        for (const std::string& link : settings.links) {
+            const auto parts = cut(link, ":");
+            joined.links.push_back(
+                {.container = std::string(parts ? parts->before : link),
+                 .alias = std::string(parts ? parts->after : link)});
+        }
+        watch_->joined(joined);
+    }
 }
 
 Result<std::vector<network::PortRequest>> ContainerNetwork::port_requests(
@@ -262,82 +411,26 @@ Result<std::vector<network::PortRequest>> ContainerNetwork::port_requests(
     return requests;
 }
 
-Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& definition) {
-    NetworkConnection connection;
-    if (definition.host_config.network_mode == "none") {
-        connection.netns = TRY(driver_->create_isolated_namespace());
-        return connection;
-    }
-    TRY(find(definition.host_config.network_mode));
-    if (bridge_ == nullptr) {
-        return not_found("network " + definition.host_config.network_mode + " not found");
-    }
-    network::EndpointRequest request{.id = random_hex(32), .container_name = definition.name};
-    request.ports = TRY(port_requests(definition.config, definition.host_config, config_.ip));
-    if (!request.ports.empty() && !config_.iptables) {
-        return invalid_argument("ports cannot be published: the daemon runs with --iptables=false");
-    }
-    TRY(apply_settings(request, definition));
-    network::Endpoint endpoint = TRY(bridge_->connect(request));
-    connection.netns = std::move(endpoint.netns);
-    connection.endpoints.push_back(state_of(endpoint, "bridge"));
-    return connection;
-}
-
-void ContainerNetwork::disconnect(const std::vector<EndpointState>& endpoints) {
-    for (const EndpointState& endpoint : endpoints) {
-        if (bridge_ == nullptr || endpoint.network != "bridge") {
-            continue;
-        }
-        auto done = bridge_->disconnect(endpoint.id);
-        if (!done.ok() && done.error().kind() != ErrorKind::NotFound) {
-            log::warn(
-                "endpoint not removed, ignoring",
-                {{"endpoint", endpoint.id}, {"error", done.error().message()}});
-        }
-    }
-}
-
-Result<const NetworkInspect*> ContainerNetwork::find(const std::string& text) const {
-    const NetworkInspect* by_prefix = nullptr;
-    for (const NetworkInspect& network : networks_) {
-        if (network.name == text || network.id == text) {
-            return &network;
-        }
-        if (!text.empty() && network.id.starts_with(text)) {
-            by_prefix = &network;
-        }
-    }
-    if (by_prefix == nullptr) {
-        return not_found("network " + text + " not found");
-    }
-    return by_prefix;
-}
-
-Result<std::shared_ptr<network::BridgeNetwork>>
+Result<std::shared_ptr<network::Network>>
 ContainerNetwork::find_bridge(const std::string& name) const {
-    if (!name.empty() && name != "default") {
-        const NetworkInspect* found = TRY(find(name));
-        if (found->driver != "bridge") {
-            return not_found("network " + name + " not found");
-        }
+    const KnownNetworkPtr found =
+        TRY(find(name.empty() || name == "default" ? std::string("bridge") : name));
+    if (found->network == nullptr) {
+        return not_found("network " + name + " not found");
     }
-    if (bridge_ == nullptr) {
-        return not_found("network bridge not found");
-    }
-    return bridge_;
+    return found->network;
 }
 
 Result<UniqueFd> ContainerNetwork::isolated_namespace() {
-    return driver_->create_isolated_namespace();
+    return registry_->driver().create_isolated_namespace();
 }
 
 void ContainerNetwork::settle() {
-    driver_->wait_until_removed();
+    registry_->driver().wait_until_removed();
 }
 
 void ContainerNetwork::remove_all() {
-    Result<void> removed = driver_->remove_all();
+    Result<void> removed = registry_->driver().remove_all();
     if (!removed.ok()) {
         log::warn("networks stay behind, ignoring", {{"error", removed.error().message()}});
     }

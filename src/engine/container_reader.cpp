@@ -56,6 +56,17 @@ std::vector<PortSummary> port_summaries(const ContainerView& view) {
     return ports;
 }
 
+void show_endpoint(const EndpointState& endpoint, EndpointSettings& shown) {
+    shown.endpoint_id = endpoint.id;
+    shown.gateway = endpoint.gateway;
+    shown.ip_address = endpoint.ip;
+    shown.ip_prefix_len = endpoint.ip.empty() ? 0 : endpoint.prefix_length;
+    shown.mac_address = endpoint.mac;
+    shown.ipv6_gateway = endpoint.gateway_v6;
+    shown.global_ipv6_address = endpoint.ip_v6;
+    shown.global_ipv6_prefix_len = endpoint.prefix_length_v6;
+}
+
 } // namespace
 
 // github.com/docker/go-units, HumanDuration
@@ -132,21 +143,19 @@ NetworkSettings ContainerReader::network_settings(const ContainerView& view) con
     if (!container_of_mode(mode).empty()) {
         return settings;
     }
-    EndpointSettings shown;
     for (const auto& [name, asked] : definition.networking.endpoints_config) {
-        shown = asked;
-    }
-    if (auto network = core_.network->find(mode); network.ok()) {
-        shown.network_id = (*network)->id;
+        EndpointSettings shown = asked;
+        if (const auto network = core_.network->find(name); network.ok()) {
+            shown.network_id = (*network)->info.id;
+            if (!(*network)->is_predefined) {
+                shown.dns_names = dns_names(definition, asked);
+            }
+        }
+        settings.networks.emplace(name, std::move(shown));
     }
     for (const EndpointState& endpoint : view.life.endpoints) {
-        shown.endpoint_id = endpoint.id;
-        shown.gateway = endpoint.gateway;
-        shown.ip_address = endpoint.ip;
-        shown.ip_prefix_len = endpoint.prefix_length;
-        shown.mac_address = endpoint.mac;
+        show_endpoint(endpoint, settings.networks[endpoint.network]);
     }
-    settings.networks.emplace(mode, std::move(shown));
     if (!view.life.state.is_running()) {
         return settings;
     }

@@ -105,7 +105,12 @@ struct Fields<engine::EndpointState> {
         field("Gateway", &T::gateway),
         field("Mac", &T::mac),
         field("HostInterface", &T::host_interface),
-        field("Ports", &T::ports)};
+        field("Ports", &T::ports),
+        field("NetworkId", &T::network_id, OmitEmpty),
+        field("IpV6", &T::ip_v6, OmitEmpty),
+        field("PrefixLengthV6", &T::prefix_length_v6, OmitEmpty),
+        field("GatewayV6", &T::gateway_v6, OmitEmpty),
+        field("Interface", &T::interface_name, OmitEmpty)};
 };
 
 template <>
@@ -178,6 +183,19 @@ Result<void> ContainerTable::update_definition(const ContainerDefinition& defini
         auto statement = TRY(transaction->prepare(
             "UPDATE engine_containers SET name = ?, definition = ? WHERE id = ?"));
         TRY(statement.bind(1, definition.name).bind(2, text).bind(3, definition.id).run());
+    }
+    return transaction.commit();
+}
+
+Result<void>
+ContainerTable::update(const ContainerDefinition& definition, const ContainerLife& life) {
+    const std::string definition_text = json::encode_text(definition);
+    const std::string life_text = json::encode_text(life);
+    auto transaction = TRY(database_->begin(store::Durability::Durable));
+    {
+        auto statement = TRY(transaction->prepare(
+            "UPDATE engine_containers SET definition = ?, life = ? WHERE id = ?"));
+        TRY(statement.bind(1, definition_text).bind(2, life_text).bind(3, definition.id).run());
     }
     return transaction.commit();
 }

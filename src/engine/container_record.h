@@ -46,6 +46,11 @@ struct EndpointState {
     std::string mac;
     std::string host_interface;
     std::vector<PublishedPort> ports;
+    std::string network_id{};
+    std::string ip_v6{}; // these three: empty and 0 without IPv6, as ip and gateway without IPv4
+    std::int64_t prefix_length_v6 = 0;
+    std::string gateway_v6{};
+    std::string interface_name{}; // within the container
 };
 
 struct ContainerLife {
@@ -71,6 +76,8 @@ class ContainerTable {
     // Conflict without words when the name is taken.
     Result<void> insert(const ContainerDefinition& definition, const ContainerLife& life);
     Result<void> update_definition(const ContainerDefinition& definition);
+    // Both at once, or neither.
+    Result<void> update(const ContainerDefinition& definition, const ContainerLife& life);
     Result<void>
     update_life(const std::string& id, const ContainerLife& life, store::Durability durability);
     Result<void> remove(const std::string& id);

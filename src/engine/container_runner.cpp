@@ -108,8 +108,7 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
     SharedNamespaces shared = TRY(shared_namespaces(definition));
     launched.root_path = TRY(core_.store->layers().mount(definition.id));
     launched.mounted = true;
-    const std::string& mode = definition.host_config.network_mode;
-    if (!is_host_mode(mode) && !shared.network) {
+    if (!shared.network) {
         launched.network = TRY_CONTEXT(
             core_.network->connect(definition), "failed to set up container networking");
         core_.publish_network(definition, launched.network.endpoints, "connect");
@@ -164,8 +163,8 @@ ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& s
         return ok();
     }
     std::string gateway;
-    if (core_.network->bridge() != nullptr) {
-        gateway = core_.network->bridge()->gateway().to_string();
+    if (const auto bridge = core_.network->bridge()) {
+        gateway = bridge->gateway().to_string();
     }
     return write_container_files(
         {.definition = definition,
@@ -306,7 +305,7 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
                 {{"id", container.id}, {"error", removed.error().message()}});
         }
     }
-    core_.network->disconnect(launched.network.endpoints);
+    core_.network->disconnect(container.id, launched.network.endpoints);
     core_.publish_network(*launched.definition, launched.network.endpoints, "disconnect");
     if (!launched.shm_path.empty()) {
         unmount_shared_memory(core_, container.id);

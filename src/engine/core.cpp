@@ -93,8 +93,9 @@ void Core::publish_network(
         auto found = network->find(endpoint.network);
         Event event{.type = "network", .action = action, .actor_id = {}, .time = {}};
         if (found.ok()) {
-            event.actor_id = (*found)->id;
-            event.attributes = {{"name", endpoint.network}, {"type", (*found)->driver}};
+            const NetworkInspect& info = (*found)->info;
+            event.actor_id = info.id;
+            event.attributes = {{"name", info.name}, {"type", info.driver}};
         }
         event.attributes.emplace("container", definition.id);
         events->publish(std::move(event));

@@ -16,6 +16,12 @@
 
 namespace berth::engine {
 
+// Subnets of `size` bits for networks that ask for none are cut from `base`.
+struct AddressPoolOption {
+    std::string base;
+    std::int64_t size = 0;
+};
+
 struct DaemonConfig {
     std::string data_root = "/var/lib/berth";
     std::string exec_root = "/run/berth";
@@ -44,7 +50,13 @@ struct DaemonConfig {
     std::string bip;
     std::string fixed_cidr;
     std::string default_gateway;
-    std::int64_t mtu = 0; // 0: the default route's
+    bool ipv6 = false; // of the default bridge, as the three below
+    std::string bip6;
+    std::string fixed_cidr_v6;
+    std::string default_gateway_v6;
+    std::vector<AddressPoolOption> default_address_pools;     // none: Docker's
+    std::map<std::string, StringMap> default_network_options; // by driver
+    std::int64_t mtu = 0;                                     // 0: the default route's
     std::vector<std::string> dns;
     std::vector<std::string> dns_options;
     std::vector<std::string> dns_search;

@@ -30,6 +30,15 @@ std::string go_text(const json::Value& value) {
     return json::serialize(value);
 }
 
+// {"base": "10.0.0.0/8", "size": 24} as its flag writes it.
+std::string fields_text(const json::Value& value) {
+    std::vector<std::string> parts;
+    for (const auto& member : value.get_object()) {
+        parts.push_back(std::string(member.key()) + "=" + go_text(member.value()));
+    }
+    return join(parts, ",");
+}
+
 Error wrong_type(const DaemonOption& option, std::string_view expected) {
     return invalid_argument(
         "the value of \"" + std::string(option.key) + "\" must be " + std::string(expected));
@@ -86,7 +95,7 @@ Result<std::vector<std::string>> texts(const DaemonOption& option, const json::V
             return wrong_type(option, "a list");
         }
         for (const json::Value& element : value.get_array()) {
-            result.push_back(go_text(element));
+            result.push_back(element.is_object() ? fields_text(element) : go_text(element));
         }
         return result;
     case OptionShape::Pairs:
@@ -94,7 +103,15 @@ Result<std::vector<std::string>> texts(const DaemonOption& option, const json::V
             return wrong_type(option, "an object");
         }
         for (const auto& member : value.get_object()) {
-            result.push_back(TRY(pair_text(option, member.key(), member.value())));
+            if (option.key != "default-network-opts" || !member.value().is_object()) {
+                result.push_back(TRY(pair_text(option, member.key(), member.value())));
+                continue;
+            }
+            for (const auto& inner : member.value().get_object()) {
+                result.push_back(
+                    std::string(member.key()) + "=" + std::string(inner.key()) + "=" +
+                    go_text(inner.value()));
+            }
         }
         return result;
     }

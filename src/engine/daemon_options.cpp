@@ -96,6 +96,41 @@ Result<void> add_log_option(DaemonConfig& config, const DaemonOption&, std::stri
     return ok();
 }
 
+// "base=172.30.0.0/16,size=24"
+Result<void> add_address_pool(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    AddressPoolOption pool;
+    for (const std::string_view field : split(value, ',')) {
+        const auto parts = cut(field, "=");
+        const std::string_view name = parts ? trim(parts->before) : field;
+        if (parts && name == "base") {
+            pool.base = trim(parts->after);
+        } else if (parts && name == "size" && parse_number<std::int64_t>(parts->after).ok()) {
+            pool.size = *parse_number<std::int64_t>(parts->after);
+        } else {
+            return invalid_argument(
+                "invalid default address pool \"" + std::string(value) +
+                "\": it must be base=<CIDR>,size=<length>");
+        }
+    }
+    config.default_address_pools.push_back(std::move(pool));
+    return ok();
+}
+
+// "bridge=com.docker.network.driver.mtu=1400"
+Result<void>
+add_default_network_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    const auto driver = cut(value, "=");
+    const auto option = driver ? cut(driver->after, "=") : std::nullopt;
+    if (!option) {
+        return invalid_argument(
+            "invalid default network options format: \"" + std::string(value) +
+            "\" must be driver=option=value");
+    }
+    config.default_network_options[std::string(driver->before)].insert_or_assign(
+        std::string(option->before), std::string(option->after));
+    return ok();
+}
+
 Result<void> add_runtime(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     auto parts = cut(value, "=");
     if (!parts || trim(parts->before).empty() || trim(parts->after).empty()) {
@@ -151,7 +186,12 @@ constexpr DaemonOption table[] = {
      "Authorization plugins to load",
      refuse},
     {"bip", 0, "bip", Text, "Address and prefix of the default bridge", set<&DaemonConfig::bip>},
-    {"bip6", 0, "bip6", Text, "IPv6 address of the default bridge", refuse},
+    {"bip6",
+     0,
+     "bip6",
+     Text,
+     "IPv6 address and prefix of the default bridge",
+     set<&DaemonConfig::bip6>},
     {"bridge",
      'b',
      "bridge",
@@ -184,7 +224,12 @@ constexpr DaemonOption table[] = {
      "Root directory of persistent state",
      set<&DaemonConfig::data_root>},
     {"debug", 'D', "debug", Switch, "Enable debug mode", set<&DaemonConfig::debug>},
-    {"default-address-pool", 0, "default-address-pools", List, "Accepted, without effect", ignore},
+    {"default-address-pool",
+     0,
+     "default-address-pools",
+     List,
+     "Default address pools for node specific local networks",
+     add_address_pool},
     {"default-cgroupns-mode",
      0,
      "default-cgroupns-mode",
@@ -202,14 +247,19 @@ constexpr DaemonOption table[] = {
      "default-gateway-v6",
      Text,
      "IPv6 gateway of the default bridge network",
-     refuse},
+     set<&DaemonConfig::default_gateway_v6>},
     {"default-ipc-mode",
      0,
      "default-ipc-mode",
      Text,
      "Default mode for containers ipc",
      set<&DaemonConfig::default_ipc_mode>},
-    {"default-network-opt", 0, "default-network-opts", Pairs, "Default network options", refuse},
+    {"default-network-opt",
+     0,
+     "default-network-opts",
+     Pairs,
+     "Default network options",
+     add_default_network_option},
     {"default-runtime",
      0,
      "default-runtime",
@@ -261,7 +311,7 @@ constexpr DaemonOption table[] = {
      "fixed-cidr-v6",
      Text,
      "IPv6 subnet of the default bridge's containers",
-     refuse},
+     set<&DaemonConfig::fixed_cidr_v6>},
     {"gc-delay",
      0,
      "gc-delay",
@@ -315,7 +365,12 @@ constexpr DaemonOption table[] = {
     {"ip-masq", 0, "ip-masq", Switch, "Enable IP masquerading", set<&DaemonConfig::ip_masquerade>},
     {"ip6tables", 0, "ip6tables", Switch, "Accepted, without effect", ignore},
     {"iptables", 0, "iptables", Switch, "Enable firewall rules", set<&DaemonConfig::iptables>},
-    {"ipv6", 0, "ipv6", Switch, "Enable IPv6 networking", refuse},
+    {"ipv6",
+     0,
+     "ipv6",
+     Switch,
+     "Enable IPv6 networking for the default bridge network",
+     set<&DaemonConfig::ipv6>},
     {"label", 0, "labels", List, "Set key=value labels to the daemon", set<&DaemonConfig::labels>},
     {"live-restore",
      0,

@@ -199,11 +199,11 @@ store::ImageStore& Engine::image_store() {
     return parts_->core.store->images();
 }
 
-network::BridgeNetwork* Engine::default_bridge() {
-    return parts_->core.network->bridge();
+network::Network* Engine::default_bridge() {
+    return parts_->core.network->bridge().get();
 }
 
-Result<std::shared_ptr<network::BridgeNetwork>> Engine::find_bridge(const std::string& name) {
+Result<std::shared_ptr<network::Network>> Engine::find_bridge(const std::string& name) {
     return parts_->core.network->find_bridge(name);
 }
 

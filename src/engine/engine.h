@@ -28,7 +28,7 @@ class Store;
 } // namespace berth::store
 
 namespace berth::network {
-class BridgeNetwork;
+class Network;
 }
 
 namespace berth::engine {
@@ -66,9 +66,9 @@ class Engine {
     store::BlobStore& blobs();
     store::LayerStore& layers();
     store::ImageStore& image_store();
-    network::BridgeNetwork* default_bridge(); // nullptr: bridge none
+    network::Network* default_bridge(); // nullptr: bridge none
     // "bridge", "" or "default"; NotFound "network x not found".
-    Result<std::shared_ptr<network::BridgeNetwork>> find_bridge(const std::string& name);
+    Result<std::shared_ptr<network::Network>> find_bridge(const std::string& name);
     // A network namespace with nothing but lo.
     Result<UniqueFd> isolated_namespace();
     io::EventLoop& loop();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The networks that containers join: bridge (the default), host and none. Thread-safe, blocking.
+// The networks that containers join: bridge (the default), host, none, and what users make.
+// Thread-safe, blocking.
 #pragma once
 
 #include "base/result.h"
@@ -8,6 +9,7 @@
 #include "engine/filters.h"
 
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -21,6 +23,7 @@ struct IpamPool {
 };
 
 struct NetworkEndpoint {
+    std::string container_id;
     std::string name; // the container's, without slash
     std::string endpoint_id;
     std::string mac_address;
@@ -37,11 +40,15 @@ struct NetworkInspect {
     bool enable_ipv4 = true;
     bool enable_ipv6 = false;
     std::string ipam_driver = "default";
-    StringMap ipam_options;
+    std::optional<StringMap> ipam_options;
     std::vector<IpamPool> ipam_config;
+    // By the engine and not by the user: no static addresses in it.
+    bool subnet_v4_is_chosen = false;
+    bool subnet_v6_is_chosen = false;
     bool internal = false;
     bool attachable = false;
     bool ingress = false;
+    std::string config_from; // a config-only network's name
     bool config_only = false;
     StringMap options;
     StringMap labels;
@@ -50,11 +57,17 @@ struct NetworkInspect {
 
 struct NetworkCreate {
     std::string name;
-    std::string driver;
+    std::string driver; // "": bridge
+    std::string scope;  // "" or local
     bool internal = false;
     bool attachable = false;
-    bool enable_ipv6 = false;
+    bool ingress = false;
+    bool config_only = false;
+    std::string config_from;
+    std::optional<bool> enable_ipv4; // true
+    std::optional<bool> enable_ipv6; // false
     std::string ipam_driver;
+    std::optional<StringMap> ipam_options;
     std::vector<IpamPool> ipam_config;
     StringMap options;
     StringMap labels;
@@ -77,17 +90,23 @@ class Networks {
     // By name, id or id prefix; NotFound "network x not found".
     Result<NetworkInspect> inspect(const std::string& network) const;
 
-    // NotImplemented for now, all four: the default networks exist and stay.
+    // The id. Conflict for a name that is taken; Forbidden, in Docker's words, for predefined names
+    // and subnets that overlap.
     Result<std::string> create(const NetworkCreate& request);
+    // Forbidden while containers are connected, and for the predefined ones.
     Result<void> remove(const std::string& network);
+    // Of containers that run and of such that do not.
     Result<void> connect(
         const std::string& network, const std::string& container, const EndpointSettings& settings);
     Result<void> disconnect(const std::string& network, const std::string& container, bool force);
 
-    // Removes nothing: the default networks are never pruned.
+    // Filters: label, label!, until. Removes the users' networks that no running container is in.
     Result<NetworkPruneReport> prune(const Filters& filters);
 
   private:
+    void publish(const NetworkInspect& network, const std::string& action);
+    std::vector<NetworkEndpoint> endpoints_in(const NetworkInspect& network) const;
+
     ContainerSupervisor& supervisor_;
 };
 

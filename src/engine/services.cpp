@@ -5,7 +5,6 @@
 #include "engine/containers.h"
 #include "engine/execs.h"
 #include "engine/log_follower.h"
-#include "engine/networks.h"
 #include "engine/signals.h"
 #include "engine/supervisor.h"
 #include "io/detach_keys.h"
@@ -16,12 +15,6 @@
 
 namespace berth::engine {
 namespace {
-
-Error networks_are_fixed(std::string_view what) {
-    return not_implemented(
-        std::string(what) + " networks is not implemented by this engine: there are bridge, host "
-                            "and none");
-}
 
 monitor::AttachRequest attach_request(const AttachOptions& options, bool tty, AttachStream stream) {
     monitor::AttachRequest request;
@@ -324,76 +317,6 @@ Result<ExecInspect> Execs::inspect(const std::string& exec_id) const {
 
 Result<void> Execs::resize(const std::string& exec_id, std::uint32_t height, std::uint32_t width) {
     return supervisor_.execs.resize(exec_id, height, width);
-}
-
-Result<std::vector<NetworkInspect>> Networks::list(const Filters& filters) const {
-    TRY(filters.allow_only({"dangling", "driver", "id", "label", "name", "scope", "type"}));
-    const bool dangling = TRY(filters.get_bool("dangling", false));
-    for (const std::string& type : filters.get("type")) {
-        if (type != "custom" && type != "builtin") {
-            return invalid_argument("invalid filter: 'type'='" + type + "'");
-        }
-    }
-    std::vector<NetworkInspect> result;
-    for (const NetworkInspect& network : supervisor_.core.network->networks()) {
-        const bool name_matches =
-            !filters.contains("name") ||
-            std::ranges::any_of(filters.get("name"), [&network](const std::string& part) {
-                return network.name.find(part) != std::string::npos;
-            });
-        if (name_matches && !dangling && filters.exact_match("driver", network.driver) &&
-            filters.prefix_match("id", network.id) && filters.exact_match("type", "builtin") &&
-            filters.exact_match("scope", network.scope) &&
-            filters.match_labels("label", network.labels)) {
-            result.push_back(TRY(inspect(network.id)));
-        }
-    }
-    return result;
-}
-
-Result<NetworkInspect> Networks::inspect(const std::string& network) const {
-    NetworkInspect result = *TRY(supervisor_.core.network->find(network));
-    for (const ContainerPtr& container : supervisor_.core.index.all()) {
-        const ContainerView view = view_of(*container);
-        if (view.definition->host_config.network_mode != result.name ||
-            !view.life.state.is_running()) {
-            continue;
-        }
-        NetworkEndpoint shown{.name = view.definition->name};
-        for (const EndpointState& endpoint : view.life.endpoints) {
-            shown.endpoint_id = endpoint.id;
-            shown.mac_address = endpoint.mac;
-            shown.ipv4_address = endpoint.ip + "/" + std::to_string(endpoint.prefix_length);
-        }
-        result.containers.emplace(container->id, std::move(shown));
-    }
-    return result;
-}
-
-Result<std::string> Networks::create(const NetworkCreate& request) {
-    if (supervisor_.core.network->find(request.name).ok()) {
-        return conflict("network with name " + request.name + " already exists");
-    }
-    return networks_are_fixed("creating");
-}
-
-Result<void> Networks::remove(const std::string& network) {
-    const NetworkInspect* found = TRY(supervisor_.core.network->find(network));
-    return Error(
-        ErrorKind::Forbidden, found->name + " is a pre-defined network and cannot be removed");
-}
-
-Result<void> Networks::connect(const std::string&, const std::string&, const EndpointSettings&) {
-    return networks_are_fixed("connecting containers to");
-}
-
-Result<void> Networks::disconnect(const std::string&, const std::string&, bool) {
-    return networks_are_fixed("disconnecting containers from");
-}
-
-Result<NetworkPruneReport> Networks::prune(const Filters& filters) {
-    TRY(filters.allow_only({"label", "label!", "until"}));
-    return NetworkPruneReport{};
 }
 
 } // namespace berth::engine

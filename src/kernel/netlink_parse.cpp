@@ -90,6 +90,8 @@ std::optional<Link> parse_link(const nlmsghdr& header) {
         const std::uint16_t type = mnl_attr_get_type(attribute);
         if (type == IFLA_IFNAME) {
             link.name = string_of(*attribute);
+        } else if (type == IFLA_IFALIAS) {
+            link.alias = string_of(*attribute);
         } else if (type == IFLA_MTU) {
             link.mtu = u32_of(*attribute).value_or(0);
         } else if (type == IFLA_MASTER) {

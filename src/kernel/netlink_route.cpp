@@ -80,6 +80,9 @@ void RouteBatch::add_veth(const VethPair& pair) {
     if (pair.peer_mac) {
         messages_.put_bytes(IFLA_ADDRESS, pair.peer_mac->bytes);
     }
+    if (pair.peer_master != 0) {
+        messages_.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(pair.peer_master));
+    }
     if (pair.peer_netns) {
         messages_.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(pair.peer_netns->get()));
     }
@@ -90,6 +93,16 @@ void RouteBatch::add_veth(const VethPair& pair) {
 
 void RouteBatch::change_link(int index, const LinkChange& change) {
     begin_link(RTM_NEWLINK, NLM_F_ACK, index, "change " + interface_text(index), change.state);
+    put_change(change);
+}
+
+void RouteBatch::change_link(const std::string& name, const LinkChange& change) {
+    begin_link(RTM_NEWLINK, NLM_F_ACK, 0, "change interface " + name, change.state);
+    messages_.put_string(IFLA_IFNAME, name);
+    put_change(change);
+}
+
+void RouteBatch::put_change(const LinkChange& change) {
     if (change.mtu) {
         messages_.put_u32(IFLA_MTU, *change.mtu);
     }
@@ -107,6 +120,9 @@ void RouteBatch::change_link(int index, const LinkChange& change) {
     }
     if (change.group) {
         messages_.put_u32(IFLA_GROUP, *change.group);
+    }
+    if (change.alias) {
+        messages_.put_string(IFLA_IFALIAS, *change.alias);
     }
     if (change.without_link_local && kernel_has_ipv6()) {
         messages_.begin_nested(IFLA_AF_SPEC);
@@ -192,6 +208,19 @@ void RouteBatch::delete_address(int index, const IpPrefix& address) {
 }
 
 void RouteBatch::add_route(const Route& route) {
+    begin_route(RTM_NEWROUTE, create_new, route, "add");
+}
+
+void RouteBatch::replace_route(const Route& route) {
+    begin_route(RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE | NLM_F_ACK, route, "replace");
+}
+
+void RouteBatch::delete_route(const Route& route) {
+    begin_route(RTM_DELROUTE, NLM_F_ACK, route, "delete");
+}
+
+void RouteBatch::begin_route(
+    std::uint16_t type, std::uint16_t flags, const Route& route, std::string_view what) {
     rtmsg header{};
     header.rtm_family = address_family(route.destination.address);
     if (route.destination.length == 0 && route.gateway) {
@@ -203,10 +232,10 @@ void RouteBatch::add_route(const Route& route) {
     header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
     header.rtm_type = RTN_UNICAST;
     messages_.begin(
-        RTM_NEWROUTE,
-        create_new,
+        type,
+        flags,
         struct_bytes(header),
-        "add route to " + route.destination.to_string());
+        std::string(what) + " route to " + route.destination.to_string());
     if (route.destination.length != 0) {
         messages_.put_bytes(RTA_DST, route.destination.address.bytes());
     }

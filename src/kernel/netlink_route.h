@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::kernel {
@@ -27,6 +28,7 @@ struct Link {
     std::uint32_t mtu = 0;
     MacAddress mac;
     int master = 0;
+    std::string alias; // a label that its maker has put on it
 };
 
 struct LinkAddress {
@@ -56,6 +58,7 @@ struct VethPair {
     std::uint32_t mtu = 1500;
     int master = 0; // of the near end
     std::optional<MacAddress> peer_mac;
+    int peer_master = 0; // with both ends in the socket's own namespace
 };
 
 enum class LinkState : std::uint8_t { Down, Up };
@@ -69,6 +72,7 @@ struct LinkChange {
     std::optional<std::string> name;
     std::optional<FdRef> netns;
     std::optional<std::uint32_t> group;
+    std::optional<std::string> alias;
     // No link-local IPv6 address: a bridge's ports need none. An error where the link has no IPv6
     // at all: with an MTU below 1280.
     bool without_link_local = false;
@@ -88,6 +92,8 @@ class RouteBatch {
     void add_bridge(const BridgeLink& bridge);
     void add_veth(const VethPair& pair);
     void change_link(int index, const LinkChange& change);
+    // Of a link that an earlier request of this batch makes: its index is not known yet.
+    void change_link(const std::string& name, const LinkChange& change);
     void change_bridge_port(int index, const BridgePortChange& change);
     void delete_link(int index);
     // All links of the group with one wait for the kernel's grace period; ENODEV when it is empty.
@@ -95,6 +101,9 @@ class RouteBatch {
     void add_address(int index, const IpPrefix& address); // EEXIST when it is there
     void delete_address(int index, const IpPrefix& address);
     void add_route(const Route& route);
+    // In place of the one to the same destination, if there is one.
+    void replace_route(const Route& route);
+    void delete_route(const Route& route); // ESRCH when there is none
 
     NetlinkBatch& messages() { return messages_; }
 
@@ -105,6 +114,9 @@ class RouteBatch {
         int index,
         std::string description,
         std::optional<LinkState> state = std::nullopt);
+    void put_change(const LinkChange& change);
+    void
+    begin_route(std::uint16_t type, std::uint16_t flags, const Route& route, std::string_view what);
 
     NetlinkBatch messages_;
 };

@@ -2,35 +2,25 @@
 // The addresses of one subnet.
 #include "network/address_pool.h"
 
-#include <algorithm>
+#include "network/address_arithmetic.h"
 
 namespace berth::network {
 
 using kernel::IpAddress;
 using kernel::IpPrefix;
 
-namespace {
-
-std::uint32_t last_of(const IpPrefix& prefix) {
-    const std::uint32_t host_bits =
-        prefix.length == 0 ? 0xffffffffU
-                           : static_cast<std::uint32_t>((1ULL << (32 - prefix.length)) - 1);
-    return prefix.network().address.v4() | host_bits;
-}
-
-} // namespace
-
-AddressPool::AddressPool(const IpPrefix& subnet, std::uint32_t first, std::uint32_t last)
+AddressPool::AddressPool(
+    const IpPrefix& subnet, const IpAddress& first, const IpAddress& last, std::string owner)
     : subnet_(subnet)
     , first_(first)
     , last_(last)
+    , owner_(std::move(owner))
     , lowest_candidate_(first) {}
 
-Result<AddressPool> AddressPool::create(const IpPrefix& subnet, std::optional<IpPrefix> range) {
-    if (!subnet.address.is_v4() || (range && !range->address.is_v4())) {
-        return not_implemented("IPv6 address pools are not supported: " + subnet.to_string());
-    }
-    if (subnet.length < 1 || subnet.length > 30) {
+Result<AddressPool>
+AddressPool::create(const IpPrefix& subnet, std::optional<IpPrefix> range, std::string owner) {
+    const int longest = subnet.address.is_v4() ? 30 : 126;
+    if (subnet.length < 1 || subnet.length > longest) {
         return invalid_argument(
             "a network's subnet must leave room for addresses: " + subnet.to_string());
     }
@@ -41,43 +31,56 @@ Result<AddressPool> AddressPool::create(const IpPrefix& subnet, std::optional<Ip
             "the address range " + chosen.to_string() + " is not within the subnet " +
             network.to_string());
     }
-    const std::uint32_t first = std::max(chosen.address.v4(), network.address.v4() + 1);
-    const std::uint32_t last = std::min(last_of(chosen), last_of(network) - 1);
-    return AddressPool(network, first, last);
+    return AddressPool(
+        network,
+        chosen.address,
+        last_of(chosen),
+        owner.empty() ? network.to_string() : std::move(owner));
+}
+
+bool AddressPool::is_never_given(const IpAddress& address) const {
+    return address == subnet_.address || (address.is_v4() && address == last_of(subnet_));
 }
 
 Result<IpAddress> AddressPool::allocate() {
-    for (std::uint32_t candidate = lowest_candidate_; candidate <= last_; ++candidate) {
-        if (taken_.insert(candidate).second) {
-            lowest_candidate_ = candidate + 1;
-            return IpAddress::from_v4(candidate);
+    while (lowest_candidate_) {
+        const IpAddress candidate = *lowest_candidate_;
+        if (candidate == last_) {
+            lowest_candidate_.reset();
+        } else {
+            lowest_candidate_ = successor(candidate);
+        }
+        if (!is_never_given(candidate) && taken_.insert(candidate).second) {
+            return candidate;
         }
     }
-    lowest_candidate_ = last_ + 1;
     return Error(
         ErrorKind::ResourceExhausted,
-        "no available IPv4 addresses on this network's address pools: " + subnet_.to_string());
+        std::string("no available ") + (subnet_.address.is_v4() ? "IPv4" : "IPv6") +
+            " addresses on this network's address pools: " + owner_);
 }
 
 Result<void> AddressPool::reserve(const IpAddress& address) {
-    if (!subnet_.contains(address) || address == subnet_.address ||
-        address.v4() == last_of(subnet_)) {
+    if (!subnet_.contains(address) || is_never_given(address)) {
         return invalid_argument("no configured subnet contains IP address " + address.to_string());
     }
-    if (!taken_.insert(address.v4()).second) {
+    if (!taken_.insert(address).second) {
         return conflict("Address already in use");
     }
     return ok();
 }
 
 void AddressPool::release(const IpAddress& address) {
-    if (address.is_v4() && taken_.erase(address.v4()) != 0 && address.v4() >= first_) {
-        lowest_candidate_ = std::min(lowest_candidate_, address.v4());
+    if (taken_.erase(address) == 0 || address < first_ || address > last_) {
+        return;
+    }
+    if (!lowest_candidate_ || address < *lowest_candidate_) {
+        lowest_candidate_ = address;
     }
 }
 
 bool AddressPool::is_taken(const IpAddress& address) const {
-    return address.is_v4() && taken_.contains(address.v4());
+    return taken_.contains(address);
 }
 
 } // namespace berth::network

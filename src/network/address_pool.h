@@ -1,22 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
-// The addresses of one subnet: the lowest free one is given out. Not thread-safe; its owner locks.
+// The addresses of one subnet of either family: the lowest free one is given out. Not thread-safe;
+// its owner locks.
 #pragma once
 
 #include "base/result.h"
 #include "kernel/netlink_address.h"
 
-#include <cstdint>
 #include <optional>
 #include <set>
+#include <string>
 
 namespace berth::network {
 
 class AddressPool {
   public:
     // range (within subnet) limits what allocate() chooses from; asked-for addresses may lie
-    // anywhere in the subnet. The network and broadcast addresses are never given out.
-    static Result<AddressPool>
-    create(const kernel::IpPrefix& subnet, std::optional<kernel::IpPrefix> range = std::nullopt);
+    // anywhere in the subnet. The network address (IPv6: that of all routers) and the broadcast
+    // address are never given out. `owner` stands in errors; default: the subnet.
+    static Result<AddressPool> create(
+        const kernel::IpPrefix& subnet,
+        std::optional<kernel::IpPrefix> range = std::nullopt,
+        std::string owner = {});
 
     // ResourceExhausted "no available IPv4 addresses on this network's address pools: …" when all
     // are taken.
@@ -34,14 +38,22 @@ class AddressPool {
     const kernel::IpPrefix& subnet() const { return subnet_; }
 
   private:
-    AddressPool(const kernel::IpPrefix& subnet, std::uint32_t first, std::uint32_t last);
+    AddressPool(
+        const kernel::IpPrefix& subnet,
+        const kernel::IpAddress& first,
+        const kernel::IpAddress& last,
+        std::string owner);
+
+    bool is_never_given(const kernel::IpAddress& address) const;
 
     kernel::IpPrefix subnet_;
-    std::uint32_t first_; // of the range, host byte order, inclusive
-    std::uint32_t last_;
-    // Every address below this one in the range is taken: a full subnet is not searched again.
-    std::uint32_t lowest_candidate_;
-    std::set<std::uint32_t> taken_;
+    kernel::IpAddress first_; // of the range, inclusive
+    kernel::IpAddress last_;
+    std::string owner_;
+    // Every address below this one in the range is taken, so that a full subnet is not searched
+    // again; nullopt: all are.
+    std::optional<kernel::IpAddress> lowest_candidate_;
+    std::set<kernel::IpAddress> taken_;
 };
 
 } // namespace berth::network

@@ -75,11 +75,28 @@ TEST(AddressPool, ChoosesFromTheRangeButReservesAnywhere) {
 
 TEST(AddressPool, RefusesSubnetsWithoutRoomAndRangesOutside) {
     EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("10.0.0.0/31")).ok());
-    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("fd00::/64")).ok());
+    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("fd00::/127")).ok());
     EXPECT_FALSE(
         AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.1.0/25")).ok());
     EXPECT_FALSE(
         AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.0.0/16")).ok());
+}
+
+TEST(AddressPool, GivesIpv6AddressesFromWideSubnetsAndRanges) {
+    AddressPool pool = pool_of("fd00:1::/64");
+    EXPECT_EQ(next(pool), "fd00:1::1");
+    ASSERT_TRUE(pool.reserve(*IpAddress::parse("fd00:1::2")).ok());
+    EXPECT_EQ(next(pool), "fd00:1::3");
+    EXPECT_FALSE(pool.reserve(*IpAddress::parse("fd00:1::")).ok());
+    // All ones is an address like any other.
+    EXPECT_TRUE(pool.reserve(*IpAddress::parse("fd00:1::ffff:ffff:ffff:ffff")).ok());
+    AddressPool range =
+        AddressPool::create(
+            *IpPrefix::parse("fd00:1::/64"), *IpPrefix::parse("fd00:1::ff/127"), "six (1)")
+            .value();
+    EXPECT_EQ(next(range), "fd00:1::fe");
+    EXPECT_EQ(next(range), "fd00:1::ff");
+    EXPECT_EQ(next(range), "no available IPv6 addresses on this network's address pools: six (1)");
 }
 
 } // namespace

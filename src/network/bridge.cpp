@@ -3,7 +3,9 @@
 #include "network/bridge.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
+#include "network/address_arithmetic.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -17,23 +19,7 @@ using kernel::RouteSocket;
 constexpr std::uint32_t default_mtu = 1500;
 constexpr std::size_t longest_interface_name = 15;
 constexpr std::uint8_t main_table = 254;
-
-// moby's daemon/libnetwork/ipamutils: the default local address pools.
-struct SubnetPool {
-    std::uint32_t first;
-    std::uint8_t pool_length;
-    std::uint8_t subnet_length;
-};
-
-constexpr SubnetPool default_pools[] = {
-    {0xac110000, 16, 16}, // 172.17.0.0/16
-    {0xac120000, 16, 16}, // 172.18.0.0/16
-    {0xac130000, 16, 16}, // 172.19.0.0/16
-    {0xac140000, 14, 16}, // 172.20.0.0/14
-    {0xac180000, 14, 16}, // 172.24.0.0/14
-    {0xac1c0000, 14, 16}, // 172.28.0.0/14
-    {0xc0a80000, 16, 20}, // 192.168.0.0/16
-};
+constexpr std::uint32_t smallest_ipv6_mtu = 1280;
 
 Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
     std::optional<kernel::Route> best;
@@ -59,17 +45,80 @@ Result<void> ensure_sysctl(const std::string& path, std::string_view value) {
     return write_existing(path, value);
 }
 
-Result<void> prepare_host(const std::string& bridge) {
-    TRY_CONTEXT(ensure_sysctl("/proc/sys/net/ipv4/ip_forward", "1"), "enable IP forwarding");
-    // Published ports are reachable at 127.0.0.1: its packets may leave by this bridge.
-    TRY_CONTEXT(
-        ensure_sysctl("/proc/sys/net/ipv4/conf/" + bridge + "/route_localnet", "1"),
-        "let " + bridge + " carry localhost's packets");
-    const std::string ipv6 = "/proc/sys/net/ipv6/conf/" + bridge + "/disable_ipv6";
+// A host that forwards listens to router advertisements only where it is told to do so although it
+// forwards (2): without that it would lose its own IPv6 default route.
+Result<void> keep_router_advertisements() {
+    const std::string folder = "/proc/sys/net/ipv6/conf/";
+    for (const std::string& name : TRY(list_directory(folder))) {
+        const std::string path = folder + name + "/accept_ra";
+        const Result<std::string> now = read_file(path);
+        if (now.ok() && trim(now.value()) == "1" && name != "default") {
+            TRY(write_existing(path, "2"));
+        }
+    }
+    return ok();
+}
+
+Result<void> prepare_host_v6(const std::string& bridge) {
+    const std::string folder = "/proc/sys/net/ipv6/conf/";
+    if (!exists(folder + bridge)) {
+        return Error(
+            ErrorKind::Unavailable, "this host has no IPv6: a network cannot have it either");
+    }
+    const Result<std::string> forwarding = read_file(folder + "all/forwarding");
+    if (!forwarding.ok() || trim(forwarding.value()) != "1") {
+        TRY(keep_router_advertisements());
+        TRY_CONTEXT(ensure_sysctl(folder + "all/forwarding", "1"), "enable IPv6 forwarding");
+    }
+    TRY(ensure_sysctl(folder + bridge + "/disable_ipv6", "0"));
+    // What containers advertise is not for the host.
+    TRY(ensure_sysctl(folder + bridge + "/accept_ra", "0"));
+    return ensure_sysctl(folder + bridge + "/proxy_ndp", "0");
+}
+
+Result<void> prepare_host(const BridgeOptions& options) {
+    if (options.subnet.length != 0) {
+        TRY_CONTEXT(ensure_sysctl("/proc/sys/net/ipv4/ip_forward", "1"), "enable IP forwarding");
+        // Published ports are reachable at 127.0.0.1: its packets may leave by this bridge.
+        TRY_CONTEXT(
+            ensure_sysctl("/proc/sys/net/ipv4/conf/" + options.name + "/route_localnet", "1"),
+            "let " + options.name + " carry localhost's packets");
+    }
+    if (options.subnet_v6) {
+        return prepare_host_v6(options.name);
+    }
+    const std::string ipv6 = "/proc/sys/net/ipv6/conf/" + options.name + "/disable_ipv6";
     if (exists(ipv6)) {
         TRY(ensure_sysctl(ipv6, "1"));
     }
     return ok();
+}
+
+std::vector<IpPrefix> bridge_addresses(const BridgeOptions& options) {
+    std::vector<IpPrefix> addresses;
+    if (options.subnet.length != 0 && !options.inhibit_ipv4 &&
+        options.gateway_mode != GatewayMode::Isolated) {
+        addresses.push_back({*options.gateway, options.subnet.length});
+    }
+    if (options.subnet_v6 && options.gateway_mode_v6 != GatewayMode::Isolated) {
+        addresses.push_back({*options.gateway_v6, options.subnet_v6->length});
+    }
+    return addresses;
+}
+
+// What an earlier engine gave the bridge and this one would not.
+Result<std::vector<IpPrefix>>
+foreign_addresses(int index, const std::vector<IpPrefix>& wanted, RouteSocket& host) {
+    std::vector<IpPrefix> foreign;
+    for (const kernel::LinkAddress& found : TRY(host.addresses())) {
+        const bool is_link_local =
+            !found.address.address.is_v4() && found.address.address.bytes()[0] == 0xfe;
+        if (found.index == index && !is_link_local &&
+            std::find(wanted.begin(), wanted.end(), found.address) == wanted.end()) {
+            foreign.push_back(found.address);
+        }
+    }
+    return foreign;
 }
 
 bool is_known_error(int error_number, int known) {
@@ -83,90 +132,93 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, RouteSocket&
         options.name.find_first_of("/ \t\n") != std::string::npos) {
         return invalid_argument("invalid bridge name: \"" + options.name + "\"");
     }
+    if (options.subnet.length == 0 && !options.subnet_v6) {
+        return invalid_argument("IPv4 or IPv6 must be enabled");
+    }
+    const auto resolve = [](IpPrefix& subnet, std::optional<IpAddress>& gateway) -> Result<void> {
+        subnet = subnet.network();
+        if (!gateway) {
+            gateway = successor(subnet.address);
+        }
+        if (!subnet.contains(*gateway)) {
+            return invalid_argument("no matching subnet for gateway " + gateway->to_string());
+        }
+        return ok();
+    };
+    if (options.subnet.length != 0) {
+        TRY(resolve(options.subnet, options.gateway));
+    }
     if (options.subnet_v6) {
-        return not_implemented("IPv6 networks are not supported");
-    }
-    options.subnet = options.subnet.network();
-    if (!options.gateway) {
-        options.gateway = IpAddress::from_v4(options.subnet.address.v4() + 1);
-    }
-    if (!options.subnet.contains(*options.gateway)) {
-        return invalid_argument("no matching subnet for gateway " + options.gateway->to_string());
+        TRY(resolve(*options.subnet_v6, options.gateway_v6));
     }
     if (options.mtu == 0) {
         options.mtu = TRY(way_out_mtu(host));
     }
+    if (options.subnet_v6 && options.mtu < smallest_ipv6_mtu) {
+        return invalid_argument(
+            "an IPv6 network needs an MTU of at least 1280, not " + std::to_string(options.mtu));
+    }
+    if (options.description.empty()) {
+        options.description = options.name;
+    }
     return options;
 }
 
-Result<int> ensure_bridge(const BridgeOptions& options, RouteSocket& host) {
+Result<HostBridge>
+ensure_bridge(const BridgeOptions& options, const std::string& owner, RouteSocket& host) {
     std::optional<kernel::Link> bridge = TRY(host.find_link(options.name));
     if (bridge && bridge->kind != "bridge") {
         return conflict("interface " + options.name + " exists and is not a bridge");
     }
+    const bool is_ours = !bridge || bridge->alias == owner;
+    const bool is_left =
+        bridge && is_ours; // by an earlier engine, for instance with other settings
     if (!bridge) {
         RouteBatch creation;
         creation.add_bridge(
             {.name = options.name,
-             .mac = MacAddress::for_address(*options.gateway),
+             .mac =
+                 options.gateway ? MacAddress::for_address(*options.gateway) : MacAddress::random(),
              .mtu = options.mtu});
+        // In one message with the creation: no engine leaves a bridge that it does not know.
+        creation.change_link(options.name, {.alias = owner});
         TRY(host.execute(creation));
         bridge = TRY(host.find_link(options.name));
     }
     if (!bridge) {
         return internal_error("bridge " + options.name + " vanished while it was made");
     }
-    TRY(prepare_host(options.name));
+    TRY(prepare_host(options));
     RouteBatch setup;
-    setup.add_address(bridge->index, {*options.gateway, options.subnet.length});
     setup.change_link(bridge->index, {.state = kernel::LinkState::Up, .mtu = options.mtu});
+    const std::vector<IpPrefix> addresses = bridge_addresses(options);
+    for (const IpPrefix& address : addresses) {
+        setup.add_address(bridge->index, address);
+    }
+    if (is_left) {
+        for (const IpPrefix& address : TRY(foreign_addresses(bridge->index, addresses, host))) {
+            setup.delete_address(bridge->index, address);
+        }
+    }
     const std::vector<int> errors = TRY(host.execute_each(setup));
-    if (!is_known_error(errors[0], EEXIST)) {
-        return Error::from_errno(setup.messages().description(0), errors[0]);
+    for (std::size_t i = 0; i < errors.size(); ++i) {
+        const int expected = i == 0 ? 0 : i <= addresses.size() ? EEXIST : EADDRNOTAVAIL;
+        if (!is_known_error(errors[i], expected)) {
+            return Error::from_errno(setup.messages().description(i), errors[i]);
+        }
     }
-    if (errors[1] != 0) {
-        return Error::from_errno("bring up bridge " + options.name, errors[1]);
-    }
-    return bridge->index;
+    return HostBridge{.index = bridge->index, .ours = is_ours};
 }
 
-Result<std::vector<int>>
-stale_ports(int bridge_index, const std::set<std::string>& known, RouteSocket& host) {
-    std::vector<int> stale;
-    for (const kernel::Link& link : TRY(host.links())) {
-        // Only what an engine makes: an administrator's own port on the bridge stays.
-        if (link.master == bridge_index && link.kind == "veth" && link.name.starts_with("veth") &&
-            !known.contains(link.name)) {
-            stale.push_back(link.index);
-        }
+void silence_bridge(const BridgeOptions& options, int index, RouteSocket& host) {
+    RouteBatch removal;
+    for (const IpPrefix& address : bridge_addresses(options)) {
+        removal.delete_address(index, address);
     }
-    return stale;
-}
-
-Result<IpPrefix> pick_free_subnet(const std::vector<IpPrefix>& taken, RouteSocket& host) {
-    std::vector<IpPrefix> occupied = taken;
-    for (const kernel::Route& route : TRY(host.routes(kernel::IpFamily::V4))) {
-        if (route.destination.length != 0) {
-            occupied.push_back(route.destination);
-        }
+    const Result<std::vector<int>> errors = host.execute_each(removal);
+    if (!errors.ok()) {
+        log::debug("cannot take a bridge's addresses, ignoring", {{"bridge", options.name}});
     }
-    for (const SubnetPool& pool : default_pools) {
-        const std::uint32_t count = 1U << (pool.subnet_length - pool.pool_length);
-        for (std::uint32_t i = 0; i < count; ++i) {
-            const IpPrefix candidate{
-                IpAddress::from_v4(pool.first + (i << (32 - pool.subnet_length))),
-                pool.subnet_length};
-            const bool free =
-                std::none_of(occupied.begin(), occupied.end(), [&](const IpPrefix& other) {
-                    return other.overlaps(candidate);
-                });
-            if (free) {
-                return candidate;
-            }
-        }
-    }
-    return Error(
-        ErrorKind::ResourceExhausted, "all predefined address pools have been fully subnetted");
 }
 
 } // namespace berth::network

@@ -4,27 +4,27 @@
 
 #include "base/result.h"
 #include "kernel/netlink_route.h"
-#include "network/network.h"
+#include "network/drivers/bridge_network.h"
 
-#include <cstdint>
-#include <set>
 #include <string>
-#include <vector>
 
 namespace berth::network {
 
-// Fills in the gateway and the MTU. InvalidArgument for what cannot be.
+// Fills in the gateways and the MTU. InvalidArgument for what cannot be.
 Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, kernel::RouteSocket& host);
 
-// Makes the bridge if there is none of that name, gives it the gateway's address, brings it up.
-// Conflict when the name belongs to an interface that is no bridge. Returns its index.
-Result<int> ensure_bridge(const BridgeOptions& options, kernel::RouteSocket& host);
+struct HostBridge {
+    int index = 0;
+    bool ours = true; // made by an engine; not by an administrator, whose it stays
+};
 
-// Interfaces on the bridge that are not among the known ones: what a killed engine left.
-Result<std::vector<int>>
-stale_ports(int bridge_index, const std::set<std::string>& known, kernel::RouteSocket& host);
+// Makes the bridge if there is none of that name, labels it as `owner`'s, gives it the gateways'
+// addresses, brings it up. Conflict when the name belongs to an interface that is no bridge.
+Result<HostBridge>
+ensure_bridge(const BridgeOptions& options, const std::string& owner, kernel::RouteSocket& host);
 
-// The first of Docker's default subnets that overlaps with none of the taken ones and no route.
-Result<IpPrefix> pick_free_subnet(const std::vector<IpPrefix>& taken, kernel::RouteSocket& host);
+// What makes the bridge carry nothing at once: its addresses, and with them its routes, go. The
+// interface is removed behind.
+void silence_bridge(const BridgeOptions& options, int index, kernel::RouteSocket& host);
 
 } // namespace berth::network

@@ -25,6 +25,7 @@ using kernel::RouteSocket;
 
 constexpr int loopback_index = 1;                 // in every network namespace
 constexpr std::uint32_t smallest_ipv6_mtu = 1280; // below it a link has no IPv6 to set up
+constexpr std::uint32_t default_mtu = 1500;
 constexpr std::size_t veth_suffix_bytes = 4;
 constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
 constexpr auto longest_wait_for_carrier = std::chrono::milliseconds(50);
@@ -87,6 +88,12 @@ Result<void> wait_until_forwarding(
     return ok(); // it will come; the container's first packets may have to be sent twice
 }
 
+// With br_netfilter a connection to a published port of one's own comes back through the port it
+// left by.
+void put_port_options(RouteBatch& batch, int port, const NamespaceTemplate& shape) {
+    batch.change_bridge_port(port, {.hairpin = true, .isolated = shape.isolated});
+}
+
 // Everything but the namespace: the pair, its far end up, its near end forwarding on the bridge.
 Result<AttachedInterface> plug_in(
     RouteSocket& host,
@@ -116,11 +123,13 @@ Result<AttachedInterface> plug_in(
     near_up.change_link(
         near->index,
         {.state = LinkState::Up, .without_link_local = shape.mtu >= smallest_ipv6_mtu});
-    // With br_netfilter a connection to a published port of one's own comes back through the port
-    // it left by.
-    near_up.change_bridge_port(near->index, {.hairpin = true, .isolated = shape.isolated});
+    if (!shape.loose) {
+        put_port_options(near_up, near->index, shape);
+    }
     TRY(host.execute(near_up));
-    TRY(wait_until_forwarding(host, shape, near->index, inside, far->index));
+    if (!shape.loose) {
+        TRY(wait_until_forwarding(host, shape, near->index, inside, far->index));
+    }
     return AttachedInterface{std::move(inside), name, near->index, far->index};
 }
 
@@ -130,7 +139,7 @@ prepare(RouteSocket& host, const NamespaceTemplate& shape, const NamespacePool::
     RouteBatch loopback_up;
     loopback_up.change_link(loopback_index, {.state = LinkState::Up});
     TRY(made.inside.execute(loopback_up));
-    if (shape.bridge_index == 0) {
+    if (shape.bridge_index == 0 && !shape.loose) {
         return PreparedNamespace{std::move(made.netns), std::move(made.inside), {}};
     }
     AttachedInterface attached =
@@ -141,6 +150,25 @@ prepare(RouteSocket& host, const NamespaceTemplate& shape, const NamespacePool::
         std::move(attached.host_interface),
         attached.host_index,
         attached.inside_index};
+}
+
+// A loose one joins a bridge.
+Result<void>
+join_bridge(RouteSocket& host, PreparedNamespace& prepared, const NamespaceTemplate& shape) {
+    if (shape.mtu != default_mtu) {
+        RouteBatch far;
+        far.change_link(prepared.inside_index, {.mtu = shape.mtu});
+        TRY(prepared.inside.execute(far));
+    }
+    RouteBatch near;
+    near.change_link(
+        prepared.host_index,
+        {.mtu = shape.mtu != default_mtu ? std::optional(shape.mtu) : std::nullopt,
+         .master = shape.bridge_index});
+    put_port_options(near, prepared.host_index, shape);
+    TRY(host.execute(near));
+    return wait_until_forwarding(
+        host, shape, prepared.host_index, prepared.inside, prepared.inside_index);
 }
 
 using Clock = std::chrono::steady_clock;
@@ -200,6 +228,7 @@ struct NamespacePool::State {
     mutable std::mutex mutex;
     mutable std::condition_variable changed;
     std::map<ShelfId, Shelf> shelves;
+    ShelfId loose_shelf = 0;
     std::vector<PreparedNamespace> discarded;
     ShelfId last_id = 0;
     bool stopping = false;
@@ -215,6 +244,16 @@ struct NamespacePool::State {
             }
         }
         return next;
+    }
+
+    // REQUIRES: mutex held.
+    std::optional<PreparedNamespace> take_ready(ShelfId id) {
+        const auto shelf = shelves.find(id);
+        if (shelf == shelves.end() || shelf->second.ready.empty()) {
+            return std::nullopt;
+        }
+        changed.notify_all();
+        return shelf->second.take();
     }
 
     void fill(RouteSocket& host);
@@ -265,9 +304,12 @@ void NamespacePool::State::fill_one(
 NamespacePool::NamespacePool(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
 
-Result<std::unique_ptr<NamespacePool>> NamespacePool::start(Sysctls sysctls) {
+Result<std::unique_ptr<NamespacePool>> NamespacePool::start(Sysctls sysctls, std::size_t loose) {
     auto state = std::make_unique<State>();
     state->sysctls = std::move(sysctls);
+    state->loose_shelf = ++state->last_id;
+    state->shelves[state->loose_shelf] =
+        Shelf{.shape = {.mtu = default_mtu, .loose = true}, .size = loose};
     RouteSocket host = TRY(RouteSocket::open());
     State* shared = state.get();
     state->thread = std::thread([shared, host = std::move(host)]() mutable { shared->fill(host); });
@@ -314,15 +356,26 @@ Result<PreparedNamespace> NamespacePool::take(ShelfId id) {
         if (shelf == state_->shelves.end()) {
             return Error(ErrorKind::Unavailable, "the network is being removed");
         }
-        if (!shelf->second.ready.empty()) {
-            PreparedNamespace ready = shelf->second.take();
-            state_->changed.notify_all();
-            return ready;
+        if (std::optional<PreparedNamespace> ready = state_->take_ready(id)) {
+            return *std::move(ready);
         }
         shape = shelf->second.shape;
     }
+    return take(shape);
+}
+
+Result<PreparedNamespace> NamespacePool::take(const NamespaceTemplate& shape) {
+    std::optional<PreparedNamespace> loose;
+    if (shape.bridge_index != 0) {
+        const std::lock_guard lock(state_->mutex);
+        loose = state_->take_ready(state_->loose_shelf);
+    }
     // A socket of its own: many callers may be here at once.
     RouteSocket host = TRY(RouteSocket::open());
+    if (loose) {
+        TRY(join_bridge(host, *loose, shape));
+        return *std::move(loose);
+    }
     return prepare(host, shape, state_->sysctls);
 }
 

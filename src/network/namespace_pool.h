@@ -2,7 +2,10 @@
 // Network namespaces made ahead of demand: a namespace costs half a millisecond and a veth pair
 // one more, which a starting container need not wait for. Each is complete but for its address:
 // lo is up, eth0 is up and its other end forwards on the bridge. A background thread keeps the
-// shelves full; take() makes one on the spot when its shelf is empty. Thread-safe.
+// shelves full. Beside the shelves of single bridges there is one of loose namespaces, whose veth
+// pair is on no bridge yet: they fit any bridge at the price of one request to the kernel, so that
+// a thousand networks need no thousand shelves. take() makes one on the spot when both are empty.
+// Thread-safe.
 #pragma once
 
 #include "base/result.h"
@@ -25,6 +28,7 @@ struct NamespaceTemplate {
     int bridge_index = 0; // 0: no interface but lo
     std::uint32_t mtu = 1500;
     bool isolated = false; // the ports of the bridge cannot reach each other
+    bool loose = false;    // a veth pair that is on no bridge yet
 };
 
 struct PreparedNamespace {
@@ -41,7 +45,7 @@ class NamespacePool {
     using ShelfId = std::uint64_t;
 
     // Belongs to the calling thread's network namespace, where the bridges are.
-    static Result<std::unique_ptr<NamespacePool>> start(Sysctls sysctls);
+    static Result<std::unique_ptr<NamespacePool>> start(Sysctls sysctls, std::size_t loose = 0);
     ~NamespacePool();
     NamespacePool(const NamespacePool&) = delete;
     NamespacePool& operator=(const NamespacePool&) = delete;
@@ -51,6 +55,8 @@ class NamespacePool {
     void remove_shelf(ShelfId shelf);
 
     Result<PreparedNamespace> take(ShelfId shelf);
+    // For a bridge that has no shelf.
+    Result<PreparedNamespace> take(const NamespaceTemplate& shape);
 
     std::size_t ready(ShelfId shelf) const;
     bool wait_until_full(ShelfId shelf, std::chrono::milliseconds timeout) const;

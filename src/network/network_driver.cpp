@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 // One engine's networks: start, restore, create, remove.
+#include "network/network_driver.h"
+
 #include "base/log.h"
 #include "network/bridge.h"
-#include "network/bridge_network_state.h"
+#include "network/drivers/bridge_network_state.h"
 #include "network/name_claim.h"
 
 #include <algorithm>
@@ -11,23 +13,44 @@
 
 namespace berth::network {
 
-using Networks = std::map<std::string, std::shared_ptr<BridgeNetwork>>;
+using NetworkMap = std::map<std::string, std::shared_ptr<BridgeNetwork>>;
 
 struct NetworkDriver::State {
     std::shared_ptr<DriverParts> parts;
     NamespacePool::ShelfId isolated_shelf = 0;
-    Synchronized<Networks> networks{};
+    Synchronized<NetworkMap> networks{};
     // One network is made or removed at a time; look-ups do not wait for it.
     std::mutex changing{};
+    // REQUIRES for these two: changing is held.
+    SubnetPools subnets;
+    std::set<int> links{};           // the networks' own
+    std::vector<int> former_links{}; // since the last look at the host's routes
 
-    std::vector<IpPrefix> subnets() const {
-        std::vector<IpPrefix> subnets;
-        auto guard = networks.lock();
-        for (const auto& [name, network] : *guard) {
-            subnets.push_back(network->options().subnet);
+    Result<void> take_subnets(const BridgeOptions& options) {
+        if (options.subnet.length != 0) {
+            TRY(subnets.take(options.subnet));
         }
-        return subnets;
+        if (options.subnet_v6) {
+            Result<void> taken = subnets.take(*options.subnet_v6);
+            if (!taken.ok() && options.subnet.length != 0) {
+                subnets.give_back(options.subnet);
+            }
+            return taken;
+        }
+        return ok();
     }
+
+    void give_back_subnets(const BridgeOptions& options) {
+        if (options.subnet.length != 0) {
+            subnets.give_back(options.subnet);
+        }
+        if (options.subnet_v6) {
+            subnets.give_back(*options.subnet_v6);
+        }
+    }
+
+    Result<void> restore(const std::vector<NetworkRecord>& records);
+    Result<void> restore_one(const NetworkRecord& record, const HostLinks& found);
 };
 
 namespace {
@@ -35,10 +58,12 @@ namespace {
 Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& options) {
     UniqueFd claim = TRY(claim_name("table", options.table));
     Firewall firewall = TRY(Firewall::open(options.table));
-    std::unique_ptr<NamespacePool> pool = TRY(NamespacePool::start(options.sysctls));
+    std::unique_ptr<NamespacePool> pool =
+        TRY(NamespacePool::start(options.sysctls, options.loose_pool_size));
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());
     kernel::RouteSocket host = TRY(kernel::RouteSocket::open());
     return std::shared_ptr<DriverParts>(new DriverParts{
+        .owner = "berth:" + options.table,
         .firewall = std::move(firewall),
         .pool = std::move(pool),
         .reaper = std::move(reaper),
@@ -54,23 +79,58 @@ NetworkDriver::NetworkDriver(std::unique_ptr<State> state)
 
 NetworkDriver::~NetworkDriver() = default;
 
-Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
-    auto state = std::make_unique<State>();
-    state->parts = TRY(start_parts(options));
-    Networks networks;
-    const std::vector<NetworkRecord> records = std::move(options.networks);
-    for (const NetworkRecord& record : records) {
-        auto network = TRY_CONTEXT(
-            BridgeNetwork::State::create(state->parts, record.options, record.endpoints),
-            "network " + record.options.name);
-        for (const EndpointRecord& endpoint : record.endpoints) {
-            network->restore(endpoint);
-        }
-        networks[record.options.name] =
-            std::shared_ptr<BridgeNetwork>(new BridgeNetwork(std::move(network)));
+Result<void>
+NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& found) {
+    TRY(take_subnets(record.options));
+    auto made = BridgeNetworkState::create(parts, record.options, record.endpoints, &found);
+    if (!made.ok()) {
+        give_back_subnets(record.options);
+        return std::move(made).error();
     }
+    std::unique_ptr<BridgeNetworkState> network = std::move(made).value();
+    for (const EndpointRecord& endpoint : record.endpoints) {
+        network->restore(endpoint, found);
+    }
+    links.insert(network->bridge.index);
+    networks.lock()->insert_or_assign(
+        record.options.name, std::shared_ptr<BridgeNetwork>(new BridgeNetwork(std::move(network))));
+    return ok();
+}
+
+Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& records) {
+    const HostLinks found(TRY(parts->host.lock()->links()));
+    for (const NetworkRecord& record : records) {
+        Result<void> restored = restore_one(record, found);
+        if (restored.ok()) {
+            continue;
+        }
+        Error error = std::move(restored).error().with_context("network " + record.options.name);
+        if (!record.is_optional) {
+            return error;
+        }
+        log::error("network cannot be made again, ignoring", {{"error", error.message()}});
+    }
+    for (const kernel::Link& link : found.all) {
+        const bool is_first = link.alias == parts->owner && !links.contains(link.index);
+        const bool is_further = link.alias.starts_with(BridgePorts::label(parts->owner, "")) &&
+                                !networks.lock()->contains(
+                                    link.alias.substr(BridgePorts::label(parts->owner, "").size()));
+        // Made by an engine that was killed before it could write down or tell.
+        if (is_first || is_further) {
+            log::info("removing a network's interface that nobody knows", {{"name", link.name}});
+            parts->reaper->discard(link.index);
+        }
+    }
+    return ok();
+}
+
+Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
+    std::shared_ptr<DriverParts> parts = TRY(start_parts(options));
+    std::unique_ptr<State> state(new State{
+        .parts = std::move(parts),
+        .subnets = TRY(SubnetPools::create(std::move(options.subnet_pools)))});
+    TRY(state->restore(options.networks));
     TRY(state->parts->firewall.rebuild());
-    *state->networks.lock() = std::move(networks);
     state->isolated_shelf = state->parts->pool->add_shelf({}, options.isolated_pool_size);
     return std::unique_ptr<NetworkDriver>(new NetworkDriver(std::move(state)));
 }
@@ -80,21 +140,24 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     if (find(options.name)) {
         return conflict("network with name " + options.name + " already exists");
     }
-    for (const IpPrefix& other : state_->subnets()) {
-        if (other.overlaps(options.subnet)) {
-            return Error(
-                ErrorKind::Forbidden,
-                "invalid pool request: Pool overlaps with other one on this address space");
-        }
+    TRY(state_->take_subnets(options));
+    const auto left = state_->parts->host.lock()->find_link(options.name);
+    if (left.ok() && *left && (*left)->alias == state_->parts->owner) {
+        // A network with this bridge has just been removed; the bridge is on its way out.
+        state_->parts->reaper->finish();
     }
-    std::unique_ptr<BridgeNetwork::State> made =
-        TRY(BridgeNetwork::State::create(state_->parts, options));
-    std::shared_ptr<BridgeNetwork> network(new BridgeNetwork(std::move(made)));
+    auto made = BridgeNetworkState::create(state_->parts, options);
+    if (!made.ok()) {
+        state_->give_back_subnets(options);
+        return std::move(made).error();
+    }
+    state_->links.insert((*made)->bridge.index);
+    std::shared_ptr<BridgeNetwork> network(new BridgeNetwork(std::move(made).value()));
     state_->networks.lock()->emplace(options.name, network);
     return network;
 }
 
-std::shared_ptr<BridgeNetwork> NetworkDriver::find(const std::string& name) const {
+std::shared_ptr<Network> NetworkDriver::find(const std::string& name) const {
     auto networks = state_->networks.lock();
     const auto found = networks->find(name);
     return found == networks->end() ? nullptr : found->second;
@@ -102,17 +165,20 @@ std::shared_ptr<BridgeNetwork> NetworkDriver::find(const std::string& name) cons
 
 Result<void> NetworkDriver::remove(const std::string& name) {
     const std::lock_guard changing(state_->changing);
-    const std::shared_ptr<BridgeNetwork> network = find(name);
-    if (!network) {
-        return not_found("network " + name + " not found");
+    std::shared_ptr<BridgeNetwork> network;
+    {
+        auto networks = state_->networks.lock();
+        const auto found = networks->find(name);
+        if (found == networks->end()) {
+            return not_found("network " + name + " not found");
+        }
+        network = found->second;
     }
-    if (network->endpoint_count() != 0) {
-        return Error(
-            ErrorKind::Forbidden,
-            "error while removing network: network " + name + " has active endpoints");
-    }
+    TRY(network->state_->close());
     TRY(network->state_->tear_down());
     state_->networks.lock()->erase(name);
+    state_->former_links.push_back(network->state_->bridge.index);
+    state_->give_back_subnets(network->options());
     return ok();
 }
 
@@ -120,9 +186,13 @@ Result<UniqueFd> NetworkDriver::create_isolated_namespace() {
     return std::move(TRY(state_->parts->pool->take(state_->isolated_shelf)).netns);
 }
 
-Result<IpPrefix> NetworkDriver::pick_subnet() const {
-    const std::vector<IpPrefix> taken = state_->subnets();
-    return pick_free_subnet(taken, *state_->parts->host.lock());
+Result<IpPrefix> NetworkDriver::pick_subnet(kernel::IpFamily family) {
+    const std::lock_guard changing(state_->changing);
+    auto picked = state_->subnets.pick(family, state_->links, *state_->parts->host.lock());
+    for (const int link : std::exchange(state_->former_links, {})) {
+        state_->links.erase(link);
+    }
+    return picked;
 }
 
 Result<std::vector<std::string>> NetworkDriver::foreign_obstacles() const {
@@ -131,7 +201,7 @@ Result<std::vector<std::string>> NetworkDriver::foreign_obstacles() const {
 
 Result<void> NetworkDriver::remove_all() {
     const std::lock_guard changing(state_->changing);
-    const Networks networks = std::exchange(*state_->networks.lock(), {});
+    const NetworkMap networks = std::exchange(*state_->networks.lock(), {});
     for (const auto& [name, network] : networks) {
         const Result<void> removed = network->state_->tear_down();
         if (!removed.ok()) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/netlink_test_support.h"
-#include "network/network.h"
+#include "network/network_driver.h"
 #include "network/network_test_support.h"
 
 #include <gmock/gmock.h>
@@ -131,6 +131,7 @@ TEST(NetworkDriver, RefusesToRemoveANetworkInUseAndRemovesAnEmptyOne) {
         ASSERT_TRUE(network->disconnect("a").ok());
         EXPECT_TRUE(driver->remove("test0").ok());
         EXPECT_EQ(driver->find("test0"), nullptr);
+        driver->wait_until_removed();
         EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));
     });
 }

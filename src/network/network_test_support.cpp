@@ -259,7 +259,7 @@ std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver) {
     return create(driver, bridge_options("test0", "172.17.0.0/16"));
 }
 
-Endpoint connect(BridgeNetwork& network, EndpointRequest request) {
+Endpoint connect(Network& network, EndpointRequest request) {
     if (request.container_name.empty()) {
         request.container_name = "container-" + request.id;
     }
@@ -268,11 +268,11 @@ Endpoint connect(BridgeNetwork& network, EndpointRequest request) {
     return std::move(endpoint).value();
 }
 
-Endpoint connect(BridgeNetwork& network, const std::string& id) {
+Endpoint connect(Network& network, const std::string& id) {
     return connect(network, EndpointRequest{.id = id, .container_name = {}, .ports = {}});
 }
 
-Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports) {
+Endpoint connect(Network& network, const std::string& id, std::vector<PortRequest> ports) {
     return connect(
         network, EndpointRequest{.id = id, .container_name = {}, .ports = std::move(ports)});
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/unique_fd.h"
-#include "network/network.h"
+#include "network/network_driver.h"
 
 #include <cstdint>
 #include <memory>
@@ -60,9 +60,9 @@ std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options = {})
 BridgeOptions bridge_options(const std::string& name, const std::string& subnet);
 std::shared_ptr<BridgeNetwork> create(NetworkDriver& driver, const BridgeOptions& options);
 std::shared_ptr<BridgeNetwork> create_default(NetworkDriver& driver); // test0, 172.17.0.0/16
-Endpoint connect(BridgeNetwork& network, EndpointRequest request);
-Endpoint connect(BridgeNetwork& network, const std::string& id);
-Endpoint connect(BridgeNetwork& network, const std::string& id, std::vector<PortRequest> ports);
+Endpoint connect(Network& network, EndpointRequest request);
+Endpoint connect(Network& network, const std::string& id);
+Endpoint connect(Network& network, const std::string& id, std::vector<PortRequest> ports);
 PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip = "0.0.0.0");
 
 // A command's output within the endpoint's namespace.

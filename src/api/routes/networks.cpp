@@ -32,8 +32,14 @@ Result<void> inspect(Context& context) {
 
 Result<void> create(Context& context) {
     auto body = TRY(context.decode_body<wire::NetworkCreateBody>());
-    body.request.ipam_driver = std::move(body.ipam.driver);
-    body.request.ipam_config = std::move(body.ipam.config);
+    if (body.ipam) {
+        body.request.ipam_driver = std::move(body.ipam->driver);
+        body.request.ipam_options = std::move(body.ipam->options);
+        body.request.ipam_config = std::move(body.ipam->config);
+    }
+    if (body.config_from) {
+        body.request.config_from = std::move(body.config_from->network);
+    }
     const std::string id = TRY(context.engine().networks().create(body.request));
     return context.reply(201, json::Object{{"Id", id}, {"Warning", ""}});
 }

@@ -8,7 +8,7 @@ namespace {
 
 struct Ipam {
     std::string driver;
-    engine::StringMap options;
+    std::optional<engine::StringMap> options;
     std::vector<engine::IpamPool> config;
 };
 
@@ -45,9 +45,7 @@ template <>
 struct Fields<api::wire::Ipam> {
     using T = api::wire::Ipam;
     static constexpr auto table = std::tuple{
-        field("Driver", &T::driver),
-        field("Options", &T::options, NullWhenEmpty),
-        field("Config", &T::config)};
+        field("Driver", &T::driver), field("Options", &T::options), field("Config", &T::config)};
 };
 
 template <>
@@ -98,7 +96,7 @@ json::Value encode_network(const engine::NetworkInspect& network, ApiVersion ver
         .internal = network.internal,
         .attachable = network.attachable,
         .ingress = network.ingress,
-        .config_from = {},
+        .config_from = {network.config_from},
         .config_only = network.config_only,
         .containers = network.containers,
         .options = network.options,

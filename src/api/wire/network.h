@@ -5,20 +5,28 @@
 #include "api/api_version.h"
 #include "codec/json.h"
 #include "engine/container_config_json.h"
+#include "engine/network_json.h"
 #include "engine/networks.h"
 
+#include <optional>
 #include <string>
 
 namespace berth::api::wire {
 
+struct ConfigFromBody {
+    std::string network;
+};
+
 struct IpamBody {
     std::string driver;
+    std::optional<engine::StringMap> options;
     std::vector<engine::IpamPool> config;
 };
 
 struct NetworkCreateBody {
     engine::NetworkCreate request;
-    IpamBody ipam;
+    std::optional<IpamBody> ipam;
+    std::optional<ConfigFromBody> config_from;
 };
 
 struct ConnectBody {
@@ -38,16 +46,6 @@ json::Value encode_network(const engine::NetworkInspect& network, ApiVersion ver
 namespace berth::json {
 
 template <>
-struct Fields<engine::IpamPool> {
-    using T = engine::IpamPool;
-    static constexpr auto table = std::tuple{
-        field("Subnet", &T::subnet, OmitEmpty),
-        field("IPRange", &T::ip_range, OmitEmpty),
-        field("Gateway", &T::gateway, OmitEmpty),
-        field("AuxiliaryAddresses", &T::aux_addresses, OmitEmpty)};
-};
-
-template <>
 struct Fields<engine::NetworkEndpoint> {
     using T = engine::NetworkEndpoint;
     static constexpr auto table = std::tuple{
@@ -64,24 +62,35 @@ struct Fields<engine::NetworkCreate> {
     static constexpr auto table = std::tuple{
         field("Name", &T::name),
         field("Driver", &T::driver),
+        field("Scope", &T::scope),
         field("Internal", &T::internal),
         field("Attachable", &T::attachable),
+        field("Ingress", &T::ingress),
+        field("ConfigOnly", &T::config_only),
+        field("EnableIPv4", &T::enable_ipv4),
         field("EnableIPv6", &T::enable_ipv6),
         field("Options", &T::options),
         field("Labels", &T::labels)};
 };
 
 template <>
+struct Fields<api::wire::ConfigFromBody> {
+    using T = api::wire::ConfigFromBody;
+    static constexpr auto table = std::tuple{field("Network", &T::network)};
+};
+
+template <>
 struct Fields<api::wire::IpamBody> {
     using T = api::wire::IpamBody;
-    static constexpr auto table =
-        std::tuple{field("Driver", &T::driver), field("Config", &T::config)};
+    static constexpr auto table = std::tuple{
+        field("Driver", &T::driver), field("Options", &T::options), field("Config", &T::config)};
 };
 
 template <>
 struct Fields<api::wire::NetworkCreateBody> {
     using T = api::wire::NetworkCreateBody;
-    static constexpr auto table = std::tuple{embedded(&T::request), field("IPAM", &T::ipam)};
+    static constexpr auto table = std::tuple{
+        embedded(&T::request), field("IPAM", &T::ipam), field("ConfigFrom", &T::config_from)};
 };
 
 template <>

@@ -66,6 +66,11 @@ Result<int> system_df(Session& session, const Invocation& invocation);
 Result<int> system_check(Session& session, const Invocation& invocation);
 // resources.cpp
 Result<int> network_ls(Session& session, const Invocation& invocation);
+// networks.cpp
+Result<int> network_create(Session& session, const Invocation& invocation);
+Result<int> network_rm(Session& session, const Invocation& invocation);
+Result<int> network_connect(Session& session, const Invocation& invocation);
+Result<int> network_disconnect(Session& session, const Invocation& invocation);
 Result<int> volume_ls(Session& session, const Invocation& invocation);
 Result<int> volume_create(Session& session, const Invocation& invocation);
 Result<int> volume_rm(Session& session, const Invocation& invocation);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/netlink_test_support.h"
-#include "network/network.h"
+#include "network/network_contract.h"
+#include "network/network_driver.h"
 #include "network/network_test_support.h"
 
 #include <gmock/gmock.h>
@@ -399,6 +400,75 @@ TEST(BridgeNetwork, ServesManyAtOnceFromAnEmptyPool) {
             EXPECT_EQ(ask(here, Protocol::Tcp, endpoint.ip.to_string(), 80), "172.17.0.1");
         }
         EXPECT_TRUE(network->wait_until_pool_is_full(patience));
+    });
+}
+
+std::shared_ptr<Network> make_bridge(NetworkDriver& driver, bool v6) {
+    BridgeOptions options = bridge_options("test7", "10.77.0.0/24");
+    if (v6) {
+        options.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+    }
+    return create(driver, options);
+}
+
+INSTANTIATE_TEST_SUITE_P(
+    Bridge,
+    NetworkContract,
+    testing::Values(NetworkVariant{.name = "bridge", .make = make_bridge}),
+    [](const auto& variant) { return variant.param.name; });
+
+TEST(BridgeNetwork, HasIpv6OnTheBridgeAndInContainers) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = make_bridge(*driver, true);
+        const Endpoint a = connect(*network, "a");
+        EXPECT_THAT(
+            output_of({"ip", "address", "show", "test7"}), HasSubstr("inet6 fd00:77::1/64"));
+        EXPECT_THAT(inside(a, {"ip", "-6", "route"}), HasSubstr("default via fd00:77::1 dev eth0"));
+        EXPECT_THAT(inside(a, {"sysctl", "net.ipv6.conf.eth0.accept_ra"}), HasSubstr("= 0"));
+        EXPECT_THAT(inside(a, {"ip", "address"}), Not(HasSubstr("tentative")));
+        EXPECT_THAT(output_of({"sysctl", "net.ipv6.conf.all.forwarding"}), HasSubstr("= 1"));
+    });
+}
+
+TEST(BridgeNetwork, CanBeIpv6Only) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test7", "0.0.0.0/0");
+        options.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        EXPECT_TRUE(a.ip.is_unspecified());
+        EXPECT_THAT(inside(a, {"ip", "-4", "address"}), Not(HasSubstr("eth0")));
+        EXPECT_THAT(
+            inside(a, {"ping", "-c", "1", "-W", "2", "fd00:77::1"}), HasSubstr(" 0% packet loss"));
+    });
+}
+
+TEST(BridgeNetwork, TakesLooseNamespacesOfThePool) {
+    in_new_network([] {
+        const auto driver = start_driver({.networks = {}, .loose_pool_size = 1});
+        BridgeOptions options = bridge_options("test7", "10.77.0.0/24");
+        options.mtu = 1400;
+        const auto network = create(*driver, options);
+        for (const char* id : {"a", "b", "c"}) {
+            const Endpoint endpoint = connect(*network, id);
+            EXPECT_THAT(inside(endpoint, {"ip", "link", "show", "eth0"}), HasSubstr("mtu 1400"));
+            EXPECT_THAT(
+                inside(endpoint, {"ping", "-c", "1", "-W", "2", "10.77.0.1"}),
+                HasSubstr(" 0% packet loss"));
+        }
+    });
+}
+
+TEST(BridgeNetwork, KeepsTheHostsOwnRouteByRouterAdvertisements) {
+    in_new_network([] {
+        output_of({"ip", "link", "add", "up0", "type", "bridge"});
+        output_of({"sysctl", "-w", "net.ipv6.conf.up0.accept_ra=1"});
+        const auto driver = start_driver();
+        const auto network = make_bridge(*driver, true);
+        EXPECT_THAT(output_of({"sysctl", "net.ipv6.conf.up0.accept_ra"}), HasSubstr("= 2"));
+        EXPECT_THAT(output_of({"sysctl", "net.ipv6.conf.test7.accept_ra"}), HasSubstr("= 0"));
     });
 }
 

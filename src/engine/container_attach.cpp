@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+// Networks that come and go while the container runs. The default routes and the published ports
+// belong to the network that is the way out, and move with it.
+#include "base/log.h"
+#include "base/rollback.h"
+#include "engine/container_network.h"
+#include "network/default_route.h"
+
+#include <algorithm>
+
+namespace berth::engine {
+namespace {
+
+using kernel::IpAddress;
+using kernel::IpFamily;
+
+const EndpointState*
+endpoint_at(const std::vector<EndpointState>& endpoints, const std::optional<std::size_t>& index) {
+    return index ? &endpoints[*index] : nullptr;
+}
+
+void complain(const EndpointState& endpoint, std::string_view what, const Error& error) {
+    log::warn(
+        std::string(what) + ", ignoring",
+        {{"network", endpoint.network}, {"error", error.message()}});
+}
+
+bool is_of(const PublishedPort& port, IpFamily family) {
+    return (port.host_ip.find(':') == std::string::npos) == (family == IpFamily::V4);
+}
+
+// The endpoint's published ports of the family; they are its no more.
+std::vector<network::BoundPort> take_ports(EndpointState& endpoint, IpFamily family) {
+    std::vector<network::BoundPort> taken;
+    std::erase_if(endpoint.ports, [&](const PublishedPort& port) {
+        const auto protocol = network::parse_protocol(port.protocol);
+        const auto host_ip = IpAddress::parse(port.host_ip);
+        if (!is_of(port, family) || !protocol.ok() || !host_ip.ok()) {
+            return false;
+        }
+        taken.push_back(
+            {.protocol = *protocol,
+             .container_port = port.container_port,
+             .host_ip = *host_ip,
+             .host_port = port.host_port});
+        return true;
+    });
+    return taken;
+}
+
+std::vector<network::PortRequest> same_again(const std::vector<network::BoundPort>& ports) {
+    std::vector<network::PortRequest> requests;
+    for (const network::BoundPort& port : ports) {
+        requests.push_back(
+            {.protocol = port.protocol,
+             .container_port = port.container_port,
+             .host_ip = port.host_ip,
+             .host_port = port.host_port});
+    }
+    return requests;
+}
+
+void move_route(const EndpointState* to, IpFamily family, const UniqueFd& netns) {
+    if (to == nullptr) {
+        if (auto removed = network::remove_default_route(netns, family); !removed.ok()) {
+            log::warn("default route stays, ignoring", {{"error", removed.error().message()}});
+        }
+        return;
+    }
+    const auto gateway = IpAddress::parse(family == IpFamily::V4 ? to->gateway : to->gateway_v6);
+    if (!gateway.ok()) {
+        return;
+    }
+    auto moved = network::set_default_route(netns, to->interface_name, *gateway);
+    if (!moved.ok()) {
+        complain(*to, "default route not set", moved.error());
+    }
+}
+
+} // namespace
+
+GatewayChoice ContainerNetwork::gateways_of(
+    const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const {
+    static const KnownNetwork gone;
+    std::vector<KnownNetworkPtr> held;
+    std::vector<GatewayCandidate> candidates;
+    for (const EndpointState& endpoint : endpoints) {
+        const auto network = find(endpoint.network);
+        held.push_back(network.ok() ? *network : nullptr);
+        const auto& all = definition.networking.endpoints_config;
+        const auto settings = all.find(endpoint.network);
+        candidates.push_back(
+            {.network = held.back() ? held.back().get() : &gone,
+             .priority = settings == all.end() ? 0 : settings->second.gw_priority});
+    }
+    return choose_gateways(candidates);
+}
+
+void ContainerNetwork::move_gateways(
+    const ContainerDefinition& definition,
+    const GatewayChoice& before,
+    const UniqueFd& netns,
+    std::vector<EndpointState>& endpoints) {
+    const GatewayChoice after = gateways_of(definition, endpoints);
+    const auto move = [&](IpFamily family,
+                          const std::optional<std::size_t>& from,
+                          const std::optional<std::size_t>& to) {
+        if (from == to) {
+            return;
+        }
+        move_route(endpoint_at(endpoints, to), family, netns);
+        std::vector<network::BoundPort> ports;
+        if (from) {
+            EndpointState& old = endpoints[*from];
+            ports = take_ports(old, family);
+            const auto network = find(old.network);
+            if (!ports.empty() && network.ok() && (*network)->network) {
+                if (auto closed = (*network)->network->unpublish(old.id, ports); !closed.ok()) {
+                    complain(old, "ports not withdrawn", closed.error());
+                }
+            }
+        }
+        if (!to) {
+            return;
+        }
+        EndpointState& next = endpoints[*to];
+        const auto network = find(next.network);
+        if (!network.ok() || (*network)->network == nullptr) {
+            return;
+        }
+        auto requests =
+            ports.empty()
+                ? ports_of(definition, **network, family == IpFamily::V4, family == IpFamily::V6)
+                : Result(same_again(ports));
+        if (!requests.ok() || requests->empty()) {
+            return;
+        }
+        auto opened = (*network)->network->publish(next.id, *requests);
+        if (!opened.ok()) {
+            complain(next, "ports not published", opened.error());
+            return;
+        }
+        for (const PublishedPort& port : published_ports(*opened)) {
+            next.ports.push_back(port);
+        }
+    };
+    move(IpFamily::V4, before.v4, after.v4);
+    move(IpFamily::V6, before.v6, after.v6);
+}
+
+Result<void> ContainerNetwork::attach(
+    const ContainerDefinition& definition,
+    const KnownNetwork& network,
+    const UniqueFd& netns,
+    std::vector<EndpointState>& endpoints) {
+    // A container whose last network was taken away has none's place in the books at most.
+    const GatewayChoice before = gateways_of(definition, endpoints);
+    endpoints.push_back(TRY(join_running(definition, network, netns, endpoints)));
+    move_gateways(definition, before, netns, endpoints);
+    announce(definition, {endpoints.back()}, netns);
+    return ok();
+}
+
+void ContainerNetwork::detach(
+    const ContainerDefinition& definition,
+    const std::string& network_name,
+    const UniqueFd& netns,
+    std::vector<EndpointState>& endpoints) {
+    const auto found = std::ranges::find_if(
+        endpoints, [&](const EndpointState& endpoint) { return endpoint.network == network_name; });
+    if (found == endpoints.end()) {
+        return;
+    }
+    GatewayChoice before = gateways_of(definition, endpoints);
+    const auto gone = static_cast<std::size_t>(found - endpoints.begin());
+    const EndpointState leaving = *found;
+    leave(definition.id, leaving, network::Detach::Now);
+    endpoints.erase(found);
+    for (std::optional<std::size_t>* index : {&before.v4, &before.v6}) {
+        if (*index == gone) {
+            index->reset();
+        } else if (*index && **index > gone) {
+            --**index;
+        }
+    }
+    move_gateways(definition, before, netns, endpoints);
+}
+
+} // namespace berth::engine

@@ -1,0 +1,203 @@
+// SPDX-License-Identifier: Apache-2.0
+// After moby's daemon/container_operations.go (validateEndpointSettings, buildEndpointDNSNames) and
+// libnetwork/endpoint.go (Less).
+#include "engine/endpoint_settings.h"
+
+#include "base/strings.h"
+#include "engine/network_options.h"
+
+#include <algorithm>
+#include <tuple>
+
+namespace berth::engine {
+namespace {
+
+using kernel::IpAddress;
+using kernel::IpFamily;
+using kernel::IpPrefix;
+
+constexpr std::size_t short_id_length = 12;
+constexpr std::size_t longest_interface_name = 15;
+
+bool has_static_address(const EndpointSettings& settings) {
+    return settings.ipam_config && (!settings.ipam_config->ipv4_address.empty() ||
+                                    !settings.ipam_config->ipv6_address.empty());
+}
+
+void check_address(
+    const std::string& text,
+    IpFamily family,
+    const KnownNetwork* network,
+    std::vector<std::string>& problems) {
+    if (text.empty()) {
+        return;
+    }
+    const auto address = IpAddress::parse(text);
+    const std::string name = family == IpFamily::V4 ? "IPv4" : "IPv6";
+    if (!address.ok() || address->family() != family || address->is_unspecified()) {
+        problems.push_back("invalid " + name + " address: " + text);
+        return;
+    }
+    if (network == nullptr || network->is_predefined) {
+        return;
+    }
+    const NetworkInspect& info = network->info;
+    if (family == IpFamily::V4 ? info.subnet_v4_is_chosen : info.subnet_v6_is_chosen) {
+        problems.emplace_back("user specified IP address is supported only when connecting to "
+                              "networks with user configured subnets");
+        return;
+    }
+    for (const IpamPool& pool : info.ipam_config) {
+        const auto subnet = IpPrefix::parse(pool.subnet);
+        if (subnet.ok() && subnet->contains(*address)) {
+            return;
+        }
+    }
+    problems.push_back("no configured subnet or ip-range contain the IP address " + text);
+}
+
+std::vector<std::string> interface_sysctls(const EndpointSettings& settings) {
+    const std::string text = option_or(settings.driver_opts, endpoint_sysctls_option, "");
+    std::vector<std::string> sysctls;
+    if (!text.empty()) {
+        for (const std::string_view part : split(text, ',')) {
+            sysctls.emplace_back(part);
+        }
+    }
+    return sysctls;
+}
+
+void check_sysctl(const std::string& sysctl, std::vector<std::string>& problems) {
+    const std::vector<std::string_view> parts = split(sysctl, '.');
+    const bool is_known =
+        parts.size() >= 5 && (parts[1] == "ipv4" || parts[1] == "ipv6" || parts[1] == "mpls") &&
+        (parts[3] == "IFNAME" || parts[3] == "ifname") && sysctl.find("..") == std::string::npos &&
+        sysctl.find('/') == std::string::npos;
+    if (!is_known) {
+        problems.push_back(
+            "unrecognised network interface sysctl '" + sysctl +
+            "'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' "
+            "or 'mpls'");
+    }
+}
+
+void check_interface_name(const EndpointSettings& settings, std::vector<std::string>& problems) {
+    const std::string name = option_or(settings.driver_opts, endpoint_name_option, "");
+    const bool is_bad = name.size() > longest_interface_name || name == "." || name == ".." ||
+                        name == "lo" || name.find_first_of("/: \t\n%") != std::string::npos;
+    if (is_bad) {
+        problems.push_back("invalid interface name \"" + name + "\"");
+    }
+}
+
+// The order of Docker's endpoints: the first is the way out.
+auto rank(const GatewayCandidate& candidate) {
+    const NetworkInspect& info = candidate.network->info;
+    const bool is_dual = info.enable_ipv4 && info.enable_ipv6;
+    return std::tuple(-candidate.priority, !is_dual, std::string_view(info.name));
+}
+
+} // namespace
+
+Result<void> check_endpoint_settings(
+    const std::string& network_name,
+    const KnownNetwork* network,
+    const EndpointSettings& settings) {
+    std::vector<std::string> problems;
+    if (is_predefined_network(network_name)) {
+        if (has_static_address(settings)) {
+            problems.emplace_back(
+                "user specified IP address is supported on user defined networks only");
+        }
+        if (!settings.aliases.empty()) {
+            problems.emplace_back("network-scoped alias is supported only for containers in user "
+                                  "defined networks");
+        }
+    }
+    if (settings.ipam_config) {
+        check_address(settings.ipam_config->ipv4_address, IpFamily::V4, network, problems);
+        check_address(settings.ipam_config->ipv6_address, IpFamily::V6, network, problems);
+        for (const std::string& text : settings.ipam_config->link_local_ips) {
+            const auto address = IpAddress::parse(text);
+            if (!address.ok() || address->is_unspecified()) {
+                problems.push_back("invalid link-local IP address: " + text);
+            }
+        }
+    }
+    if (!settings.mac_address.empty() && !kernel::MacAddress::parse(settings.mac_address).ok()) {
+        return invalid_argument("invalid MAC address " + settings.mac_address);
+    }
+    for (const std::string& sysctl : interface_sysctls(settings)) {
+        check_sysctl(sysctl, problems);
+    }
+    check_interface_name(settings, problems);
+    if (problems.empty()) {
+        return ok();
+    }
+    return invalid_argument("invalid endpoint settings:\n" + join(problems, "\n"));
+}
+
+Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings) {
+    network::EndpointRequest request;
+    if (settings.ipam_config) {
+        const EndpointIpamConfig& ipam = *settings.ipam_config;
+        if (!ipam.ipv4_address.empty()) {
+            request.ip = TRY(IpAddress::parse(ipam.ipv4_address));
+        }
+        if (!ipam.ipv6_address.empty()) {
+            request.ip_v6 = TRY(IpAddress::parse(ipam.ipv6_address));
+        }
+        for (const std::string& text : ipam.link_local_ips) {
+            request.link_local.push_back(TRY(IpAddress::parse(text)));
+        }
+    }
+    if (!settings.mac_address.empty()) {
+        request.mac = TRY(kernel::MacAddress::parse(settings.mac_address));
+    }
+    for (const std::string& sysctl : interface_sysctls(settings)) {
+        const auto parts = cut(sysctl, "=");
+        if (!parts) {
+            return invalid_argument("invalid endpoint sysctl '" + sysctl + "': it has no value");
+        }
+        request.sysctls.emplace_back(parts->before, parts->after);
+    }
+    return request;
+}
+
+std::vector<std::string>
+dns_names(const ContainerDefinition& definition, const EndpointSettings& settings) {
+    std::vector<std::string> names{definition.name};
+    names.insert(names.end(), settings.aliases.begin(), settings.aliases.end());
+    names.push_back(definition.id.substr(0, short_id_length));
+    if (!definition.config.hostname.empty()) {
+        names.push_back(definition.config.hostname);
+    }
+    std::vector<std::string> distinct;
+    for (std::string& name : names) {
+        if (std::ranges::find(distinct, name) == distinct.end()) {
+            distinct.push_back(std::move(name));
+        }
+    }
+    return distinct;
+}
+
+GatewayChoice choose_gateways(const std::vector<GatewayCandidate>& candidates) {
+    GatewayChoice choice;
+    const auto consider = [&](std::optional<std::size_t>& best, std::size_t index, bool enabled) {
+        const NetworkInspect& info = candidates[index].network->info;
+        if (!enabled || info.internal || candidates[index].network->network == nullptr) {
+            return;
+        }
+        if (!best || rank(candidates[index]) < rank(candidates[*best])) {
+            best = index;
+        }
+    };
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+        const NetworkInspect& info = candidates[i].network->info;
+        consider(choice.v4, i, info.enable_ipv4);
+        consider(choice.v6, i, info.enable_ipv6);
+    }
+    return choice;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+// After moby's api/types/network/ipam.go and libnetwork/drivers/bridge/bridge_linux.go.
+#include "engine/network_options.h"
+
+#include "base/strings.h"
+#include "engine/daemon_options.h"
+
+namespace berth::engine {
+namespace {
+
+using kernel::IpAddress;
+using kernel::IpPrefix;
+using network::GatewayMode;
+
+constexpr std::size_t bridge_id_length = 12;
+
+std::string family_name(const IpAddress& address) {
+    return address.is_v4() ? "IPv4" : "IPv6";
+}
+
+// What is wrong with an address within the subnet; empty: nothing.
+std::string address_problem(const std::string& text, const IpPrefix& subnet) {
+    if (text.empty()) {
+        return {};
+    }
+    const auto address = IpAddress::parse(text);
+    if (!address.ok()) {
+        return "invalid address";
+    }
+    if (address->family() != subnet.address.family()) {
+        return "parent subnet is an " + family_name(subnet.address) + " block";
+    }
+    if (!subnet.contains(*address)) {
+        return "parent subnet " + subnet.to_string() + " doesn't contain this address";
+    }
+    return {};
+}
+
+void check_range(
+    const std::string& text, const IpPrefix& subnet, std::vector<std::string>& problems) {
+    if (text.empty()) {
+        return;
+    }
+    const std::string start = "invalid ip-range " + text + ": ";
+    const auto range = IpPrefix::parse(text);
+    if (!range.ok()) {
+        problems.push_back(start + "invalid CIDR block notation");
+        return;
+    }
+    if (range->address.family() != subnet.address.family()) {
+        problems.push_back(start + "parent subnet is an " + family_name(subnet.address) + " block");
+        return;
+    }
+    if (range->length < subnet.length) {
+        problems.push_back(
+            start + "CIDR block is bigger than its parent subnet " + subnet.to_string());
+    }
+    if (*range != range->network()) {
+        problems.push_back(start + "it should be " + range->network().to_string());
+    }
+    if (!subnet.overlaps(*range)) {
+        problems.push_back(
+            start + "parent subnet " + subnet.to_string() + " doesn't contain ip-range");
+    }
+}
+
+void check_pool(const IpamPool& pool, bool enable_ipv6, std::vector<std::string>& problems) {
+    const auto subnet = IpPrefix::parse(pool.subnet);
+    if (!subnet.ok()) {
+        problems.push_back("invalid subnet " + pool.subnet + ": invalid CIDR block notation");
+        return;
+    }
+    if (!enable_ipv6 && !subnet->address.is_v4()) {
+        return;
+    }
+    if (*subnet != subnet->network()) {
+        problems.push_back(
+            "invalid subnet " + pool.subnet + ": it should be " + subnet->network().to_string());
+    }
+    check_range(pool.ip_range, *subnet, problems);
+    if (std::string problem = address_problem(pool.gateway, *subnet); !problem.empty()) {
+        problems.push_back("invalid gateway " + pool.gateway + ": " + problem);
+    }
+    for (const auto& [name, address] : pool.aux_addresses) {
+        if (std::string problem = address_problem(address, *subnet); !problem.empty()) {
+            problems.push_back("invalid auxiliary address " + name + ": " + problem);
+        }
+    }
+}
+
+Error cannot_parse(std::string_view name, const std::string& value, std::string_view why) {
+    return invalid_argument(
+        "failed to parse " + std::string(name) + " value: " + value + " (" + std::string(why) +
+        ")");
+}
+
+Result<bool> bool_option(const StringMap& options, std::string_view name, bool fallback) {
+    const auto found = options.find(std::string(name));
+    if (found == options.end()) {
+        return fallback;
+    }
+    auto value = parse_go_bool(found->second);
+    if (!value.ok()) {
+        return cannot_parse(
+            name,
+            found->second,
+            "strconv.ParseBool: parsing \"" + found->second + "\": invalid syntax");
+    }
+    return *value;
+}
+
+Result<GatewayMode>
+gateway_mode_option(const StringMap& options, std::string_view name, bool internal) {
+    const std::string text = option_or(options, name, "");
+    if (text.empty() || text == "nat") {
+        return GatewayMode::Nat;
+    }
+    if (text == "nat-unprotected") {
+        return GatewayMode::NatUnprotected;
+    }
+    if (text == "routed") {
+        return GatewayMode::Routed;
+    }
+    if (text != "isolated") {
+        return cannot_parse(name, text, "unknown gateway mode " + text);
+    }
+    if (!internal) {
+        return invalid_argument("gateway mode 'isolated' can only be used for an internal network");
+    }
+    return GatewayMode::Isolated;
+}
+
+Result<void> read_driver_options(const NetworkInspect& network, network::BridgeOptions& bridge) {
+    const StringMap& options = network.options;
+    bridge.name = option_or(options, bridge_name_option, "");
+    if (bridge.name.empty()) {
+        bridge.name = "br-" + network.id.substr(0, bridge_id_length);
+    }
+    bridge.inter_container =
+        TRY(bool_option(options, "com.docker.network.bridge.enable_icc", true));
+    bridge.masquerade =
+        TRY(bool_option(options, "com.docker.network.bridge.enable_ip_masquerade", true));
+    bridge.inhibit_ipv4 =
+        TRY(bool_option(options, "com.docker.network.bridge.inhibit_ipv4", false));
+    TRY(bool_option(options, "com.docker.network.bridge.default_bridge", false));
+    bridge.gateway_mode = TRY(gateway_mode_option(
+        options, "com.docker.network.bridge.gateway_mode_ipv4", network.internal));
+    bridge.gateway_mode_v6 = TRY(gateway_mode_option(
+        options, "com.docker.network.bridge.gateway_mode_ipv6", network.internal));
+    if (const std::string text = option_or(options, mtu_option, ""); !text.empty()) {
+        const auto mtu = parse_number<std::uint32_t>(text);
+        if (!mtu.ok()) {
+            return cannot_parse(
+                mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
+        }
+        bridge.mtu = *mtu;
+    }
+    if (const std::string text = option_or(options, host_binding_option, "");
+        !text.empty() && !IpAddress::parse(text).ok()) {
+        return cannot_parse(host_binding_option, text, "nil ip");
+    }
+    return ok();
+}
+
+Result<void> read_pool(const IpamPool& pool, network::BridgeOptions& bridge) {
+    const IpPrefix subnet = TRY(IpPrefix::parse(pool.subnet));
+    const bool is_v4 = subnet.address.is_v4();
+    if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
+        return Error(ErrorKind::Forbidden, "bridge driver doesn't support multiple subnets");
+    }
+    std::optional<IpAddress>& gateway = is_v4 ? bridge.gateway : bridge.gateway_v6;
+    std::optional<IpPrefix>& range = is_v4 ? bridge.ip_range : bridge.ip_range_v6;
+    if (is_v4) {
+        bridge.subnet = subnet;
+    } else {
+        bridge.subnet_v6 = subnet;
+    }
+    if (!pool.gateway.empty()) {
+        gateway = TRY(IpAddress::parse(pool.gateway));
+    }
+    if (!pool.ip_range.empty()) {
+        range = TRY(IpPrefix::parse(pool.ip_range));
+    }
+    for (const auto& [name, address] : pool.aux_addresses) {
+        bridge.reserved.push_back(TRY(IpAddress::parse(address)));
+    }
+    return ok();
+}
+
+} // namespace
+
+std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback) {
+    const auto found = options.find(std::string(name));
+    return found == options.end() ? std::string(fallback) : found->second;
+}
+
+Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6) {
+    std::vector<std::string> problems;
+    for (const IpamPool& pool : pools) {
+        check_pool(pool, enable_ipv6, problems);
+    }
+    if (problems.empty()) {
+        return ok();
+    }
+    return invalid_argument("invalid network config:\n" + join(problems, "\n"));
+}
+
+Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network) {
+    network::BridgeOptions bridge;
+    bridge.internal = network.internal;
+    bridge.description = network.name + " (" + network.id + ")";
+    TRY(read_driver_options(network, bridge));
+    for (const IpamPool& pool : network.ipam_config) {
+        const bool is_v4 = pool.subnet.find(':') == std::string::npos;
+        if (is_v4 ? network.enable_ipv4 : network.enable_ipv6) {
+            TRY(read_pool(pool, bridge));
+        }
+    }
+    return bridge;
+}
+
+} // namespace berth::engine

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a user asks of a network, checked in Docker's words and put into what the driver makes.
+#pragma once
+
+#include "base/result.h"
+#include "engine/networks.h"
+#include "network/drivers/bridge_network.h"
+
+#include <string>
+
+namespace berth::engine {
+
+// com.docker.network.* options that more than one place reads.
+constexpr std::string_view bridge_name_option = "com.docker.network.bridge.name";
+constexpr std::string_view interface_prefix_option = "com.docker.network.container_iface_prefix";
+constexpr std::string_view host_binding_option = "com.docker.network.bridge.host_binding_ipv4";
+constexpr std::string_view mtu_option = "com.docker.network.driver.mtu";
+constexpr std::string_view endpoint_sysctls_option = "com.docker.network.endpoint.sysctls";
+constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.ifname";
+
+// The value of an option, or fallback.
+std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback);
+
+// moby's api/types/network/ipam.go, ValidateIPAM: InvalidArgument with all that is wrong.
+Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6);
+
+// REQUIRES: check_ipam() was fine, and a pool is there for each family that is enabled.
+// InvalidArgument in Docker's words for options that cannot be.
+Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network);
+
+} // namespace berth::engine

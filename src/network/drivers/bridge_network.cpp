@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+// Joining containers to a bridge and taking them off it.
+#include "network/drivers/bridge_network.h"
+
+#include "base/log.h"
+#include "base/rollback.h"
+#include "network/drivers/bridge_network_state.h"
+
+#include <algorithm>
+#include <cerrno>
+
+namespace berth::network {
+
+namespace {
+
+using kernel::RouteBatch;
+
+Error no_endpoint(const std::string& id) {
+    return not_found("endpoint " + id + " not found");
+}
+
+} // namespace
+
+BridgeNetwork::BridgeNetwork(std::unique_ptr<BridgeNetworkState> state)
+    : state_(std::move(state)) {}
+
+BridgeNetwork::~BridgeNetwork() {
+    state_->parts->pool->remove_shelf(state_->shelf);
+}
+
+Result<Endpoint> BridgeNetwork::connect(const EndpointRequest& request) {
+    const ContainerAddresses addresses = TRY(state_->enroll(request));
+    Rollback rollback;
+    rollback.push([&] { state_->strike_off(request.id, addresses); });
+    // The ports first: they are what fails, and cost nothing to give back.
+    std::vector<BoundPort> ports =
+        TRY(state_->open_ports(request.ports, addresses, request.container_name, request.id));
+    rollback.push([&] { state_->close_ports(ports, addresses); });
+    Endpoint endpoint = TRY(state_->wire(request, addresses));
+    rollback.commit();
+    endpoint.ports = ports;
+    auto guard = state_->members.lock();
+    if (std::optional<BridgeNetworkState::Live>& live = guard->endpoints[request.id]) {
+        live->ports = std::move(ports);
+    }
+    return endpoint;
+}
+
+Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach detach) {
+    BridgeNetworkState::Live live;
+    {
+        auto guard = state_->members.lock();
+        const auto found = guard->endpoints.find(endpoint_id);
+        if (found == guard->endpoints.end() || !found->second) {
+            return no_endpoint(endpoint_id);
+        }
+        // The place stays taken until the address may be given out again.
+        live = *std::move(found->second);
+        found->second.reset();
+    }
+    state_->close_ports(live.ports, live.addresses);
+    state_->unguard_sources(live.host_interface);
+    if (live.host_index != 0) {
+        RouteBatch batch;
+        if (detach == Detach::Now) {
+            batch.delete_link(live.host_index);
+        } else {
+            // Silent from here on: the dead container's namespace would answer ARP requests for an
+            // address that its successor has.
+            batch.change_bridge_port(live.host_index, {.silence = true});
+            state_->parts->reaper->discard(live.host_index, std::move(live.netns));
+        }
+        // ENODEV: it went with its namespace.
+        const Result<std::vector<int>> errors = state_->parts->host.lock()->execute_each(batch);
+        if (!errors.ok()) {
+            log::debug("cannot silence an interface, ignoring", {{"endpoint", endpoint_id}});
+        }
+    }
+    state_->bridges.lock()->give_back(live.bridge_index);
+    state_->strike_off(endpoint_id, live.addresses);
+    return ok();
+}
+
+Result<std::vector<BoundPort>>
+BridgeNetwork::publish(const std::string& endpoint_id, const std::vector<PortRequest>& ports) {
+    ContainerAddresses addresses;
+    std::string container_name;
+    {
+        auto guard = state_->members.lock();
+        const auto found = guard->endpoints.find(endpoint_id);
+        if (found == guard->endpoints.end() || !found->second) {
+            return no_endpoint(endpoint_id);
+        }
+        addresses = found->second->addresses;
+        container_name = found->second->container_name;
+    }
+    std::vector<BoundPort> bound =
+        TRY(state_->open_ports(ports, addresses, container_name, endpoint_id));
+    auto guard = state_->members.lock();
+    const auto found = guard->endpoints.find(endpoint_id);
+    if (found == guard->endpoints.end() || !found->second) {
+        state_->close_ports(bound, addresses);
+        return not_found("endpoint " + endpoint_id + " was disconnected meanwhile");
+    }
+    found->second->ports.insert(found->second->ports.end(), bound.begin(), bound.end());
+    return bound;
+}
+
+Result<void>
+BridgeNetwork::unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) {
+    std::vector<BoundPort> closing;
+    ContainerAddresses addresses;
+    {
+        auto guard = state_->members.lock();
+        const auto found = guard->endpoints.find(endpoint_id);
+        if (found == guard->endpoints.end() || !found->second) {
+            return no_endpoint(endpoint_id);
+        }
+        addresses = found->second->addresses;
+        std::vector<BoundPort>& open = found->second->ports;
+        for (const BoundPort& port : ports) {
+            const auto place = std::find(open.begin(), open.end(), port);
+            if (place != open.end()) {
+                closing.push_back(port);
+                open.erase(place);
+            }
+        }
+    }
+    state_->close_ports(closing, addresses);
+    return ok();
+}
+
+const std::string& BridgeNetwork::name() const {
+    return state_->options.name;
+}
+
+const BridgeOptions& BridgeNetwork::options() const {
+    return state_->options;
+}
+
+IpAddress BridgeNetwork::gateway() const {
+    return state_->options.gateway.value_or(IpAddress());
+}
+
+std::optional<IpAddress> BridgeNetwork::gateway_v6() const {
+    return state_->options.gateway_v6;
+}
+
+std::uint32_t BridgeNetwork::mtu() const {
+    return state_->options.mtu;
+}
+
+std::size_t BridgeNetwork::endpoint_count() const {
+    return state_->members.lock()->endpoints.size();
+}
+
+std::size_t BridgeNetwork::ready() const {
+    return state_->parts->pool->ready(state_->shelf);
+}
+
+bool BridgeNetwork::wait_until_pool_is_full(std::chrono::milliseconds timeout) const {
+    return state_->parts->pool->wait_until_full(state_->shelf, timeout);
+}
+
+} // namespace berth::network

@@ -1,0 +1,489 @@
+// SPDX-License-Identifier: Apache-2.0
+// A bridge network's own work: making it, giving addresses, wiring, ports, and what a restart
+// finds.
+#include "network/drivers/bridge_network_state.h"
+
+#include "base/assertions.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "base/rollback.h"
+#include "base/strings.h"
+#include "kernel/netlink_namespace.h"
+#include "network/name_claim.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <set>
+
+namespace berth::network {
+namespace {
+
+using kernel::LinkState;
+using kernel::NetworkNamespaceScope;
+using kernel::RouteBatch;
+using kernel::RouteSocket;
+
+Result<BridgeNetworkState::Members> make_members(const BridgeOptions& options) {
+    BridgeNetworkState::Members members;
+    const std::string& owner = options.description;
+    if (options.subnet.length != 0) {
+        members.v4 = TRY(AddressPool::create(options.subnet, options.ip_range, owner));
+        TRY(members.v4->reserve(*options.gateway));
+    }
+    if (options.subnet_v6) {
+        members.v6 = TRY(AddressPool::create(*options.subnet_v6, options.ip_range_v6, owner));
+        TRY(members.v6->reserve(*options.gateway_v6));
+    }
+    std::vector<IpAddress> reserved = options.reserved;
+    for (const std::optional<IpAddress>& router : {options.router, options.router_v6}) {
+        if (router && router != options.gateway && router != options.gateway_v6) {
+            reserved.push_back(*router);
+        }
+    }
+    for (const IpAddress& address : reserved) {
+        std::optional<AddressPool>& pool = address.is_v4() ? members.v4 : members.v6;
+        if (!pool) {
+            return invalid_argument(
+                "no configured subnet contains IP address " + address.to_string());
+        }
+        TRY(pool->reserve(address));
+    }
+    return members;
+}
+
+// Veth pairs on the bridge that are not among the known ones: what a killed engine left.
+std::vector<int> stale_ports(
+    const std::vector<int>& bridges,
+    const std::vector<EndpointRecord>& known,
+    const HostLinks& found) {
+    std::set<std::string> kept;
+    for (const EndpointRecord& endpoint : known) {
+        kept.insert(endpoint.host_interface);
+    }
+    std::vector<int> stale;
+    for (const int bridge : bridges) {
+        const auto ports = found.by_master.find(bridge);
+        if (ports == found.by_master.end()) {
+            continue;
+        }
+        for (const kernel::Link* link : ports->second) {
+            // Only what an engine makes: an administrator's own port on the bridge stays.
+            if (link->kind == "veth" && link->name.starts_with("veth") &&
+                !kept.contains(link->name)) {
+                stale.push_back(link->index);
+            }
+        }
+    }
+    return stale;
+}
+
+FirewallMode firewall_mode(GatewayMode mode) {
+    switch (mode) {
+    case GatewayMode::Nat:
+        return FirewallMode::Nat;
+    case GatewayMode::NatUnprotected:
+        return FirewallMode::NatUnprotected;
+    case GatewayMode::Routed:
+        return FirewallMode::Routed;
+    case GatewayMode::Isolated:
+        return FirewallMode::Isolated;
+    }
+    VERIFY(false);
+}
+
+FirewallBridge firewall_bridge(const BridgeOptions& options) {
+    return {
+        .subnet = options.subnet,
+        .inter_container = options.inter_container,
+        .masquerade = options.masquerade,
+        .internal = options.internal,
+        .subnet_v6 = options.subnet_v6,
+        .mode_v4 = firewall_mode(options.gateway_mode),
+        .mode_v6 = firewall_mode(options.gateway_mode_v6)};
+}
+
+// An address of a family that the network does not have is the user's mistake.
+Result<std::optional<IpAddress>>
+give(std::optional<AddressPool>& pool, const std::optional<IpAddress>& wanted) {
+    if (!pool) {
+        if (wanted) {
+            return invalid_argument(
+                "no configured subnet contains IP address " + wanted->to_string());
+        }
+        return std::optional<IpAddress>();
+    }
+    if (wanted) {
+        TRY(pool->reserve(*wanted));
+        return wanted;
+    }
+    return std::optional(TRY(pool->allocate()));
+}
+
+// An interface's name may have dots of its own.
+std::string interface_sysctl_path(const std::string& name, const std::string& interface) {
+    const std::string path = "/proc/sys/" + replace_all(name, ".", "/");
+    return replace_all(replace_all(path, "IFNAME", interface), "ifname", interface);
+}
+
+// REQUIRES: the thread is in the interface's namespace.
+Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ipv6) {
+    if (has_ipv6) {
+        const std::string folder = "/proc/sys/net/ipv6/conf/" + request.interface_name + "/";
+        // The allocator knows that the address is free, and routers among containers are impostors.
+        TRY(write_existing(folder + "accept_dad", "0"));
+        TRY(write_existing(folder + "accept_ra", "0"));
+        TRY(write_existing(folder + "disable_ipv6", "0"));
+    }
+    for (const auto& [name, value] : request.sysctls) {
+        TRY_CONTEXT(
+            write_existing(interface_sysctl_path(name, request.interface_name), value),
+            "set endpoint sysctl " + name);
+    }
+    return ok();
+}
+
+} // namespace
+
+Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
+    std::shared_ptr<DriverParts> parts,
+    const BridgeOptions& options,
+    const std::vector<EndpointRecord>& known,
+    const HostLinks* found) {
+    auto host = parts->host.lock();
+    BridgeOptions resolved = TRY(resolve_bridge_options(options, *host));
+    Members members = TRY(make_members(resolved));
+    UniqueFd claim = TRY(claim_name("bridge", resolved.name));
+    const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, *host));
+    BridgePorts bridges(resolved, parts->owner, bridge, found);
+    if (found != nullptr) {
+        for (const int stale : stale_ports(bridges.bridges(), known, *found)) {
+            parts->reaper->discard(stale);
+        }
+    }
+    Result<void> guarded = parts->firewall.add_bridge(resolved.name, firewall_bridge(resolved));
+    if (!guarded.ok()) {
+        if (bridge.ours && found == nullptr) {
+            parts->reaper->discard(bridge.index);
+        }
+        return std::move(guarded).error();
+    }
+    const NamespaceTemplate shape{
+        .bridge_index = bridge.index, .mtu = resolved.mtu, .isolated = !resolved.inter_container};
+    const NamespacePool::ShelfId shelf = parts->pool->add_shelf(shape, resolved.pool_size);
+    return std::unique_ptr<BridgeNetworkState>(new BridgeNetworkState{
+        .parts = parts,
+        .claim = std::move(claim),
+        .options = std::move(resolved),
+        .bridge = bridge,
+        .shape = shape,
+        .shelf = shelf,
+        .members = Synchronized<Members>(std::move(members)),
+        .bridges = Synchronized<BridgePorts>(std::move(bridges)),
+    });
+}
+
+// Gives the endpoint its place and addresses.
+Result<ContainerAddresses> BridgeNetworkState::enroll(const EndpointRequest& request) {
+    auto guard = members.lock();
+    if (guard->removed) {
+        return not_found("network " + options.name + " not found");
+    }
+    if (guard->endpoints.contains(request.id)) {
+        return conflict(
+            "endpoint with name " + request.container_name + " already exists in network " +
+            options.name);
+    }
+    ContainerAddresses addresses;
+    addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
+    addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
+    addresses.v4 = TRY(give(guard->v4, request.ip));
+    if (!request.disable_ipv6) {
+        Result<std::optional<IpAddress>> v6 = give(guard->v6, request.ip_v6);
+        if (!v6.ok()) {
+            if (addresses.v4) {
+                guard->v4->release(*addresses.v4);
+            }
+            return std::move(v6).error();
+        }
+        addresses.v6 = *v6;
+    }
+    guard->endpoints.emplace(request.id, std::nullopt);
+    return addresses;
+}
+
+void BridgeNetworkState::strike_off(
+    const std::string& endpoint_id, const ContainerAddresses& addresses) {
+    auto guard = members.lock();
+    guard->endpoints.erase(endpoint_id);
+    if (addresses.v4) {
+        guard->v4->release(*addresses.v4);
+    }
+    if (addresses.v6) {
+        guard->v6->release(*addresses.v6);
+    }
+}
+
+Result<void> BridgeNetworkState::configure(
+    RouteSocket& inside,
+    FdRef netns,
+    int index,
+    const EndpointRequest& request,
+    Endpoint& endpoint) const {
+    const bool rename = request.netns == nullptr && request.interface_name != "eth0";
+    RouteBatch batch;
+    if (rename) {
+        // Kernels before 6.2 rename only interfaces that are down.
+        batch.change_link(index, {.state = LinkState::Down});
+        batch.change_link(index, {.name = request.interface_name});
+    }
+    batch.change_link(
+        index,
+        {.state = rename ? std::optional(LinkState::Up) : std::nullopt, .mac = endpoint.mac});
+    if (!endpoint.ip.is_unspecified()) {
+        batch.add_address(index, {endpoint.ip, endpoint.prefix_length});
+    }
+    if (request.default_route && !endpoint.gateway.is_unspecified()) {
+        batch.add_route({.destination = {}, .gateway = endpoint.gateway, .output_index = index});
+    }
+    TRY(inside.execute(batch));
+    if (!endpoint.ip_v6 && request.sysctls.empty() && request.link_local.empty()) {
+        return ok();
+    }
+    {
+        NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(netns));
+        TRY(write_interface_sysctls(request, endpoint.ip_v6.has_value()));
+    }
+    RouteBatch further;
+    for (const IpAddress& address : request.link_local) {
+        further.add_address(index, {address, static_cast<std::uint8_t>(address.is_v4() ? 16 : 64)});
+    }
+    if (endpoint.ip_v6) {
+        further.add_address(index, {*endpoint.ip_v6, endpoint.prefix_length_v6});
+    }
+    if (request.default_route_v6 && endpoint.gateway_v6) {
+        further.add_route(
+            {.destination = {}, .gateway = endpoint.gateway_v6, .output_index = index});
+    }
+    return inside.execute(further);
+}
+
+Result<PreparedNamespace>
+BridgeNetworkState::plug(const EndpointRequest& request, int bridge_index) {
+    NamespaceTemplate place = shape;
+    place.bridge_index = bridge_index;
+    if (request.netns == nullptr) {
+        return bridge_index == shape.bridge_index ? parts->pool->take(shelf)
+                                                  : parts->pool->take(place);
+    }
+    RouteSocket host = TRY(RouteSocket::open());
+    AttachedInterface attached =
+        TRY(attach_interface(host, *request.netns, place, request.interface_name));
+    return PreparedNamespace{
+        UniqueFd(),
+        std::move(attached.inside),
+        std::move(attached.host_interface),
+        attached.host_index,
+        attached.inside_index};
+}
+
+// The interfaces, without the ports.
+Result<Endpoint>
+BridgeNetworkState::wire(const EndpointRequest& request, const ContainerAddresses& addresses) {
+    Endpoint endpoint;
+    endpoint.id = request.id;
+    endpoint.interface_name = request.interface_name;
+    if (addresses.v4) {
+        endpoint.ip = *addresses.v4;
+        endpoint.prefix_length = options.subnet.length;
+        if (!options.internal && options.gateway_mode != GatewayMode::Isolated) {
+            endpoint.gateway = options.router.value_or(*options.gateway);
+        }
+    }
+    if (addresses.v6) {
+        endpoint.ip_v6 = addresses.v6;
+        endpoint.prefix_length_v6 = options.subnet_v6->length;
+        if (!options.internal && options.gateway_mode_v6 != GatewayMode::Isolated) {
+            endpoint.gateway_v6 = options.router_v6 ? options.router_v6 : options.gateway_v6;
+        }
+    }
+    endpoint.mac = request.mac.value_or(
+        addresses.v4 ? MacAddress::for_address(*addresses.v4) : MacAddress::random());
+
+    Rollback rollback;
+    const int bridge_index = TRY(bridges.lock()->take(*parts->host.lock()));
+    rollback.push([&] { bridges.lock()->give_back(bridge_index); });
+    Result<PreparedNamespace> plugged = plug(request, bridge_index);
+    if (!plugged.ok() && plugged.error().error_number() == EXFULL) {
+        // Ports on their way out are ports still.
+        parts->reaper->finish();
+        plugged = plug(request, bridge_index);
+    }
+    PreparedNamespace prepared = TRY(std::move(plugged));
+    const int host_index = prepared.host_index;
+    rollback.push([&] { parts->reaper->discard(host_index); });
+    const FdRef inside = request.netns != nullptr ? FdRef(*request.netns) : FdRef(prepared.netns);
+    TRY(configure(prepared.inside, inside, prepared.inside_index, request, endpoint));
+    endpoint.netns = std::move(prepared.netns);
+    endpoint.host_interface = std::move(prepared.host_interface);
+    UniqueFd netns;
+    if (endpoint.netns) {
+        netns = TRY(endpoint.netns.duplicate());
+    }
+    TRY(guard_sources(endpoint.host_interface, endpoint.mac, addresses, request.link_local));
+    rollback.commit();
+    auto guard = members.lock();
+    guard->endpoints[request.id] = Live{
+        .container_name = request.container_name,
+        .addresses = addresses,
+        .bridge_index = bridge_index,
+        .host_interface = endpoint.host_interface,
+        .host_index = host_index,
+        .netns = std::move(netns),
+        .ports = {}};
+    return endpoint;
+}
+
+Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
+    const std::vector<PortRequest>& ports,
+    const ContainerAddresses& addresses,
+    const std::string& container_name,
+    const std::string& endpoint_id) {
+    // Docker ignores -p on an internal network.
+    if (ports.empty() || options.internal) {
+        return std::vector<BoundPort>();
+    }
+    const std::string context = "driver failed programming external connectivity on endpoint " +
+                                container_name + " (" + endpoint_id + ")";
+    std::vector<BoundPort> bound = TRY_CONTEXT(parts->ports.reserve(ports, addresses), context);
+    Result<void> written = parts->firewall.add_ports(bound, addresses);
+    if (!written.ok()) {
+        parts->ports.release(bound);
+        return std::move(written).error().with_context(context);
+    }
+    parts->firewall.forget_datagram_flows(bound, addresses);
+    return bound;
+}
+
+void BridgeNetworkState::close_ports(
+    const std::vector<BoundPort>& ports, const ContainerAddresses& addresses) {
+    if (ports.empty()) {
+        return;
+    }
+    const Result<void> removed = parts->firewall.remove_ports(ports, addresses);
+    if (!removed.ok()) {
+        log::debug(
+            "cannot remove published ports, ignoring", {{"error", removed.error().message()}});
+    }
+    parts->firewall.forget_datagram_flows(ports, addresses);
+    parts->ports.release(ports);
+}
+
+Result<void> BridgeNetworkState::guard_sources(
+    const std::string& host_interface,
+    const MacAddress& mac,
+    const ContainerAddresses& addresses,
+    const std::vector<IpAddress>& further) {
+    FirewallEndpoint endpoint{.bridge = options.name, .mac = mac, .addresses = further};
+    for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
+        if (address) {
+            endpoint.addresses.push_back(*address);
+        }
+    }
+    return parts->firewall.add_endpoint(host_interface, endpoint);
+}
+
+void BridgeNetworkState::unguard_sources(const std::string& host_interface) {
+    if (host_interface.empty()) {
+        return;
+    }
+    const Result<void> done = parts->firewall.remove_endpoint(host_interface);
+    if (!done.ok()) {
+        log::debug(
+            "cannot take an endpoint out of the firewall, ignoring",
+            {{"interface", host_interface}, {"error", done.error().message()}});
+    }
+}
+
+void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& found) {
+    Live live{.container_name = record.container_name, .addresses = {}, .ports = record.ports};
+    live.addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
+    live.addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
+    for (const int candidate : bridges.lock()->bridges()) {
+        const auto ports = found.by_master.find(candidate);
+        if (ports == found.by_master.end()) {
+            continue;
+        }
+        for (const kernel::Link* link : ports->second) {
+            if (link->name == record.host_interface) {
+                live.host_index = link->index;
+                live.host_interface = record.host_interface;
+                live.bridge_index = candidate;
+            }
+        }
+    }
+    bridges.lock()->count(live.bridge_index);
+    if (!record.ip.is_unspecified()) {
+        live.addresses.v4 = record.ip;
+    }
+    live.addresses.v6 = record.ip_v6;
+    const auto complain = [&record](const Result<void>& done) {
+        if (!done.ok()) {
+            log::debug(
+                "cannot restore all of an endpoint, ignoring",
+                {{"endpoint", record.id}, {"error", done.error().message()}});
+        }
+    };
+    complain(parts->ports.restore(record.ports));
+    complain(parts->firewall.add_ports(record.ports, live.addresses));
+    if (live.host_index != 0) {
+        complain(guard_sources(record.host_interface, record.mac, live.addresses));
+    }
+    auto guard = members.lock();
+    if (live.addresses.v4 && guard->v4) {
+        complain(guard->v4->reserve(*live.addresses.v4));
+    }
+    if (live.addresses.v6 && guard->v6) {
+        complain(guard->v6->reserve(*live.addresses.v6));
+    }
+    guard->endpoints.insert_or_assign(record.id, std::move(live));
+}
+
+Result<void> BridgeNetworkState::close() {
+    auto guard = members.lock();
+    if (!guard->endpoints.empty()) {
+        return Error(
+            ErrorKind::Forbidden,
+            "error while removing network: network " + options.name + " has active endpoints");
+    }
+    guard->removed = true;
+    return ok();
+}
+
+Result<void> BridgeNetworkState::tear_down() {
+    std::map<std::string, std::optional<Live>> endpoints;
+    {
+        auto guard = members.lock();
+        guard->removed = true;
+        endpoints = std::exchange(guard->endpoints, {});
+    }
+    for (auto& [id, live] : endpoints) {
+        if (live) {
+            close_ports(live->ports, live->addresses);
+            unguard_sources(live->host_interface);
+            parts->reaper->discard(live->host_index, std::move(live->netns));
+        }
+    }
+    parts->pool->remove_shelf(shelf);
+    TRY(parts->firewall.remove_bridge(options.name));
+    for (const int link : bridges.lock()->links()) {
+        parts->reaper->discard(link);
+    }
+    if (bridge.ours) {
+        silence_bridge(options, bridge.index, *parts->host.lock());
+        parts->reaper->discard(bridge.index);
+    }
+    claim.reset();
+    return ok();
+}
+
+} // namespace berth::network

@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a BridgeNetwork holds, for its own files and for NetworkDriver.
+#pragma once
+
+#include "network/address_pool.h"
+#include "network/bridge.h"
+#include "network/driver_parts.h"
+#include "network/drivers/bridge_network.h"
+#include "network/drivers/bridge_ports.h"
+#include "network/namespace_pool.h"
+
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace berth::network {
+
+struct BridgeNetworkState {
+    struct Live {
+        std::string container_name;
+        ContainerAddresses addresses;
+        int bridge_index = 0; // of the bridge that its port is on
+        std::string host_interface{};
+        int host_index = 0; // 0 when a restored endpoint's interface is gone
+        // Of an endpoint that brought its own namespace: kept so that the namespace goes together
+        // with others (interface_reaper.h) and not when the container ends.
+        UniqueFd netns{};
+        std::vector<BoundPort> ports;
+    };
+
+    struct Members {
+        std::optional<AddressPool> v4;
+        std::optional<AddressPool> v6;
+        std::map<std::string, std::optional<Live>> endpoints; // empty while being connected
+        bool removed = false;
+    };
+
+    std::shared_ptr<DriverParts> parts;
+    UniqueFd claim; // on the bridge's name
+    BridgeOptions options;
+    HostBridge bridge;
+    NamespaceTemplate shape;
+    NamespacePool::ShelfId shelf = 0;
+    Synchronized<Members> members;
+    Synchronized<BridgePorts> bridges;
+
+    // The bridge exists or is made; its rules gather in the firewall. `found` is there when an
+    // engine starts: veth pairs that are on the bridge and not among the known endpoints are what
+    // an earlier engine left, and go before the pool puts new ones there.
+    static Result<std::unique_ptr<BridgeNetworkState>> create(
+        std::shared_ptr<DriverParts> parts,
+        const BridgeOptions& options,
+        const std::vector<EndpointRecord>& known = {},
+        const HostLinks* found = nullptr);
+
+    Result<ContainerAddresses> enroll(const EndpointRequest& request);
+    void strike_off(const std::string& endpoint_id, const ContainerAddresses& addresses);
+    Result<Endpoint> wire(const EndpointRequest& request, const ContainerAddresses& addresses);
+    // The interfaces of wire(), in a namespace of their own or in the request's.
+    Result<PreparedNamespace> plug(const EndpointRequest& request, int bridge_index);
+    Result<void> configure(
+        kernel::RouteSocket& inside,
+        FdRef netns,
+        int index,
+        const EndpointRequest& request,
+        Endpoint& endpoint) const;
+    Result<std::vector<BoundPort>> open_ports(
+        const std::vector<PortRequest>& ports,
+        const ContainerAddresses& addresses,
+        const std::string& container_name,
+        const std::string& endpoint_id);
+    void close_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses);
+    // The interface carries the endpoint's addresses as sources, and no others.
+    Result<void> guard_sources(
+        const std::string& host_interface,
+        const MacAddress& mac,
+        const ContainerAddresses& addresses,
+        const std::vector<IpAddress>& further = {});
+    void unguard_sources(const std::string& host_interface);
+    void restore(const EndpointRecord& record, const HostLinks& found);
+    // No endpoint joins any more. Forbidden while there are some.
+    Result<void> close();
+    // All that is left of it: endpoints, rules, bridge. The interfaces go behind.
+    Result<void> tear_down();
+};
+
+} // namespace berth::network

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+// The ports of a bridge network. The kernel's bridges have at most 1,023 of them (BR_MAX_PORTS), so
+// a large network spreads over further bridges, each joined to the first one by a veth pair: a
+// star, which needs no spanning tree. Only the first bridge has addresses. Not thread-safe; its
+// owner locks.
+#pragma once
+
+#include "base/result.h"
+#include "network/bridge.h"
+#include "network/driver_parts.h"
+
+#include <cstddef>
+#include <string>
+#include <vector>
+
+namespace berth::network {
+
+class BridgePorts {
+  public:
+    // What an earlier engine made is found again by its label.
+    BridgePorts(
+        const BridgeOptions& options,
+        const std::string& owner,
+        const HostBridge& first,
+        const HostLinks* found);
+
+    // The bridge that the next port goes to, counted as taken.
+    Result<int> take(kernel::RouteSocket& host);
+    void give_back(int bridge_index);
+    // Of an endpoint that is there already.
+    void count(int bridge_index);
+
+    // All bridges, the first one first.
+    std::vector<int> bridges() const;
+    // What is to be removed beside the first bridge.
+    std::vector<int> links() const;
+
+    bool is_first(int bridge_index) const { return bridges_.front().index == bridge_index; }
+
+    // How many endpoints a bridge takes; the default leaves room for joints and for ports on their
+    // way out.
+    static void set_limit_for_test(std::size_t limit);
+
+    // The label of further bridges and of what joins them, of the network with this first bridge.
+    static std::string label(const std::string& owner, const std::string& bridge_name);
+
+  private:
+    struct Bridge {
+        int index = 0;
+        std::size_t taken = 0;
+    };
+
+    Result<int> add_bridge(kernel::RouteSocket& host);
+
+    std::string label_;
+    std::uint32_t mtu_;
+    bool isolated_;
+    std::vector<Bridge> bridges_;
+    std::vector<int> joints_; // one end of each veth pair
+};
+
+} // namespace berth::network

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "kernel/netlink_test_support.h"
+#include "network/drivers/bridge_ports.h"
+#include "network/network_driver.h"
+#include "network/network_test_support.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::in_new_network;
+using kernel::output_of;
+using testing::HasSubstr;
+using testing::Not;
+
+std::string ping(const Endpoint& from, const Endpoint& to) {
+    return inside(from, {"ping", "-c", "1", "-W", "1", to.ip.to_string()});
+}
+
+TEST(BridgePorts, SpreadOverLinkedBridgesThatActAsOne) {
+    in_new_network([] {
+        BridgePorts::set_limit_for_test(2);
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        std::vector<Endpoint> endpoints;
+        for (const char* id : {"a", "b", "c", "d", "e"}) {
+            endpoints.push_back(connect(*network, id));
+        }
+        EXPECT_THAT(ping(endpoints[0], endpoints[4]), HasSubstr(" 0% packet loss"));
+        EXPECT_THAT(ping(endpoints[2], endpoints[4]), HasSubstr(" 0% packet loss"));
+        EXPECT_THAT(
+            inside(endpoints[4], {"ping", "-c", "1", "-W", "1", "172.17.0.1"}),
+            HasSubstr(" 0% packet loss"));
+        const EchoServer server(endpoints[3].netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(endpoints[1].netns, Protocol::Tcp, "172.17.0.5", 80), "172.17.0.3");
+        // A place that is given back is used again, and no further bridge is made.
+        const std::string bridges = output_of({"ip", "-o", "link", "show", "type", "bridge"});
+        ASSERT_TRUE(network->disconnect("c").ok());
+        endpoints.push_back(connect(*network, "f"));
+        EXPECT_THAT(ping(endpoints[5], endpoints[0]), HasSubstr(" 0% packet loss"));
+        EXPECT_EQ(output_of({"ip", "-o", "link", "show", "type", "bridge"}), bridges);
+    });
+}
+
+TEST(BridgePorts, KeepContainersApartAlsoBetweenBridges) {
+    in_new_network([] {
+        BridgePorts::set_limit_for_test(1);
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.inter_container = false;
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const Endpoint c = connect(*network, "c");
+        EXPECT_THAT(ping(a, b), HasSubstr("100% packet loss"));
+        EXPECT_THAT(ping(b, c), HasSubstr("100% packet loss"));
+        EXPECT_THAT(
+            inside(c, {"ping", "-c", "1", "-W", "1", "172.17.0.1"}), HasSubstr(" 0% packet loss"));
+    });
+}
+
+TEST(BridgePorts, AreFoundAgainByTheNextEngineAndGoWithTheNetwork) {
+    in_new_network([] {
+        BridgePorts::set_limit_for_test(1);
+        const std::string before = output_of({"ip", "-o", "link"});
+        NetworkDriver::Options options;
+        std::vector<Endpoint> kept;
+        {
+            const auto driver = start_driver();
+            const auto network = create_default(*driver);
+            for (const char* id : {"a", "b"}) {
+                kept.push_back(connect(*network, id));
+            }
+            NetworkRecord record{.options = network->options(), .endpoints = {}};
+            for (const Endpoint& endpoint : kept) {
+                record.endpoints.push_back(
+                    {.id = endpoint.id,
+                     .container_name = endpoint.id,
+                     .ip = endpoint.ip,
+                     .mac = endpoint.mac,
+                     .host_interface = endpoint.host_interface,
+                     .ports = {}});
+            }
+            options.networks.push_back(std::move(record));
+        }
+        const auto driver = start_driver(std::move(options));
+        const std::shared_ptr<Network> network = driver->find("test0");
+        EXPECT_THAT(ping(kept[0], kept[1]), HasSubstr(" 0% packet loss"));
+        EXPECT_THAT(ping(connect(*network, "c"), kept[1]), HasSubstr(" 0% packet loss"));
+        for (const char* id : {"a", "b", "c"}) {
+            ASSERT_TRUE(network->disconnect(id).ok());
+        }
+        ASSERT_TRUE(driver->remove("test0").ok());
+        driver->wait_until_removed();
+        EXPECT_EQ(output_of({"ip", "-o", "link"}), before);
+    });
+}
+
+TEST(BridgePorts, OfANetworkThatNobodyKnowsAreSwept) {
+    in_new_network([] {
+        BridgePorts::set_limit_for_test(1);
+        const std::string before = output_of({"ip", "-o", "link"});
+        {
+            const auto driver = start_driver();
+            const auto network = create_default(*driver);
+            const Endpoint a = connect(*network, "a");
+            const Endpoint b = connect(*network, "b");
+        }
+        const auto driver = start_driver();
+        driver->wait_until_removed();
+        EXPECT_EQ(output_of({"ip", "-o", "link"}), before);
+    });
+}
+
+} // namespace
+} // namespace berth::network
