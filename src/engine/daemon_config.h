@@ -62,6 +62,7 @@ struct DaemonConfig {
     std::vector<std::string> dns_search;
     std::string ip = "0.0.0.0"; // default address of published ports
     bool iptables = true;
+    std::string firewall = "pass"; // or "respect": published ports obey the host's own rules
     bool ip_masquerade = true;
     bool ip_forward = true;
     bool icc = true;

@@ -79,6 +79,15 @@ Result<void> set_age(DaemonConfig& config, const DaemonOption& option, std::stri
     return ok();
 }
 
+Result<void> set_firewall(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    if (value != "pass" && value != "respect") {
+        return invalid_argument(
+            "invalid firewall mode \"" + std::string(value) + "\": there are pass and respect");
+    }
+    config.firewall = value;
+    return ok();
+}
+
 Result<void> add_default_ulimit(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     Ulimit limit = TRY(parse_ulimit(value));
     std::string name = limit.name;
@@ -300,6 +309,12 @@ constexpr DaemonOption table[] = {
      "Enable experimental features",
      set<&DaemonConfig::experimental>},
     {"feature", 0, "features", Pairs, "Accepted, without effect", ignore},
+    {"firewall",
+     0,
+     "firewall",
+     Text,
+     "Published ports pass the host's own firewall, or respect it: pass or respect",
+     set_firewall},
     {"fixed-cidr",
      0,
      "fixed-cidr",

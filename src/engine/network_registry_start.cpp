@@ -118,6 +118,8 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
     network::NetworkDriver::Options options;
     options.isolated_pool_size = isolated_pool_size;
     options.loose_pool_size = loose_pool_size;
+    options.host_firewall = config_.firewall == "respect" ? network::HostFirewall::Respected
+                                                          : network::HostFirewall::Passed;
     options.table = "berth-" + (has_bridge ? config_.bridge : seed.substr(0, label_length));
     if (!config_.default_address_pools.empty()) {
         options.subnet_pools = TRY(configured_pools(config_.default_address_pools));

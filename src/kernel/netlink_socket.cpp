@@ -116,6 +116,10 @@ Result<NetlinkSocket> NetlinkSocket::open(int protocol) {
     return NetlinkSocket(std::move(socket));
 }
 
+std::uint32_t NetlinkSocket::port_id() const {
+    return mnl_socket_get_portid(socket_.get());
+}
+
 Result<void> NetlinkSocket::send(std::span<const std::byte> bytes) {
     if (bytes.size() > default_send_buffer) {
         const int size = static_cast<int>(bytes.size()) + (64 << 10);

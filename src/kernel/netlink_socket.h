@@ -59,6 +59,9 @@ class NetlinkSocket {
         const std::function<void()>& restart,
         const std::function<void(const nlmsghdr&)>& visit);
 
+    // By which the kernel tells whose request a change was.
+    std::uint32_t port_id() const;
+
     // The interface keeps the socket's namespace alive; this ends that.
     void close() { socket_.reset(); }
 

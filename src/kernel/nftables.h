@@ -44,6 +44,7 @@ enum class NftFamily : std::uint8_t {
     Ipv4 = 2,
     NetDevice = 5,
     Bridge = 7,
+    Ipv6 = 10,
 };
 
 // What a set's key or a map's value is made of; nft(8)'s own numbers, so that it prints them well.

@@ -119,6 +119,12 @@ NftRule& NftRule::if_protocol(std::uint8_t number) {
     return *this;
 }
 
+NftRule& NftRule::if_mark_is(std::uint32_t mark) {
+    load_meta(NFT_META_MARK, reg(0));
+    compare(reg(0), NFT_CMP_EQ, native_bytes(mark));
+    return *this;
+}
+
 NftRule& NftRule::if_icmp_type(std::uint8_t type) {
     return if_bytes_are(NFT_PAYLOAD_TRANSPORT_HEADER, 0, std::array{type});
 }
@@ -312,6 +318,15 @@ void NftRule::snat_by_input(IpFamily family, const std::string& map) {
     messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
     messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
     end_expression();
+}
+
+NftRule& NftRule::set_mark(std::uint32_t mark) {
+    immediate(reg(0), native_bytes(mark));
+    begin_expression("meta");
+    messages_.put_big_endian_u32(NFTA_META_KEY, NFT_META_MARK);
+    messages_.put_big_endian_u32(NFTA_META_SREG, reg(0));
+    end_expression();
+    return *this;
 }
 
 NftRule& NftRule::duplicate_to(const IpAddress& neighbor, int interface) {

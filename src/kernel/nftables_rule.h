@@ -35,6 +35,7 @@ class NftRule {
     NftRule& if_destination_is_not_of_the_link(); // fib daddr . iif type != local
     NftRule& if_family(IpFamily family);          // in a table of the family inet
     NftRule& if_protocol(std::uint8_t number);    // meta l4proto
+    NftRule& if_mark_is(std::uint32_t mark);
     // The first byte behind the IP header: ICMP's type. After if_protocol().
     NftRule& if_icmp_type(std::uint8_t type);
     // Of the prefix's family only.
@@ -84,8 +85,10 @@ class NftRule {
     void dnat(IpFamily family, NftPortKey key, const std::string& map);
     // From the address that the map has for the input interface.
     void snat_by_input(IpFamily family, const std::string& map);
-    // A copy of the packet leaves by the interface (its index), towards the neighbor. The rule goes
-    // on: drop() may follow.
+    // These two go on: an action may follow.
+    NftRule& set_mark(std::uint32_t mark);
+    // A copy of the packet leaves by the interface (its index), towards the neighbor. In a table of
+    // the neighbor's family only.
     NftRule& duplicate_to(const IpAddress& neighbor, int interface);
 
   private:

@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "kernel/netlink_conntrack.h"
 #include "kernel/nftables.h"
+#include "network/firewall_judge.h"
+#include "network/firewall_watch.h"
 
 #include <linux/netfilter.h>
 
@@ -40,12 +42,22 @@ FirewallContent::PortKey routed_key(const BoundPort& port, const ContainerAddres
 
 } // namespace
 
-Result<Firewall> Firewall::open(std::string table) {
+Firewall::Firewall(State state)
+    : state_(std::make_unique<Synchronized<State>>(std::move(state))) {}
+
+Firewall::Firewall(Firewall&& other) noexcept = default;
+Firewall& Firewall::operator=(Firewall&& other) noexcept = default;
+Firewall::~Firewall() = default;
+
+Result<Firewall> Firewall::open(std::string table, HostFirewall host) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
-    return Firewall(State{.socket = std::move(socket), .table = std::move(table), .content = {}});
+    return Firewall(State{.socket = std::move(socket), .table = std::move(table), .host = host});
 }
 
 Result<void> Firewall::write_all(State& state) {
+    if (state.host == HostFirewall::Respected) {
+        state.content.judge = TRY(ensure_firewall_judge(state.table));
+    }
     NftBatch batch(state.table);
     write_firewall(batch, state.content);
     return batch.commit(state.socket);
@@ -73,9 +85,22 @@ Firewall::apply(State& state, const FirewallElements& added, const FirewallEleme
 }
 
 Result<void> Firewall::rebuild() {
-    auto state = state_->lock();
-    TRY(write_all(*state));
-    state->active = true;
+    std::string table;
+    std::uint32_t port_id = 0;
+    {
+        auto state = state_->lock();
+        TRY(write_all(*state));
+        state->active = true;
+        table = state->table;
+        port_id = state->socket.port_id();
+    }
+    if (!watch_) {
+        Synchronized<State>* watched = state_.get();
+        watch_ = TRY(FirewallWatch::start(table, port_id, [watched]() -> Result<void> {
+            auto state = watched->lock();
+            return state->active ? write_all(*state) : ok();
+        }));
+    }
     return ok();
 }
 
@@ -83,16 +108,9 @@ Result<void> Firewall::remove() {
     auto state = state_->lock();
     state->active = false;
     NftBatch batch(state->table);
-    for (const NftFamily family : {NftFamily::Inet, NftFamily::Bridge}) {
-        batch.continue_in(family);
-        batch.add_table();
-        batch.delete_table();
-    }
-    return batch.commit(state->socket);
-}
-
-void Firewall::respect_host(const FirewallJudge& judge) {
-    state_->lock()->content.judge = judge;
+    delete_firewall(batch);
+    TRY(batch.commit(state->socket));
+    return state->host == HostFirewall::Respected ? remove_firewall_judge(state->table) : ok();
 }
 
 Result<void> Firewall::add_bridge(const std::string& name, const FirewallBridge& bridge) {

@@ -23,12 +23,18 @@ class NftBatch;
 
 namespace berth::network {
 
+class FirewallWatch;
+
 class Firewall {
   public:
     // Nothing is written before rebuild(): until then changes only gather.
-    static Result<Firewall> open(std::string table);
+    static Result<Firewall> open(std::string table, HostFirewall host = HostFirewall::Passed);
+    Firewall(Firewall&& other) noexcept;
+    Firewall& operator=(Firewall&& other) noexcept;
+    ~Firewall();
 
-    // Replaces the whole tables in one transaction.
+    // Replaces the whole tables in one transaction. From here on they are watched
+    // (firewall_watch.h).
     Result<void> rebuild();
     // Deletes the tables.
     Result<void> remove();
@@ -55,20 +61,16 @@ class Firewall {
     // overrule a base chain elsewhere that drops.
     Result<std::vector<std::string>> foreign_obstacles();
 
-    // Published ports are open only where the host's own firewall lets them in (firewall_judge.h).
-    // Takes effect at the next rebuild().
-    void respect_host(const FirewallJudge& judge);
-
   private:
     struct State {
         kernel::NetlinkSocket socket;
         std::string table;
-        FirewallContent content;
+        HostFirewall host = HostFirewall::Passed;
+        FirewallContent content{};
         bool active = false;
     };
 
-    explicit Firewall(State state)
-        : state_(std::make_unique<Synchronized<State>>(std::move(state))) {}
+    explicit Firewall(State state);
 
     static Result<void> write_all(State& state);
     // Takes `removed` out and puts `added` in; the whole tables when that fails.
@@ -76,6 +78,7 @@ class Firewall {
     apply(State& state, const FirewallElements& added, const FirewallElements& removed);
 
     std::unique_ptr<Synchronized<State>> state_;
+    std::unique_ptr<FirewallWatch> watch_; // ends before the state that it writes
 };
 
 } // namespace berth::network

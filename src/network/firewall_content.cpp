@@ -49,7 +49,10 @@ const std::string sources_set = "sources";
 constexpr std::int32_t raw_priority = -300; // before connection tracking
 constexpr std::int32_t destination_nat_priority = -100;
 constexpr std::int32_t source_nat_priority = 100;
-constexpr std::int32_t last_priority = INT32_MAX;
+// Before connection tracking, which comes last, keeps what is let in.
+constexpr std::int32_t last_priority = INT32_MAX - 1;
+
+constexpr std::uint32_t let_in_mark = 0x62657274; // between two chains only
 
 constexpr std::uint8_t icmp = IPPROTO_ICMP;
 constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
@@ -138,27 +141,40 @@ void write_publishing(NftBatch& batch, const FirewallContent& content) {
     batch.rule("output").if_destination_is_local().jump("publish");
 }
 
-// What the host's own rules have let in comes by here last: see firewall_judge.h.
+// What the host's own rules have let in comes by here last: see firewall_judge.h. The kernel copies
+// packets in tables of one family only, which a mark tells what to copy.
 void write_judge(NftBatch& batch, const FirewallJudge& judge) {
     const std::string chain = "judged";
+    batch.continue_in(NftFamily::Inet);
     batch.add_base_chain(
-        chain, {.type = "filter", .hook = NftHook::Input, .priority = last_priority});
+        chain, {.type = "filter", .hook = NftHook::Input, .priority = last_priority - 1});
     batch.rule(chain).if_input_is(judge.input_interface).drop();
     for (const IpFamily family : families) {
-        const IpAddress& neighbor = family == IpFamily::V4 ? judge.neighbor_v4 : judge.neighbor_v6;
         for (const NftPortKey key :
              {NftPortKey::AddressProtocolAndPort, NftPortKey::ProtocolAndPort}) {
-            const std::string map = key == NftPortKey::ProtocolAndPort
-                                        ? of(ports_map, family)
-                                        : of(address_ports_map, family);
+            const std::string& map =
+                key == NftPortKey::ProtocolAndPort ? ports_map : address_ports_map;
             batch.rule(chain)
                 .if_new()
-                .if_published_in(family, key, map)
+                .if_published_in(family, key, of(map, family))
                 .if_destination_is_local()
-                .duplicate_to(neighbor, judge.output_index)
-                .drop();
+                .set_mark(let_in_mark)
+                .accept();
         }
     }
+    for (const IpFamily family : families) {
+        const bool v4 = family == IpFamily::V4;
+        batch.continue_in(v4 ? NftFamily::Ipv4 : NftFamily::Ipv6);
+        batch.add_table();
+        batch.add_base_chain(
+            chain, {.type = "filter", .hook = NftHook::Input, .priority = last_priority});
+        batch.rule(chain)
+            .if_mark_is(let_in_mark)
+            .set_mark(0)
+            .duplicate_to(v4 ? judge.neighbor_v4 : judge.neighbor_v6, judge.output_index)
+            .drop();
+    }
+    batch.continue_in(NftFamily::Inet);
 }
 
 void write_guard(NftBatch& batch) {
@@ -453,6 +469,15 @@ void add_routed_port_element(FirewallElements& elements, const FirewallContent::
          .data = {}});
 }
 
+void delete_firewall(NftBatch& batch) {
+    for (const NftFamily family :
+         {NftFamily::Inet, NftFamily::Bridge, NftFamily::Ipv4, NftFamily::Ipv6}) {
+        batch.continue_in(family);
+        batch.add_table(); // deleting one that is not there would fail
+        batch.delete_table();
+    }
+}
+
 void write_firewall(NftBatch& batch, const FirewallContent& content) {
     FirewallElements elements;
     for (const auto& [name, bridge] : content.bridges) {
@@ -467,10 +492,9 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
     for (const FirewallContent::PortKey& key : content.routed_ports) {
         add_routed_port_element(elements, key);
     }
+    delete_firewall(batch);
     for (const NftFamily family : {NftFamily::Inet, NftFamily::Bridge}) {
         batch.continue_in(family);
-        batch.add_table(); // deleting one that is not there would fail
-        batch.delete_table();
         batch.add_table();
     }
     write_bridge_sets(batch);

@@ -86,6 +86,7 @@ void add_port_element(
     const FirewallContent::Target& target);
 void add_routed_port_element(FirewallElements& elements, const FirewallContent::PortKey& key);
 
+void delete_firewall(kernel::NftBatch& batch);
 // Everything, in place of what the tables held.
 void write_firewall(kernel::NftBatch& batch, const FirewallContent& content);
 

@@ -163,10 +163,11 @@ Bytes Frames::with_type(std::uint16_t ether_type) const {
     return frame;
 }
 
-FirewallLab::FirewallLab()
+FirewallLab::FirewallLab(HostFirewall host)
     : outside(make_outside_world())
-    , firewall(Firewall::open("lab").value()) {
-    EXPECT_TRUE(firewall.rebuild().ok());
+    , firewall(Firewall::open("lab", host).value()) {
+    const Result<void> written = firewall.rebuild();
+    EXPECT_TRUE(written.ok()) << (written.ok() ? "" : written.error().message());
     output_of({"sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"});
     output_of({"ip", "address", "add", "fd99::1/64", "dev", "wan0", "nodad"});
     const Endpoint far = world();

@@ -45,7 +45,7 @@ class Frames {
 // and fd99::2 and has routes to all of it.
 class FirewallLab {
   public:
-    FirewallLab();
+    explicit FirewallLab(HostFirewall host = HostFirewall::Passed);
 
     void add_bridge(int bridge, FirewallBridge options);
     Endpoint add_container(int bridge, int number, FirewallEndpoint options = {});

@@ -57,7 +57,7 @@ namespace {
 
 Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& options) {
     UniqueFd claim = TRY(claim_name("table", options.table));
-    Firewall firewall = TRY(Firewall::open(options.table));
+    Firewall firewall = TRY(Firewall::open(options.table, options.host_firewall));
     std::unique_ptr<NamespacePool> pool =
         TRY(NamespacePool::start(options.sysctls, options.loose_pool_size));
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());

@@ -31,6 +31,7 @@ class NetworkDriver {
         // transaction, ports are reserved again, what is on the bridges and unknown is removed, and
         // so are bridges that an engine with this table made and that are not listed here.
         std::vector<NetworkRecord> networks;
+        HostFirewall host_firewall = HostFirewall::Passed;
         std::size_t isolated_pool_size = 0; // ready namespaces for network mode "none"
         std::size_t loose_pool_size = 0;    // ready namespaces that fit any bridge
         // Written in each new namespace. Docker's: containers may bind low ports and ping.

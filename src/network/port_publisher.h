@@ -22,6 +22,11 @@ namespace berth::network {
 // Values are the IP protocol numbers.
 enum class Protocol : std::uint8_t { Tcp = 6, Udp = 17, Sctp = 132 };
 
+enum class HostFirewall : std::uint8_t {
+    Passed,    // published ports are open whatever the host's own rules say, as with Docker
+    Respected, // a published port is open where the host's rules let it in (firewall_judge.h)
+};
+
 std::string_view to_string(Protocol protocol); // "tcp"
 Result<Protocol> parse_protocol(std::string_view name);
 
