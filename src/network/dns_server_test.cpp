@@ -469,7 +469,8 @@ TEST(DnsServer, SurvivesGarbage) {
                 ::sendto(socket.get(), bytes.data(), bytes.size(), 0, to.get(), to.size);
             }
         }
-        EXPECT_EQ(ask_dns(netns, {.name = "web"}), "NOERROR web. A 10.0.0.2");
+        // By TCP: the queue of datagrams may be full of garbage for a while.
+        EXPECT_EQ(ask_dns_by_tcp(netns, {.name = "web"}), "NOERROR web. A 10.0.0.2");
     });
 }
 
