@@ -21,7 +21,6 @@ namespace {
 using kernel::in_new_network;
 using kernel::NetworkNamespaceScope;
 using std::chrono::milliseconds;
-using testing::AnyOf;
 using testing::HasSubstr;
 using testing::StartsWith;
 
@@ -264,11 +263,11 @@ TEST(DnsServer, AsksByTcpWhatUdpCutsShort) {
             StartsWith("NOERROR TC big.example. A 10.0.0.1;"));
         EXPECT_EQ(outside.asked(), 2);
         const std::string whole = ask_dns_by_tcp(netns, {.name = "big.example"});
-        EXPECT_THAT(whole, AllOf(StartsWith("NOERROR big"), HasSubstr("10.0.0.60")));
+        EXPECT_THAT(whole, testing::AllOf(StartsWith("NOERROR big"), HasSubstr("10.0.0.60")));
         EXPECT_EQ(outside.asked(), 2) << "known by now";
         EXPECT_THAT(
             ask_dns(netns, {.name = "big.example", .udp_size = 4096}),
-            AllOf(StartsWith("NOERROR big"), HasSubstr("10.0.0.60")));
+            testing::AllOf(StartsWith("NOERROR big"), HasSubstr("10.0.0.60")));
     });
 }
 
