@@ -21,7 +21,8 @@ constexpr int attempts = 64;
 
 } // namespace
 
-Result<LoopDevice> attach_loop_device(FdRef file) {
+Result<LoopDevice> attach_loop_device(FdRef file, LoopAccess access) {
+    const bool read_only = access == LoopAccess::ReadOnly;
     UniqueFd control = TRY(open_file("/dev/loop-control", O_RDWR));
     for (int i = 0; i < attempts; ++i) {
         const int number = ::ioctl(control.get(), LOOP_CTL_GET_FREE);
@@ -30,11 +31,14 @@ Result<LoopDevice> attach_loop_device(FdRef file) {
         }
         LoopDevice device;
         device.path = "/dev/loop" + std::to_string(number);
-        device.fd = TRY(open_file(device.path, O_RDONLY));
+        device.fd = TRY(open_file(device.path, read_only ? O_RDONLY : O_RDWR));
         loop_config config{};
         config.fd = static_cast<unsigned>(file.get());
         config.block_size = 512;
-        config.info.lo_flags = LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR;
+        config.info.lo_flags = LO_FLAGS_AUTOCLEAR;
+        if (read_only) {
+            config.info.lo_flags |= LO_FLAGS_READ_ONLY;
+        }
         if (::ioctl(device.fd.get(), LOOP_CONFIGURE, &config) == 0) {
             return device;
         }

@@ -16,7 +16,9 @@ struct LoopDevice {
     UniqueFd fd;
 };
 
-// A free device over the file, read-only, with sectors of 512 bytes.
-Result<LoopDevice> attach_loop_device(FdRef file);
+enum class LoopAccess : bool { ReadOnly, ReadWrite };
+
+// A free device over the file, with sectors of 512 bytes.
+Result<LoopDevice> attach_loop_device(FdRef file, LoopAccess access = LoopAccess::ReadOnly);
 
 } // namespace berth::kernel

@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// quotactl_fd(2) (Linux 5.14) takes the file system by a directory in it: no device node is
+// needed. The limits are set in XFS's form, which ext4 takes too.
+#include "kernel/project_quota.h"
+
+#include <linux/dqblk_xfs.h>
+#include <linux/fs.h>
+#include <linux/quota.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+namespace berth::kernel {
+
+namespace {
+
+constexpr std::uint64_t block_bytes = 512;
+
+Result<void> set_limit(FdRef directory, std::uint32_t project, std::uint64_t bytes) {
+    fs_disk_quota quota{};
+    quota.d_version = FS_DQUOT_VERSION;
+    quota.d_flags = FS_PROJ_QUOTA;
+    quota.d_id = project;
+    quota.d_fieldmask = FS_DQ_BHARD | FS_DQ_BSOFT;
+    quota.d_blk_hardlimit = (bytes + block_bytes - 1) / block_bytes;
+    quota.d_blk_softlimit = quota.d_blk_hardlimit;
+    const auto command = static_cast<unsigned>(QCMD(Q_XSETQLIM, PRJQUOTA));
+    if (::syscall(SYS_quotactl_fd, directory.get(), command, project, &quota) != 0) {
+        return errno_error("set a project quota");
+    }
+    return ok();
+}
+
+} // namespace
+
+Result<std::uint32_t> project_of(FdRef directory) {
+    fsxattr attributes{};
+    if (::ioctl(directory.get(), FS_IOC_FSGETXATTR, &attributes) != 0) {
+        return errno_error("read a directory's project");
+    }
+    return attributes.fsx_projid;
+}
+
+Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64_t bytes) {
+    // The limit first: without quotas nothing is changed.
+    TRY(set_limit(directory, project, bytes));
+    fsxattr attributes{};
+    if (::ioctl(directory.get(), FS_IOC_FSGETXATTR, &attributes) != 0) {
+        return errno_error("read a directory's project");
+    }
+    attributes.fsx_projid = project;
+    attributes.fsx_xflags |= FS_XFLAG_PROJINHERIT;
+    if (::ioctl(directory.get(), FS_IOC_FSSETXATTR, &attributes) != 0) {
+        return errno_error("set a directory's project");
+    }
+    return ok();
+}
+
+bool lacks_project_quota(const Error& error) {
+    constexpr auto reasons = std::to_array<int>(
+        {ENOTTY, EOPNOTSUPP, ESRCH, ENOSYS, EINVAL, ENOTBLK, ENODEV, EPERM, EROFS});
+    return std::find(reasons.begin(), reasons.end(), error.error_number()) != reasons.end();
+}
+
+} // namespace berth::kernel

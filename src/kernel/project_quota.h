@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+// Project quotas of ext4 and XFS: a directory whose files, present and to come, may take so much
+// of the disk. ioctl_xfs_fsgetxattr(2), quotactl(2).
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+#include <cstdint>
+
+namespace berth::kernel {
+
+// The project that a directory belongs to, 0 for none. Errors of this file that
+// lacks_project_quota() is true for say that the file system or the kernel has none.
+Result<std::uint32_t> project_of(FdRef directory);
+
+// Puts an empty directory, and with it all that is made in it, under the project's limit of
+// `bytes` (0: none).
+Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64_t bytes);
+
+bool lacks_project_quota(const Error& error);
+
+} // namespace berth::kernel
