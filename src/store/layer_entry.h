@@ -18,6 +18,8 @@ struct ExtractionLimits {
     // Of the names of directories, which are kept until the end: with all that leads to them, and
     // one entry may make two thousand.
     std::size_t directory_names = 256U << 20;
+    // False for an archive that is no layer: ".wh." begins names like any other.
+    bool whiteouts = true;
     tar::Limits tar;
 };
 

@@ -128,7 +128,7 @@ Result<void> LayerExtractor::extract(ByteSource& archive) {
 Result<void> LayerExtractor::extract_entry(tar::Reader& reader, const tar::Header& header) {
     std::string path = TRY(clean_entry_name(header.name));
     auto [parent, name] = split_parent(path);
-    if (!name.starts_with(whiteout_prefix)) {
+    if (!limits_.whiteouts || !name.starts_with(whiteout_prefix)) {
         return extract_present(reader, header, path);
     }
     // https://github.com/opencontainers/image-spec/blob/main/layer.md#whiteouts
