@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: Apache-2.0
+// A mount that comes to a container that runs, or leaves it. The container may be hostile: its
+// paths are walked by descriptor in its own mount namespace and root, nothing is resolved twice,
+// and what protects the host (procfs and what masks it) can neither be covered nor uncovered.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "oci/runtime_config.h"
+
+#include <string>
+
+namespace berth::runtime {
+
+struct LateMount {
+    UniqueFd mount; // detached, with its attributes
+    bool is_directory = true;
+};
+
+// From what the caller sees: a bind, or a new file system such as tmpfs.
+Result<LateMount> make_late_mount(const oci::Mount& mount);
+
+// Attaches it at a path of the container, which is made where it is missing, also below a root that
+// is mounted read-only. `mount_namespace` is the container's (/proc/<pid>/ns/mnt). InvalidArgument
+// where the path leads to what must stay as it is.
+Result<void>
+attach_late_mount(FdRef mount_namespace, const LateMount& mount, const std::string& destination);
+
+// Takes away the mount that is at this path. `expected` (optional) is what was mounted there: the
+// file or directory that must be found. NotFound when there is no such mount.
+Result<void>
+detach_late_mount(FdRef mount_namespace, const std::string& destination, const UniqueFd& expected);
+
+} // namespace berth::runtime
