@@ -128,6 +128,7 @@ void declare_network_and_storage(RunOptions& o, Flags& flags) {
         "Automatically remove the container and its associated anonymous volumes when it exits");
     flags.list("tmpfs", 0, o.tmpfs, "Mount a tmpfs directory");
     flags.list("volume", 'v', o.volumes, "Bind mount a volume");
+    flags.text("volume-driver", 0, o.volume_driver, "Optional volume driver for the container");
     flags.list("volumes-from", 0, o.volumes_from, "Mount volumes from the specified container(s)");
 }
 

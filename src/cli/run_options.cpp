@@ -6,6 +6,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/listing.h"
+#include "cli/mount_flag.h"
 #include "cli/published_port.h"
 
 #include <array>
@@ -129,61 +130,14 @@ Result<json::Array> security_options_of(const std::vector<std::string>& entries)
     return options;
 }
 
-Result<json::Object> mount_of(const std::string& text) {
-    json::Object mount{{"Type", "volume"}};
-    for (std::string_view part : split(text, ',')) {
-        std::optional<Cut> pair = cut(part, "=");
-        std::string key = to_lower(pair ? pair->before : part);
-        std::string_view value = pair ? pair->after : std::string_view();
-        if (key == "type") {
-            mount["Type"] = value;
-        } else if (key == "source" || key == "src") {
-            mount["Source"] = value;
-        } else if (key == "target" || key == "dst" || key == "destination") {
-            mount["Target"] = value;
-        } else if (key == "readonly" || key == "ro") {
-            mount["ReadOnly"] = value.empty() || value == "true" || value == "1";
-        } else if (key == "bind-propagation") {
-            mount["BindOptions"] = json::Object{{"Propagation", value}};
-        } else if (key == "volume-nocopy") {
-            mount["VolumeOptions"] = json::Object{{"NoCopy", value.empty() || value == "true"}};
-        } else if (key == "tmpfs-size") {
-            mount["TmpfsOptions"].is_object() ? void()
-                                              : void(mount["TmpfsOptions"] = json::Object());
-            mount["TmpfsOptions"].as_object()["SizeBytes"] = TRY(parse_bytes(value));
-        } else if (key == "tmpfs-mode") {
-            mount["TmpfsOptions"].is_object() ? void()
-                                              : void(mount["TmpfsOptions"] = json::Object());
-            mount["TmpfsOptions"].as_object()["Mode"] = TRY(parse_number<std::int64_t>(value, 8));
-        } else {
-            return invalid_argument(
-                "invalid argument \"" + text + "\" for \"--mount\" flag: unknown option '" + key +
-                "'");
-        }
-    }
-    if (!mount.contains("Target")) {
-        return invalid_argument(
-            "invalid argument \"" + text + "\" for \"--mount\" flag: target is required");
-    }
-    return mount;
-}
-
 // -v name:/path, /host:/path[:options] go to Binds; a lone /path is an anonymous volume.
 void add_volumes(
     const std::vector<std::string>& entries, json::Array& binds, json::Object& anonymous) {
     for (const std::string& entry : entries) {
         if (entry.find(':') == std::string::npos) {
             anonymous[entry] = json::Object();
-        } else if (entry.starts_with("./") || entry.starts_with("../") || entry.starts_with(".:")) {
-            // As docker does, relative host paths are meant from here.
-            char* here = ::getcwd(nullptr, 0);
-            std::optional<Cut> parts = cut(entry, ":");
-            binds.emplace_back(
-                clean_path(std::string(here ? here : "") + "/" + std::string(parts->before)) + ":" +
-                std::string(parts->after));
-            std::free(here);
         } else {
-            binds.emplace_back(entry);
+            binds.emplace_back(absolute_volume_flag(entry));
         }
     }
 }
@@ -306,7 +260,13 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     if (!options.mounts.empty()) {
         json::Array mounts;
         for (const std::string& mount : options.mounts) {
-            mounts.emplace_back(TRY(mount_of(mount)));
+            auto parsed = parse_mount_flag(mount);
+            if (!parsed.ok()) {
+                return invalid_argument(
+                    "invalid argument \"" + mount +
+                    "\" for \"--mount\" flag: " + parsed.error().message());
+            }
+            mounts.emplace_back(std::move(*parsed));
         }
         host["Mounts"] = std::move(mounts);
     }
@@ -327,6 +287,7 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     set_list(host, "CapDrop", options.capabilities_dropped);
     set_list(host, "GroupAdd", options.groups_added);
     set_list(host, "VolumesFrom", options.volumes_from);
+    set_text(host, "VolumeDriver", options.volume_driver);
     if (!options.security_options.empty()) {
         host["SecurityOpt"] = TRY(security_options_of(options.security_options));
     }

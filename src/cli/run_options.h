@@ -62,6 +62,7 @@ struct RunOptions {
     std::vector<std::string> volumes_from;
     std::vector<std::string> networks;
     NetworkAttachment network_flags; // what is said about the first of them
+    std::string volume_driver;
     std::string name;
     std::string hostname;
     std::string domain_name;

@@ -43,6 +43,36 @@ TEST(RunOptions, VolumesAreBindsOrAnonymous) {
     body_has({"-v", "/anonymous", "image"}, R"("Volumes":{"/anonymous":{}})");
 }
 
+TEST(RunOptions, MountsAreCsvWithDockersKeys) {
+    body_has(
+        {"--mount", "type=bind,src=/a,dst=/b,ro,bind-recursive=writable", "image"},
+        R"("Mounts":[{"Type":"bind","Source":"/a","Target":"/b","ReadOnly":true,)"
+        R"("BindOptions":{"ReadOnlyNonRecursive":true}}])");
+    body_has(
+        {"--mount",
+         R"("volume-opt=o=size=1m,uid=5",dst=/b,volume-label=x=y,volume-subpath=s)",
+         "i"},
+        R"("VolumeOptions":{"DriverConfig":{"Options":{"o":"size=1m,uid=5"}},)"
+        R"("Labels":{"x":"y"},"Subpath":"s"})");
+    body_has(
+        {"--mount", "type=tmpfs,dst=/b,tmpfs-size=1m,tmpfs-mode=1777", "i"},
+        R"("TmpfsOptions":{"SizeBytes":1048576,"Mode":1023})");
+    body_has(
+        {"--mount", "type=image,src=alpine,dst=/b,image-subpath=etc", "i"},
+        R"("ImageOptions":{"Subpath":"etc"})");
+    body_has({"--volume-driver", "x", "image"}, R"("VolumeDriver":"x")");
+    const auto error_of = [](const std::string& mount) {
+        return body_of({"--mount", mount, "image"}).error().message();
+    };
+    EXPECT_EQ(
+        error_of("type=tmpfs"),
+        R"(invalid argument "type=tmpfs" for "--mount" flag: target is required)");
+    EXPECT_NE(error_of("dst=/b,ro=maybe").find("invalid value for ro: maybe"), std::string::npos);
+    EXPECT_NE(
+        error_of("dst=/b,x").find("invalid field 'x' must be a key=value"), std::string::npos);
+    EXPECT_NE(error_of("dst=\"/b").find("parse error"), std::string::npos);
+}
+
 TEST(RunOptions, InputIsAttachedOnlyWhenInteractive) {
     body_has({"image"}, R"("AttachStdin":false)");
     body_has({"-i", "image"}, R"("StdinOnce":true)");

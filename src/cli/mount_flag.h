@@ -1,0 +1,20 @@
+// SPDX-License-Identifier: Apache-2.0
+// The grammar of --mount and --volume, for run, create and mount add.
+#pragma once
+
+#include "base/result.h"
+#include "codec/json.h"
+
+#include <string>
+
+namespace berth::cli {
+
+// "type=bind,src=/a,dst=/b,ro": the API's Mount. Fields are CSV, as docker reads them.
+// InvalidArgument in docker's words.
+Result<json::Object> parse_mount_flag(const std::string& text);
+
+// "./here:/there:ro" with a source that the engine, which has another working directory,
+// understands.
+std::string absolute_volume_flag(const std::string& text);
+
+} // namespace berth::cli
