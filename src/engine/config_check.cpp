@@ -86,7 +86,6 @@ Result<void> refuse_unsupported(const HostConfig& host) {
         {"HostConfig.BlkioDeviceReadIOps", !host.blkio_device_read_iops.empty()},
         {"HostConfig.BlkioDeviceWriteIOps", !host.blkio_device_write_iops.empty()},
         {"HostConfig.UsernsMode", !host.userns_mode.empty() && host.userns_mode != "host"},
-        {"HostConfig.VolumeDriver", !host.volume_driver.empty() && host.volume_driver != "local"},
         {"HostConfig.Isolation", !host.isolation.empty() && host.isolation != "default"}};
     for (const auto& [field, is_asked] : asked) {
         if (is_asked) {

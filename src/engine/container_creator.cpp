@@ -7,10 +7,7 @@
 #include "base/rollback.h"
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
-#include "engine/container_files.h"
 #include "engine/names.h"
-
-#include <algorithm>
 
 #include <sys/utsname.h>
 
@@ -77,18 +74,9 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     Rollback rollback;
     definition->name = TRY(reserve_name(request.name, definition->id));
     rollback.push([&] { core_.index.release_name(definition->name); });
-    rollback.push([&] {
-        for (const PlannedMount& mount : definition->mounts) {
-            core_.volumes->release(mount.point.name, definition->id);
-            if (mount.anonymous) {
-                auto removed = core_.volumes->remove(mount.point.name, true);
-                if (!removed.ok()) {
-                    log::warn("volume not removed, ignoring", {{"volume", mount.point.name}});
-                }
-            }
-        }
-    });
-    definition->mounts = TRY(make_volumes(std::move(mounts), definition->id));
+    definition->mounts = std::move(mounts);
+    rollback.push([&] { mounts_.remove(*definition, AnonymousVolumes::Remove); });
+    TRY(mounts_.make(*definition));
     oci::Digest chain;
     if (!definition->chain_id.empty()) {
         chain = TRY(oci::Digest::parse(definition->chain_id));
@@ -107,12 +95,13 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
             log::warn("directory not removed, ignoring", {{"id", definition->id}});
         }
     });
-    TRY(fill_volumes(*definition));
+    TRY(mounts_.fill(*definition));
     ContainerLife life;
     TRY(core_.table->insert(*definition, life));
     core_.index.add(std::make_shared<LiveContainer>(
         ContainerRecord{.definition = definition, .life = std::move(life)}));
     rollback.commit();
+    mounts_.settle(*definition);
     core_.publish(*definition, "create");
     result.id = definition->id;
     return result;
@@ -156,42 +145,6 @@ ContainerCreator::reserve_name(const std::string& wanted, const std::string& id)
     std::string name = id.substr(0, hostname_length);
     TRY(core_.index.reserve_name(name, id));
     return name;
-}
-
-Result<std::vector<PlannedMount>>
-ContainerCreator::make_volumes(std::vector<PlannedMount> mounts, const std::string& id) {
-    for (PlannedMount& mount : mounts) {
-        if (mount.point.type != "volume") {
-            continue;
-        }
-        const VolumeInfo info = TRY(core_.volumes->create(
-            {.name = mount.point.name,
-             .driver = mount.volume_driver,
-             .options = mount.volume_options,
-             .labels = mount.volume_labels}));
-        mount.point.name = info.name;
-        mount.point.source = info.mountpoint;
-        core_.volumes->hold(info.name, id);
-    }
-    return mounts;
-}
-
-Result<void> ContainerCreator::fill_volumes(const ContainerDefinition& definition) {
-    const bool wanted = std::ranges::any_of(definition.mounts, [](const PlannedMount& mount) {
-        return mount.point.type == "volume" && mount.copy_up;
-    });
-    if (!wanted) {
-        return ok();
-    }
-    const std::string root = TRY(core_.store->layers().mount(definition.id));
-    Result<void> copied;
-    for (const PlannedMount& mount : definition.mounts) {
-        if (copied.ok() && mount.point.type == "volume" && mount.copy_up) {
-            copied = copy_up(root, mount.point.destination, mount.point.source);
-        }
-    }
-    TRY(core_.store->layers().unmount(definition.id));
-    return copied;
 }
 
 } // namespace berth::engine

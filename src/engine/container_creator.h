@@ -3,6 +3,7 @@
 // are made, in this order. What a crash leaves without a row is swept at the next start.
 #pragma once
 
+#include "engine/container_mounts.h"
 #include "engine/core.h"
 
 namespace berth::engine {
@@ -10,7 +11,8 @@ namespace berth::engine {
 class ContainerCreator {
   public:
     explicit ContainerCreator(Core& core)
-        : core_(core) {}
+        : core_(core)
+        , mounts_(core) {}
 
     Result<CreateResult> create(CreateRequest request);
 
@@ -18,11 +20,9 @@ class ContainerCreator {
     Result<void> check_runtime(const HostConfig& host_config) const;
     Result<void> check_networks(CreateRequest& request) const;
     Result<std::string> reserve_name(const std::string& wanted, const std::string& id);
-    Result<std::vector<PlannedMount>>
-    make_volumes(std::vector<PlannedMount> mounts, const std::string& id);
-    Result<void> fill_volumes(const ContainerDefinition& definition);
 
     Core& core_;
+    ContainerMounts mounts_;
 };
 
 } // namespace berth::engine

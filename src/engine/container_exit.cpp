@@ -126,6 +126,7 @@ void ContainerRunner::clean_up(
         }
         client.reset();
     }
+    mounts_.give_back(definition);
     if (!core_.store->layers().has_writable(definition.id)) {
         return; // removed already, with all that was mounted
     }

@@ -72,6 +72,19 @@ struct Fields<engine::MountPoint> {
 };
 
 template <>
+struct Codec<engine::MountOwner> {
+    static Result<engine::MountOwner> decode(const Value& value) {
+        return engine::parse_mount_owner(TRY(json::decode<std::string>(value)));
+    }
+
+    static Value encode(const engine::MountOwner& owner) { return Value(to_string(owner)); }
+
+    static bool is_empty(const engine::MountOwner& owner) {
+        return owner == engine::MountOwner::AsIs;
+    }
+};
+
+template <>
 struct Fields<engine::PlannedMount> {
     using T = engine::PlannedMount;
     static constexpr auto table = std::tuple{
@@ -81,6 +94,10 @@ struct Fields<engine::PlannedMount> {
         field("ReadOnlyRecursive", &T::read_only_recursive),
         field("ForceReadOnlyRecursive", &T::force_read_only_recursive, OmitEmpty),
         field("Subpath", &T::subpath, OmitEmpty),
+        field("Layer", &T::layer, OmitEmpty),
+        field("Owner", &T::owner, OmitEmpty),
+        field("SelinuxLabel", &T::selinux_label, OmitEmpty),
+        field("InTransit", &T::in_transit, OmitEmpty),
         field("TmpfsOptions", &T::tmpfs_options, OmitEmpty)};
 };
 

@@ -6,6 +6,7 @@
 #include "engine/config_check.h"
 #include "engine/container_control.h"
 #include "engine/container_files.h"
+#include "engine/container_mounts.h"
 #include "engine/exec_table.h"
 #include "engine/resource_check.h"
 #include "engine/runtime_spec.h"
@@ -80,18 +81,8 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
     }
     core_.index.remove(container->id);
     execs_.forget_container(container->id);
-    for (const PlannedMount& mount : definition.mounts) {
-        if (mount.point.type != "volume") {
-            continue;
-        }
-        core_.volumes->release(mount.point.name, container->id);
-        if (options.volumes && mount.anonymous) {
-            auto removed = core_.volumes->remove(mount.point.name, true);
-            if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict) {
-                log::warn("volume not removed, ignoring", {{"volume", mount.point.name}});
-            }
-        }
-    }
+    ContainerMounts(core_).remove(
+        definition, options.volumes ? AnonymousVolumes::Remove : AnonymousVolumes::Keep);
     std::vector<ExitCallback> waiting;
     std::vector<monitor::AttachRequest> parked;
     {

@@ -55,6 +55,7 @@ struct ContainerRunner::Launched {
     std::shared_ptr<monitor::MonitorClient> client;
     std::string shm_path;
     bool mounted = false;
+    bool mounts_taken = false;
     std::int64_t exit_code = 128; // of a start that failed
 };
 
@@ -182,6 +183,8 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
         launched.shm_path = TRY(mount_shared_memory(core_, definition));
     }
     TRY(make_bind_sources(definition));
+    launched.mounts_taken = true;
+    std::vector<MountSource> sources = TRY(mounts_.take(definition, launched.root_path));
     SpecInput input{.definition = definition, .daemon = core_.config()};
     input.root_path = launched.root_path;
     input.hostname = shared.hostname.empty() ? definition.config.hostname : shared.hostname;
@@ -203,6 +206,12 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
         inherit(shared.network ? std::move(shared.network) : std::move(launched.network.netns));
     input.ipc_path = inherit(std::move(shared.ipc));
     input.pid_path = inherit(std::move(shared.pid));
+    for (MountSource& source : sources) {
+        if (source.place) {
+            source.path = inherit(std::move(source.place));
+        }
+    }
+    input.mount_sources = sources;
     const std::string config = TRY(runtime_config(input));
     TRY(make_directories(core_.bundle(id), 0700));
     TRY(make_directories(core_.run_directory(id), 0700));
@@ -309,6 +318,9 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
     core_.publish_network(*launched.definition, launched.network.endpoints, "disconnect");
     if (!launched.shm_path.empty()) {
         unmount_shared_memory(core_, container.id);
+    }
+    if (launched.mounts_taken) {
+        mounts_.give_back(*launched.definition);
     }
     if (launched.mounted) {
         auto unmounted = core_.store->layers().unmount(container.id);

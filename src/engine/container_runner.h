@@ -3,6 +3,7 @@
 // an earlier engine. docs/flows/run.md tells the story.
 #pragma once
 
+#include "engine/container_mounts.h"
 #include "engine/core.h"
 #include "engine/health_checks.h"
 #include "engine/runtime_spec.h"
@@ -23,7 +24,10 @@ class ContainerRunner {
     ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health)
         : core_(core)
         , execs_(execs)
-        , health_(health) {}
+        , health_(health)
+        , mounts_(core) {}
+
+    ContainerMounts& mounts() { return mounts_; }
 
     void set_remove(Remove remove) { remove_ = std::move(remove); }
 
@@ -70,6 +74,7 @@ class ContainerRunner {
     Core& core_;
     ExecTable& execs_;
     HealthChecks& health_;
+    ContainerMounts mounts_;
     Remove remove_;
 };
 

@@ -16,6 +16,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <stop_token>
 #include <string>
 #include <vector>
@@ -146,6 +147,14 @@ struct UpdateRequest {
     std::optional<RestartPolicy> restart_policy;
 };
 
+// One of the two: --volume's or --mount's form.
+struct MountRequest {
+    std::string bind;
+    std::optional<Mount> mount;
+};
+
+enum class Pause : bool { No, Yes };
+
 struct CommitRequest {
     std::string repository; // may be empty: an image without a name
     std::string tag;
@@ -197,6 +206,14 @@ class Containers {
     // An image of what the container has changed, on top of its own image; returns its id.
     Result<std::string>
     commit(std::stop_token stop, const std::string& container, const CommitRequest& request);
+
+    // A mount that the container gets or loses, now where it runs, and for its starts to come.
+    Result<void> add_mount(const std::string& container, const MountRequest& request);
+    // NotFound when it has none there.
+    Result<void> remove_mount(const std::string& container, const std::string& target);
+    // Until the result is gone none of these containers writes anything. Conflict for one that runs
+    // and may not be paused.
+    Result<std::shared_ptr<void>> keep_quiet(const std::set<std::string>& ids, Pause pause) const;
 
     // All files of the container as a tar, without those of volumes. Conflict while it is removed.
     Result<void>

@@ -51,7 +51,17 @@ TEST_F(MountPlan, RejectsWrongOnesInDockersWords) {
     host_.binds = {"/a:/b:ro:x"};
     EXPECT_EQ(error_of(), "invalid volume specification: '/a:/b:ro:x'");
     host_.binds = {"/a:b"};
-    EXPECT_EQ(error_of(), "invalid mount path: 'b' mount path must be absolute");
+    EXPECT_EQ(
+        error_of(),
+        "invalid volume specification: '/a:b': invalid mount config for type \"bind\": "
+        "invalid mount path: 'b' mount path must be absolute");
+    host_.binds = {"/a:rw"};
+    EXPECT_EQ(error_of(), "invalid volume specification: '/a:rw'");
+    host_.binds = {"data:/b:rshared"};
+    EXPECT_EQ(
+        error_of(),
+        "invalid volume specification: 'data:/b:rshared': invalid mount config for type "
+        "\"volume\": field BindOptions must not be specified");
     host_.binds = {"/a:/b:rw,ro"};
     EXPECT_EQ(error_of(), "invalid mode: rw,ro");
     host_.binds = {"/a:/b", "/c:/b"};
@@ -80,6 +90,72 @@ TEST_F(MountPlan, InheritsFromOtherContainers) {
     ASSERT_EQ(mounts.size(), 1U);
     EXPECT_FALSE(mounts[0].point.read_write);
     EXPECT_FALSE(mounts[0].anonymous);
+}
+
+TEST_F(MountPlan, TakesOwnersAndLabels) {
+    host_.binds = {"data:/a:U,ro", "/srv:/b:idmap,Z"};
+    VolumeOptions options{
+        .driver_config = VolumeDriverConfig{
+            .name = "local", .options = {{"berth.owner", "exchange"}, {"size", "1m"}}}};
+    host_.mounts = {
+        Mount{.type = "volume", .source = "own", .target = "/c", .volume_options = options}};
+    auto mounts = plan().value();
+    EXPECT_EQ(mounts[0].owner, MountOwner::Change);
+    EXPECT_EQ(mounts[1].owner, MountOwner::Exchange);
+    EXPECT_EQ(mounts[1].selinux_label, "Z");
+    EXPECT_EQ(mounts[2].owner, MountOwner::Exchange);
+    EXPECT_EQ(mounts[2].volume_options, (StringMap{{"size", "1m"}})); // not the driver's business
+    host_.mounts[0].volume_options->driver_config->options["berth.owner"] = "me";
+    EXPECT_NE(error_of().find("invalid value for berth.owner"), std::string::npos);
+}
+
+TEST_F(MountPlan, RejectsOptionsThatContradict) {
+    const auto with = [this](Mount mount) {
+        host_.mounts = {std::move(mount)};
+        return error_of();
+    };
+    const std::string bind = "invalid mount config for type \"bind\": ";
+    EXPECT_EQ(
+        with(
+            {.type = "bind",
+             .source = "/",
+             .target = "/b",
+             .bind_options = BindOptions{.read_only_non_recursive = true}}),
+        bind + "BindOptions.ReadOnlyNonRecursive needs the mount to be read-only");
+    EXPECT_EQ(
+        with(
+            {.type = "bind",
+             .source = "/",
+             .target = "/b",
+             .read_only = true,
+             .bind_options =
+                 BindOptions{.propagation = "rslave", .read_only_force_recursive = true}}),
+        bind + "BindOptions.ReadOnlyForceRecursive needs the propagation rprivate");
+    const std::string volume = "invalid mount config for type \"volume\": ";
+    EXPECT_EQ(
+        with({.type = "volume", .target = "/b", .read_only = true}),
+        volume + "must not set ReadOnly mode when using anonymous volumes");
+    EXPECT_EQ(
+        with({.type = "volume", .target = "/b", .volume_options = VolumeOptions{.subpath = "x"}}),
+        volume + "must not set Subpath when using anonymous volumes");
+    EXPECT_EQ(
+        with({.type = "image", .target = "/b"}),
+        "invalid mount config for type \"image\": field Source must not be empty");
+    EXPECT_EQ(
+        with(
+            {.type = "tmpfs",
+             .target = "/b",
+             .tmpfs_options = TmpfsOptions{.options = {{"suid"}}}}),
+        "invalid mount config for type \"tmpfs\": invalid option: suid");
+}
+
+TEST_F(MountPlan, ModesOfInheritedVolumes) {
+    host_.volumes_from = {"web:z,ro"};
+    EXPECT_EQ(error_of(), "");
+    for (const char* mode : {"rslave", "nocopy", "ro,rw", "x"}) {
+        host_.volumes_from = {"web:" + std::string(mode)};
+        EXPECT_EQ(error_of(), "invalid mode: " + std::string(mode));
+    }
 }
 
 TEST(TmpfsOptions, LaterOnesTakeOppositesAway) {

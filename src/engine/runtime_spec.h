@@ -7,8 +7,10 @@
 #include "engine/container_record.h"
 #include "engine/daemon_config.h"
 #include "engine/execs.h"
+#include "engine/mount_source.h"
 
 #include <optional>
+#include <span>
 #include <string>
 
 namespace berth::engine {
@@ -35,6 +37,7 @@ struct SpecInput {
     std::string network_path;
     std::string ipc_path;
     std::string pid_path;
+    std::span<const MountSource> mount_sources; // of the definition's mounts, in their order
 };
 
 // The text of config.json.

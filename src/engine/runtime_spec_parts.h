@@ -13,6 +13,9 @@ namespace berth::engine {
 // default that the user mounts over goes.
 Result<void> apply_mounts(oci::RuntimeConfig& config, const SpecInput& input);
 
+// One mount of the user's.
+oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source);
+
 // Without device rules.
 Result<oci::Resources> resources_of(const HostConfig& host_config);
 

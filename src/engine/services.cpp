@@ -97,6 +97,19 @@ Containers::export_files(std::stop_token stop, const std::string& container, Byt
         std::move(stop), TRY(supervisor_.core.index.find(container)), sink);
 }
 
+Result<void> Containers::add_mount(const std::string& container, const MountRequest& request) {
+    return supervisor_.late_mounts.add(TRY(supervisor_.core.index.find(container)), request);
+}
+
+Result<void> Containers::remove_mount(const std::string& container, const std::string& target) {
+    return supervisor_.late_mounts.remove(TRY(supervisor_.core.index.find(container)), target);
+}
+
+Result<std::shared_ptr<void>>
+Containers::keep_quiet(const std::set<std::string>& ids, Pause pause) const {
+    return supervisor_.late_mounts.keep_quiet(ids, pause);
+}
+
 Result<std::vector<store::Change>> Containers::changes(const std::string& container) const {
     return supervisor_.committer.changes(TRY(supervisor_.core.index.find(container)));
 }
@@ -289,7 +302,11 @@ Containers::using_image(const std::string& image_id, bool running_only) const {
     std::vector<std::string> ids;
     for (const ContainerPtr& container : supervisor_.core.index.all()) {
         const ContainerView view = view_of(*container);
-        if (view.definition->image_id == image_id &&
+        const bool is_mounted =
+            std::ranges::any_of(view.definition->mounts, [&image_id](const PlannedMount& mount) {
+                return mount.point.type == "image" && mount.point.source == image_id;
+            });
+        if ((is_mounted || view.definition->image_id == image_id) &&
             (!running_only || view.life.state.is_running())) {
             ids.push_back(container->id);
         }

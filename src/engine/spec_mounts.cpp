@@ -6,6 +6,7 @@
 #include "engine/runtime_spec_parts.h"
 
 #include <algorithm>
+#include <limits>
 #include <set>
 
 namespace berth::engine {
@@ -19,7 +20,32 @@ bool is_slave(const std::string& propagation) {
     return propagation == "slave" || propagation == "rslave";
 }
 
-oci::Mount to_runtime(const PlannedMount& planned) {
+// Every id as it is, but for two that are exchanged: from the disk's to those that are seen.
+std::vector<oci::IdMapping> exchange(std::uint32_t disk, std::uint32_t seen) {
+    constexpr std::uint32_t end = std::numeric_limits<std::uint32_t>::max(); // no id itself
+    const std::uint32_t low = std::min(disk, seen);
+    const std::uint32_t high = std::max(disk, seen);
+    std::vector<oci::IdMapping> mappings;
+    const auto add = [&mappings](std::uint32_t from, std::uint32_t to, std::uint32_t size) {
+        if (size != 0) {
+            mappings.push_back({.container_id = from, .host_id = to, .size = size});
+        }
+    };
+    if (low == high) {
+        add(0, 0, end);
+        return mappings;
+    }
+    add(0, 0, low);
+    add(low, high, 1);
+    add(low + 1, low + 1, high - low - 1);
+    add(high, low, 1);
+    add(high + 1, high + 1, end - high - 1);
+    return mappings;
+}
+
+} // namespace
+
+oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source) {
     const MountPoint& point = planned.point;
     oci::Mount mount{.destination = point.destination};
     if (point.type == "tmpfs") {
@@ -32,17 +58,20 @@ oci::Mount to_runtime(const PlannedMount& planned) {
         return mount;
     }
     mount.type = "bind";
-    mount.source = point.source;
-    if (!planned.subpath.empty()) {
-        mount.source += "/" + planned.subpath;
-    }
+    mount.source = source.path;
     mount.options.emplace_back(planned.recursive ? "rbind" : "bind");
     mount.options.push_back(point.propagation.empty() ? "rprivate" : point.propagation);
     if (!point.read_write) {
         mount.options.emplace_back(planned.read_only_recursive ? "rro" : "ro");
     }
+    if (source.exchange) {
+        mount.uid_mappings = exchange(source.exchange->disk_uid, source.exchange->container_uid);
+        mount.gid_mappings = exchange(source.exchange->disk_gid, source.exchange->container_gid);
+    }
     return mount;
 }
+
+namespace {
 
 void add_file(
     oci::RuntimeConfig& config,
@@ -81,13 +110,10 @@ Result<void> apply_mounts(oci::RuntimeConfig& config, const SpecInput& input) {
     add_file(config, taken, "/etc/resolv.conf", files + "/resolv.conf", host.readonly_rootfs);
     add_file(config, taken, "/etc/hostname", files + "/hostname", host.readonly_rootfs);
     add_file(config, taken, "/etc/hosts", files + "/hosts", host.readonly_rootfs);
-    for (const PlannedMount& planned : input.definition.mounts) {
-        // A subpath's links are followed by whoever writes into the volume: it must be walked by
-        // descriptor, which the runtime's interface cannot take yet.
-        if (!planned.subpath.empty()) {
-            return not_implemented("VolumeOptions.Subpath is not implemented by this engine");
-        }
-        config.mounts.push_back(to_runtime(planned));
+    VERIFY(input.mount_sources.size() == input.definition.mounts.size());
+    for (std::size_t i = 0; i < input.mount_sources.size(); ++i) {
+        const PlannedMount& planned = input.definition.mounts[i];
+        config.mounts.push_back(runtime_mount(planned, input.mount_sources[i]));
         // The root must let events through that a mount in it wants to see or send.
         if (is_shared(planned.point.propagation)) {
             config.linux_.rootfs_propagation = "shared";

@@ -14,10 +14,14 @@ namespace {
 
 constexpr std::size_t id_length = 64;
 
-// Only names that are containers' ids: other users of the store keep theirs.
-bool is_container_id(const std::string& name) {
-    return name.size() == id_length &&
-           name.find_first_not_of("0123456789abcdef") == std::string::npos;
+// The container that a writable layer belongs to: its own and those of its image mounts. Empty for
+// other users of the store, who keep theirs.
+std::string container_of_layer(const std::string& name) {
+    std::string id = name.substr(0, id_length);
+    const bool is_container =
+        id.size() == id_length && id.find_first_not_of("0123456789abcdef") == std::string::npos &&
+        (name.size() == id_length || name.substr(id_length).starts_with("-image-"));
+    return is_container ? id : std::string();
 }
 
 } // namespace
@@ -38,7 +42,8 @@ ContainerSupervisor::Leftovers ContainerSupervisor::find_leftovers() const {
     }
     if (auto layers = core.store->layers().list_writable(); layers.ok()) {
         for (const std::string& id : *layers) {
-            if (is_container_id(id) && !known.contains(id)) {
+            const std::string container = container_of_layer(id);
+            if (!container.empty() && !known.contains(container)) {
                 leftovers.layers.push_back(id);
             }
         }
@@ -76,10 +81,14 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
                 core.volumes->hold(mount.point.name, definition->id);
             }
         }
+        if (record.life.state.is_running()) {
+            runner.mounts().adopt(*definition);
+        }
         core.index.add(std::make_shared<LiveContainer>(std::move(record)));
     }
     reconnect_all();
     core.in_background([this, leftovers = find_leftovers()] {
+        core.volumes->sweep();
         for (const ContainerPtr& container : core.index.all()) {
             core.in_background([this, container] { settle(container); });
         }
@@ -109,6 +118,7 @@ void ContainerSupervisor::reconnect_all() {
 
 // What a container wants of an engine that has just started.
 void ContainerSupervisor::settle(const ContainerPtr& container) {
+    late_mounts.settle(container);
     const ContainerView view = view_of(*container);
     const bool has_ended = !view.life.state.is_running() && !view.life.state.started_at.is_zero();
     if (!view.definition->host_config.auto_remove || !has_ended) {

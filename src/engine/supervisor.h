@@ -11,6 +11,7 @@
 #include "engine/core.h"
 #include "engine/exec_table.h"
 #include "engine/health_checks.h"
+#include "engine/late_mounts.h"
 
 namespace berth::engine {
 
@@ -23,6 +24,7 @@ class ContainerSupervisor {
         , runner(shared_core, execs, health)
         , creator(shared_core)
         , control(shared_core, runner, execs)
+        , late_mounts(shared_core, control)
         , committer(shared_core, control)
         , reader(shared_core) {}
 
@@ -39,6 +41,7 @@ class ContainerSupervisor {
     ContainerRunner runner;
     ContainerCreator creator;
     ContainerControl control;
+    LateMounts late_mounts;
     ContainerCommitter committer;
     ContainerReader reader;
 

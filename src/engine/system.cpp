@@ -167,6 +167,7 @@ Result<SystemInfo> System::info() const {
         }
     }
     info.images = engine_.images().count();
+    info.volume_plugins = engine_.volumes().drivers();
     info.driver = engine_.layers().driver_name();
     if (info.driver == "overlay2") {
         info.driver_status = {

@@ -1,59 +1,47 @@
 // SPDX-License-Identifier: Apache-2.0
-// The local volume driver. A volume's row is committed before its directory is shown to anybody;
-// removal deletes the row first and the files behind, from a renamed directory.
+// The table of volumes: what there is, who holds it, what the last engine left.
 #include "engine/volumes.h"
 
 #include "base/disk_size.h"
 #include "base/file.h"
 #include "base/log.h"
-#include "base/random.h"
-#include "base/strings.h"
-#include "codec/json.h"
 #include "engine/events.h"
 #include "engine/names.h"
-#include "store/database.h"
+#include "engine/volume_local.h"
+#include "engine/volume_plugins.h"
+#include "kernel/mount.h"
+#include "store/tree_removal.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
-#include <fcntl.h>
-#include <sys/stat.h>
-
 namespace berth::engine {
 namespace {
-
-constexpr std::string_view migrations[] = {
-    "CREATE TABLE engine_volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL,"
-    " labels TEXT NOT NULL, options TEXT NOT NULL, anonymous INTEGER NOT NULL)"};
-
-// Docker marks volumes that nobody named with this label.
-constexpr const char* anonymous_label = "com.docker.volume.anonymous";
-
-// Docker counts files alone: an empty volume has no size.
-std::int64_t size_of(const VolumeInfo& info) {
-    return static_cast<std::int64_t>(disk_size(info.mountpoint, CountDirectories::No));
-}
 
 Error no_such_volume(const std::string& name) {
     return not_found("get " + name + ": no such volume");
 }
 
-Event volume_event(const std::string& action, const VolumeInfo& info) {
-    return Event{
-        .type = "volume",
-        .action = action,
-        .actor_id = info.name,
-        .attributes = {{"driver", info.driver}},
-        .time = {}};
+bool matches(const Filters& filters, const VolumeInfo& info, bool dangling) {
+    const bool name_matches =
+        !filters.contains("name") ||
+        std::ranges::any_of(filters.get("name"), [&info](const std::string& part) {
+            return info.name.find(part) != std::string::npos;
+        });
+    const bool use_matches =
+        !filters.contains("dangling") || (info.reference_count == 0) == dangling;
+    return name_matches && use_matches && filters.exact_match("driver", info.driver) &&
+           filters.match_labels("label", info.labels);
 }
 
 } // namespace
 
-Volumes::Volumes(std::string directory, store::Database& database, Events& events)
+Volumes::Volumes(std::string directory, VolumeTable rows, Events& events)
     : directory_(std::move(directory))
-    , database_(database)
-    , events_(events) {}
+    , rows_(rows)
+    , events_(events)
+    , plugins_(std::make_unique<VolumePlugins>()) {}
 
 Volumes::~Volumes() = default;
 
@@ -63,113 +51,101 @@ bool Volumes::is_valid_name(std::string_view name) {
 
 Result<std::unique_ptr<Volumes>>
 Volumes::open(const std::string& data_root, store::Database& database, Events& events) {
-    TRY(database.migrate("engine_volumes", migrations));
-    auto volumes = std::unique_ptr<Volumes>(new Volumes(data_root + "/volumes", database, events));
+    VolumeTable rows = TRY(VolumeTable::open(database));
+    auto volumes = std::unique_ptr<Volumes>(new Volumes(data_root + "/volumes", rows, events));
     TRY(make_directories(volumes->directory_, 0701));
     TRY(volumes->load());
     return volumes;
 }
 
 Result<void> Volumes::load() {
-    auto session = database_.session();
-    auto statement = TRY(
-        session.prepare("SELECT name, created, labels, options, anonymous FROM engine_volumes"));
-    auto table = table_.lock();
-    while (TRY(statement.step())) {
-        Entry entry;
-        entry.info.name = statement.text_copy(0);
-        entry.info.created.nanoseconds = statement.number(1);
-        entry.info.labels = TRY(json::decode_text<StringMap>(statement.text(2)));
-        entry.info.options = TRY(json::decode_text<StringMap>(statement.text(3)));
-        entry.info.anonymous = statement.number(4) != 0;
-        entry.info.mountpoint = directory_ + "/" + entry.info.name + "/_data";
-        std::string name = entry.info.name;
-        table->insert_or_assign(std::move(name), std::move(entry));
+    for (VolumeRow& row : TRY(rows_.load())) {
+        const std::string name = row.info.name;
+        if (row.info.driver == "local" && !exists(directory_of(name))) {
+            // Killed between the row and the directory's name: created whole, or not yet removed.
+            for (const std::string& other : {making_directory(name), going_directory(name)}) {
+                if (rename(other.c_str(), directory_of(name).c_str()) == 0) {
+                    break;
+                }
+            }
+        }
+        table_.lock()->insert_or_assign(name, Entry{.row = std::move(row)});
     }
+    sweep_directories();
     return ok();
 }
 
-Result<VolumeInfo> Volumes::create(const VolumeCreate& request) {
-    if (!request.driver.empty() && request.driver != "local") {
-        return not_found(
-            "error looking up volume plugin " + request.driver + ": plugin \"" + request.driver +
-            "\" not found");
-    }
-    if (!request.options.empty()) {
-        return not_implemented(
-            "options of the local volume driver (type, device, o) are not implemented");
-    }
-    VolumeInfo info;
-    info.anonymous = request.name.empty();
-    info.name = info.anonymous ? random_hex(32) : request.name;
-    if (!is_valid_name(info.name)) {
-        return invalid_argument(
-            "create " + info.name + ": \"" + info.name +
-            "\" includes invalid characters for a local volume name, only "
-            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-            "use absolute path");
-    }
-    info.labels = request.labels;
-    if (info.anonymous) {
-        info.labels.emplace(anonymous_label, "");
-    }
-    info.created = Timestamp::now();
-    info.mountpoint = directory_ + "/" + info.name + "/_data";
-    {
-        auto table = table_.lock();
-        auto [entry, is_new] = table->emplace(info.name, Entry{.info = info, .holders = {}});
-        if (!is_new) {
-            return entry->second.info;
+// Directories of volumes that never came to be or that are gone.
+void Volumes::sweep_directories() {
+    const auto names = list_directory(directory_);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+        if (!name.starts_with('.')) {
+            continue;
+        }
+        const std::string path = directory_ + "/" + name;
+        Result<void> removed = kernel::unmount_lazily(path + "/_data");
+        if (removed.ok()) {
+            removed = store::remove_tree_of(path);
+        }
+        if (!removed.ok()) {
+            log::warn(
+                "leftover of a volume stays, ignoring",
+                {{"path", path}, {"error", removed.error().message()}});
         }
     }
-    const auto forget = [&] { table_.lock()->erase(info.name); };
-    auto made = make_directories(info.mountpoint, 0755);
-    if (made.ok()) {
-        made = [&]() -> Result<void> {
-            auto transaction = TRY(database_.begin(store::Durability::Durable));
-            auto statement = TRY(transaction->prepare(
-                "INSERT INTO engine_volumes (name, created, labels, options, anonymous)"
-                " VALUES (?, ?, ?, ?, ?)"));
-            TRY(statement.bind(1, info.name)
-                    .bind(2, info.created.nanoseconds)
-                    .bind(3, json::encode_text(info.labels))
-                    .bind(4, json::encode_text(info.options))
-                    .bind(5, std::int64_t{info.anonymous})
-                    .run());
-            return transaction.commit();
-        }();
+}
+
+Result<LocalVolume> Volumes::local(const VolumeRow& row) const {
+    return LocalVolume(directory_of(row.info.name), TRY(parse_local_options(row.info.options)));
+}
+
+VolumeInfo Volumes::info_of(const Entry& entry) const {
+    VolumeInfo info = entry.row.info;
+    info.reference_count = static_cast<std::int64_t>(entry.holders.size());
+    if (info.driver == "local") {
+        info.mountpoint = directory_of(info.name) + "/_data";
     }
-    if (!made.ok()) {
-        forget();
-        return std::move(made).error().with_context("create " + info.name);
-    }
-    events_.publish(volume_event("create", info));
     return info;
 }
 
-Result<std::vector<VolumeInfo>> Volumes::list(const Filters& filters, WithSize size) const {
+// Docker counts files alone: an empty volume has no size. What lies elsewhere is not counted.
+std::int64_t Volumes::size_of(const VolumeInfo& info) const {
+    if (info.driver != "local") {
+        return -1;
+    }
+    const auto options = parse_local_options(info.options);
+    if (!options.ok() || options->has_source()) {
+        return options.ok() && options->type == "tmpfs"
+                   ? static_cast<std::int64_t>(disk_size(info.mountpoint, CountDirectories::No))
+                   : -1;
+    }
+    const LocalVolume volume(directory_of(info.name), *options);
+    if (const auto image = volume.image_size()) {
+        return *image;
+    }
+    return static_cast<std::int64_t>(disk_size(info.mountpoint, CountDirectories::No));
+}
+
+Result<VolumeList> Volumes::list(const Filters& filters, WithSize size) const {
     TRY(filters.allow_only({"dangling", "driver", "label", "name"}));
     const bool dangling = TRY(filters.get_bool("dangling", false));
-    std::vector<VolumeInfo> result;
+    VolumeList result;
     {
         auto table = table_.lock();
         for (const auto& [name, entry] : *table) {
-            const bool name_matches =
-                !filters.contains("name") ||
-                std::ranges::any_of(filters.get("name"), [&text = name](const std::string& part) {
-                    return text.find(part) != std::string::npos;
-                });
-            const bool use_matches =
-                !filters.contains("dangling") || entry.holders.empty() == dangling;
-            if (name_matches && use_matches && filters.exact_match("driver", entry.info.driver) &&
-                filters.match_labels("label", entry.info.labels)) {
-                result.push_back(entry.info);
-                result.back().reference_count = static_cast<std::int64_t>(entry.holders.size());
+            VolumeInfo info = info_of(entry);
+            if (!entry.is_new && matches(filters, info, dangling)) {
+                result.volumes.push_back(std::move(info));
             }
         }
     }
+    for (VolumeInfo& info : foreign(result.warnings)) {
+        if (matches(filters, info, dangling)) {
+            result.volumes.push_back(std::move(info));
+        }
+    }
     if (size == WithSize::Yes) {
-        for (VolumeInfo& info : result) {
+        for (VolumeInfo& info : result.volumes) {
             info.size = size_of(info);
         }
     }
@@ -177,55 +153,90 @@ Result<std::vector<VolumeInfo>> Volumes::list(const Filters& filters, WithSize s
 }
 
 Result<VolumeInfo> Volumes::inspect(const std::string& name) const {
-    auto table = table_.lock();
-    auto found = table->find(name);
-    if (found == table->end()) {
-        return no_such_volume(name);
-    }
-    VolumeInfo info = found->second.info;
-    info.reference_count = static_cast<std::int64_t>(found->second.holders.size());
-    return info;
-}
-
-Result<void> Volumes::remove(const std::string& name, bool force) {
-    VolumeInfo info;
+    std::optional<VolumeInfo> info;
     {
         auto table = table_.lock();
-        auto found = table->find(name);
-        if (found == table->end()) {
-            return force ? ok() : Result<void>(no_such_volume(name));
+        const auto found = table->find(name);
+        if (found != table->end() && !found->second.is_new) {
+            info = info_of(found->second);
         }
-        if (!found->second.holders.empty()) {
-            const std::vector<std::string> holders(
-                found->second.holders.begin(), found->second.holders.end());
-            return conflict(
-                "remove " + name + ": volume is in use - [" + join(holders, ", ") + "]");
-        }
-        info = found->second.info;
-        table->erase(found);
     }
-    auto transaction = TRY(database_.begin(store::Durability::Durable));
-    auto statement = TRY(transaction->prepare("DELETE FROM engine_volumes WHERE name = ?"));
-    TRY(statement.bind(1, name).run());
-    TRY(transaction.commit());
-    TRY(remove_tree(directory_ + "/" + name));
-    events_.publish(volume_event("destroy", info));
-    return ok();
+    if (!info) {
+        info = find_foreign(name);
+    } else if (info->driver != "local") {
+        // The plugin says where it is and how it is.
+        auto told = plugins_->get(info->driver, name);
+        if (told.ok() && *told) {
+            info->mountpoint = (*told)->mountpoint;
+            info->status = (*told)->status;
+        }
+    }
+    if (!info) {
+        return no_such_volume(name);
+    }
+    return *info;
+}
+
+std::vector<VolumeInfo> Volumes::foreign(std::vector<std::string>& warnings) const {
+    std::vector<VolumeInfo> result;
+    for (const std::string& driver : plugins_->names()) {
+        auto there = plugins_->list(driver);
+        if (!there.ok()) {
+            if (there.error().kind() != ErrorKind::NotFound) {
+                warnings.push_back("list " + driver + ": " + there.error().message());
+            }
+            continue;
+        }
+        for (PluginVolume& volume : *there) {
+            if (table_.lock()->contains(volume.name)) {
+                continue;
+            }
+            VolumeInfo info{.name = std::move(volume.name), .driver = driver};
+            info.mountpoint = std::move(volume.mountpoint);
+            info.created = parse_rfc3339(volume.created_at).value_or(Timestamp());
+            info.scope = plugins_->scope(driver);
+            result.push_back(std::move(info));
+        }
+    }
+    return result;
+}
+
+std::optional<VolumeInfo> Volumes::find_foreign(const std::string& name) const {
+    for (const std::string& driver : plugins_->names()) {
+        auto told = plugins_->get(driver, name);
+        if (told.ok() && *told) {
+            VolumeInfo info{.name = name, .driver = driver};
+            info.mountpoint = (*told)->mountpoint;
+            info.created = parse_rfc3339((*told)->created_at).value_or(Timestamp());
+            info.status = (*told)->status;
+            info.scope = plugins_->scope(driver);
+            return info;
+        }
+    }
+    return std::nullopt;
 }
 
 Result<VolumePruneReport> Volumes::prune(const Filters& filters) {
     TRY(filters.allow_only({"all", "label", "label!"}));
     const bool all = TRY(filters.get_bool("all", false));
     VolumePruneReport report;
-    for (const VolumeInfo& info : TRY(list(Filters()))) {
-        const bool excluded =
-            filters.contains("label!") && filters.match_labels("label!", info.labels);
-        const auto current = inspect(info.name);
-        if (excluded || (!all && !info.anonymous) || !current.ok() ||
-            current->reference_count != 0 || !filters.match_labels("label", info.labels)) {
-            continue;
+    std::vector<VolumeInfo> candidates;
+    {
+        auto table = table_.lock();
+        for (const auto& [name, entry] : *table) {
+            const VolumeInfo info = info_of(entry);
+            const bool excluded =
+                filters.contains("label!") && filters.match_labels("label!", info.labels);
+            // As Docker: plugins' volumes are their plugins' business.
+            if (info.driver == "local" && !entry.is_new && !excluded && (all || info.anonymous) &&
+                entry.holders.empty() && entry.users.empty() &&
+                filters.match_labels("label", info.labels)) {
+                candidates.push_back(info);
+            }
         }
-        const std::int64_t size = size_of(info);
+    }
+    for (const VolumeInfo& info : candidates) {
+        const std::int64_t size = std::max<std::int64_t>(size_of(info), 0);
         if (auto removed = remove(info.name, false); !removed.ok()) {
             log::warn(
                 "volume not pruned, ignoring",
@@ -256,6 +267,42 @@ void Volumes::release(const std::string& name, const std::string& container_id) 
     if (auto found = table->find(name); found != table->end()) {
         found->second.holders.erase(container_id);
     }
+}
+
+void Volumes::settle(const std::vector<std::string>& names) {
+    std::vector<std::string> pending;
+    {
+        auto table = table_.lock();
+        for (const std::string& name : names) {
+            const auto found = table->find(name);
+            if (found != table->end() && std::exchange(found->second.row.pending, false)) {
+                pending.push_back(name);
+            }
+        }
+    }
+    if (pending.empty()) {
+        return;
+    }
+    if (auto settled = rows_.settle(pending); !settled.ok()) {
+        // The next start finds the container, which says the same.
+        log::warn("volumes not settled, ignoring", {{"error", settled.error().message()}});
+    }
+}
+
+std::vector<std::string> Volumes::drivers() const {
+    std::vector<std::string> names = plugins_->names();
+    names.emplace_back("local");
+    std::ranges::sort(names);
+    return names;
+}
+
+void Volumes::publish(const std::string& action, const VolumeInfo& info) {
+    events_.publish(Event{
+        .type = "volume",
+        .action = action,
+        .actor_id = info.name,
+        .attributes = {{"driver", info.driver}},
+        .time = {}});
 }
 
 } // namespace berth::engine

@@ -99,7 +99,8 @@ Result<json::Array> used_containers(Context& context) {
 
 Result<json::Array> used_volumes(Context& context) {
     json::Array array;
-    for (const auto& volume : TRY(context.engine().volumes().list({}, engine::WithSize::Yes))) {
+    for (const auto& volume :
+         TRY(context.engine().volumes().list({}, engine::WithSize::Yes)).volumes) {
         array.push_back(wire::encode_volume(volume));
     }
     return array;

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// /volumes.
+// /volumes, and mounts of containers.
+#include "api/archive_sink.h"
 #include "api/context.h"
 #include "api/route.h"
 #include "api/wire/volume.h"
+#include "base/strings.h"
+#include "engine/container_config_json.h"
 
 #include <array>
+#include <set>
 
 namespace berth::api {
 
@@ -13,10 +17,16 @@ namespace {
 Result<void> list(Context& context) {
     const auto filters = TRY(context.filters());
     json::Array array;
-    for (const auto& volume : TRY(context.engine().volumes().list(filters))) {
+    const auto list = TRY(context.engine().volumes().list(filters));
+    for (const auto& volume : list.volumes) {
         array.push_back(wire::encode_volume(volume));
     }
-    return context.reply(200, json::Object{{"Volumes", std::move(array)}, {"Warnings", nullptr}});
+    json::Value warnings(nullptr);
+    if (!list.warnings.empty()) {
+        warnings = json::encode(list.warnings);
+    }
+    return context.reply(
+        200, json::Object{{"Volumes", std::move(array)}, {"Warnings", std::move(warnings)}});
 }
 
 Result<void> create(Context& context) {
@@ -56,6 +66,66 @@ Result<void> prune(Context& context) {
             {"SpaceReclaimed", report.space_reclaimed}, {"VolumesDeleted", std::move(deleted)}});
 }
 
+// ---- beyond Docker's API ----
+
+engine::Volumes::KeepQuiet keep_quiet(Context& context) {
+    const auto pause = context.flag("pause") ? engine::Pause::Yes : engine::Pause::No;
+    return [&context, pause](const std::set<std::string>& users) {
+        return context.engine().containers().keep_quiet(users, pause);
+    };
+}
+
+Result<void> export_files(Context& context) {
+    ArchiveSink sink(context.response(), "application/x-tar");
+    TRY(context.engine().volumes().export_files(
+        context.stop(), context.parameter(), keep_quiet(context), sink));
+    TRY(sink.begin());
+    return context.response().finish();
+}
+
+engine::StringMap pairs(const Context& context, std::string_view name) {
+    engine::StringMap result;
+    for (const std::string_view text : context.request().query.get_all(name)) {
+        const auto pair = cut(text, "=");
+        result.emplace(pair ? pair->before : text, pair ? pair->after : std::string_view());
+    }
+    return result;
+}
+
+Result<void> import_files(Context& context) {
+    context.body().set_limit(http::Body::unlimited);
+    const auto volume = TRY(context.engine().volumes().import_files(
+        {.name = context.parameter(),
+         .driver = {},
+         .options = pairs(context, "opt"),
+         .labels = pairs(context, "label"),
+         .holder = {}},
+        context.body()));
+    return context.reply(201, wire::encode_volume(volume));
+}
+
+Result<void> clone(Context& context) {
+    const auto body = TRY(context.decode_body<engine::VolumeCreate>());
+    const auto volume =
+        TRY(context.engine().volumes().clone(context.parameter(), body, keep_quiet(context)));
+    return context.reply(201, wire::encode_volume(volume));
+}
+
+Result<void> add_mount(Context& context) {
+    const auto body = TRY(context.decode_body<engine::MountRequest>());
+    TRY(context.engine().containers().add_mount(context.parameter(), body));
+    return context.reply_empty(204);
+}
+
+Result<void> remove_mount(Context& context) {
+    const std::string target = context.query("target");
+    if (target.empty()) {
+        return invalid_argument("the parameter \"target\" must name the mount's place");
+    }
+    TRY(context.engine().containers().remove_mount(context.parameter(), target));
+    return context.reply_empty(204);
+}
+
 constexpr auto routes = std::to_array<Route>({
     {"GET", "/volumes", list},
     {"POST", "/volumes/create", create},
@@ -63,6 +133,11 @@ constexpr auto routes = std::to_array<Route>({
     {"GET", "/volumes/{name}", inspect},
     {"PUT", "/volumes/{name}", update},
     {"DELETE", "/volumes/{name}", remove},
+    {"GET", "/berth/volumes/{name}/export", export_files},
+    {"POST", "/berth/volumes/{name}/import", import_files},
+    {"POST", "/berth/volumes/{name}/clone", clone},
+    {"POST", "/berth/containers/{id}/mounts", add_mount},
+    {"DELETE", "/berth/containers/{id}/mounts", remove_mount},
 });
 
 } // namespace

@@ -23,6 +23,7 @@ struct Volume {
     std::string name;
     engine::StringMap options;
     std::string scope;
+    json::Value status;
     std::optional<UsageData> usage_data;
 };
 
@@ -50,6 +51,7 @@ struct Fields<api::wire::Volume> {
         field("Name", &T::name),
         field("Options", &T::options, NullWhenEmpty),
         field("Scope", &T::scope),
+        field("Status", &T::status, OmitEmpty),
         field("UsageData", &T::usage_data, OmitEmpty)};
 };
 
@@ -67,11 +69,15 @@ json::Value encode_volume(const engine::VolumeInfo& volume) {
         .name = volume.name,
         .options = volume.options,
         .scope = volume.scope,
+        .status = {},
         .usage_data = {},
     };
     // An anonymous volume is known by a label without a value.
     if (volume.anonymous) {
         wire.labels.emplace("com.docker.volume.anonymous", "");
+    }
+    if (auto status = json::parse(volume.status.empty() ? "null" : volume.status); status.ok()) {
+        wire.status = std::move(*status);
     }
     if (volume.size) {
         wire.usage_data = {.reference_count = volume.reference_count, .size = *volume.size};

@@ -3,6 +3,8 @@
 #pragma once
 
 #include "codec/json.h"
+#include "engine/container_config_json.h"
+#include "engine/containers.h"
 #include "engine/volumes.h"
 
 namespace berth::api::wire {
@@ -21,6 +23,12 @@ struct Fields<engine::VolumeCreate> {
         field("Driver", &T::driver),
         field("DriverOpts", &T::options),
         field("Labels", &T::labels)};
+};
+
+template <>
+struct Fields<engine::MountRequest> {
+    using T = engine::MountRequest;
+    static constexpr auto table = std::tuple{field("Bind", &T::bind), field("Mount", &T::mount)};
 };
 
 } // namespace berth::json

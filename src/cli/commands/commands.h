@@ -74,6 +74,12 @@ Result<int> network_disconnect(Session& session, const Invocation& invocation);
 Result<int> volume_ls(Session& session, const Invocation& invocation);
 Result<int> volume_create(Session& session, const Invocation& invocation);
 Result<int> volume_rm(Session& session, const Invocation& invocation);
+// volumes.cpp
+Result<int> volume_export(Session& session, const Invocation& invocation);
+Result<int> volume_import(Session& session, const Invocation& invocation);
+Result<int> volume_clone(Session& session, const Invocation& invocation);
+Result<int> mount_add(Session& session, const Invocation& invocation);
+Result<int> mount_rm(Session& session, const Invocation& invocation);
 // system.cpp
 Result<int> version(Session& session, const Invocation& invocation);
 Result<int> info(Session& session, const Invocation& invocation);

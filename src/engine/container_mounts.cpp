@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+// A volume is held by the containers that name it and used by those that run. What lies in a volume
+// or an image is not trusted: a subpath is walked by descriptor, and the descriptor is what gets
+// mounted.
+#include "engine/container_mounts.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/random.h"
+#include "engine/container_files.h"
+#include "engine/core.h"
+#include "engine/volume_owner.h"
+#include "kernel/path.h"
+#include "runtime/user.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+namespace berth::engine {
+namespace {
+
+bool is_volume(const PlannedMount& mount) {
+    return mount.point.type == "volume";
+}
+
+bool is_image(const PlannedMount& mount) {
+    return mount.point.type == "image";
+}
+
+// Clients take "not found" for the container's image and would pull that.
+Error not_for_the_container(Error error) {
+    return error.kind() == ErrorKind::NotFound ? std::move(error).as(ErrorKind::InvalidArgument)
+                                               : error;
+}
+
+Result<UniqueFd> open_subpath(const std::string& path, const std::string& subpath) {
+    const UniqueFd top = TRY(open_file(path, O_PATH | O_DIRECTORY));
+    auto place = kernel::open_in_root(top, subpath, O_PATH);
+    if (!place.ok()) {
+        return std::move(place)
+            .error()
+            .as(ErrorKind::InvalidArgument)
+            .with_context("cannot access path " + path + "/" + subpath);
+    }
+    return place;
+}
+
+// Whether the image has anything at the destination that a volume would begin with.
+bool has_content(const std::string& root_path, const std::string& destination) {
+    const auto root = open_file(root_path, O_PATH | O_DIRECTORY);
+    if (!root.ok()) {
+        return false;
+    }
+    const auto place = kernel::open_in_root(*root, destination, O_RDONLY | O_DIRECTORY);
+    if (!place.ok()) {
+        return false;
+    }
+    const auto names = list_directory(kernel::fd_path(*place));
+    return names.ok() && !names->empty();
+}
+
+} // namespace
+
+Result<void> ContainerMounts::make(ContainerDefinition& definition) {
+    for (PlannedMount& mount : definition.mounts) {
+        TRY(make_one(mount, definition.id));
+    }
+    return ok();
+}
+
+Result<void> ContainerMounts::make_one(PlannedMount& mount, const std::string& container_id) {
+    if (is_volume(mount)) {
+        auto info = core_.volumes->create(
+            {.name = mount.point.name,
+             .driver = mount.volume_driver,
+             .options = mount.volume_options,
+             .labels = mount.volume_labels,
+             .holder = container_id});
+        if (!info.ok()) {
+            return not_for_the_container(std::move(info).error());
+        }
+        mount.point.name = info->name;
+        mount.point.driver = info->driver;
+        mount.point.source = info->mountpoint;
+    } else if (is_image(mount)) {
+        auto found = core_.images->for_container(mount.point.name, "");
+        if (!found.ok()) {
+            return not_for_the_container(std::move(found).error());
+        }
+        const ImageForContainer image = std::move(*found);
+        mount.point.source = image.id;
+        std::string layer = container_id + "-image-" + random_hex(8);
+        oci::Digest chain;
+        if (!image.chain_id.empty()) {
+            chain = TRY(oci::Digest::parse(image.chain_id));
+        }
+        TRY(core_.store->layers().prepare(layer, chain));
+        mount.layer = std::move(layer);
+    }
+    return ok();
+}
+
+Result<void> ContainerMounts::fill(const ContainerDefinition& definition) {
+    const auto wants = [](const PlannedMount& mount) { return is_volume(mount) && mount.copy_up; };
+    if (std::ranges::none_of(definition.mounts, wants)) {
+        return ok();
+    }
+    const std::string root = TRY(core_.store->layers().mount(definition.id));
+    Result<void> filled;
+    for (const PlannedMount& mount : definition.mounts) {
+        if (!filled.ok() || !wants(mount)) {
+            continue;
+        }
+        const std::string& destination = mount.point.destination;
+        const Volumes::Fill copy = [&](const std::string& directory) {
+            return copy_up(root, destination, directory);
+        };
+        filled = [&]() -> Result<void> {
+            // Docker's volumes of plugins and of mounts are mounted for this, too.
+            const std::string path = TRY(core_.volumes->mount(mount.point.name, definition.id));
+            return has_content(root, destination)
+                       ? core_.volumes->fill(mount.point.name, definition.id, copy)
+                       : copy(path);
+        }();
+        core_.volumes->unmount(mount.point.name, definition.id);
+    }
+    TRY(core_.store->layers().unmount(definition.id));
+    return filled;
+}
+
+void ContainerMounts::settle(const ContainerDefinition& definition) {
+    std::vector<std::string> names;
+    for (const PlannedMount& mount : definition.mounts) {
+        if (is_volume(mount)) {
+            names.push_back(mount.point.name);
+        }
+    }
+    core_.volumes->settle(names);
+}
+
+Result<std::vector<MountSource>>
+ContainerMounts::take(const ContainerDefinition& definition, const std::string& root_path) {
+    std::vector<MountSource> sources;
+    for (const PlannedMount& mount : definition.mounts) {
+        sources.push_back(TRY(take_one(definition, mount, root_path)));
+    }
+    return sources;
+}
+
+Result<MountSource> ContainerMounts::take_one(
+    const ContainerDefinition& definition,
+    const PlannedMount& mount,
+    const std::string& root_path) {
+    MountSource source{.place = {}, .path = mount.point.source, .exchange = {}};
+    if (is_volume(mount)) {
+        source.path = TRY(core_.volumes->mount(mount.point.name, definition.id));
+        publish(definition, mount, "mount");
+    } else if (is_image(mount)) {
+        source.path = TRY(core_.store->layers().mount(mount.layer));
+    } else if (mount.point.type == "tmpfs") {
+        return source;
+    }
+    if (!mount.subpath.empty()) {
+        auto place = open_subpath(source.path, mount.subpath);
+        if (!place.ok()) {
+            give_back_one(mount, definition.id);
+            return std::move(place).error();
+        }
+        source.place = std::move(*place);
+    }
+    if (mount.owner != MountOwner::AsIs || !mount.selinux_label.empty()) {
+        auto prepared = prepare_owner(definition, mount, source, root_path);
+        if (!prepared.ok()) {
+            give_back_one(mount, definition.id);
+            return std::move(prepared).error().with_context("mount of " + mount.point.destination);
+        }
+    }
+    return source;
+}
+
+Result<void> ContainerMounts::prepare_owner(
+    const ContainerDefinition& definition,
+    const PlannedMount& mount,
+    MountSource& source,
+    const std::string& root_path) {
+    const UniqueFd place =
+        source.place ? TRY(source.place.duplicate()) : TRY(open_file(source.path, O_PATH));
+    if (!mount.selinux_label.empty() && has_selinux()) {
+        TRY(relabel_tree(place, source.path, container_label));
+    }
+    if (mount.owner == MountOwner::AsIs) {
+        return ok();
+    }
+    const UniqueFd root = TRY(open_file(root_path, O_PATH | O_DIRECTORY));
+    const runtime::ResolvedUser user = TRY(runtime::resolve_user(root, definition.config.user));
+    if (mount.owner == MountOwner::Change) {
+        return change_owner(place, user.uid, user.gid);
+    }
+
+    struct stat status {};
+
+    if (fstat(place.get(), &status) != 0) {
+        return errno_error("stat " + source.path);
+    }
+    source.exchange = ExchangedOwners{
+        .disk_uid = status.st_uid,
+        .container_uid = user.uid,
+        .disk_gid = status.st_gid,
+        .container_gid = user.gid};
+    return ok();
+}
+
+void ContainerMounts::give_back(const ContainerDefinition& definition) {
+    for (const PlannedMount& mount : definition.mounts) {
+        give_back_one(mount, definition.id);
+        if (is_volume(mount)) {
+            publish(definition, mount, "unmount");
+        }
+    }
+}
+
+void ContainerMounts::give_back_one(const PlannedMount& mount, const std::string& container_id) {
+    if (is_volume(mount)) {
+        core_.volumes->unmount(mount.point.name, container_id);
+    } else if (is_image(mount) && core_.store->layers().has_writable(mount.layer)) {
+        if (auto unmounted = core_.store->layers().unmount(mount.layer); !unmounted.ok()) {
+            log::debug("layer of an image mount was not mounted", {{"layer", mount.layer}});
+        }
+    }
+}
+
+void ContainerMounts::adopt(const ContainerDefinition& definition) {
+    for (const PlannedMount& mount : definition.mounts) {
+        if (is_volume(mount)) {
+            core_.volumes->adopt(mount.point.name, definition.id);
+        }
+    }
+}
+
+void ContainerMounts::remove(const ContainerDefinition& definition, AnonymousVolumes anonymous) {
+    for (const PlannedMount& mount : definition.mounts) {
+        remove_one(mount, definition.id, anonymous);
+    }
+}
+
+void ContainerMounts::remove_one(
+    const PlannedMount& mount, const std::string& container_id, AnonymousVolumes anonymous) {
+    if (is_image(mount) && !mount.layer.empty()) {
+        if (auto removed = core_.store->layers().remove_writable(mount.layer); !removed.ok()) {
+            log::warn("layer of an image mount not removed, ignoring", {{"layer", mount.layer}});
+        }
+    }
+    if (!is_volume(mount) || mount.point.name.empty()) {
+        return;
+    }
+    core_.volumes->unmount(mount.point.name, container_id); // its end may not be there yet
+    core_.volumes->release(mount.point.name, container_id);
+    if (anonymous == AnonymousVolumes::Remove && mount.anonymous) {
+        auto removed = core_.volumes->remove(mount.point.name, true);
+        if (!removed.ok() && removed.error().kind() != ErrorKind::Conflict) {
+            log::warn(
+                "volume not removed, ignoring",
+                {{"volume", mount.point.name}, {"error", removed.error().message()}});
+        }
+    }
+}
+
+void ContainerMounts::publish(
+    const ContainerDefinition& definition, const PlannedMount& mount, const std::string& action) {
+    StringMap attributes{{"container", definition.id}, {"driver", mount.point.driver}};
+    if (action == "mount") {
+        attributes["destination"] = mount.point.destination;
+        attributes["read/write"] = mount.point.read_write ? "true" : "false";
+        attributes["propagation"] = mount.point.propagation;
+    }
+    core_.events->publish(Event{
+        .type = "volume",
+        .action = action,
+        .actor_id = mount.point.name,
+        .attributes = std::move(attributes),
+        .time = {}});
+}
+
+} // namespace berth::engine

@@ -1,0 +1,31 @@
+// SPDX-License-Identifier: Apache-2.0
+// What a container's mount is made from when it starts.
+#pragma once
+
+#include "base/unique_fd.h"
+
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+namespace berth::engine {
+
+// Of a mount in which two owners are exchanged: who has the files on the disk, and who runs in the
+// container.
+struct ExchangedOwners {
+    uid_t disk_uid = 0;
+    uid_t container_uid = 0;
+    gid_t disk_gid = 0;
+    gid_t container_gid = 0;
+};
+
+struct MountSource {
+    // What was walked to by descriptor, or of which only a descriptor may be trusted; it is handed
+    // down. Otherwise the path.
+    UniqueFd place;
+    std::string path;
+    std::optional<ExchangedOwners> exchange;
+};
+
+} // namespace berth::engine

@@ -1,0 +1,266 @@
+// SPDX-License-Identifier: Apache-2.0
+// Directories of local volumes, and what is mounted on them.
+#include "engine/volume_local.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "kernel/loop_device.h"
+#include "kernel/mount.h"
+#include "kernel/process.h"
+#include "kernel/project_quota.h"
+#include "runtime/container_mounts.h"
+#include "runtime/mount_options.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <memory>
+
+#include <fcntl.h>
+#include <netdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+namespace berth::engine {
+namespace {
+
+// Above what others count up from 1.
+constexpr std::uint32_t first_project = 0x0BE0'0000;
+
+// mke2fs makes nothing useful below.
+constexpr int most_mounts = 16;
+constexpr std::uint64_t smallest_image = 1U << 20;
+
+Result<std::string> resolve(const std::string& host) {
+    addrinfo* found = nullptr;
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    const int failed = getaddrinfo(host.c_str(), nullptr, &hints, &found);
+    if (failed != 0) {
+        return Error(
+            ErrorKind::Unavailable, "lookup " + host + ": " + std::string(gai_strerror(failed)));
+    }
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
+    std::array<char, NI_MAXHOST> text{};
+    const int named = getnameinfo(
+        found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+    if (named != 0) {
+        return Error(
+            ErrorKind::Unavailable, "lookup " + host + ": " + std::string(gai_strerror(named)));
+    }
+    return std::string(text.data());
+}
+
+// As moby's sys/mount tells a failed mount(2).
+Error mount_error(const LocalOptions& options, const std::string& target, const Error& error) {
+    static constexpr std::pair<std::string_view, unsigned long> flags[] = {
+        {"ro", MS_RDONLY},
+        {"nosuid", MS_NOSUID},
+        {"nodev", MS_NODEV},
+        {"noexec", MS_NOEXEC},
+        {"bind", MS_BIND},
+        {"rbind", MS_BIND | MS_REC}};
+    unsigned long set = 0;
+    std::vector<std::string> data;
+    for (std::string_view option : split(options.options, ',')) {
+        const auto found = std::ranges::find_if(
+            flags, [option](const auto& flag) { return flag.first == option; });
+        if (found != std::end(flags)) {
+            set |= found->second;
+        } else if (!option.empty()) {
+            data.emplace_back(option.starts_with("password=") ? "password=********" : option);
+        }
+    }
+    std::string text = "failed to mount local volume: mount " + options.device + ":" + target;
+    if (set != 0) {
+        std::array<char, 2 * sizeof(set)> digits{};
+        const auto end = std::to_chars(digits.begin(), digits.end(), set, 16);
+        text += ", flags: 0x" + std::string(digits.begin(), end.ptr);
+    }
+    if (!data.empty()) {
+        text += ", data: " + join(data, ",");
+    }
+    std::string reason = error.error_number() != 0
+                             ? std::string(std::strerror(error.error_number()))
+                             : error.message();
+    reason.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(reason.front())));
+    return Error(ErrorKind::Internal, text + ": " + reason);
+}
+
+Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& arguments) {
+    std::vector<std::string> words;
+    for (std::string_view option : split(arguments.options, ',')) {
+        words.emplace_back(option);
+    }
+    runtime::MountOptions options = TRY(runtime::parse_mount_options(words));
+    if (options.bind || wanted.type == "bind") {
+        UniqueFd mount = TRY(kernel::clone_mount(arguments.device, options.recursive_bind));
+        TRY(runtime::apply_options(mount, options));
+        return mount;
+    }
+    std::vector<kernel::MountParameter> parameters = std::move(options.flags);
+    parameters.insert(
+        parameters.end(),
+        std::make_move_iterator(options.parameters.begin()),
+        std::make_move_iterator(options.parameters.end()));
+    if ((options.attributes.set & MOUNT_ATTR_RDONLY) != 0 && wanted.type != "tmpfs") {
+        parameters.push_back({"ro", ""}); // a disk must not be written
+    }
+    UniqueFd mount =
+        TRY(kernel::make_mount(wanted.type, arguments.device, parameters, options.attributes.set));
+    return mount;
+}
+
+Result<void> run_mkfs(const std::string& path) {
+    auto mkfs = kernel::spawn(
+        {.arguments = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1", path},
+         .environment = std::vector<std::string>{"PATH=/usr/sbin:/sbin:/usr/bin:/bin"}});
+    if (!mkfs.ok()) {
+        return std::move(mkfs)
+            .error()
+            .as(ErrorKind::Unavailable)
+            .with_context("a volume's size without project quotas of the disk needs mkfs.ext4");
+    }
+    const int code = TRY(mkfs->wait()).shell_code();
+    return code == 0 ? ok()
+                     : Result<void>(Error(
+                           ErrorKind::Internal, "mkfs.ext4 ended with " + std::to_string(code)));
+}
+
+} // namespace
+
+Result<void> LocalVolume::make(std::uint32_t project) const {
+    TRY(make_directories(data(), 0755));
+    if (options_.size != 0) {
+        UniqueFd place = TRY(open_file(data(), O_RDONLY | O_DIRECTORY));
+        auto limited = kernel::limit_directory(place, project, options_.size);
+        if (!limited.ok() && !kernel::lacks_project_quota(limited.error())) {
+            return limited;
+        }
+        place.reset();
+        if (!limited.ok()) {
+            TRY(make_image());
+        }
+    }
+    if ((options_.uid || options_.gid) && !needs_mount() &&
+        chown(data().c_str(), options_.uid.value_or(0), options_.gid.value_or(0)) != 0) {
+        return errno_error("owner of " + data());
+    }
+    return ok();
+}
+
+// mkfs makes lost+found, which would make the volume look used.
+Result<void> LocalVolume::make_image() const {
+    if (options_.size < smallest_image) {
+        return invalid_argument(
+            "a volume of less than 1 MiB needs project quotas, which the disk does not have");
+    }
+    {
+        const UniqueFd file = TRY(open_file(image(), O_RDWR | O_CREAT | O_EXCL, 0600));
+        if (ftruncate(file.get(), static_cast<off_t>(options_.size)) != 0) {
+            return errno_error("size of " + image());
+        }
+    }
+    TRY(run_mkfs(image()));
+    TRY(mount_image());
+    Result<void> done;
+    if (rmdir((data() + "/lost+found").c_str()) != 0 ||
+        chown(data().c_str(), options_.uid.value_or(0), options_.gid.value_or(0)) != 0) {
+        done = errno_error("a new file system on " + data());
+    }
+    TRY(unmount());
+    return done;
+}
+
+bool LocalVolume::needs_mount() const {
+    return options_.has_source() || exists(image());
+}
+
+Result<bool> LocalVolume::is_mounted() const {
+    return kernel::is_mount_point(data());
+}
+
+Result<void> LocalVolume::mount() const {
+    if (!needs_mount() || TRY(is_mounted())) {
+        return ok();
+    }
+    return options_.has_source() ? mount_source() : mount_image();
+}
+
+Result<void> LocalVolume::mount_image() const {
+    const UniqueFd file = TRY(open_file(image(), O_RDWR));
+    const kernel::LoopDevice device =
+        TRY(kernel::attach_loop_device(file, kernel::LoopAccess::ReadWrite));
+    const UniqueFd mount = TRY(kernel::make_mount("ext4", device.path, {{"discard", ""}}, 0));
+    return kernel::attach_mount(mount, data());
+}
+
+Result<void> LocalVolume::mount_source() const {
+    const MountArguments arguments = TRY(mount_arguments(options_, resolve));
+    auto mount = detached(options_, arguments);
+    if (!mount.ok()) {
+        return mount_error(options_, data(), mount.error());
+    }
+    // What a container mounts in it is no business of the host's, unless the options say so.
+    auto attached = kernel::attach_mount(*mount, data());
+    return attached.ok() ? ok() : Result<void>(mount_error(options_, data(), attached.error()));
+}
+
+// More than once where somebody mounted over it: what is below must not be taken for the volume.
+Result<void> LocalVolume::unmount() const {
+    if (!needs_mount()) {
+        return ok();
+    }
+    for (int attempt = 0; attempt < most_mounts && exists(data()); ++attempt) {
+        if (!TRY(is_mounted())) {
+            return ok();
+        }
+        TRY(kernel::unmount_lazily(data()));
+    }
+    return exists(data()) ? Result<void>(conflict(data() + " stays mounted")) : ok();
+}
+
+void LocalVolume::forget_limit() const {
+    if (options_.size == 0 || exists(image())) {
+        return;
+    }
+    auto place = open_file(data(), O_RDONLY | O_DIRECTORY);
+    if (!place.ok()) {
+        return;
+    }
+    const auto project = kernel::project_of(*place);
+    if (!project.ok() || *project < first_project) {
+        return;
+    }
+    if (auto done = kernel::limit_directory(*place, *project, 0); !done.ok()) {
+        log::warn(
+            "project quota of a volume not given back, ignoring",
+            {{"path", data()}, {"error", done.error().message()}});
+    }
+}
+
+std::optional<std::int64_t> LocalVolume::image_size() const {
+    struct stat status {};
+
+    if (stat(image().c_str(), &status) != 0) {
+        return std::nullopt;
+    }
+    return std::int64_t{status.st_blocks} * 512;
+}
+
+std::uint32_t highest_project(const std::string& volumes_directory) {
+    std::uint32_t highest = first_project - 1;
+    const auto names = list_directory(volumes_directory);
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+        const auto place =
+            open_file(volumes_directory + "/" + name + "/_data", O_RDONLY | O_DIRECTORY);
+        if (place.ok()) {
+            const auto project = kernel::project_of(*place);
+            highest = std::max(highest, project.ok() ? *project : 0);
+        }
+    }
+    return highest;
+}
+
+} // namespace berth::engine

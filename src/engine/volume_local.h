@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+// The local volume driver: what its options mean, and a volume's directory:
+//   <volumes>/<name>/_data     what containers see
+//   <volumes>/<name>/disk.img  the file system mounted there, of a volume with a size where the
+//                              disk has no project quotas
+#pragma once
+
+#include "base/result.h"
+#include "engine/container_config.h"
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include <sys/types.h>
+
+namespace berth::engine {
+
+// docker volume create -o type=… -o device=… -o o=… -o size=…
+struct LocalOptions {
+    std::string type;
+    std::string device;
+    std::string options;
+    std::uint64_t size = 0; // bytes; 0: no limit
+    // Of "o" alone (Podman's form): the owner of the volume's root.
+    std::optional<uid_t> uid;
+    std::optional<gid_t> gid;
+
+    bool has_source() const { return !type.empty() || !device.empty(); }
+};
+
+// InvalidArgument in Docker's words.
+Result<LocalOptions> parse_local_options(const StringMap& options);
+
+// A host's name to an address as text; for tests.
+using ResolveHost = std::function<Result<std::string>(const std::string& host)>;
+
+// Device and "o" as the kernel wants them: nfs and cifs know addresses only.
+struct MountArguments {
+    std::string device;
+    std::string options;
+};
+
+Result<MountArguments>
+mount_arguments(const LocalOptions& options, const ResolveHost& resolve_host);
+
+// The directory of one volume. Calls for the same directory are made one at a time.
+class LocalVolume {
+  public:
+    LocalVolume(std::string directory, LocalOptions options)
+        : directory_(std::move(directory))
+        , options_(std::move(options)) {}
+
+    std::string data() const { return directory_ + "/_data"; }
+
+    // Everything below `directory`, with its size limit. `project` is a free project quota id.
+    Result<void> make(std::uint32_t project) const;
+
+    // Whether containers see a mount and not the directory itself.
+    bool needs_mount() const;
+    Result<bool> is_mounted() const;
+    // Nothing to do where it is mounted, or where needs_mount() is false.
+    Result<void> mount() const;
+    Result<void> unmount() const;
+
+    // Before its files are removed: gives the project's limit back.
+    void forget_limit() const;
+    // Bytes on the disk of a loop file; nullopt for a directory.
+    std::optional<std::int64_t> image_size() const;
+
+  private:
+    std::string image() const { return directory_ + "/disk.img"; }
+
+    Result<void> make_image() const;
+    Result<void> mount_image() const;
+    Result<void> mount_source() const;
+
+    std::string directory_;
+    LocalOptions options_;
+};
+
+// The highest project id of the volumes below, or the first id that volumes have less one.
+std::uint32_t highest_project(const std::string& volumes_directory);
+
+} // namespace berth::engine

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+// One walk over a tree, depth first with a stream for each directory on the way.
+#include "engine/volume_owner.h"
+
+#include "base/file.h"
+#include "base/strings.h"
+#include "kernel/path.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <functional>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+namespace berth::engine {
+namespace {
+
+constexpr std::size_t depth_limit = 1000;
+
+// The entry `name` of the directory; "" is the place itself.
+using Visit = std::function<Result<void>(FdRef directory, const char* name, const struct stat&)>;
+
+using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+DirectoryStream open_stream(FdRef directory, const char* name) {
+    UniqueFd fd(openat(directory.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    DirectoryStream stream(fd ? fdopendir(fd.get()) : nullptr, closedir);
+    if (stream) {
+        [[maybe_unused]] const int owned = fd.release();
+    }
+    return stream;
+}
+
+Result<void> walk(FdRef place, const Visit& visit) {
+    struct stat top {};
+
+    if (fstat(place.get(), &top) != 0) {
+        return errno_error("stat");
+    }
+    TRY(visit(place, "", top));
+    if (!S_ISDIR(top.st_mode)) {
+        return ok();
+    }
+    std::vector<DirectoryStream> streams;
+    streams.push_back(open_stream(place, "."));
+    while (!streams.empty()) {
+        DIR* stream = streams.back().get();
+        const dirent* entry = stream == nullptr ? nullptr : readdir(stream);
+        if (entry == nullptr) {
+            streams.pop_back();
+            continue;
+        }
+        const char* name = static_cast<const char*>(entry->d_name);
+        if (std::string_view(name) == "." || std::string_view(name) == "..") {
+            continue;
+        }
+        const UniqueFd directory(dup(dirfd(stream)));
+
+        struct stat status {};
+
+        if (fstatat(directory.get(), name, &status, AT_SYMLINK_NOFOLLOW) != 0 ||
+            status.st_dev != top.st_dev) {
+            continue; // gone, or another file system
+        }
+        TRY(visit(directory, name, status));
+        if (S_ISDIR(status.st_mode)) {
+            if (streams.size() >= depth_limit) {
+                return Error(
+                    ErrorKind::ResourceExhausted,
+                    "directories are nested more than " + std::to_string(depth_limit) + " deep");
+            }
+            streams.push_back(open_stream(directory, name));
+        }
+    }
+    return ok();
+}
+
+// moby's and opencontainers/selinux's list: what a mistake must not relabel.
+constexpr auto system_directories = std::to_array<std::string_view>(
+    {"/",        "/bin",        "/boot",    "/dev",    "/etc",  "/home", "/lib",
+     "/lib64",   "/media",      "/opt",     "/proc",   "/root", "/run",  "/sbin",
+     "/srv",     "/sys",        "/system",  "/tmp",    "/usr",  "/var",  "/etc/passwd",
+     "/etc/pki", "/etc/shadow", "/var/lib", "/var/log"});
+
+} // namespace
+
+Result<void> change_owner(FdRef place, uid_t uid, gid_t gid) {
+    return walk(place, [uid, gid](FdRef directory, const char* name, const struct stat& status) {
+        if (status.st_uid == uid && status.st_gid == gid) {
+            return ok();
+        }
+        constexpr int flags = AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH;
+        if (fchownat(directory.get(), name, uid, gid, flags) != 0 && errno != ENOENT) {
+            return Result<void>(errno_error("change the owner of " + std::string(name)));
+        }
+        return ok();
+    });
+}
+
+bool has_selinux() {
+    return exists("/sys/fs/selinux/enforce");
+}
+
+Result<void> relabel_tree(FdRef place, const std::string& path, const std::string& label) {
+    if (std::ranges::find(system_directories, clean_path(path)) != system_directories.end()) {
+        return invalid_argument("SELinux relabeling of " + path + " is not allowed");
+    }
+    return walk(place, [&label](FdRef directory, const char* name, const struct stat&) {
+        const std::string at = kernel::fd_path(directory);
+        const bool is_place = std::string_view(name).empty();
+        const std::string full = is_place ? at : at + "/" + name;
+        // The place's own path is a magic link, which must be followed.
+        const int done =
+            is_place ? setxattr(full.c_str(), "security.selinux", label.data(), label.size(), 0)
+                     : lsetxattr(full.c_str(), "security.selinux", label.data(), label.size(), 0);
+        if (done != 0 && errno != ENOTSUP && errno != ENOENT) {
+            return Result<void>(errno_error("relabel " + std::string(name)));
+        }
+        return ok();
+    });
+}
+
+} // namespace berth::engine

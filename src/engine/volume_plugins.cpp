@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: Apache-2.0
+// After moby's pkg/plugins (discovery.go, client.go, plugins.go) and volume/drivers (proxy.go,
+// adapter.go): where plugins are looked for, how often they are asked again, what they answer.
+#include "engine/volume_plugins.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "codec/json.h"
+
+#include <algorithm>
+#include <atomic>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include <sys/stat.h>
+
+namespace berth::engine {
+namespace {
+
+constexpr std::size_t answer_limit = 16U << 20;
+constexpr std::size_t specification_limit = 64U << 10;
+constexpr const char* media_type = "application/vnd.docker.plugins.v1.2+json";
+
+bool is_socket(const std::string& path) {
+    struct stat status {};
+
+    return stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
+}
+
+Error no_such_plugin(const std::string& driver) {
+    return not_found(
+        "error looking up volume plugin " + driver + ": plugin \"" + driver + "\" not found");
+}
+
+// A name becomes a path.
+bool is_plugin_name(std::string_view name) {
+    return !name.empty() && name.find('/') == std::string_view::npos && !name.starts_with('.');
+}
+
+std::string object_text(const json::Object& object) {
+    return json::serialize(json::Value(object));
+}
+
+json::Object named(const std::string& volume) {
+    return json::Object{{"Name", volume}};
+}
+
+Result<json::Value> parse_answer(const std::string& text) {
+    if (trim(text).empty()) {
+        return json::Value(json::Object());
+    }
+    json::Value answer = TRY_CONTEXT(json::parse(text), "answer of a plugin");
+    const std::string_view problem = json::find_string(answer, "Err");
+    if (!problem.empty()) {
+        return Error(ErrorKind::Internal, std::string(problem));
+    }
+    return answer;
+}
+
+PluginVolume volume_of(const json::Value& value) {
+    PluginVolume volume;
+    volume.name = json::find_string(value, "Name");
+    volume.mountpoint = json::find_string(value, "Mountpoint");
+    volume.created_at = json::find_string(value, "CreatedAt");
+    const json::Value* status = json::find(value, "Status");
+    if (status != nullptr && status->is_object() && !status->get_object().empty()) {
+        volume.status = json::serialize(*status);
+    }
+    return volume;
+}
+
+} // namespace
+
+struct VolumePlugins::Plugin {
+    Plugin(http::Endpoint endpoint, std::chrono::milliseconds answer_time)
+        : client(std::move(endpoint), {.receive_time = answer_time}) {}
+
+    http::Client client;
+    std::mutex activation; // held while it is asked what it is
+    std::atomic<bool> is_known = false;
+    std::atomic<bool> is_volume_driver = false;
+    std::string scope;
+};
+
+VolumePlugins::VolumePlugins()
+    : VolumePlugins(Options()) {}
+
+VolumePlugins::VolumePlugins(Options options)
+    : options_(std::move(options)) {}
+
+VolumePlugins::~VolumePlugins() = default;
+
+Result<http::Endpoint> VolumePlugins::endpoint_of(const std::string& driver) const {
+    if (!is_plugin_name(driver)) {
+        return no_such_plugin(driver);
+    }
+    const auto places = [&driver](const std::string& folder, const char* extension) {
+        return std::vector<std::string>{
+            folder + "/" + driver + extension, folder + "/" + driver + "/" + driver + extension};
+    };
+    for (const std::string& path : places(options_.sockets, ".sock")) {
+        if (is_socket(path)) {
+            http::Endpoint endpoint;
+            endpoint.path = path;
+            return endpoint;
+        }
+    }
+    for (const std::string& folder : options_.specifications) {
+        for (const std::string& path : places(folder, ".spec")) {
+            if (exists(path)) {
+                const std::string text = TRY(read_file(path, specification_limit));
+                return http::Endpoint::parse(trim(text));
+            }
+        }
+        for (const std::string& path : places(folder, ".json")) {
+            if (exists(path)) {
+                const json::Value document =
+                    TRY_CONTEXT(json::parse(TRY(read_file(path, specification_limit))), path);
+                return http::Endpoint::parse(json::find_string(document, "Addr"));
+            }
+        }
+    }
+    return no_such_plugin(driver);
+}
+
+Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver) {
+    PluginPtr plugin;
+    {
+        auto active = active_.lock();
+        if (auto found = active->find(driver); found != active->end()) {
+            plugin = found->second;
+        }
+    }
+    if (plugin == nullptr) {
+        auto made = std::make_shared<Plugin>(TRY(endpoint_of(driver)), options_.answer_time);
+        plugin = active_.lock()->emplace(driver, std::move(made)).first->second;
+    }
+    const std::lock_guard activation(plugin->activation);
+    if (!plugin->is_known) {
+        auto text = call(plugin->client, "Plugin.Activate", "");
+        if (!text.ok()) {
+            active_.lock()->erase(driver); // looked for again the next time
+            return std::move(text).error().with_context("error looking up volume plugin " + driver);
+        }
+        const json::Value answer = TRY(parse_answer(*text));
+        const json::Value* implements = json::find(answer, "Implements");
+        if (implements != nullptr && implements->is_array()) {
+            plugin->is_volume_driver =
+                std::ranges::any_of(implements->get_array(), [](const json::Value& name) {
+                    return name.is_string() && name.get_string() == "VolumeDriver";
+                });
+        }
+        plugin->is_known = true;
+    }
+    if (!plugin->is_volume_driver) {
+        return not_found(
+            "error looking up volume plugin " + driver + ": plugin \"" + driver +
+            "\" does not implement the requested driver \"VolumeDriver\"");
+    }
+    return plugin;
+}
+
+// Where it cannot be reached, again after 1, 2, 4, 8 … s: it may be about to start.
+Result<std::string>
+VolumePlugins::call(http::Client& client, std::string_view method, const std::string& body) const {
+    using clock = std::chrono::steady_clock;
+    const clock::time_point start = clock::now();
+    std::chrono::milliseconds wait = options_.first_wait;
+    while (true) {
+        auto response = client.request(
+            {.method = "POST",
+             .target = "/" + std::string(method),
+             .headers = {{"Accept", media_type}, {"Content-Type", media_type}},
+             .body = body});
+        if (response.ok()) {
+            const std::string text = TRY(response->read_body(answer_limit));
+            if (response->status == 200) {
+                return text;
+            }
+            const auto document = json::parse(text);
+            const std::string words(
+                document.ok() ? json::find_string(*document, "Err") : std::string_view(text));
+            return Error(
+                response->status == 404 ? ErrorKind::NotFound : ErrorKind::Internal,
+                std::string(method) + ": " + (words.empty() ? text : words));
+        }
+        const bool unreachable = response.error().kind() == ErrorKind::Unavailable ||
+                                 response.error().kind() == ErrorKind::Forbidden;
+        if (!unreachable || clock::now() + wait - start >= options_.patience) {
+            return std::move(response).error();
+        }
+        log::warn(
+            "unable to connect to plugin, retrying",
+            {{"plugin", client.endpoint().to_string()}, {"error", response.error().message()}});
+        std::this_thread::sleep_for(wait);
+        wait *= 2;
+    }
+}
+
+Result<void> VolumePlugins::create(
+    const std::string& driver, const std::string& volume, const StringMap& options) {
+    const PluginPtr plugin = TRY(find(driver));
+    json::Object body = named(volume);
+    body["Opts"] = json::encode(options);
+    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Create", object_text(body)))));
+    return ok();
+}
+
+Result<void> VolumePlugins::remove(const std::string& driver, const std::string& volume) {
+    const PluginPtr plugin = TRY(find(driver));
+    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Remove", object_text(named(volume))))));
+    return ok();
+}
+
+Result<std::string> VolumePlugins::mount(
+    const std::string& driver, const std::string& volume, const std::string& user) {
+    const PluginPtr plugin = TRY(find(driver));
+    json::Object body = named(volume);
+    body["ID"] = user;
+    const json::Value answer =
+        TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Mount", object_text(body)))));
+    std::string path(json::find_string(answer, "Mountpoint"));
+    if (!path.starts_with('/')) {
+        return Error(
+            ErrorKind::Internal,
+            "VolumeDriver.Mount: plugin " + driver + " gave no absolute path for volume " + volume);
+    }
+    return path;
+}
+
+Result<void> VolumePlugins::unmount(
+    const std::string& driver, const std::string& volume, const std::string& user) {
+    const PluginPtr plugin = TRY(find(driver));
+    json::Object body = named(volume);
+    body["ID"] = user;
+    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Unmount", object_text(body)))));
+    return ok();
+}
+
+Result<std::optional<PluginVolume>>
+VolumePlugins::get(const std::string& driver, const std::string& volume) {
+    const PluginPtr plugin = TRY(find(driver));
+    const std::string text =
+        TRY(call(plugin->client, "VolumeDriver.Get", object_text(named(volume))));
+    const auto answer = parse_answer(text);
+    const json::Value* found = answer.ok() ? json::find(*answer, "Volume") : nullptr;
+    if (found == nullptr || !found->is_object()) {
+        return std::optional<PluginVolume>(); // as Docker takes any error here
+    }
+    return std::optional(volume_of(*found));
+}
+
+Result<std::vector<PluginVolume>> VolumePlugins::list(const std::string& driver) {
+    const PluginPtr plugin = TRY(find(driver));
+    const json::Value answer =
+        TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.List", "{}"))));
+    std::vector<PluginVolume> volumes;
+    const json::Value* listed = json::find(answer, "Volumes");
+    if (listed != nullptr && listed->is_array()) {
+        for (const json::Value& volume : listed->get_array()) {
+            volumes.push_back(volume_of(volume));
+        }
+    }
+    return volumes;
+}
+
+std::string VolumePlugins::scope(const std::string& driver) {
+    auto plugin = find(driver);
+    if (!plugin.ok()) {
+        return "local";
+    }
+    const std::lock_guard activation((*plugin)->activation);
+    if ((*plugin)->scope.empty()) {
+        const auto text = call((*plugin)->client, "VolumeDriver.Capabilities", "{}");
+        const auto answer = text.ok() ? parse_answer(*text) : Result<json::Value>(text.error());
+        const json::Value* capabilities =
+            answer.ok() ? json::find(*answer, "Capabilities") : nullptr;
+        const std::string told = capabilities == nullptr
+                                     ? std::string()
+                                     : to_lower(json::find_string(*capabilities, "Scope"));
+        (*plugin)->scope = told == "global" ? "global" : "local";
+    }
+    return (*plugin)->scope;
+}
+
+std::vector<std::string> VolumePlugins::names() const {
+    std::set<std::string> names;
+    const auto add = [&names](const std::string& folder, auto is_plugin) {
+        const auto entries = list_directory(folder);
+        for (const std::string& name : entries.ok() ? *entries : std::vector<std::string>()) {
+            for (std::string_view extension : {".sock", ".spec", ".json"}) {
+                const std::string inner = folder + "/" + name + "/" + name;
+                if (name.ends_with(extension) && is_plugin(folder + "/" + name)) {
+                    names.insert(name.substr(0, name.size() - extension.size()));
+                } else if (is_plugin(inner + std::string(extension))) {
+                    names.insert(name);
+                }
+            }
+        }
+    };
+    add(options_.sockets, is_socket);
+    for (const std::string& folder : options_.specifications) {
+        add(folder, [](const std::string& path) { return exists(path) && !is_socket(path); });
+    }
+    auto active = active_.lock();
+    for (const auto& [name, plugin] : *active) {
+        if (plugin->is_known && !plugin->is_volume_driver) {
+            names.erase(name);
+        }
+    }
+    return {names.begin(), names.end()};
+}
+
+} // namespace berth::engine

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volume plugins over Docker's protocol: JSON over HTTP on a socket that is found by the plugin's
+// name. https://docs.docker.com/engine/extend/plugin_api/ and plugins_volume/. Thread-safe; calls
+// block, each for half a minute at most where the plugin cannot be reached.
+#pragma once
+
+#include "base/result.h"
+#include "base/synchronized.h"
+#include "engine/container_config.h"
+#include "http/client.h"
+
+#include <chrono>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace berth::engine {
+
+struct PluginVolume {
+    std::string name;
+    std::string mountpoint;
+    std::string created_at; // RFC 3339, or empty
+    std::string status;     // a JSON object, or empty
+};
+
+class VolumePlugins {
+  public:
+    struct Options {
+        std::string sockets = "/run/docker/plugins";
+        std::vector<std::string> specifications{"/etc/docker/plugins", "/usr/lib/docker/plugins"};
+        // Unreachable for this long: given up (Docker's times).
+        std::chrono::milliseconds patience{30'000};
+        std::chrono::milliseconds first_wait{1'000};
+        // A plugin that took the request and is silent.
+        std::chrono::milliseconds answer_time{120'000};
+    };
+
+    VolumePlugins();
+    explicit VolumePlugins(Options options);
+    ~VolumePlugins();
+
+    // NotFound "error looking up volume plugin x: plugin "x" not found" for a driver that is not
+    // there; the plugin's own words otherwise.
+    Result<void>
+    create(const std::string& driver, const std::string& volume, const StringMap& options);
+    Result<void> remove(const std::string& driver, const std::string& volume);
+    // The directory where it is mounted now. `user` stands for one use of it.
+    Result<std::string>
+    mount(const std::string& driver, const std::string& volume, const std::string& user);
+    Result<void>
+    unmount(const std::string& driver, const std::string& volume, const std::string& user);
+    // nullopt: the plugin does not know it.
+    Result<std::optional<PluginVolume>> get(const std::string& driver, const std::string& volume);
+    Result<std::vector<PluginVolume>> list(const std::string& driver);
+    // "local" or "global".
+    std::string scope(const std::string& driver);
+
+    // Names of those that lie in the directories; the ones that turn out not to be volume plugins
+    // are left out once that is known.
+    std::vector<std::string> names() const;
+
+  private:
+    struct Plugin;
+    using PluginPtr = std::shared_ptr<Plugin>;
+
+    Result<PluginPtr> find(const std::string& driver);
+    Result<http::Endpoint> endpoint_of(const std::string& driver) const;
+    Result<std::string>
+    call(http::Client& client, std::string_view method, const std::string& body) const;
+
+    Options options_;
+    Synchronized<std::map<std::string, PluginPtr>> active_;
+};
+
+} // namespace berth::engine

@@ -1,0 +1,207 @@
+// SPDX-License-Identifier: Apache-2.0
+// Volumes while they are used: mounted for the first user, unmounted after the last, filled once.
+#include "base/file.h"
+#include "base/log.h"
+#include "engine/volume_local.h"
+#include "engine/volume_plugins.h"
+#include "engine/volumes.h"
+#include "store/tree_removal.h"
+
+#include <fcntl.h>
+
+namespace berth::engine {
+namespace {
+
+Result<void> empty_directory(const std::string& path) {
+    const UniqueFd place = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
+    for (const std::string& name : TRY(list_directory(path))) {
+        TRY(store::remove_tree_at(place, name));
+    }
+    return ok();
+}
+
+void complain(const char* what, const std::string& volume, const Result<void>& done) {
+    if (!done.ok()) {
+        log::warn(what, {{"volume", volume}, {"error", done.error().message()}});
+    }
+}
+
+} // namespace
+
+Result<Volumes::Locked> Volumes::lock(const std::string& name) const {
+    const auto find = [&](Table& table) -> Result<Entry*> {
+        const auto found = table.find(name);
+        if (found == table.end()) {
+            return not_found("get " + name + ": no such volume");
+        }
+        return &found->second;
+    };
+    while (true) {
+        Locked locked;
+        {
+            auto table = table_.lock();
+            locked.operation = TRY(find(*table))->operation;
+        }
+        locked.lock = std::unique_lock(*locked.operation);
+        auto table = table_.lock();
+        const Entry& entry = *TRY(find(*table));
+        if (entry.operation == locked.operation) {
+            locked.row = entry.row;
+            locked.holders = entry.holders;
+            locked.users = entry.users;
+            return locked;
+        }
+        // Removed and made again meanwhile.
+    }
+}
+
+Result<std::string> Volumes::mount(const std::string& name, const std::string& user) {
+    const Locked locked = TRY(lock(name));
+    std::string path = TRY(mount_locked(locked, user));
+    auto table = table_.lock();
+    Entry& entry = table->at(name);
+    entry.users.insert(user);
+    if (locked.row.info.driver != "local") {
+        entry.row.info.mountpoint = path;
+    }
+    return path;
+}
+
+Result<std::string> Volumes::mount_locked(const Locked& locked, const std::string& user) {
+    const VolumeInfo& info = locked.row.info;
+    if (info.driver != "local") {
+        if (locked.users.contains(user) && !info.mountpoint.empty()) {
+            return info.mountpoint;
+        }
+        TRY(rows_.add_plugin_mount({info.name, user}));
+        auto path = plugins_->mount(info.driver, info.name, user);
+        if (!path.ok() && !locked.users.contains(user)) {
+            complain(
+                "plugin mount not forgotten, ignoring",
+                info.name,
+                rows_.remove_plugin_mount({info.name, user}));
+        }
+        return path;
+    }
+    const LocalVolume volume = TRY(local(locked.row));
+    const std::string data = volume.data();
+    TRY(make_directories(data, 0755));
+    TRY_CONTEXT(volume.mount(), "error while mounting volume '" + data + "'");
+    if (locked.row.filling && locked.users.empty()) {
+        TRY(empty_directory(data)); // an engine was killed while it filled it
+        TRY(set_filling(info.name, false));
+    }
+    return data;
+}
+
+void Volumes::unmount(const std::string& name, const std::string& user) {
+    auto locked = lock(name);
+    if (!locked.ok() || locked->users.erase(user) == 0) {
+        return;
+    }
+    table_.lock()->at(name).users.erase(user);
+    const VolumeInfo& info = locked->row.info;
+    if (info.driver != "local") {
+        complain(
+            "plugin did not unmount a volume, ignoring",
+            name,
+            plugins_->unmount(info.driver, name, user));
+        complain(
+            "plugin mount not forgotten, ignoring", name, rows_.remove_plugin_mount({name, user}));
+        return;
+    }
+    if (locked->users.empty()) {
+        const auto volume = local(locked->row);
+        complain(
+            "volume not unmounted, ignoring",
+            name,
+            volume.ok() ? volume->unmount() : Result<void>(volume.error()));
+    }
+}
+
+void Volumes::adopt(const std::string& name, const std::string& user) {
+    auto table = table_.lock();
+    if (auto found = table->find(name); found != table->end()) {
+        found->second.users.insert(user);
+    }
+}
+
+Result<void> Volumes::set_filling(const std::string& name, bool filling) {
+    TRY(rows_.set_filling(name, filling));
+    table_.lock()->at(name).row.filling = filling;
+    return ok();
+}
+
+Result<void> Volumes::fill(const std::string& name, const std::string& user, const Fill& fill) {
+    const Locked locked = TRY(lock(name));
+    const std::string directory = TRY(mount_locked(locked, user));
+    if (!TRY(list_directory(directory)).empty()) {
+        return ok();
+    }
+    // With somebody else in it, what is there may be theirs.
+    const bool alone = locked.users.empty() || locked.users == std::set<std::string>{user};
+    if (!alone || locked.row.info.driver != "local") {
+        return fill(directory);
+    }
+    TRY(set_filling(name, true));
+    auto filled = fill(directory);
+    if (!filled.ok()) {
+        TRY(empty_directory(directory));
+    }
+    TRY(set_filling(name, false));
+    return filled;
+}
+
+void Volumes::sweep() {
+    std::vector<std::string> names;
+    {
+        auto table = table_.lock();
+        for (const auto& [name, entry] : *table) {
+            names.push_back(name);
+        }
+    }
+    std::vector<std::string> held;
+    for (const std::string& name : names) {
+        const auto locked = lock(name);
+        if (!locked.ok()) {
+            continue;
+        }
+        const VolumeRow& row = locked->row;
+        if (row.pending && locked->holders.empty() && locked->users.empty()) {
+            log::info("swept volume of a container that was not created", {{"volume", name}});
+            complain("volume not swept, ignoring", name, remove_locked(row, true));
+            continue;
+        }
+        if (row.pending) {
+            held.push_back(name);
+        }
+        if (row.info.driver == "local" && locked->users.empty()) {
+            const auto volume = local(row);
+            complain(
+                "volume not unmounted, ignoring",
+                name,
+                volume.ok() ? volume->unmount() : Result<void>(volume.error()));
+        }
+    }
+    settle(held);
+    const auto mounts = rows_.plugin_mounts();
+    for (const auto& [volume, user] :
+         mounts.ok() ? *mounts : decltype(rows_.plugin_mounts().value()){}) {
+        const auto locked = lock(volume);
+        if (locked.ok() && locked->users.contains(user)) {
+            continue;
+        }
+        if (locked.ok()) {
+            complain(
+                "plugin did not unmount a volume, ignoring",
+                volume,
+                plugins_->unmount(locked->row.info.driver, volume, user));
+        }
+        complain(
+            "plugin mount not forgotten, ignoring",
+            volume,
+            rows_.remove_plugin_mount({volume, user}));
+    }
+}
+
+} // namespace berth::engine

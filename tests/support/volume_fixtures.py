@@ -1,0 +1,45 @@
+"""The test's volume plugin as a process of its own."""
+import contextlib
+import json
+import pathlib
+import subprocess
+import sys
+
+from engine import wait_until
+
+SOCKETS = pathlib.Path("/run/docker/plugins")
+
+
+class Plugin:
+    def __init__(self, folder, name, scope):
+        self.folder, self.name, self.scope = pathlib.Path(folder), name, scope
+        self.socket = SOCKETS / f"{name}.sock"
+        self.process = None
+
+    def start(self):
+        self.process = subprocess.Popen([sys.executable, str(pathlib.Path(__file__).parent / "volume_plugin.py"),
+                                         str(self.socket), str(self.folder), self.scope], stdin=subprocess.DEVNULL)
+        wait_until("plugin", self.socket.exists)
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+        self.socket.unlink(missing_ok=True)
+
+    def calls(self, method=None):
+        path = self.folder / "calls"
+        lines = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        return [asked for called, asked in lines if called == f"VolumeDriver.{method}"] if method else lines
+
+    def users(self, volume):
+        return sorted(path.name for path in (self.folder / "volumes" / volume / "users").iterdir())
+
+
+@contextlib.contextmanager
+def plugin(folder, name="testplugin", scope="local"):
+    running = Plugin(folder, name, scope)
+    running.start()
+    try:
+        yield running
+    finally:
+        running.stop()
