@@ -6,22 +6,60 @@
 
 namespace berth::api {
 
-Result<std::string> platform_parameter(const Context& context, int minor) {
-    const std::string text = context.query("platform");
-    if (text.empty() || context.before(minor)) {
-        return std::string();
-    }
-    auto platform = json::decode_text<oci::Platform>(text);
+namespace {
+
+Error bad_platform(Error why) {
+    return std::move(why).with_context("failed to parse platform").as(ErrorKind::InvalidArgument);
+}
+
+Result<std::string> to_text(const json::Value& document) {
+    auto platform = json::decode<oci::Platform>(document);
     if (!platform.ok()) {
-        return std::move(platform)
-            .error()
-            .with_context("failed to parse platform")
-            .as(ErrorKind::InvalidArgument);
+        return bad_platform(std::move(platform).error());
     }
     if (platform->os.empty()) {
         return invalid_argument("both OS and Architecture must be provided");
     }
     return platform->to_string();
+}
+
+Result<json::Value> parse(std::string_view text) {
+    auto document = json::parse(text);
+    return document.ok() ? std::move(document)
+                         : Result<json::Value>(bad_platform(std::move(document).error()));
+}
+
+} // namespace
+
+Result<std::string> platform_parameter(const Context& context, int minor) {
+    const std::string text = context.query("platform");
+    if (text.empty() || context.before(minor)) {
+        return std::string();
+    }
+    return to_text(TRY(parse(text)));
+}
+
+Result<std::vector<std::string>>
+platform_parameters(const Context& context, const std::string& name, int minor) {
+    std::vector<std::string> platforms;
+    if (context.before(minor)) {
+        return platforms;
+    }
+    for (const std::string_view text : context.request().query.get_all(name)) {
+        if (text.empty()) {
+            continue;
+        }
+        json::Value document = TRY(parse(text));
+        if (!document.is_array()) {
+            platforms.push_back(TRY(to_text(document)));
+            continue;
+        }
+        for (const json::Value& element : document.get_array()) {
+            const bool quoted = element.is_string();
+            platforms.push_back(TRY(to_text(quoted ? TRY(parse(element.get_string())) : element)));
+        }
+    }
+    return platforms;
 }
 
 } // namespace berth::api

@@ -173,14 +173,21 @@ std::set<std::size_t> BuildJob::needed_stages(std::size_t target) const {
 Result<store::Image>
 BuildJob::find_image(const std::string& name, const oci::Platform& platform, bool pull) {
     store::ImageStore& images = store().images();
-    if (!pull) {
-        const auto found = TRY(images.find(name));
-        if (found) {
-            store::Image image = TRY(images.get(*found));
+    const auto find_here = [&](const std::string& text) -> Result<std::optional<store::Image>> {
+        if (!TRY(images.find(text))) {
+            return std::optional<store::Image>();
+        }
+        for (store::Image& image : TRY(images.platforms(text))) {
             // An id means this image, whatever it runs on.
-            if (image.config.platform.runs_on(platform) || image.id.hex().starts_with(name)) {
-                return image;
+            if (image.config.platform.runs_on(platform) || image.id.hex().starts_with(text)) {
+                return std::optional(std::move(image));
             }
+        }
+        return std::optional<store::Image>();
+    };
+    if (!pull) {
+        if (auto image = TRY(find_here(name))) {
+            return std::move(*image);
         }
     }
     const oci::Reference reference = TRY(oci::Reference::parse_normalized(name)).with_default_tag();
@@ -188,6 +195,9 @@ BuildJob::find_image(const std::string& name, const oci::Platform& platform, boo
         return images.get(name);
     }
     TRY(callbacks_.pull(stop_, reference, platform));
+    if (auto image = TRY(find_here(reference.to_string()))) {
+        return std::move(*image);
+    }
     return images.get(reference.to_string());
 }
 

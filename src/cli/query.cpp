@@ -2,6 +2,7 @@
 // Percent encoding of query names and values.
 #include "cli/query.h"
 
+#include "base/strings.h"
 #include "codec/json.h"
 #include "oci/platform.h"
 
@@ -30,6 +31,17 @@ void Query::add(std::string_view name, std::string_view value) {
     text_ += percent_encode(name);
     text_ += '=';
     text_ += percent_encode(value);
+}
+
+Result<void>
+add_platforms(Query& query, std::string_view name, const std::vector<std::string>& texts) {
+    for (const std::string& list : texts) {
+        for (const std::string_view text : split(list, ',')) {
+            const oci::Platform platform = TRY(oci::Platform::parse(text));
+            query.add(name, json::encode_text(platform));
+        }
+    }
+    return ok();
 }
 
 Result<void> add_platform(Query& query, const std::string& text) {

@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace berth::cli {
 
@@ -30,5 +31,8 @@ class Query {
 
 // --platform ("linux/arm64") as the parameter "platform"; nothing for "".
 Result<void> add_platform(Query& query, const std::string& text);
+// The same for each that was given, with commas or again and again, as the parameter `name`.
+Result<void>
+add_platforms(Query& query, std::string_view name, const std::vector<std::string>& texts);
 
 } // namespace berth::cli

@@ -18,7 +18,7 @@ namespace berth::cli {
 namespace {
 
 // What Docker 25 and later, and every Berth, answer; no negotiation, no extra round trip.
-constexpr std::string_view api_version = "/v1.49";
+constexpr std::string_view api_version = "/v1.51";
 constexpr std::string_view default_host = "unix:///run/berth/berth.sock";
 constexpr std::size_t answer_limit = 256U << 20;
 

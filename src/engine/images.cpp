@@ -82,7 +82,8 @@ Result<std::optional<ImageSummary>> summarize(
     }
     const auto names = TRY(matching(filter, image.names));
     const auto digests = TRY(matching(filter, image.repo_digests));
-    if (filter.dangling.value_or(false) && !image.names.empty()) {
+    const bool named = !image.names.empty() || !image.platform_names.empty();
+    if (filter.dangling.value_or(false) && named) {
         return std::optional<ImageSummary>();
     }
     const bool has_children = !TRY(images.children(image.id)).empty();
@@ -106,6 +107,7 @@ Result<std::optional<ImageSummary>> summarize(
         .size = static_cast<std::int64_t>(image.size),
         .containers = -1,
         .labels = image.config.config.labels,
+        .target = {},
     });
 }
 
@@ -211,8 +213,7 @@ void Images::set_users(Users users) {
 Result<ImageForContainer>
 Images::for_container(const std::string& image, const std::string& platform) {
     TRY(parts_->ensure_hello(image));
-    const store::Image found = TRY(parts_->images().get(image));
-    TRY(check_platform(image, found.config.platform, platform));
+    const store::Image found = TRY(parts_->get(image, platform));
     auto config = TRY_CONTEXT(
         json::decode<ContainerConfig>(config_member(found)), "configuration of " + image);
     return ImageForContainer{
@@ -228,10 +229,18 @@ Result<std::vector<ImageSummary>> Images::list(const ImageListOptions& options) 
     const ListFilter filter = TRY(make_filter(parts_->images(), options.filters));
     std::vector<ImageSummary> summaries;
     for (const store::Image& image : TRY(parts_->images().list())) {
-        auto summary = TRY(summarize(parts_->images(), image, filter, options.all));
-        if (summary) {
-            summaries.push_back(*std::move(summary));
+        // Its name stands for the image that it means first.
+        if (image.names.empty() && !image.platform_names.empty() && !options.platforms_apart) {
+            continue;
         }
+        auto summary = TRY(summarize(parts_->images(), image, filter, options.all));
+        if (!summary) {
+            continue;
+        }
+        if (options.manifests) {
+            summary->target = TRY(parts_->target(Parts::best_name(image)));
+        }
+        summaries.push_back(*std::move(summary));
     }
     std::stable_sort(summaries.begin(), summaries.end(), [](const auto& a, const auto& b) {
         return a.created > b.created;
@@ -267,9 +276,13 @@ Result<void> Images::Parts::add_shared_sizes(std::vector<ImageSummary>& summarie
     return ok();
 }
 
-Result<ImageInspect> Images::inspect(const std::string& image, const std::string& platform) const {
-    const store::Image found = TRY(parts_->images().get(image));
-    TRY(check_platform(image, found.config.platform, platform));
+Result<ImageInspect>
+Images::inspect(const std::string& image, const std::string& platform, bool manifests) const {
+    const store::Image found = TRY(parts_->get(image, platform));
+    std::optional<ImageTarget> target;
+    if (manifests) {
+        target = TRY(parts_->target(image));
+    }
     const oci::ImageConfig& config = found.config;
     std::vector<std::string> layers;
     for (const oci::Digest& diff_id : config.rootfs.diff_ids) {
@@ -294,13 +307,13 @@ Result<ImageInspect> Images::inspect(const std::string& image, const std::string
         .driver = std::string(parts_->layers().driver_name()),
         .layers = std::move(layers),
         .last_tag_time = found.tagged,
+        .target = std::move(target),
     };
 }
 
 Result<std::vector<ImageHistoryEntry>>
 Images::history(const std::string& image, const std::string& platform) const {
-    const store::Image top = TRY(parts_->images().get(image));
-    TRY(check_platform(image, top.config.platform, platform));
+    const store::Image top = TRY(parts_->get(image, platform));
     std::vector<store::LayerInfo> layers;
     if (!top.chain_id.empty()) {
         layers = TRY(parts_->layers().chain(top.chain_id));
@@ -351,7 +364,7 @@ Images::tag(const std::string& image, const std::string& repository, const std::
         name = TRY(name.without_tag_and_digest().with_tag(tag));
     }
     name = name.with_default_tag();
-    TRY(parts_->images().tag(found.id, name));
+    TRY(parts_->images().tag(image, name));
     parts_->publish("tag", found.id.to_string(), name.familiar(), found.config.config.labels);
     return ok();
 }

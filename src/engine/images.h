@@ -40,6 +40,26 @@ struct ImageForContainer {
     ContainerConfig config; // the image's defaults
 };
 
+// A manifest that an image stands for: of one platform, or of something that goes with one.
+struct ImagePlatform {
+    enum class Kind : std::uint8_t { Image, Attestation, Unknown };
+
+    oci::Descriptor descriptor;
+    Kind kind = Kind::Unknown;
+    bool available = false;              // all of its content is here
+    std::int64_t content_size = 0;       // of its blobs that are here
+    std::int64_t unpacked_size = 0;      // of its layers
+    oci::Platform platform;              // an image's
+    std::vector<std::string> containers; // of the image
+    std::string subject;                 // an attestation's: the digest of what it is about
+};
+
+// What an image's name stands for: one manifest, or an index of them.
+struct ImageTarget {
+    oci::Descriptor descriptor;
+    std::vector<ImagePlatform> platforms;
+};
+
 struct ImageSummary {
     std::string id;
     std::string parent_id;
@@ -50,6 +70,7 @@ struct ImageSummary {
     std::int64_t containers = -1;  // -1: not counted
     std::int64_t shared_size = -1; // -1: not asked for
     StringMap labels;
+    std::optional<ImageTarget> target; // where it was asked for
 };
 
 struct ImageInspect {
@@ -69,6 +90,7 @@ struct ImageInspect {
     std::string driver;
     std::vector<std::string> layers; // diff ids
     Timestamp last_tag_time;
+    std::optional<ImageTarget> target; // where it was asked for
 };
 
 struct ImageHistoryEntry {
@@ -81,9 +103,12 @@ struct ImageHistoryEntry {
 };
 
 struct ImageListOptions {
-    bool all = false;    // intermediate images too
-    Filters filters;     // before, dangling, label, reference, since, until
-    bool shared = false; // how much of each is shared with others
+    bool all = false;       // intermediate images too
+    Filters filters;        // before, dangling, label, reference, since, until
+    bool shared = false;    // how much of each is shared with others
+    bool manifests = false; // with their targets
+    // Images that a name means for another platform only, as images of their own.
+    bool platforms_apart = false;
 };
 
 // One line of docker rmi: exactly one of them is set.
@@ -95,6 +120,7 @@ struct ImageRemoval {
 struct ImageRemoveOptions {
     bool force = false;
     bool no_prune = false;
+    std::vector<std::string> platforms = {}; // of a name, these only
 };
 
 struct ImagePruneReport {
@@ -168,7 +194,8 @@ class Images {
 
     Result<std::vector<ImageSummary>> list(const ImageListOptions& options) const;
     // NotFound when the image is not for `platform` ("": any).
-    Result<ImageInspect> inspect(const std::string& image, const std::string& platform = {}) const;
+    Result<ImageInspect> inspect(
+        const std::string& image, const std::string& platform = {}, bool manifests = false) const;
     Result<std::vector<ImageHistoryEntry>>
     history(const std::string& image, const std::string& platform = {}) const;
     Result<void>
@@ -191,7 +218,8 @@ class Images {
         const std::string& platform,
         const RegistryCredentials& credentials,
         const ImageProgressCallback& progress);
-    // A name alone: all tags of it that are here. NotFound when the image is not for `platform`.
+    // A name alone: all tags of it that are here. Of several platforms the index where it is all
+    // here, else this machine's image. NotFound when none is for `platform`.
     Result<void> push(
         std::stop_token stop,
         const std::string& image,
@@ -200,17 +228,17 @@ class Images {
         const RegistryCredentials& credentials,
         const ImageProgressCallback& progress);
 
-    // A tar with the images, as docker save writes it.
+    // A tar with the images, as docker save writes it: for all platforms that are here, or these.
     Result<void> save(
         std::stop_token stop,
         const std::vector<std::string>& images,
-        const std::string& platform,
+        const std::vector<std::string>& platforms,
         ByteSink& sink) const;
-    // Of an archive for several platforms, this machine's image, or the one for `platform`.
+    // All that is in it, or what is for one of the platforms.
     Result<void> load(
         std::stop_token stop,
         ByteSource& archive,
-        const std::string& platform,
+        const std::vector<std::string>& platforms,
         const ImageProgressCallback& progress);
 
     // A root file system's tar becomes an image; returns its id.

@@ -41,6 +41,15 @@ struct Images::Parts {
 
     std::vector<std::string> users_of(const oci::Digest& id, bool running_only) const;
 
+    // --- images_platforms.cpp ---
+
+    // Of the name's images the one for `platform` ("": the one that the name means). NotFound in
+    // Docker's words when there is none.
+    Result<store::Image> get(const std::string& name, const std::string& platform) const;
+    Result<ImageTarget> target(const std::string& name) const;
+    // How an image is found again with all of its platforms.
+    static std::string best_name(const store::Image& image);
+
     // What a registry has under the name, as references.
     Result<std::vector<oci::Reference>> tags_to_pull(
         const std::stop_token& stop,
@@ -61,6 +70,8 @@ struct Images::Parts {
 };
 
 std::vector<std::string> familiar(const std::vector<oci::Reference>& references);
+
+Result<std::vector<oci::Platform>> parse_platforms(const std::vector<std::string>& texts);
 
 // NotFound, in Docker's words, when the image `name` does not run on `platform` ("": any does).
 Result<void>

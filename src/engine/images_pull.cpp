@@ -144,10 +144,11 @@ Result<void> Images::push(
     if (!reference.has_tag()) {
         references = TRY(names_of_repository(parts_->images(), reference));
     }
+    std::optional<oci::Platform> wanted;
     if (!platform.empty()) {
+        wanted = TRY(oci::Platform::parse(platform));
         for (const oci::Reference& name : references) {
-            const auto found = TRY(parts_->images().get(name.familiar()));
-            TRY(check_platform(name.familiar(), found.config.platform, platform));
+            TRY(parts_->get(name.familiar(), platform));
         }
     }
     say(progress, "The push refers to repository [" + reference.name() + "]");
@@ -158,6 +159,7 @@ Result<void> Images::push(
     const registry::PushOptions options{
         .client = client_options(parts_->options, credentials),
         .max_concurrent = at_least_one(parts_->options.max_concurrent_uploads),
+        .platform = wanted,
         .say_repository = false,
     };
     for (const oci::Reference& name : references) {

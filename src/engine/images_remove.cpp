@@ -22,13 +22,25 @@ bool is_id_prefix(const oci::Digest& id, std::string_view text) {
     return id.to_string().starts_with(text) || id.hex().starts_with(text);
 }
 
+// With a tag: those that mean the image, and those that do so for its platform only.
+std::vector<oci::Reference> tags_of(const store::Image& image) {
+    std::vector<oci::Reference> tags = image.names;
+    tags.insert(tags.end(), image.platform_names.begin(), image.platform_names.end());
+    return tags;
+}
+
+std::size_t reference_count(const store::Image& image) {
+    return image.names.size() + image.platform_names.size() + image.repo_digests.size();
+}
+
 // All references are of one repository, with one tag at most.
 bool is_single_reference(const store::Image& image) {
-    if (image.names.size() > 1 || image.names.size() + image.repo_digests.size() == 0) {
+    const std::vector<oci::Reference> tags = tags_of(image);
+    if (tags.size() > 1 || reference_count(image) == 0) {
         return false;
     }
     std::set<std::string> repositories;
-    for (const oci::Reference& name : image.names) {
+    for (const oci::Reference& name : tags) {
         repositories.insert(name.name());
     }
     for (const oci::Reference& digest : image.repo_digests) {
@@ -38,7 +50,7 @@ bool is_single_reference(const store::Image& image) {
 }
 
 bool has_references(const store::Image& image) {
-    return !image.names.empty() || !image.repo_digests.empty();
+    return reference_count(image) > 0;
 }
 
 struct DeleteConflict {
@@ -114,9 +126,10 @@ class Removal {
                 }
                 return found->to_error(id);
             }
+            const auto names = TRY(names_that_go(image));
             // In one go: who is killed in between leaves an image that has all of its names.
             TRY(parts_.images().remove(image));
-            tell_untagged(image, image.names);
+            tell_untagged(image, names);
             tell_untagged(image, image.repo_digests);
             parts_.publish("delete", id.to_string(), id.to_string(), image.config.config.labels);
             lines_.push_back({.untagged = {}, .deleted = id.to_string()});
@@ -126,21 +139,43 @@ class Removal {
         return ok();
     }
 
+    // An image that is in use keeps its last reference.
+    Result<void> check_in_use(
+        const store::Image& image, const std::string& text, const ImageRemoveOptions& how) const {
+        if (how.force || !is_single_reference(image)) {
+            return ok();
+        }
+        if (const auto users = parts_.users_of(image.id, false); !users.empty()) {
+            return conflict(
+                "conflict: unable to remove repository reference \"" + text +
+                "\" (must force) - container " + short_id(users[0]) +
+                " is using its referenced image " + image.id.short_id());
+        }
+        return ok();
+    }
+
+    // One platform of a name; its image goes with its last reference.
+    Result<void> remove_platform(
+        const store::Image& image, const std::string& text, const ImageRemoveOptions& how) {
+        const oci::Reference name = TRY(oci::Reference::parse_normalized(text)).with_default_tag();
+        if (references_with(image, name).size() == reference_count(image)) {
+            const auto found =
+                TRY(find_conflict(image, {.references = false, .stopped_containers = !how.force}));
+            if (!found) {
+                return delete_image(
+                    image.id, {.force = true, .prune = !how.no_prune, .quiet = true});
+            }
+        }
+        return parts_.images().untag_platform(name, image.id);
+    }
+
     // What goes with the reference `text`: nothing but references, or the image where they are its
     // last ones and nothing else speaks for it.
     Result<void> remove_reference(
         const store::Image& image, const std::string& text, const ImageRemoveOptions& how) {
-        if (!how.force && is_single_reference(image)) {
-            if (const auto users = parts_.users_of(image.id, false); !users.empty()) {
-                return conflict(
-                    "conflict: unable to remove repository reference \"" + text +
-                    "\" (must force) - container " + short_id(users[0]) +
-                    " is using its referenced image " + image.id.short_id());
-            }
-        }
         const oci::Reference name = TRY(oci::Reference::parse_normalized(text)).with_default_tag();
         const std::vector<oci::Reference> going = references_with(image, name);
-        if (going.size() == image.names.size() + image.repo_digests.size()) {
+        if (going.size() == reference_count(image)) {
             const auto found =
                 TRY(find_conflict(image, {.references = false, .stopped_containers = !how.force}));
             if (!found) {
@@ -156,8 +191,9 @@ class Removal {
     static std::vector<oci::Reference>
     references_with(const store::Image& image, const oci::Reference& name) {
         std::vector<oci::Reference> going{name};
-        const bool other_tag = std::any_of(
-            image.names.begin(), image.names.end(), [&name](const oci::Reference& other) {
+        const std::vector<oci::Reference> tags = tags_of(image);
+        const bool other_tag =
+            std::any_of(tags.begin(), tags.end(), [&name](const oci::Reference& other) {
                 return other.name() == name.name() && other != name;
             });
         for (const oci::Reference& digest : image.repo_digests) {
@@ -172,8 +208,25 @@ class Removal {
         for (const oci::Reference& name : names) {
             parts_.publish(
                 "untag", image.id.to_string(), image.id.to_string(), image.config.config.labels);
-            lines_.push_back({.untagged = name.familiar(), .deleted = {}});
+            const std::string text = name.familiar();
+            const bool told = std::any_of(lines_.begin(), lines_.end(), [&](const auto& line) {
+                return line.untagged == text; // of another platform
+            });
+            if (!told) {
+                lines_.push_back({.untagged = text, .deleted = {}});
+            }
         }
+    }
+
+    // The others stay with the other platforms that they stand for.
+    Result<std::vector<oci::Reference>> names_that_go(const store::Image& image) const {
+        std::vector<oci::Reference> going;
+        for (const oci::Reference& name : image.names) {
+            if (TRY(parts_.images().platforms(name.to_string())).size() == 1) {
+                going.push_back(name);
+            }
+        }
+        return going;
     }
 
     const Images::Parts& parts_;
@@ -182,13 +235,62 @@ class Removal {
 
 } // namespace
 
+namespace {
+
+// NotFound when none of the images is for one of the platforms; without any, all are chosen.
+Result<std::vector<oci::Digest>> choose_platforms(
+    const std::vector<store::Image>& images,
+    const std::string& name,
+    const std::vector<std::string>& texts) {
+    const std::vector<oci::Platform> wanted = TRY(parse_platforms(texts));
+    std::vector<oci::Digest> chosen;
+    for (const oci::Platform& platform : wanted) {
+        const auto before = chosen.size();
+        for (const store::Image& image : images) {
+            if (image.config.platform.normalized() == platform.normalized()) {
+                chosen.push_back(image.id);
+            }
+        }
+        if (chosen.size() == before) {
+            return not_found(
+                "image with reference " + name +
+                " was found but does not provide the specified platform (" + platform.to_string() +
+                ")");
+        }
+    }
+    for (const store::Image& image : images) {
+        if (wanted.empty()) {
+            chosen.push_back(image.id);
+        }
+    }
+    return chosen;
+}
+
+} // namespace
+
 Result<std::vector<ImageRemoval>>
 Images::Parts::remove(const std::string& text, const ImageRemoveOptions& how) const {
-    const store::Image image = TRY(images().get(text));
+    const std::vector<store::Image> all = TRY(images().platforms(text));
+    const store::Image& image = all.front();
     std::vector<ImageRemoval> lines;
     Removal removal(*this, lines);
+    const std::vector<oci::Digest> chosen = TRY(choose_platforms(all, text, how.platforms));
     if (!is_id_prefix(image.id, text)) {
-        TRY(removal.remove_reference(image, text, how));
+        for (const store::Image& one : all) {
+            if (std::find(chosen.begin(), chosen.end(), one.id) != chosen.end()) {
+                TRY(removal.check_in_use(one, text, how));
+            }
+        }
+        const bool some_stay = chosen.size() < all.size();
+        for (const store::Image& one : all) {
+            const bool goes = std::find(chosen.begin(), chosen.end(), one.id) != chosen.end();
+            if (goes && (some_stay || one.id != image.id)) {
+                TRY(removal.remove_platform(one, text, how));
+            }
+        }
+        if (!some_stay) {
+            TRY(removal.remove_reference(image, text, how));
+        }
         return lines;
     }
     const bool single = is_single_reference(image);
@@ -222,9 +324,11 @@ std::int64_t Images::Parts::collect(
 
 Result<std::vector<ImageRemoval>>
 Images::remove(const std::string& image, const ImageRemoveOptions& options) {
-    const store::Image found = TRY(parts_->images().get(image));
     std::vector<oci::Digest> chain;
-    if (!found.chain_id.empty()) {
+    for (const store::Image& found : TRY(parts_->images().platforms(image))) {
+        if (found.chain_id.empty()) {
+            continue;
+        }
         for (const store::LayerInfo& layer : TRY(parts_->layers().chain(found.chain_id))) {
             chain.insert(chain.begin(), layer.chain_id);
         }
@@ -237,6 +341,24 @@ Images::remove(const std::string& image, const ImageRemoveOptions& options) {
     }
     return removals;
 }
+
+namespace {
+
+// It, or the same for another platform.
+Result<bool> is_used(const Images::Parts& parts, const store::Image& image) {
+    bool used = !parts.users_of(image.id, false).empty();
+    for (const oci::Reference& name : tags_of(image)) {
+        if (!TRY(parts.images().find(name.to_string()))) {
+            continue; // removed by this prune, or meanwhile
+        }
+        for (const store::Image& other : TRY(parts.images().platforms(name.to_string()))) {
+            used = used || !parts.users_of(other.id, false).empty();
+        }
+    }
+    return used;
+}
+
+} // namespace
 
 Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filters) {
     TRY(filters.allow_only({"dangling", "label", "label!", "until"}));
@@ -252,12 +374,11 @@ Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filt
             return Error(ErrorKind::Cancelled, "prune: the client went away");
         }
         const StringMap& labels = image.config.config.labels;
-        const bool skip = (dangling_only && !image.names.empty()) ||
-                          (until && image.config.created > *until) ||
-                          !filters.match_labels("label", labels) ||
-                          (filters.contains("label!") && filters.match_labels("label!", labels)) ||
-                          !parts_->users_of(image.id, false).empty() ||
-                          !TRY(parts_->images().children(image.id)).empty();
+        const bool skip =
+            (dangling_only && !tags_of(image).empty()) ||
+            (until && image.config.created > *until) || !filters.match_labels("label", labels) ||
+            (filters.contains("label!") && filters.match_labels("label!", labels)) ||
+            TRY(is_used(*parts_, image)) || !TRY(parts_->images().children(image.id)).empty();
         if (skip) {
             continue;
         }

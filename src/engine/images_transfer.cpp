@@ -8,6 +8,7 @@
 #include "store/archive.h"
 
 #include <functional>
+#include <set>
 
 namespace berth::engine {
 
@@ -100,8 +101,10 @@ void say(const ImageProgressCallback& progress, std::string status, std::string 
 Result<void> Images::save(
     std::stop_token stop,
     const std::vector<std::string>& images,
-    const std::string& platform,
+    const std::vector<std::string>& platforms,
     ByteSink& sink) const {
+    store::SaveOptions options;
+    options.platforms = TRY(parse_platforms(platforms));
     std::vector<oci::Digest> ids;
     for (const std::string& image : images) {
         // Checked before the first byte, while a 404 can still be told; named as it was asked for.
@@ -109,15 +112,14 @@ Result<void> Images::save(
         if (!id) {
             return no_such_archive_member(image);
         }
-        if (!platform.empty()) {
-            const store::Image found = TRY(parts_->images().get(*id));
-            if (!check_platform(image, found.config.platform, platform).ok()) {
+        for (const std::string& platform : platforms) {
+            if (!parts_->get(image, platform).ok()) {
                 return internal_error("no suitable export target found for platform " + platform);
             }
         }
         ids.push_back(*id);
     }
-    TRY(store::save_archive(std::move(stop), parts_->images(), images, sink));
+    TRY(store::save_archive(std::move(stop), parts_->images(), images, sink, options));
     for (const oci::Digest& id : ids) {
         parts_->publish("save", id.to_string(), id.to_string());
     }
@@ -127,12 +129,10 @@ Result<void> Images::save(
 Result<void> Images::load(
     std::stop_token stop,
     ByteSource& archive,
-    const std::string& platform,
+    const std::vector<std::string>& platforms,
     const ImageProgressCallback& progress) {
     store::LoadOptions options;
-    if (!platform.empty()) {
-        options.platform = TRY(oci::Platform::parse(platform));
-    }
+    options.platforms = TRY(parse_platforms(platforms));
     const auto report = [&progress](const store::ArchiveProgress& step) {
         progress(
             {.id = step.layer,
@@ -146,11 +146,14 @@ Result<void> Images::load(
     options.progress = report;
     const auto loaded = TRY(in_docker_words(parts_->note_garbage(
         store::load_archive(std::move(stop), parts_->images(), archive, options))));
+    std::set<std::string> said; // of several platforms a name is one image
     for (const store::LoadedImage& image : loaded) {
         const std::string id = image.id.to_string();
         parts_->publish("load", id, id);
         for (const oci::Reference& name : image.names) {
-            say_loaded(progress, "Loaded image: " + name.familiar() + "\n");
+            if (said.insert(name.familiar()).second) {
+                say_loaded(progress, "Loaded image: " + name.familiar() + "\n");
+            }
         }
         if (image.names.empty()) {
             say_loaded(progress, "Loaded image ID: " + id + "\n");

@@ -88,6 +88,7 @@ Result<ImageDocuments> fetch_documents(
         }
         oci::Descriptor chosen = TRY(
             std::get<oci::Index>(document).choose(wanted.platform.value_or(oci::Platform::host())));
+        documents.indexes.push_back({fetched->descriptor, std::move(fetched->bytes)});
         fetched = client.manifest(stop, chosen.digest.to_string());
         if (!fetched.ok()) {
             return in_docker_words(std::move(fetched).error(), reference);

@@ -14,11 +14,13 @@
 #include <optional>
 #include <stop_token>
 #include <string>
+#include <vector>
 
 namespace berth::registry {
 
 struct ImageDocuments {
-    oci::Digest named_digest; // of what the reference named: index or manifest
+    oci::Digest named_digest;                  // of what the reference named: index or manifest
+    std::vector<store::IndexDocument> indexes; // through which it was found, outermost first
     FetchedManifest manifest;
     oci::Manifest parsed;
 };

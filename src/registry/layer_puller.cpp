@@ -3,6 +3,8 @@
 #include "registry/layer_puller.h"
 
 #include "codec/compression.h"
+#include "codec/null_sink.h"
+#include "codec/sha256.h"
 
 #include <algorithm>
 #include <thread>
@@ -35,16 +37,34 @@ LayerPuller::LayerPuller(Job job, ProgressReporter& reporter)
     }
 }
 
+Result<void> LayerPuller::look() {
+    for (Layer& layer : layers_) {
+        // First the lease, then the question: what is there cannot vanish then.
+        job_.lease.add_layer(layer.chain_id);
+        job_.lease.add_blob(layer.descriptor.digest);
+        layer.present = job_.store.layers().contains(layer.chain_id);
+        const auto blobs = TRY(job_.store.layers().blobs(layer.diff_id));
+        layer.kept = oci::media_type::is_foreign_layer(layer.descriptor.media_type) ||
+                     std::ranges::any_of(blobs, [&](const store::LayerBlob& blob) {
+                         return blob.digest == layer.descriptor.digest;
+                     });
+    }
+    return ok();
+}
+
+bool LayerPuller::is_complete() const {
+    return std::ranges::all_of(
+        layers_, [](const Layer& layer) { return layer.present && layer.kept; });
+}
+
 void LayerPuller::announce() {
     std::size_t wanted = 0;
-    for (Layer& layer : layers_) {
-        // First the lease, then the question: a layer that is there cannot vanish then.
-        job_.lease.add_layer(layer.chain_id);
-        layer.present = job_.store.layers().contains(layer.chain_id);
-        reporter_.state(layer.short_id, layer.present ? "Already exists" : "Pulling fs layer");
+    for (const Layer& layer : layers_) {
+        const bool here = layer.present && layer.kept;
+        reporter_.state(layer.short_id, here ? "Already exists" : "Pulling fs layer");
     }
     for (const Layer& layer : layers_) {
-        if (!layer.present && ++wanted > job_.max_concurrent) {
+        if (!(layer.present && layer.kept) && ++wanted > job_.max_concurrent) {
             reporter_.state(layer.short_id, "Waiting");
         }
     }
@@ -52,7 +72,7 @@ void LayerPuller::announce() {
 
 LayerPuller::Layer* LayerPuller::next_wanted() {
     std::lock_guard lock(mutex_);
-    while (next_ < layers_.size() && layers_[next_].present) {
+    while (next_ < layers_.size() && layers_[next_].present && layers_[next_].kept) {
         ++next_;
     }
     return next_ < layers_.size() && !error_ ? &layers_[next_++] : nullptr;
@@ -145,15 +165,62 @@ Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& st
     return staged;
 }
 
-Result<void> LayerPuller::stage(const std::stop_token& stop, Layer& layer) {
-    job_.lease.add_blob(layer.descriptor.digest);
-    bool here = job_.store.blobs().contains(layer.descriptor.digest);
-    store::StagedLayer staged = TRY(here ? stage_blob(stop, layer) : stage_download(stop, layer));
-    TRY(job_.store.layers().set_blob(
+Result<void> LayerPuller::download(const std::stop_token& stop, const Layer& layer) {
+    store::BlobStore& blobs = job_.store.blobs();
+    auto resumed =
+        blobs.resume(job_.lease, layer.descriptor.digest, expectations(layer.descriptor));
+    store::BlobWriter writer = resumed.ok()
+                                   ? std::move(*resumed)
+                                   : TRY(blobs.writer(job_.lease, expectations(layer.descriptor)));
+    auto completed = complete_partial(stop, layer, writer);
+    if (!completed.ok()) {
+        give_room(completed.error(), writer);
+        return completed;
+    }
+    reporter_.state(layer.short_id, "Download complete");
+    return ok();
+}
+
+// The blob of a layer that is here. That it is this layer's nobody has seen yet.
+Result<void> LayerPuller::fetch_blob(const std::stop_token& stop, const Layer& layer) {
+    if (!job_.store.blobs().contains(layer.descriptor.digest)) {
+        TRY(download(stop, layer));
+    }
+    FdSource blob(TRY(job_.store.blobs().open_blob(layer.descriptor.digest)));
+    WatchedSource watched(
+        blob,
+        stop,
+        TransferProgress(reporter_, layer.short_id, "Extracting", layer.descriptor.size));
+    auto tar = TRY(compression::Decompressor::create(watched, job_.store.layers().limits()));
+    HashingSource hashed(*tar);
+    NullSink nowhere;
+    TRY(copy(hashed, nowhere));
+    if (TRY(oci::Digest::from_sha256_hex(hashed.finish_hex())) != layer.diff_id) {
+        return Error(
+            ErrorKind::DataLoss,
+            "layer " + layer.descriptor.digest.to_string() + " does not match digest " +
+                layer.diff_id.to_string());
+    }
+    TRY(remember_blob(layer));
+    reporter_.state(layer.short_id, "Pull complete");
+    return ok();
+}
+
+Result<void> LayerPuller::remember_blob(const Layer& layer) {
+    return job_.store.layers().set_blob(
         layer.diff_id,
         {.digest = layer.descriptor.digest,
          .size = static_cast<std::uint64_t>(layer.descriptor.size),
-         .media_type = layer.descriptor.media_type}));
+         .media_type = layer.descriptor.media_type});
+}
+
+Result<void> LayerPuller::stage(const std::stop_token& stop, Layer& layer) {
+    if (layer.present) {
+        return fetch_blob(stop, layer);
+    }
+    bool here = job_.store.blobs().contains(layer.descriptor.digest);
+    store::StagedLayer staged = TRY(here ? stage_blob(stop, layer) : stage_download(stop, layer));
+    TRY(remember_blob(layer));
     TransferProgress(reporter_, layer.short_id, "Extracting", layer.descriptor.size)
         .report(static_cast<std::uint64_t>(layer.descriptor.size));
     {
@@ -191,12 +258,13 @@ Result<void> LayerPuller::publish_all() {
     return ok();
 }
 
-Result<bool> LayerPuller::run(const std::stop_token& stop) {
+Result<void> LayerPuller::run(const std::stop_token& stop) {
     announce();
-    auto missing = static_cast<std::size_t>(std::ranges::count(layers_, false, &Layer::present));
+    const auto wanted = static_cast<std::size_t>(std::ranges::count_if(
+        layers_, [](const Layer& layer) { return !layer.present || !layer.kept; }));
     std::stop_callback forward(stop, [this] { abort_.request_stop(); });
     std::vector<std::jthread> threads;
-    for (std::size_t i = 0; i < std::min(std::max<std::size_t>(job_.max_concurrent, 1), missing);
+    for (std::size_t i = 0; i < std::min(std::max<std::size_t>(job_.max_concurrent, 1), wanted);
          ++i) {
         threads.emplace_back([this, token = abort_.get_token()] { work(token); });
     }
@@ -206,7 +274,7 @@ Result<bool> LayerPuller::run(const std::stop_token& stop) {
     }
     threads.clear(); // joins
     TRY(std::move(published));
-    return missing > 0;
+    return error_ ? Result<void>(*error_) : ok();
 }
 
 } // namespace berth::registry

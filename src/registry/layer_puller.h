@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The layers of one image, several at a time: each is downloaded, verified, kept, decompressed and
-// unpacked as one stream; they are published from the base up. Internal to the puller.
+// unpacked as one stream; they are published from the base up. Of a layer that is here already, but
+// not as this blob, the blob alone is fetched: the image can be pushed on bit for bit. Internal to
+// the puller.
 #pragma once
 
 #include "base/result.h"
@@ -33,8 +35,14 @@ class LayerPuller {
 
     LayerPuller(Job job, ProgressReporter& reporter);
 
-    // Whether anything was downloaded. The first error stops all threads.
-    Result<bool> run(const std::stop_token& stop);
+    // REQUIRES: called once, before the others. What of it is here stays now.
+    Result<void> look();
+
+    // Whether all is here, blobs and layers.
+    bool is_complete() const;
+
+    // The first error stops all threads.
+    Result<void> run(const std::stop_token& stop);
 
   private:
     struct Layer {
@@ -43,7 +51,8 @@ class LayerPuller {
         oci::Digest chain_id;
         oci::Digest parent;
         std::string short_id;
-        bool present = false;
+        bool present = false; // the layer
+        bool kept = false;    // the blob, and it is known to be the layer
         std::optional<store::StagedLayer> staged;
     };
 
@@ -55,6 +64,9 @@ class LayerPuller {
     Result<store::StagedLayer> stage_blob(const std::stop_token& stop, Layer& layer);
     Result<void>
     complete_partial(const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer);
+    Result<void> download(const std::stop_token& stop, const Layer& layer);
+    Result<void> fetch_blob(const std::stop_token& stop, const Layer& layer);
+    Result<void> remember_blob(const Layer& layer);
     Result<store::StagedLayer> unpack(ByteSource& blob, const Layer& layer);
     Result<void> publish_all();
     void fail(Error error);

@@ -8,6 +8,7 @@
 #include "registry/progress_reporter.h"
 #include "store/store.h"
 
+#include <algorithm>
 #include <span>
 
 namespace berth::registry {
@@ -83,27 +84,32 @@ Result<PulledImage> Pull::from(const RegistryHost& host, std::span<const Registr
     store::Lease lease = store_.images().lease();
     FetchedConfig config = TRY(fetch_config(stop_, client, store_, lease, documents.parsed));
     auto existing = TRY(store_.images().find(documents.parsed.config.digest.to_string()));
-    if (!existing) {
-        LayerPuller layers(
-            LayerPuller::Job{
-                .client = client,
-                .store = store_,
-                .lease = lease,
-                .manifest = documents.parsed,
-                .config = config.parsed,
-                .max_concurrent = options_.max_concurrent},
-            reporter_);
+    LayerPuller layers(
+        LayerPuller::Job{
+            .client = client,
+            .store = store_,
+            .lease = lease,
+            .manifest = documents.parsed,
+            .config = config.parsed,
+            .max_concurrent = options_.max_concurrent},
+        reporter_);
+    TRY(layers.look());
+    if (!existing || !layers.is_complete()) {
         TRY(layers.run(stop_));
     }
     return keep(documents, config);
 }
 
 Result<PulledImage> Pull::keep(const ImageDocuments& documents, const FetchedConfig& config) {
-    const auto before = TRY(store_.images().find(reference_.familiar()));
+    std::vector<store::Image> before;
+    if (TRY(store_.images().find(reference_.familiar()))) {
+        before = TRY(store_.images().platforms(reference_.familiar()));
+    }
     store::NewImage image;
     image.config_json = config.bytes;
     image.manifest = documents.manifest.bytes;
     image.manifest_type = documents.manifest.descriptor.media_type;
+    image.indexes = documents.indexes;
     if (!reference_.has_digest()) {
         image.names.push_back(reference_);
     }
@@ -111,7 +117,10 @@ Result<PulledImage> Pull::keep(const ImageDocuments& documents, const FetchedCon
         reference_.without_tag_and_digest().with_digest(documents.named_digest));
     store::Image stored = TRY(store_.images().create(image));
     reporter_.message("Digest: " + documents.named_digest.to_string());
-    const bool newer = before != stored.id;
+    const bool newer =
+        std::none_of(before.begin(), before.end(), [&](const store::Image& image_before) {
+            return image_before.id == stored.id;
+        });
     if (options_.say_status) {
         reporter_.message(pull_status(newer, reference_));
     }

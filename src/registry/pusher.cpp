@@ -24,7 +24,6 @@ class Push {
     struct Job {
         store::Store& store;
         const oci::Reference& reference;
-        const store::Image& image;
         const PushOptions& options;
     };
 
@@ -35,21 +34,35 @@ class Push {
         , client_(
               job.reference.registry(), job.reference.path(), Action::Push, job.options.client) {}
 
-    Result<PushedImage> run();
+    // Of one platform.
+    Result<PushedImage> image(const store::Image& image);
+    Result<PushedImage> index(store::Lease& lease, const store::ImageIndex& index);
 
   private:
-    void announce();
-    std::string short_id(std::size_t layer) const;
-    Result<void> push_layers(const oci::Manifest& manifest);
-    void work(const oci::Manifest& manifest, const std::stop_token& stop);
+    // What is being pushed: a manifest, and its image, unless it has none (an attestation).
+    struct Content {
+        const oci::Manifest& manifest;
+        const store::Image* image;
+
+        std::string short_id(std::size_t layer) const {
+            return image == nullptr ? manifest.layers.at(layer).digest.short_id()
+                                    : image->config.rootfs.diff_ids.at(layer).short_id();
+        }
+    };
+
+    void announce(const Content& content);
+    Result<void> push_content(const Content& content);
+    Result<void> push_layers(const Content& content);
+    void work(const Content& content, const std::stop_token& stop);
     Result<void>
-    push_layer(const std::stop_token& stop, const oci::Descriptor& layer, const std::string& id);
-    Result<bool>
-    mount(const std::stop_token& stop, const oci::Descriptor& layer, const std::string& id);
+    push_layer(const std::stop_token& stop, const Content& content, std::size_t number);
+    Result<bool> mount(const std::stop_token& stop, const Content& content, std::size_t number);
     Result<void> push_config(const oci::Descriptor& config);
     Result<void>
     upload(const std::stop_token& stop, const oci::Descriptor& blob, const Client::Sent& sent);
-    Result<PushedImage> push_manifest(const store::PushableManifest& manifest);
+    Result<void> push_entry(store::Lease& lease, const store::IndexEntry& entry);
+    Result<PushedImage> push_tag(const oci::Descriptor& descriptor, const std::string& bytes);
+    Result<void> remember(const oci::Digest& image, const oci::Digest& pushed);
 
     std::stop_token stop_;
     Job job_;
@@ -61,18 +74,14 @@ class Push {
     std::optional<Error> error_;
 };
 
-std::string Push::short_id(std::size_t layer) const {
-    return job_.image.config.rootfs.diff_ids.at(layer).short_id();
-}
-
-void Push::announce() {
-    std::size_t count = job_.image.config.rootfs.diff_ids.size();
+void Push::announce(const Content& content) {
+    const std::size_t count = content.manifest.layers.size();
     for (std::size_t i = count; i-- > 0;) {
-        reporter_.state(short_id(i), "Preparing");
+        reporter_.state(content.short_id(i), "Preparing");
     }
     for (std::size_t i = count; i-- > 0;) {
         if (count - i > job_.options.max_concurrent) {
-            reporter_.state(short_id(i), "Waiting");
+            reporter_.state(content.short_id(i), "Waiting");
         }
     }
 }
@@ -96,10 +105,12 @@ Push::upload(const std::stop_token& stop, const oci::Descriptor& blob, const Cli
 }
 
 // Where else on this registry the image came from or went to.
-Result<bool>
-Push::mount(const std::stop_token& stop, const oci::Descriptor& layer, const std::string& id) {
+Result<bool> Push::mount(const std::stop_token& stop, const Content& content, std::size_t number) {
     std::vector<std::string> tried;
-    for (const oci::Reference& other : job_.image.repo_digests) {
+    if (content.image == nullptr) {
+        return false;
+    }
+    for (const oci::Reference& other : content.image->repo_digests) {
         bool candidate = other.registry() == job_.reference.registry() &&
                          other.path() != job_.reference.path() &&
                          std::ranges::find(tried, other.path()) == tried.end();
@@ -107,8 +118,8 @@ Push::mount(const std::stop_token& stop, const oci::Descriptor& layer, const std
             continue;
         }
         tried.push_back(other.path());
-        if (TRY(client_.mount_blob(stop, layer.digest, other.path()))) {
-            reporter_.state(id, "Mounted from " + other.path());
+        if (TRY(client_.mount_blob(stop, content.manifest.layers[number].digest, other.path()))) {
+            reporter_.state(content.short_id(number), "Mounted from " + other.path());
             return true;
         }
     }
@@ -116,12 +127,18 @@ Push::mount(const std::stop_token& stop, const oci::Descriptor& layer, const std
 }
 
 Result<void>
-Push::push_layer(const std::stop_token& stop, const oci::Descriptor& layer, const std::string& id) {
+Push::push_layer(const std::stop_token& stop, const Content& content, std::size_t number) {
+    const oci::Descriptor& layer = content.manifest.layers[number];
+    const std::string id = content.short_id(number);
+    if (oci::media_type::is_foreign_layer(layer.media_type)) {
+        reporter_.state(id, "Skipped foreign layer");
+        return ok();
+    }
     if (TRY(client_.has_blob(stop, layer.digest))) {
         reporter_.state(id, "Layer already exists");
         return ok();
     }
-    if (TRY(mount(stop, layer, id))) {
+    if (TRY(mount(stop, content, number))) {
         return ok();
     }
     TransferProgress transfer(reporter_, id, "Pushing", layer.size);
@@ -130,15 +147,10 @@ Push::push_layer(const std::stop_token& stop, const oci::Descriptor& layer, cons
     return ok();
 }
 
-void Push::work(const oci::Manifest& manifest, const std::stop_token& stop) {
-    std::size_t count = manifest.layers.size();
+void Push::work(const Content& content, const std::stop_token& stop) {
+    const std::size_t count = content.manifest.layers.size();
     for (std::size_t i = next_++; i < count; i = next_++) {
-        std::size_t layer = count - 1 - i; // the newest first, as Docker does
-        if (oci::media_type::is_foreign_layer(manifest.layers[layer].media_type)) {
-            reporter_.state(short_id(layer), "Skipped foreign layer");
-            continue;
-        }
-        auto outcome = push_layer(stop, manifest.layers[layer], short_id(layer));
+        auto outcome = push_layer(stop, content, count - 1 - i); // newest first, as Docker does
         if (!outcome.ok()) {
             std::lock_guard lock(error_mutex_);
             if (!error_) {
@@ -150,16 +162,19 @@ void Push::work(const oci::Manifest& manifest, const std::stop_token& stop) {
     }
 }
 
-Result<void> Push::push_layers(const oci::Manifest& manifest) {
-    if (manifest.layers.size() != job_.image.config.rootfs.diff_ids.size()) {
+Result<void> Push::push_layers(const Content& content) {
+    if (content.image != nullptr &&
+        content.manifest.layers.size() != content.image->config.rootfs.diff_ids.size()) {
         return internal_error("the manifest to push has other layers than its configuration");
     }
+    announce(content);
     std::stop_callback forward(stop_, [this] { abort_.request_stop(); });
+    next_ = 0;
     std::vector<std::jthread> threads;
-    std::size_t count =
-        std::min(std::max<std::size_t>(job_.options.max_concurrent, 1), manifest.layers.size());
+    const std::size_t count = std::min(
+        std::max<std::size_t>(job_.options.max_concurrent, 1), content.manifest.layers.size());
     for (std::size_t i = 0; i < count; ++i) {
-        threads.emplace_back([&, token = abort_.get_token()] { work(manifest, token); });
+        threads.emplace_back([&, token = abort_.get_token()] { work(content, token); });
     }
     threads.clear(); // joins
     return error_ ? Result<void>(*error_) : ok();
@@ -172,12 +187,15 @@ Result<void> Push::push_config(const oci::Descriptor& config) {
     return upload(stop_, config, nullptr);
 }
 
-Result<PushedImage> Push::push_manifest(const store::PushableManifest& manifest) {
+Result<void> Push::push_content(const Content& content) {
+    TRY(push_layers(content));
+    return push_config(content.manifest.config);
+}
+
+Result<PushedImage> Push::push_tag(const oci::Descriptor& descriptor, const std::string& bytes) {
     const std::string& tag = job_.reference.tag();
-    TRY(client_.put_manifest(stop_, tag, manifest.descriptor.media_type, manifest.bytes));
-    PushedImage pushed{.digest = manifest.descriptor.digest, .size = manifest.bytes.size()};
-    TRY(job_.store.images().add_repo_digest(
-        job_.image.id, job_.reference.without_tag_and_digest().with_digest(pushed.digest)));
+    TRY(client_.put_manifest(stop_, tag, descriptor.media_type, bytes));
+    PushedImage pushed{.digest = descriptor.digest, .size = bytes.size()};
     reporter_.message(
         tag + ": digest: " + pushed.digest.to_string() + " size: " + std::to_string(pushed.size));
     reporter_.send(
@@ -186,15 +204,100 @@ Result<PushedImage> Push::push_manifest(const store::PushableManifest& manifest)
     return pushed;
 }
 
-Result<PushedImage> Push::run() {
+Result<void> Push::remember(const oci::Digest& image, const oci::Digest& pushed) {
+    return job_.store.images().add_repo_digest(
+        image, job_.reference.without_tag_and_digest().with_digest(pushed));
+}
+
+Result<PushedImage> Push::image(const store::Image& image) {
     TRY(client_.ping(stop_));
-    announce();
     store::Lease lease = job_.store.images().lease();
-    store::PushableManifest manifest =
-        TRY(job_.store.images().manifest_for_push(lease, job_.image.id));
-    TRY(push_layers(manifest.manifest));
-    TRY(push_config(manifest.manifest.config));
-    return push_manifest(manifest);
+    const store::PushableManifest manifest =
+        TRY(job_.store.images().manifest_for_push(lease, image.id));
+    TRY(push_content({.manifest = manifest.manifest, .image = &image}));
+    const auto pushed = TRY(push_tag(manifest.descriptor, manifest.bytes));
+    TRY(remember(image.id, pushed.digest));
+    return pushed;
+}
+
+Result<void> Push::push_entry(store::Lease& lease, const store::IndexEntry& entry) {
+    store::ImageStore& images = job_.store.images();
+    const auto manifest =
+        TRY(images.whole_manifest(lease, entry.descriptor.digest, entry.descriptor.media_type));
+    if (!manifest) {
+        return not_found("manifest " + entry.descriptor.digest.to_string() + " has gone meanwhile");
+    }
+    std::optional<store::Image> image;
+    if (!entry.image.empty()) {
+        image = TRY(images.get(entry.image));
+        const std::string_view algorithm = manifest->manifest.config.digest.algorithm();
+        TRY(job_.store.blobs().put(lease, image->config_json, algorithm));
+    }
+    TRY(push_content({.manifest = manifest->manifest, .image = image ? &*image : nullptr}));
+    return client_.put_manifest(
+        stop_, entry.descriptor.digest.to_string(), entry.descriptor.media_type, manifest->bytes);
+}
+
+Result<PushedImage> Push::index(store::Lease& lease, const store::ImageIndex& index) {
+    TRY(client_.ping(stop_));
+    for (const store::IndexEntry& entry : index.entries) {
+        TRY(push_entry(lease, entry));
+    }
+    // What an index names has to be there before it: the outermost one comes last.
+    for (std::size_t i = index.documents.size(); i-- > 1;) {
+        const store::IndexDocument& document = index.documents[i];
+        TRY(client_.put_manifest(
+            stop_,
+            document.descriptor.digest.to_string(),
+            document.descriptor.media_type,
+            document.bytes));
+    }
+    const store::IndexDocument& outermost = index.documents.front();
+    const auto pushed = TRY(push_tag(outermost.descriptor, outermost.bytes));
+    for (const store::IndexEntry& entry : index.entries) {
+        if (!entry.image.empty()) {
+            TRY(remember(entry.image, pushed.digest));
+        }
+    }
+    return pushed;
+}
+
+// Which image of a name that stands for several, as moby daemon/containerd/image_push.go has it.
+Result<store::Image> choose_image(
+    const store::ImageStore& images, const oci::Reference& reference, const PushOptions& options) {
+    std::vector<store::Image> found = TRY(images.platforms(reference.familiar()));
+    std::vector<oci::Platform> platforms;
+    for (const store::Image& image : found) {
+        platforms.push_back(image.config.platform);
+    }
+    const int best = oci::best_match(platforms, options.platform.value_or(oci::Platform::host()));
+    if (best >= 0) {
+        return std::move(found[static_cast<std::size_t>(best)]);
+    }
+    if (options.platform) {
+        return not_found(
+            "image with reference " + reference.familiar() +
+            " was found but does not provide the specified platform (" +
+            options.platform->to_string() + ")");
+    }
+    if (found.size() > 1) {
+        return conflict("multiple matching manifests found but no specific platform requested");
+    }
+    return std::move(found.front());
+}
+
+// What Docker's client says a note about.
+void tell_manifest_instead(
+    ProgressReporter& reporter, const store::ImageIndex& index, const store::Image& image) {
+    for (const store::IndexEntry& entry : index.entries) {
+        if (entry.image == image.id) {
+            reporter.send(
+                {.aux = json::Object{
+                     {"manifestPushedInsteadOfIndex", true},
+                     {"originalIndex", json::encode(index.documents.front().descriptor)},
+                     {"selectedManifest", json::encode(entry.descriptor)}}});
+        }
+    }
 }
 
 // moby: "An image does not exist locally with the tag: x" when nothing has that name at all.
@@ -226,10 +329,19 @@ Result<PushedImage> push(
     if (options.say_repository) {
         reporter.message("The push refers to repository [" + wanted.name() + "]");
     }
-    store::Image image = TRY(find_image(store, wanted));
-    Push operation(
-        stop, {.store = store, .reference = wanted, .image = image, .options = options}, reporter);
-    return operation.run();
+    TRY(find_image(store, wanted));
+    Push operation(stop, {.store = store, .reference = wanted, .options = options}, reporter);
+    store::Lease lease = store.images().lease();
+    const auto index = TRY(store.images().index(lease, wanted.familiar()));
+    if (index && index->complete && !options.platform) {
+        return operation.index(lease, *index);
+    }
+    const store::Image image = TRY(choose_image(store.images(), wanted, options));
+    auto pushed = TRY(operation.image(image));
+    if (index && !options.platform) {
+        tell_manifest_instead(reporter, *index, image);
+    }
+    return pushed;
 }
 
 } // namespace berth::registry

@@ -36,7 +36,11 @@ using ArchiveProgressCallback = std::function<void(const ArchiveProgress&)>;
 
 struct LoadOptions {
     ArchiveProgressCallback progress;
-    std::optional<oci::Platform> platform; // nullopt: of an index this machine's, else any
+    std::vector<oci::Platform> platforms; // empty: all that are in the archive
+};
+
+struct SaveOptions {
+    std::vector<oci::Platform> platforms; // empty: all that are here
 };
 
 // InvalidArgument for something that is no image archive, with Docker's words where it has some.
@@ -44,9 +48,14 @@ Result<std::vector<LoadedImage>> load_archive(
     std::stop_token stop, ImageStore& images, ByteSource& archive, const LoadOptions& options = {});
 
 // Images by name or id, as the user wrote them: a name is kept in the archive, an id has none, a
-// name without a tag stands for all its tags.
+// name without a tag stands for all its tags. Of a name for several platforms the index goes in,
+// unless platforms are chosen, and all images that are here.
 Result<void> save_archive(
-    std::stop_token stop, ImageStore& images, std::span<const std::string> names, ByteSink& sink);
+    std::stop_token stop,
+    ImageStore& images,
+    std::span<const std::string> names,
+    ByteSink& sink,
+    const SaveOptions& options = {});
 
 struct ImportOptions {
     oci::ImageConfig config; // platform and defaults; rootfs and history are filled in

@@ -346,6 +346,10 @@ const std::string* ArchiveContents::document(std::string_view name) const {
     return found == documents_.end() ? nullptr : &found->second;
 }
 
+bool ArchiveContents::has_layer(const std::string& name) const {
+    return layers_.contains(resolve(name));
+}
+
 Error ArchiveContents::no_document(const std::string& name) const {
     if (too_large_.contains(name)) {
         return {

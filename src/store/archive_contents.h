@@ -41,6 +41,9 @@ class ArchiveContents {
     // nullptr when there is none of that name.
     const std::string* document(std::string_view name) const;
 
+    // Whether there is a layer, good or bad, of that name.
+    bool has_layer(const std::string& name) const;
+
     // Why what has this name is none: absent, or too large.
     Error no_document(const std::string& name) const;
 

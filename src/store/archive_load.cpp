@@ -1,34 +1,38 @@
 // SPDX-License-Identifier: Apache-2.0
-// docker load: manifest.json where there is one, else the OCI layout's index.
+// docker load: manifest.json where there is one, else the OCI layout's index. What stands there for
+// several platforms is taken from the index in any case: manifest.json knows of one only.
 #include "oci/image_config.h"
 #include "oci/manifest.h"
 #include "store/archive.h"
 #include "store/archive_contents.h"
 #include "store/archive_document.h"
+#include "store/image_rows.h"
 #include "store/layer_extractor.h"
 
 #include <algorithm>
+#include <set>
 #include <variant>
 
 namespace berth::store {
 
 namespace {
 
-constexpr int index_depth_limit = 4;
+constexpr std::size_t index_depth_limit = 4;
 
 class Loader {
   public:
-    Loader(
-        ArchiveContents& contents, ImageStore& images, const std::optional<oci::Platform>& platform)
+    Loader(ArchiveContents& contents, ImageStore& images, Lease& lease, const LoadOptions& options)
         : contents_(contents)
         , images_(images)
-        , platform_(platform) {}
+        , lease_(lease)
+        , platforms_(options.platforms) {}
 
     Result<std::vector<LoadedImage>> load() {
         if (const std::string* text = contents_.document(archive::manifest_name)) {
             auto images = TRY_CONTEXT(
                 json::decode_text<std::vector<archive::SavedImage>>(*text), "manifest.json");
             TRY(find_original_manifests());
+            TRY(load_indexes());
             for (const archive::SavedImage& image : images) {
                 TRY(load_saved(image));
             }
@@ -38,7 +42,7 @@ class Loader {
         if (index == nullptr) {
             return no_beginning();
         }
-        TRY(load_index(*index, 0));
+        TRY(load_index(*index));
         return std::move(loaded_);
     }
 
@@ -57,7 +61,10 @@ class Loader {
     Error missing(const std::string& name) const { return contents_.no_document(name); }
 
     bool is_wanted(const oci::ImageConfig& config) const {
-        return !platform_ || config.platform.normalized().runs_on(platform_->normalized());
+        return platforms_.empty() ||
+               std::any_of(platforms_.begin(), platforms_.end(), [&](const oci::Platform& wanted) {
+                   return config.platform.normalized().runs_on(wanted.normalized());
+               });
     }
 
     const std::string* blob_document(const oci::Digest& digest) const {
@@ -137,20 +144,23 @@ class Loader {
         if (!is_wanted(config)) {
             return ok();
         }
-        TRY(publish_layers(config, saved.layers));
         NewImage image;
+        for (const std::string& text : saved.repo_tags) {
+            auto name = TRY(oci::Reference::parse_normalized(text));
+            if (!indexed_.contains(name.with_default_tag().to_string())) {
+                image.names.push_back(std::move(name));
+            }
+        }
+        if (image.names.empty() && find_loaded(oci::Digest::of(*config_json)) != loaded_.end()) {
+            return ok(); // it came with an index
+        }
+        TRY(publish_layers(config, saved.layers));
         image.config_json = *config_json;
         TRY(add_original_manifest(image));
-        for (const std::string& name : saved.repo_tags) {
-            image.names.push_back(TRY(oci::Reference::parse_normalized(name)));
-        }
         return add(image);
     }
 
-    Result<void> load_index(const std::string& text, int depth) {
-        if (depth > index_depth_limit) {
-            return invalid_argument("image archive: indexes are nested too deep");
-        }
+    Result<void> load_index(const std::string& text) {
         auto index = TRY_CONTEXT(json::decode_text<oci::Index>(text), "index.json");
         for (const oci::Descriptor& descriptor : index.manifests) {
             const std::string* bytes = blob_document(descriptor.digest);
@@ -161,34 +171,122 @@ class Loader {
             if (const auto* manifest = std::get_if<oci::Manifest>(&document)) {
                 TRY(load_manifest(*manifest, *bytes, descriptor));
             } else {
-                TRY(load_best(std::get<oci::Index>(document), descriptor, depth));
+                TRY(load_platforms(std::get<oci::Index>(document), *bytes, descriptor));
             }
         }
         return ok();
     }
 
-    // A multi-platform image: the one for this machine, under the name of the whole.
-    Result<void> load_best(const oci::Index& index, const oci::Descriptor& outer, int depth) {
-        oci::Descriptor chosen = TRY(index.choose(platform_.value_or(oci::Platform::host())));
-        const std::string* bytes = blob_document(chosen.digest);
-        if (bytes == nullptr) {
-            return missing(archive::blob_name(chosen.digest));
+    // The indexes that index.json names, beside manifest.json.
+    Result<void> load_indexes() {
+        const std::string* text = contents_.document(archive::index_name);
+        if (text == nullptr) {
+            return ok();
         }
-        auto document = TRY(oci::parse_manifest(*bytes, chosen.media_type));
-        for (const auto& [key, value] : outer.annotations) {
-            chosen.annotations.emplace(key, value);
+        auto index = TRY_CONTEXT(json::decode_text<oci::Index>(*text), "index.json");
+        for (const oci::Descriptor& descriptor : index.manifests) {
+            const std::string* bytes = blob_document(descriptor.digest);
+            if (bytes == nullptr || !oci::media_type::is_index(descriptor.media_type)) {
+                continue;
+            }
+            auto document = TRY(oci::parse_manifest(*bytes, descriptor.media_type));
+            TRY(load_platforms(std::get<oci::Index>(document), *bytes, descriptor));
         }
-        if (const auto* manifest = std::get_if<oci::Manifest>(&document)) {
-            return load_manifest(*manifest, *bytes, chosen);
+        return ok();
+    }
+
+    // The image of each platform that is in the archive, under the name of the whole.
+    Result<void> load_platforms(
+        const oci::Index& index, const std::string& bytes, const oci::Descriptor& descriptor) {
+        IndexPath path{.names = names_of(descriptor), .indexes = {}, .loaded = 0};
+        TRY(load_entries(index, bytes, descriptor, path));
+        if (path.loaded > 0) {
+            for (const oci::Reference& name : path.names) {
+                indexed_.insert(name.to_string());
+            }
+            return ok();
         }
-        if (depth >= index_depth_limit) {
+        const oci::Descriptor chosen =
+            TRY(index.choose(platforms_.empty() ? oci::Platform::host() : platforms_.front()));
+        return missing(archive::blob_name(chosen.digest));
+    }
+
+    // Where a walk through an index and those in it has come to.
+    struct IndexPath {
+        std::vector<oci::Reference> names;
+        std::vector<IndexDocument> indexes; // outermost first
+        std::size_t loaded = 0;             // images
+    };
+
+    Result<void> load_entries(
+        const oci::Index& index,
+        const std::string& bytes,
+        const oci::Descriptor& described,
+        IndexPath& path) {
+        if (path.indexes.size() > index_depth_limit) {
             return invalid_argument("image archive: indexes are nested too deep");
         }
-        return load_best(std::get<oci::Index>(document), chosen, depth + 1);
+        IndexDocument own{.descriptor = {}, .bytes = bytes};
+        own.descriptor.media_type =
+            index.media_type.empty() ? described.media_type : index.media_type;
+        own.descriptor.digest = described.digest;
+        own.descriptor.size = static_cast<std::int64_t>(bytes.size());
+        path.indexes.push_back(std::move(own));
+        for (const oci::Descriptor& entry : index.manifests) {
+            const std::string* text = blob_document(entry.digest);
+            if (text == nullptr) {
+                continue; // the archive has some of the platforms
+            }
+            auto document = TRY(oci::parse_manifest(*text, entry.media_type));
+            if (const auto* below = std::get_if<oci::Index>(&document)) {
+                TRY(load_entries(*below, *text, entry, path));
+                continue;
+            }
+            const auto& manifest = std::get<oci::Manifest>(document);
+            if (!is_image(entry, manifest)) {
+                TRY(keep_companion(manifest, *text, entry));
+            } else if (has_layers(manifest)) {
+                TRY(load_manifest(manifest, *text, entry, path));
+            }
+        }
+        path.indexes.pop_back();
+        return ok();
+    }
+
+    bool has_layers(const oci::Manifest& manifest) const {
+        return std::all_of(
+            manifest.layers.begin(), manifest.layers.end(), [&](const oci::Descriptor& layer) {
+                return contents_.has_layer(archive::blob_name(layer.digest));
+            });
+    }
+
+    // An attestation: kept, so that the index can be pushed on whole.
+    Result<void> keep_companion(
+        const oci::Manifest& manifest, const std::string& bytes, const oci::Descriptor& entry) {
+        std::vector<oci::Digest> parts{manifest.config.digest};
+        for (const oci::Descriptor& layer : manifest.layers) {
+            parts.push_back(layer.digest);
+        }
+        for (const oci::Digest& digest : parts) {
+            if (const std::string* blob = blob_document(digest)) {
+                TRY(images_.blobs().put(lease_, *blob, digest.algorithm()));
+            }
+        }
+        TRY(images_.blobs().put(lease_, bytes, entry.digest.algorithm()));
+        return ok();
     }
 
     Result<void> load_manifest(
         const oci::Manifest& manifest, const std::string& bytes, const oci::Descriptor& from) {
+        IndexPath alone{.names = names_of(from), .indexes = {}, .loaded = 0};
+        return load_manifest(manifest, bytes, from, alone);
+    }
+
+    Result<void> load_manifest(
+        const oci::Manifest& manifest,
+        const std::string& bytes,
+        const oci::Descriptor& from,
+        IndexPath& path) {
         const std::string* config_json = blob_document(manifest.config.digest);
         if (config_json == nullptr) {
             return missing(archive::blob_name(manifest.config.digest));
@@ -211,7 +309,9 @@ class Loader {
             image.manifest_type =
                 manifest.media_type.empty() ? from.media_type : manifest.media_type;
         }
-        image.names = names_of(from);
+        image.names = path.names;
+        image.indexes = path.indexes;
+        ++path.loaded;
         return add(image);
     }
 
@@ -233,12 +333,16 @@ class Loader {
         return {};
     }
 
+    std::vector<LoadedImage>::iterator find_loaded(const oci::Digest& id) {
+        return std::find_if(loaded_.begin(), loaded_.end(), [&](const LoadedImage& other) {
+            return other.id == id;
+        });
+    }
+
     // Two names of one image are two entries in an index.
     Result<void> add(const NewImage& image) {
         Image stored = TRY(images_.create(image));
-        auto same = std::find_if(loaded_.begin(), loaded_.end(), [&](const LoadedImage& other) {
-            return other.id == stored.id;
-        });
+        auto same = find_loaded(stored.id);
         if (same == loaded_.end()) {
             loaded_.push_back({stored.id, image.names});
         } else {
@@ -249,8 +353,10 @@ class Loader {
 
     ArchiveContents& contents_;
     ImageStore& images_;
-    const std::optional<oci::Platform>& platform_;
+    Lease& lease_;
+    const std::vector<oci::Platform>& platforms_;
     std::map<oci::Digest, oci::Descriptor> originals_;
+    std::set<std::string, std::less<>> indexed_; // names that stand for an index
     std::vector<LoadedImage> loaded_;
 };
 
@@ -261,7 +367,7 @@ Result<std::vector<LoadedImage>> load_archive(
     Lease lease = images.lease();
     ArchiveContents contents(std::move(stop), images, lease, options.progress);
     TRY(contents.read(archive));
-    return Loader(contents, images, options.platform).load();
+    return Loader(contents, images, lease, options).load();
 }
 
 } // namespace berth::store

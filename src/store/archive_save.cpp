@@ -5,6 +5,7 @@
 #include "codec/tar.h"
 #include "store/archive.h"
 #include "store/archive_document.h"
+#include "store/archive_selection.h"
 #include "store/blob_check.h"
 
 #include <algorithm>
@@ -15,53 +16,6 @@
 namespace berth::store {
 
 namespace {
-
-// One image to save and the names that it was asked for by.
-struct Selection {
-    Image image;
-    std::vector<oci::Reference> names;
-};
-
-Result<std::vector<Selection>> select(ImageStore& images, std::span<const std::string> names) {
-    std::vector<Selection> selections;
-    auto add = [&](Image image, const oci::Reference* name) {
-        auto same = std::find_if(selections.begin(), selections.end(), [&](const Selection& other) {
-            return other.image.id == image.id;
-        });
-        if (same == selections.end()) {
-            selections.push_back({std::move(image), {}});
-            same = std::prev(selections.end());
-        }
-        if (name != nullptr &&
-            std::find(same->names.begin(), same->names.end(), *name) == same->names.end()) {
-            same->names.push_back(*name);
-        }
-    };
-    for (const std::string& text : names) {
-        auto reference = oci::Reference::parse_normalized(text);
-        bool found = false;
-        if (reference.ok() && reference->is_name_only()) {
-            // All tags of the repository, as Docker does it.
-            for (Image& image : TRY(images.list())) {
-                for (const oci::Reference& name : std::vector(image.names)) {
-                    if (name.name() == reference->name()) {
-                        add(image, &name);
-                        found = true;
-                    }
-                }
-            }
-        }
-        if (!found) {
-            Image image = TRY(images.get(text));
-            // Copies: the image moves away.
-            std::vector<oci::Reference> known = image.names;
-            auto tagged =
-                reference.ok() ? std::find(known.begin(), known.end(), *reference) : known.end();
-            add(std::move(image), tagged == known.end() ? nullptr : &*tagged);
-        }
-    }
-    return selections;
-}
 
 // Bytes of a tar entry; the store's stop sign.
 class EntrySink final : public ByteSink {
@@ -84,17 +38,17 @@ class EntrySink final : public ByteSink {
 
 class Saver {
   public:
-    Saver(std::stop_token stop, ImageStore& images, ByteSink& sink)
+    Saver(std::stop_token stop, ImageStore& images, Lease& lease, ByteSink& sink)
         : stop_(std::move(stop))
         , images_(images)
-        , lease_(images.lease())
+        , lease_(lease)
         , writer_(sink) {}
 
     Result<void> save(const std::vector<Selection>& selections) {
         TRY(write_directory("blobs"));
         TRY(write_directory("blobs/sha256"));
         for (const Selection& selection : selections) {
-            TRY(save_image(selection));
+            TRY(save_selection(selection));
         }
         index_.media_type = oci::media_type::oci_index;
         TRY(write_document(std::string(archive::index_name), index_.serialize()));
@@ -108,8 +62,32 @@ class Saver {
     }
 
   private:
-    Result<void> save_image(const Selection& selection) {
-        const Image& image = selection.image;
+    // An image in the archive: its line of manifest.json and the manifest that the index names.
+    struct Written {
+        archive::SavedImage saved;
+        oci::Descriptor described;
+        std::optional<oci::Descriptor> original; // where it is another one
+    };
+
+    Result<void> save_selection(const Selection& selection) {
+        std::vector<Written> written;
+        for (const Image& image : selection.images) {
+            written.push_back(TRY(save_image(image)));
+        }
+        Written& first = written.front();
+        const bool is_index = selection.index || written.size() > 1;
+        if (is_index) {
+            first.described = TRY(save_index(selection, written));
+        }
+        describe_names(selection, first.described, first.saved);
+        if (first.original && !is_index) {
+            index_.manifests.push_back(std::move(*first.original));
+        }
+        saved_images_.push_back(std::move(first.saved));
+        return ok();
+    }
+
+    Result<Written> save_image(const Image& image) {
         archive::SavedImage saved;
         saved.config = archive::blob_name(image.id);
         oci::Manifest manifest;
@@ -135,14 +113,69 @@ class Saver {
         if (original && original->descriptor.media_type == oci::media_type::oci_manifest) {
             bytes = original->bytes;
         }
+        Written written{.saved = std::move(saved), .described = {}, .original = {}};
+        written.described.media_type = oci::media_type::oci_manifest;
+        written.described.digest = oci::Digest::of(bytes);
+        written.described.size = static_cast<std::int64_t>(bytes.size());
+        TRY(write_blob_document(written.described.digest, bytes));
+        if (original) {
+            TRY(save_original(*original, image.config_json));
+            if (original->descriptor.media_type != oci::media_type::oci_manifest) {
+                written.original = original->descriptor;
+            }
+        }
+        return written;
+    }
+
+    // The index as it came, where all of it that is here is whole; else one of what was written.
+    Result<oci::Descriptor>
+    save_index(const Selection& selection, const std::vector<Written>& written) {
+        const auto& original = selection.index;
+        const bool exact =
+            original &&
+            std::none_of(
+                original->entries.begin(), original->entries.end(), [](const IndexEntry& entry) {
+                    return !entry.image.empty() && !entry.complete;
+                });
+        if (exact) {
+            for (const IndexEntry& entry : original->entries) {
+                TRY(save_entry(entry));
+            }
+            for (const IndexDocument& document : original->documents) {
+                TRY(write_blob_document(document.descriptor.digest, document.bytes));
+            }
+            return original->documents.front().descriptor;
+        }
+        oci::Index made;
+        made.media_type = oci::media_type::oci_index;
+        for (std::size_t i = 0; i < written.size(); ++i) {
+            oci::Descriptor entry = written[i].described;
+            entry.platform = selection.images[i].config.platform;
+            made.manifests.push_back(std::move(entry));
+        }
+        const std::string bytes = made.serialize();
         oci::Descriptor described;
-        described.media_type = oci::media_type::oci_manifest;
+        described.media_type = oci::media_type::oci_index;
         described.digest = oci::Digest::of(bytes);
         described.size = static_cast<std::int64_t>(bytes.size());
         TRY(write_blob_document(described.digest, bytes));
-        describe_names(selection, described, saved);
-        saved_images_.push_back(std::move(saved));
-        return original ? save_original(*original, image.config_json) : ok();
+        return described;
+    }
+
+    Result<void> save_entry(const IndexEntry& entry) {
+        if (!entry.complete) {
+            return ok();
+        }
+        const auto manifest = TRY(
+            images_.whole_manifest(lease_, entry.descriptor.digest, entry.descriptor.media_type));
+        if (!manifest) {
+            return ok();
+        }
+        TRY(write_blob(manifest->manifest.config.digest));
+        for (const oci::Descriptor& layer : manifest->manifest.layers) {
+            TRY(write_blob(layer.digest));
+        }
+        return write_blob_document(entry.descriptor.digest, manifest->bytes);
     }
 
     // The manifest that the image came with, so that whoever loads the archive can push it on as it
@@ -152,10 +185,6 @@ class Saver {
         for (const oci::Descriptor& layer : original.manifest.layers) {
             TRY(write_blob(layer.digest));
         }
-        if (original.descriptor.media_type == oci::media_type::oci_manifest) {
-            return ok(); // written already
-        }
-        index_.manifests.push_back(original.descriptor);
         return write_blob_document(original.descriptor.digest, original.bytes);
     }
 
@@ -166,7 +195,7 @@ class Saver {
         }
         for (const oci::Reference& name : selection.names) {
             saved.repo_tags.push_back(name.familiar());
-            repositories_[name.familiar_name()][name.tag()] = selection.image.id.hex();
+            repositories_[name.familiar_name()][name.tag()] = selection.images.front().id.hex();
             oci::Descriptor named = described;
             named.annotations.emplace(archive::image_name_annotation, name.to_string());
             named.annotations.emplace(archive::ref_name_annotation, name.tag());
@@ -255,7 +284,7 @@ class Saver {
 
     std::stop_token stop_;
     ImageStore& images_;
-    Lease lease_;
+    Lease& lease_;
     tar::Writer writer_;
     oci::Index index_;
     std::vector<archive::SavedImage> saved_images_;
@@ -266,9 +295,14 @@ class Saver {
 } // namespace
 
 Result<void> save_archive(
-    std::stop_token stop, ImageStore& images, std::span<const std::string> names, ByteSink& sink) {
-    std::vector<Selection> selections = TRY(select(images, names));
-    return Saver(std::move(stop), images, sink).save(selections);
+    std::stop_token stop,
+    ImageStore& images,
+    std::span<const std::string> names,
+    ByteSink& sink,
+    const SaveOptions& options) {
+    Lease lease = images.lease();
+    const auto selections = TRY(select_images(images, lease, names, options));
+    return Saver(std::move(stop), images, lease, sink).save(selections);
 }
 
 } // namespace berth::store

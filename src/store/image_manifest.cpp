@@ -42,19 +42,15 @@ std::string oci_layer_type(const std::string& type) {
 
 } // namespace
 
-Result<std::optional<PushableManifest>>
-ImageStore::original_manifest(Lease& lease, const oci::Digest& id) const {
+Result<std::optional<PushableManifest>> ImageStore::whole_manifest(
+    Lease& lease, const oci::Digest& digest, std::string_view media_type) const {
     std::optional<PushableManifest> nothing;
-    std::optional<StoredManifest> stored = TRY(stored_manifest(database_, id));
-    if (!stored) {
-        return nothing;
-    }
-    lease.add_blob(stored->digest);
-    Result<std::string> bytes = blobs_.read(stored->digest, oci::ManifestLimits::bytes);
+    lease.add_blob(digest);
+    Result<std::string> bytes = blobs_.read(digest, oci::ManifestLimits::bytes);
     if (!bytes.ok()) {
         return nothing;
     }
-    oci::ManifestDocument document = TRY(oci::parse_manifest(*bytes, stored->media_type));
+    oci::ManifestDocument document = TRY(oci::parse_manifest(*bytes, media_type));
     const auto* manifest = std::get_if<oci::Manifest>(&document);
     if (manifest == nullptr) {
         return nothing;
@@ -66,12 +62,21 @@ ImageStore::original_manifest(Lease& lease, const oci::Digest& id) const {
         }
     }
     PushableManifest pushable;
-    pushable.descriptor.media_type = stored->media_type;
-    pushable.descriptor.digest = stored->digest;
+    pushable.descriptor.media_type = media_type;
+    pushable.descriptor.digest = digest;
     pushable.descriptor.size = static_cast<std::int64_t>(bytes->size());
     pushable.bytes = std::move(*bytes);
     pushable.manifest = *manifest;
     return std::optional(std::move(pushable));
+}
+
+Result<std::optional<PushableManifest>>
+ImageStore::original_manifest(Lease& lease, const oci::Digest& id) const {
+    std::optional<StoredManifest> stored = TRY(stored_manifest(database_, id));
+    if (!stored) {
+        return std::optional<PushableManifest>();
+    }
+    return whole_manifest(lease, stored->digest, stored->media_type);
 }
 
 Result<PushableManifest> ImageStore::manifest_for_push(Lease& lease, const oci::Digest& id) {
@@ -130,6 +135,7 @@ Result<std::vector<ContentKey>> ImageStore::roots() const {
         keys.push_back({kind, std::move(digest)});
         return ok();
     };
+    TRY(add_index_roots(keys));
     Session session = database_.session();
     Statement query = TRY(session.prepare("SELECT id, manifest, chain_id FROM images"));
     while (TRY(query.step())) {

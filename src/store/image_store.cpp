@@ -4,6 +4,7 @@
 #include "store/image_store.h"
 
 #include "base/strings.h"
+#include "store/image_rows.h"
 
 #include <algorithm>
 #include <map>
@@ -11,44 +12,6 @@
 namespace berth::store {
 
 namespace {
-
-constexpr std::string_view id_prefix = "sha256:";
-
-constexpr std::string_view image_columns =
-    "SELECT id, config, chain_id, size, parent, tagged, stored FROM images ";
-
-Result<Image> read_image(const Statement& row) {
-    Image image;
-    image.id = TRY(oci::Digest::parse(row.text(0)));
-    image.config_json = row.text_copy(1);
-    image.config = TRY(oci::ImageConfig::parse(image.config_json));
-    if (!row.is_null(2)) {
-        image.chain_id = TRY(oci::Digest::parse(row.text(2)));
-    }
-    image.size = static_cast<std::uint64_t>(row.number(3));
-    if (!row.is_null(4)) {
-        image.parent = TRY(oci::Digest::parse(row.text(4)));
-    }
-    image.tagged.nanoseconds = row.number(5);
-    image.stored.nanoseconds = row.number(6);
-    return image;
-}
-
-Error no_such_image(const std::string& name) {
-    return not_found("No such image: " + name);
-}
-
-Result<void>
-add_name(Session& session, const oci::Digest& id, const oci::Reference& name, std::int64_t now) {
-    if (name.has_digest()) {
-        return invalid_argument("refusing to create a tag with a digest reference");
-    }
-    Statement insert = TRY(session.prepare("INSERT INTO image_names (name, image) VALUES (?1, ?2) "
-                                           "ON CONFLICT (name) DO UPDATE SET image = ?2"));
-    TRY(insert.bind(1, name.with_default_tag().to_string()).bind(2, id.to_string()).run());
-    Statement touch = TRY(session.prepare("UPDATE images SET tagged = ?2 WHERE id = ?1"));
-    return touch.bind(1, id.to_string()).bind(2, now).run();
-}
 
 Result<void> add_digest(Session& session, const oci::Digest& id, const oci::Reference& name) {
     if (!name.has_digest()) {
@@ -68,37 +31,12 @@ Result<std::vector<oci::Reference>> read_references(Statement query) {
     return references;
 }
 
-bool is_hex(std::string_view text) {
-    return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;
-}
-
-// Ids that begin with these digits, at most two: more than one is an error anyway.
-Result<std::vector<oci::Digest>> ids_with_prefix(Session& session, std::string_view digits) {
-    Statement query =
-        TRY(session.prepare("SELECT id FROM images WHERE id >= ?1 AND id < ?2 LIMIT 2"));
-    std::string first = std::string(id_prefix) + std::string(digits);
-    std::vector<oci::Digest> ids;
-    query.bind(1, first).bind(2, first + "g");
-    while (TRY(query.step())) {
-        ids.push_back(TRY(oci::Digest::parse(query.text(0))));
-    }
-    return ids;
-}
-
-Result<std::optional<oci::Digest>>
-id_by_column(Session& session, std::string_view sql, const std::string& name) {
-    Statement query = TRY(session.prepare(sql));
-    if (!TRY(query.bind(1, name).step())) {
-        return std::optional<oci::Digest>();
-    }
-    return std::optional(TRY(oci::Digest::parse(query.text(0))));
-}
-
 // The name as Docker prints it when there is no such image.
 Result<std::string> displayed_name(std::string_view name) {
-    std::string_view digits = name.starts_with(id_prefix) ? name.substr(id_prefix.size()) : name;
+    std::string_view digits =
+        name.starts_with(image_id_prefix) ? name.substr(image_id_prefix.size()) : name;
     if (digits.size() == 64 && is_hex(digits)) {
-        return std::string(id_prefix) + std::string(digits);
+        return std::string(image_id_prefix) + std::string(digits);
     }
     return TRY(oci::Reference::parse_normalized(name)).with_default_tag().familiar();
 }
@@ -139,6 +77,9 @@ Result<Image> ImageStore::create(const NewImage& image) {
         TRY(check_manifest(image, config));
         manifest = TRY(blobs_.put(held, image.manifest)).digest;
     }
+    TRY(keep_indexes(held, image));
+    const oci::Digest index =
+        image.indexes.empty() ? oci::Digest() : image.indexes.front().descriptor.digest;
     std::int64_t now = Timestamp::now().nanoseconds;
     {
         Transaction transaction = TRY(database_.begin(Durability::Durable));
@@ -157,7 +98,7 @@ Result<Image> ImageStore::create(const NewImage& image) {
                 .bind(8, now)
                 .run());
         for (const oci::Reference& name : image.names) {
-            TRY(add_name(transaction.session(), id, name, now));
+            TRY(set_name(transaction.session(), {.id = id, .name = name, .index = index}));
         }
         for (const oci::Reference& name : image.repo_digests) {
             TRY(add_digest(transaction.session(), id, name));
@@ -182,6 +123,9 @@ Result<Image> ImageStore::get(const oci::Digest& id) const {
         TRY(session.prepare("SELECT name FROM image_digests WHERE image = ?1 ORDER BY name"));
     digests.bind(1, id.to_string());
     image.repo_digests = TRY(read_references(std::move(digests)));
+    Statement platforms = TRY(session.prepare(std::string(platform_names) + " AND p.image = ?1"));
+    platforms.bind(1, id.to_string());
+    image.platform_names = TRY(read_references(std::move(platforms)));
     return image;
 }
 
@@ -193,35 +137,10 @@ Result<Image> ImageStore::get(std::string_view name) const {
     return get(*id);
 }
 
-// A name wins over an id that begins like it.
 Result<std::optional<oci::Digest>> ImageStore::find(std::string_view name) const {
-    std::string_view digits = name.starts_with(id_prefix) ? name.substr(id_prefix.size()) : name;
-    bool may_be_id = is_hex(digits) && digits.size() <= 64;
     Session session = database_.session();
-    if (!may_be_id || digits.size() < 64) {
-        oci::Reference reference = TRY(oci::Reference::parse_normalized(name));
-        std::optional<oci::Digest> found;
-        if (reference.has_digest()) {
-            found = TRY(id_by_column(
-                session,
-                "SELECT image FROM image_digests WHERE name = ?1",
-                reference.without_tag_and_digest().with_digest(reference.digest()).to_string()));
-        } else {
-            found = TRY(id_by_column(
-                session,
-                "SELECT image FROM image_names WHERE name = ?1",
-                reference.with_default_tag().to_string()));
-        }
-        if (found || !may_be_id) {
-            return found;
-        }
-    }
-    std::vector<oci::Digest> ids = TRY(ids_with_prefix(session, digits));
-    if (ids.size() > 1) {
-        return invalid_argument(
-            "ambiguous reference: several image ids begin with \"" + std::string(digits) + "\"");
-    }
-    return ids.empty() ? std::nullopt : std::optional(ids.front());
+    const auto found = TRY(find_image(session, name));
+    return found ? std::optional(found->id) : std::nullopt;
 }
 
 Result<std::vector<Image>> ImageStore::list() const {
@@ -243,6 +162,7 @@ Result<std::vector<Image>> ImageStore::list() const {
     };
     TRY(fill("SELECT name, image FROM image_names ORDER BY name", &Image::names));
     TRY(fill("SELECT name, image FROM image_digests ORDER BY name", &Image::repo_digests));
+    TRY(fill(platform_names, &Image::platform_names));
     std::stable_sort(images.begin(), images.end(), [](const Image& a, const Image& b) {
         return a.config.created > b.config.created;
     });
@@ -259,7 +179,7 @@ Result<std::size_t> ImageStore::count() const {
 Result<void> ImageStore::tag(const oci::Digest& id, const oci::Reference& name) {
     TRY(get(id));
     Transaction transaction = TRY(database_.begin(Durability::Durable));
-    TRY(add_name(transaction.session(), id, name, Timestamp::now().nanoseconds));
+    TRY(set_name(transaction.session(), {.id = id, .name = name}));
     return transaction.commit();
 }
 
@@ -284,26 +204,6 @@ Result<void> ImageStore::add_repo_digest(const oci::Digest& id, const oci::Refer
     TRY(get(id));
     Transaction transaction = TRY(database_.begin(Durability::Durable));
     TRY(add_digest(transaction.session(), id, name));
-    return transaction.commit();
-}
-
-Result<void> ImageStore::remove(const Image& image) {
-    Transaction transaction = TRY(database_.begin(Durability::Durable));
-    {
-        Statement names =
-            TRY(transaction->prepare("SELECT (SELECT count(*) FROM image_names WHERE image = ?1) + "
-                                     "(SELECT count(*) FROM image_digests WHERE image = ?1)"));
-        TRY(names.bind(1, image.id.to_string()).step());
-        if (names.number(0) >
-            static_cast<std::int64_t>(image.names.size() + image.repo_digests.size())) {
-            return conflict("image " + image.id.to_string() + " has got another name meanwhile");
-        }
-        Statement removal = TRY(transaction->prepare("DELETE FROM images WHERE id = ?1"));
-        TRY(removal.bind(1, image.id.to_string()).run());
-    }
-    if (transaction->changed_rows() == 0) {
-        return no_such_image(image.id.to_string());
-    }
     return transaction.commit();
 }
 

@@ -35,9 +35,17 @@ struct Image {
     std::uint64_t size = 0;                   // of all layers
     std::vector<oci::Reference> names;        // with tags, sorted
     std::vector<oci::Reference> repo_digests; // name@manifest digest, sorted
-    oci::Digest parent;                       // the image that this one was built on here
-    Timestamp tagged;                         // last time that it got a name; zero: never
+    // Names that mean this image only where its platform is asked for, sorted.
+    std::vector<oci::Reference> platform_names;
+    oci::Digest parent; // the image that this one was built on here
+    Timestamp tagged;   // last time that it got a name; zero: never
     Timestamp stored;
+};
+
+// An index, as it came.
+struct IndexDocument {
+    oci::Descriptor descriptor; // media type, digest and size
+    std::string bytes;
 };
 
 struct NewImage {
@@ -50,6 +58,23 @@ struct NewImage {
     std::vector<oci::Reference> names; // tagged; names without a tag get latest
     // What it was pulled as (name@digest): the digest of the manifest or of the index above it.
     std::vector<oci::Reference> repo_digests;
+    // The index that all of the names stand for, and those below it that led here. Empty: the names
+    // stand for this image alone.
+    std::vector<IndexDocument> indexes;
+};
+
+// What an index names: an image for one platform, or something that goes with one.
+struct IndexEntry {
+    oci::Descriptor descriptor;
+    oci::Digest image;     // here, and meant by the name; else empty
+    bool complete = false; // the manifest and all blobs that it names are here
+};
+
+// The index that a name stands for, as far as it is here.
+struct ImageIndex {
+    std::vector<IndexDocument> documents; // itself first, then those that it names
+    std::vector<IndexEntry> entries;      // of all documents, in their order
+    bool complete = false;
 };
 
 // A manifest ready to push: every blob it names is in the blob store.
@@ -94,12 +119,21 @@ class ImageStore {
     Result<Image> get(const oci::Digest& id) const;
     // get() without the words: nullopt when there is none.
     Result<std::optional<oci::Digest>> find(std::string_view name) const;
+    // All that the name stands for, one image for each platform that is here, first the one that it
+    // means where none is asked for. An id stands for its image.
+    Result<std::vector<Image>> platforms(std::string_view name) const;
+    // nullopt when the name stands for one manifest, or is an id.
+    Result<std::optional<ImageIndex>> index(Lease& lease, std::string_view name) const;
     // Newest first.
     Result<std::vector<Image>> list() const;
     Result<std::size_t> count() const;
 
     // Moves the name here when it points elsewhere.
     Result<void> tag(const oci::Digest& id, const oci::Reference& name);
+    // Gives it all that `source` stands for.
+    Result<void> tag(std::string_view source, const oci::Reference& name);
+    // The name no longer stands for this one of its images. NotFound when it does not.
+    Result<void> untag_platform(const oci::Reference& name, const oci::Digest& id);
     // Tags and names with a digest, all or none. NotFound when there is no such name. The image
     // stays.
     Result<void> untag(std::span<const oci::Reference> names);
@@ -108,8 +142,9 @@ class ImageStore {
 
     // A repo digest that the image got by a push.
     Result<void> add_repo_digest(const oci::Digest& id, const oci::Reference& name);
-    // The image and its names, which the caller has seen: Conflict when it has more by now. Layers
-    // and blobs go with the next garbage collection.
+    // The image and its names, which the caller has seen: Conflict when it has more by now. A name
+    // that has other platforms stays with those. Layers and blobs go with the next garbage
+    // collection.
     Result<void> remove(const Image& image);
 
     Result<void> remove(const oci::Digest& id) { return remove(TRY(get(id))); }
@@ -124,6 +159,10 @@ class ImageStore {
     // The manifest it was pulled with or pushed as; nullopt when it never was, or a blob is gone.
     Result<std::optional<PushableManifest>>
     original_manifest(Lease& lease, const oci::Digest& id) const;
+
+    // Of any digest that an index names.
+    Result<std::optional<PushableManifest>>
+    whole_manifest(Lease& lease, const oci::Digest& digest, std::string_view media_type) const;
 
     // disk_usage.cpp
     Result<DiskUsage> disk_usage() const;
@@ -144,6 +183,9 @@ class ImageStore {
         , blobs_(blobs)
         , layers_(layers)
         , leases_(leases) {}
+
+    Result<void> keep_indexes(Lease& lease, const NewImage& image);
+    Result<void> add_index_roots(std::vector<ContentKey>& keys) const;
 
     Database& database_;
     BlobStore& blobs_;

@@ -2,6 +2,7 @@
 // Whether a layer is what its row says, and making it so again.
 #include "base/file.h"
 #include "codec/compression.h"
+#include "codec/null_sink.h"
 #include "codec/sha256.h"
 #include "store/disk_error.h"
 #include "store/layer_file.h"
@@ -17,11 +18,6 @@
 namespace berth::store {
 
 namespace {
-
-class NullSink final : public ByteSink {
-  public:
-    Result<void> write(std::string_view) override { return ok(); }
-};
 
 bool is_directory(const std::string& path) {
     struct stat status {};

@@ -3,6 +3,7 @@
 // a shutdown.
 #include "base/file.h"
 #include "base/log.h"
+#include "codec/null_sink.h"
 #include "kernel/mount.h"
 #include "store/disk_error.h"
 #include "store/layer_file.h"
@@ -18,11 +19,6 @@
 namespace berth::store {
 
 namespace {
-
-class NullSink final : public ByteSink {
-  public:
-    Result<void> write(std::string_view) override { return ok(); }
-};
 
 Result<std::set<std::string>> column(Database& database, std::string_view sql) {
     std::set<std::string> values;

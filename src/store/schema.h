@@ -8,7 +8,7 @@
 namespace berth::store {
 
 // Step i brings the database from version i to i + 1. Never change a step that was released.
-inline constexpr std::array<std::string_view, 2> schema_steps{
+inline constexpr std::array<std::string_view, 3> schema_steps{
     R"sql(
 CREATE TABLE layers (
     chain_id TEXT PRIMARY KEY,
@@ -61,6 +61,15 @@ CREATE INDEX image_digests_image ON image_digests (image);
 )sql",
     R"sql(
 ALTER TABLE writable_layers ADD COLUMN driver TEXT NOT NULL DEFAULT 'overlay2';
+)sql",
+    R"sql(
+ALTER TABLE image_names ADD COLUMN image_index TEXT;
+CREATE TABLE image_platforms (
+    name TEXT NOT NULL REFERENCES image_names (name) ON DELETE CASCADE,
+    image TEXT NOT NULL REFERENCES images (id) ON DELETE CASCADE,
+    PRIMARY KEY (name, image)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX image_platforms_image ON image_platforms (image);
 )sql"};
 
 } // namespace berth::store

@@ -2,6 +2,7 @@
 // The writable layers of containers and build steps: snapshots/<id> and a row each.
 #include "base/file.h"
 #include "base/random.h"
+#include "codec/null_sink.h"
 #include "codec/sha256.h"
 #include "store/disk_error.h"
 #include "store/layer_store.h"
@@ -16,11 +17,6 @@
 namespace berth::store {
 
 namespace {
-
-class NullSink final : public ByteSink {
-  public:
-    Result<void> write(std::string_view) override { return ok(); }
-};
 
 // The id becomes a directory's name.
 Result<void> check_id(const std::string& id) {

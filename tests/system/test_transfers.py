@@ -45,7 +45,7 @@ def test_shared_sizes(fresh_engine):
     fresh_engine.berth("create", "--name", "one", "busybox")
     fresh_engine.berth("commit", "one", "same:1")
     for image in fresh_engine.request("GET", "/images/json?shared-size=1&manifests=1")[1]:
-        assert image["SharedSize"] == image["Size"] and "Manifests" not in image  # as from dockerd with its own image store
+        assert image["SharedSize"] == image["Size"] and len(image["Manifests"]) == 1
 
 
 class Files(http.server.BaseHTTPRequestHandler):

@@ -105,7 +105,7 @@ Result<void> push(Context& context) {
 
 Result<void> load(Context& context) {
     const bool quiet = context.flag("quiet", true);
-    const std::string platform = TRY(platform_parameter(context, 48));
+    const auto platforms = TRY(platform_parameters(context, "platform", 48));
     ProgressStream stream(context.response());
     const auto report = [&stream, quiet](const engine::ImageProgress& progress) {
         if (!quiet || !progress.has_progress) {
@@ -115,13 +115,13 @@ Result<void> load(Context& context) {
     context.body().set_limit(http::Body::unlimited);
     stream.begin(); // dockerd answers 200 whatever it is given
     return stream.finish(
-        context.engine().images().load(context.stop(), context.body(), platform, report));
+        context.engine().images().load(context.stop(), context.body(), platforms, report));
 }
 
 Result<void> save_images(Context& context, const std::vector<std::string>& names) {
-    const std::string platform = TRY(platform_parameter(context, 48));
+    const auto platforms = TRY(platform_parameters(context, "platform", 48));
     ArchiveSink sink(context.response(), "application/x-tar");
-    auto saved = context.engine().images().save(context.stop(), names, platform, sink);
+    auto saved = context.engine().images().save(context.stop(), names, platforms, sink);
     if (!saved.ok() && context.response().begun()) {
         // All that the client sees is an archive that breaks off.
         log::warn("an archive was not saved to its end", {{"error", saved.error().message()}});

@@ -20,6 +20,7 @@ Result<void> list(Context& context) {
         .all = context.flag("all"),
         .filters = std::move(filters),
         .shared = context.flag("shared-size"),
+        .manifests = !context.before(47) && context.flag("manifests"),
     };
     // Older clients send the reference alone.
     if (std::string filter = context.query("filter"); !filter.empty() && context.before(41)) {
@@ -34,11 +35,13 @@ Result<void> list(Context& context) {
 
 Result<void> inspect(Context& context) {
     const std::string platform = TRY(platform_parameter(context, 49));
-    if (!platform.empty() && context.flag("manifests")) {
+    const bool manifests = !context.before(48) && context.flag("manifests");
+    if (!platform.empty() && manifests) {
         return invalid_argument(
             "conflicting options: manifests and platform options cannot both be set");
     }
-    const auto image = TRY(context.engine().images().inspect(context.parameter(), platform));
+    const auto image =
+        TRY(context.engine().images().inspect(context.parameter(), platform, manifests));
     return context.reply(200, wire::encode_image_inspect(image, context.version()));
 }
 
@@ -69,9 +72,12 @@ Result<void> remove(Context& context) {
     if (trim(context.parameter()).empty()) {
         return invalid_argument("image name cannot be blank");
     }
+    auto platforms = TRY(platform_parameters(context, "platforms", 50));
     const auto removals = TRY(context.engine().images().remove(
         context.parameter(),
-        {.force = context.flag("force"), .no_prune = context.flag("noprune")}));
+        {.force = context.flag("force"),
+         .no_prune = context.flag("noprune"),
+         .platforms = std::move(platforms)}));
     return context.reply_with(200, removals);
 }
 

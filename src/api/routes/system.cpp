@@ -68,6 +68,7 @@ add_images(Context& context, json::Object& usage, const std::vector<build::Cache
     json::Array array;
     engine::ImageListOptions options;
     options.all = true;
+    options.platforms_apart = true;
     for (auto& image : TRY(context.engine().images().list(options))) {
         image.containers = static_cast<std::int64_t>(
             context.engine().containers().using_image(image.id, false).size());

@@ -151,6 +151,57 @@ json::Value encode_config(const json::Value& stored, ApiVersion version) {
 
 } // namespace
 
+namespace {
+
+// https://github.com/moby/moby/blob/v28.2.2/api/types/image/manifest.go
+json::Value encode_manifest(const engine::ImagePlatform& manifest) {
+    using Kind = engine::ImagePlatform::Kind;
+    json::Object encoded{
+        {"ID", manifest.descriptor.digest.to_string()},
+        {"Descriptor", json::encode(manifest.descriptor)},
+        {"Available", manifest.available},
+        {"Size",
+         json::Object{
+             {"Content", manifest.content_size},
+             {"Total", manifest.content_size + manifest.unpacked_size}}},
+    };
+    switch (manifest.kind) {
+    case Kind::Image:
+        encoded["Kind"] = "image";
+        encoded["ImageData"] = json::Object{
+            {"Platform", json::encode(manifest.platform)},
+            {"Containers", json::encode(manifest.containers)},
+            {"Size", json::Object{{"Unpacked", manifest.unpacked_size}}}};
+        break;
+    case Kind::Attestation:
+        encoded["Kind"] = "attestation";
+        encoded["AttestationData"] = json::Object{{"For", manifest.subject}};
+        break;
+    case Kind::Unknown:
+        encoded["Kind"] = "unknown";
+        break;
+    }
+    return encoded;
+}
+
+void add_target(
+    json::Value& document, const std::optional<engine::ImageTarget>& target, ApiVersion version) {
+    if (!target) {
+        return;
+    }
+    json::Object& members = document.as_object();
+    if (version >= ApiVersion{1, 48}) {
+        members["Descriptor"] = json::encode(target->descriptor);
+    }
+    json::Array manifests;
+    for (const engine::ImagePlatform& manifest : target->platforms) {
+        manifests.push_back(encode_manifest(manifest));
+    }
+    members["Manifests"] = std::move(manifests);
+}
+
+} // namespace
+
 json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version) {
     Summary wire{
         .containers = image.containers,
@@ -171,7 +222,9 @@ json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion v
     if (version < ApiVersion{1, 44}) {
         wire.virtual_size = image.size;
     }
-    return json::encode(wire);
+    json::Value encoded = json::encode(wire);
+    add_target(encoded, image.target, version);
+    return encoded;
 }
 
 json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion version) {
@@ -198,7 +251,9 @@ json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion v
     if (version < ApiVersion{1, 44}) {
         wire.virtual_size = image.size;
     }
-    return json::encode(wire);
+    json::Value encoded = json::encode(wire);
+    add_target(encoded, image.target, version);
+    return encoded;
 }
 
 } // namespace berth::api::wire

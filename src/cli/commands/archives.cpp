@@ -171,9 +171,9 @@ Result<int> load(Session& session, const Invocation& invocation) {
     std::string input;
     bool quiet = false;
     flags.text("input", 'i', input, "Read from tar archive file, instead of STDIN");
-    std::string platform;
+    std::vector<std::string> platforms;
     flags.boolean("quiet", 'q', quiet, "Suppress the load output");
-    flags.text("platform", 0, platform, "Load only the given platform variant");
+    flags.list("platform", 0, platforms, "Load only the given platform variant(s)");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
     if (input.empty() && ::isatty(STDIN_FILENO) == 1) {
         return invalid_argument("requested load from stdin, but stdin is empty");
@@ -181,7 +181,7 @@ Result<int> load(Session& session, const Invocation& invocation) {
     const std::unique_ptr<ByteSource> source = TRY(open_archive(input));
     Query query;
     query.add("quiet", quiet);
-    TRY(add_platform(query, platform));
+    TRY(add_platforms(query, "platform", platforms));
     std::unique_ptr<ByteSource> answer = TRY(session.stream(
         {.method = "POST",
          .target = "/images/load" + query.text(),
@@ -194,16 +194,16 @@ Result<int> load(Session& session, const Invocation& invocation) {
 Result<int> save(Session& session, const Invocation& invocation) {
     Flags flags;
     std::string output;
-    std::string platform;
+    std::vector<std::string> platforms;
     flags.text("output", 'o', output, "Write to a file, instead of STDOUT");
-    flags.text("platform", 0, platform, "Save only the given platform variant");
+    flags.list("platform", 0, platforms, "Save only the given platform variant(s)");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
     TRY_CONTEXT(check_archive_output(output), "failed to save image");
     Query query;
     for (const std::string& name : names) {
         query.add("names", name);
     }
-    TRY(add_platform(query, platform));
+    TRY(add_platforms(query, "platform", platforms));
     const auto source = TRY(session.stream({.target = "/images/get" + query.text()}));
     TRY(write_archive(*source, output));
     return 0;

@@ -3,6 +3,7 @@
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/commands/commands.h"
+#include "cli/commands/image_tree.h"
 #include "cli/commands/pull.h"
 #include "cli/document_stream.h"
 #include "cli/listing.h"
@@ -113,14 +114,24 @@ Result<int> images(Session& session, const Invocation& invocation) {
     flags.text("format", 0, format, "Format output using a custom template");
     flags.boolean("no-trunc", 0, no_trunc, "Don't truncate output");
     flags.boolean("quiet", 'q', quiet, "Only show image IDs");
+    bool tree = false;
+    flags.boolean("tree", 0, tree, "List multi-platform images as a tree");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 1);
+    if (tree) {
+        TRY(check_tree_flags({{"format", !format.empty()}, {"quiet", quiet}}));
+    }
     Query query;
     query.add("all", all);
+    query.add("manifests", tree);
     std::string parameter = TRY(filters_parameter(filters));
     if (!parameter.empty()) {
         query.add("filters", parameter);
     }
     json::Value list = TRY(session.get("/images/json" + query.text()));
+    if (tree) {
+        TRY(print_image_tree(list, arguments.empty() ? "" : arguments[0], no_trunc));
+        return 0;
+    }
     std::vector<json::Object> rows;
     for (const json::Value& image : list.is_array() ? list.get_array() : json::Array()) {
         add_image_rows(rows, image, !no_trunc, arguments.empty() ? "" : arguments[0]);
@@ -203,11 +214,14 @@ Result<int> rmi(Session& session, const Invocation& invocation) {
     bool force = false;
     bool no_prune = false;
     flags.boolean("force", 'f', force, "Force removal of the image");
+    std::vector<std::string> platforms;
     flags.boolean("no-prune", 0, no_prune, "Do not delete untagged parents");
+    flags.list("platform", 0, platforms, "Remove only the given platform variant(s)");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
     Query query;
     query.add("force", force);
     query.add("noprune", no_prune);
+    TRY(add_platforms(query, "platforms", platforms));
     int exit_code = 0;
     for (const std::string& name : names) {
         Result<json::Value> removed = session.remove(image_path(name, "") + query.text());
@@ -294,7 +308,7 @@ Result<int> push(Session& session, const Invocation& invocation) {
         "platform",
         0,
         chosen.platform,
-        "Push the image only if it is for this platform (os[/arch])");
+        "Push this platform's manifest alone, not the index (os[/arch[/variant]])");
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1, .most = 1);
     const oci::Reference reference = TRY(choose_tag(names[0], chosen));
     // The daemon wants the header on every push; {} stands for "no credentials".
@@ -308,9 +322,19 @@ Result<int> push(Session& session, const Invocation& invocation) {
         {.method = "POST",
          .target = "/images/" + reference.familiar_name() + "/push" + query.text(),
          .registry_auth = auth.empty() ? "e30=" : auth}));
-    TRY(print_progress(*source, {.quiet = chosen.quiet}));
+    json::Value aux;
+    TRY(print_progress(*source, {.quiet = chosen.quiet, .aux = &aux}));
     if (chosen.quiet) {
         TRY(print(reference.to_string() + "\n"));
+    }
+    if (flag_of(aux, "manifestPushedInsteadOfIndex")) {
+        const json::Value* index = json::find(aux, "originalIndex");
+        const json::Value* manifest = json::find(aux, "selectedManifest");
+        TRY(print(
+            "\ni Info → Not all multiplatform-content is present and only the available "
+            "single-platform image was pushed\n         " +
+            (index == nullptr ? "" : text_of(*index, "digest")) + " -> " +
+            (manifest == nullptr ? "" : text_of(*manifest, "digest")) + "\n"));
     }
     return 0;
 }

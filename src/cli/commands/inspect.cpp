@@ -25,15 +25,25 @@ constexpr Kind network_kind{"network", "/networks/", ""};
 constexpr Kind volume_kind{"volume", "/volumes/", ""};
 constexpr Kind all_kinds[] = {container_kind, image_kind, volume_kind, network_kind};
 
+struct Asked {
+    bool size = false;    // of containers
+    std::string platform; // of images
+};
+
 // The first kind that knows the name; NotFound when none does.
-Result<json::Value>
-find_object(Session& session, std::span<const Kind> kinds, const std::string& name, bool size) {
+Result<json::Value> find_object(
+    Session& session, std::span<const Kind> kinds, const std::string& name, const Asked& asked) {
     for (const Kind& kind : kinds) {
         std::string target =
             std::string(kind.before) + percent_encode(name) + std::string(kind.after);
-        if (size && kind.name == "container") {
-            target += "?size=1";
+        Query query;
+        if (asked.size && kind.name == "container") {
+            query.add("size", true);
         }
+        if (kind.name == "image") {
+            TRY(add_platform(query, asked.platform));
+        }
+        target += query.text();
         Result<json::Value> found = session.get(target);
         if (found.ok() || found.error().kind() != ErrorKind::NotFound || kinds.size() == 1) {
             return found;
@@ -47,9 +57,16 @@ inspect_kinds(Session& session, const Invocation& invocation, std::span<const Ki
     Flags flags;
     std::string format;
     std::string type;
-    bool size = false;
+    Asked asked;
     flags.text("format", 'f', format, "Format output using a custom template");
-    flags.boolean("size", 's', size, "Display total file sizes if the type is container");
+    flags.boolean("size", 's', asked.size, "Display total file sizes if the type is container");
+    if (kinds.size() == 1 && kinds.front().name == "image") {
+        flags.text(
+            "platform",
+            0,
+            asked.platform,
+            "Inspect a specific platform of the multi-platform image (os[/arch[/variant]])");
+    }
     if (kinds.size() > 1) {
         flags.text("type", 0, type, "Only inspect objects of the given type");
     }
@@ -74,7 +91,7 @@ inspect_kinds(Session& session, const Invocation& invocation, std::span<const Ki
     std::string errors;
     std::string text;
     for (const std::string& name : names) {
-        Result<json::Value> object = find_object(session, kinds, name, size);
+        Result<json::Value> object = find_object(session, kinds, name, asked);
         if (!object.ok()) {
             errors += "berth: " + object.error().message() + "\n";
         } else if (row) {
