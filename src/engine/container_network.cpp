@@ -42,6 +42,7 @@ port_request(const Port& port, const PortBinding& binding, const std::string& de
     network::PortRequest request{.protocol = port.protocol, .container_port = port.number};
     request.host_ip =
         TRY(kernel::IpAddress::parse(binding.host_ip.empty() ? default_ip : binding.host_ip));
+    request.every_family = binding.host_ip.empty() && request.host_ip.is_unspecified();
     if (binding.host_port.empty()) {
         return request;
     }
@@ -144,7 +145,8 @@ struct ContainerNetwork::Join {
     const UniqueFd* netns = nullptr;          // nullptr: a new one comes with it
     bool default_route = false;
     bool default_route_v6 = false;
-    bool with_ports = true; // those of the families that the default routes are of
+    bool ports_v4 = false; // it is the one that ports of this family are published on
+    bool ports_v6 = false;
     UniqueFd* made_netns = nullptr;
 };
 
@@ -230,9 +232,17 @@ Result<std::vector<network::PortRequest>> ContainerNetwork::ports_of(
     if (!ports.empty() && !config_.iptables) {
         return invalid_argument("ports cannot be published: the daemon runs with --iptables=false");
     }
-    std::erase_if(
-        ports, [&](const network::PortRequest& port) { return port.host_ip.is_v4() ? !v4 : !v6; });
-    return ports;
+    std::vector<network::PortRequest> chosen;
+    for (network::PortRequest& port : ports) {
+        if (port.every_family && v4 != v6) {
+            port.every_family = false;
+            port.host_ip = TRY(kernel::IpAddress::parse(v4 ? "0.0.0.0" : "::"));
+        }
+        if (port.host_ip.is_v4() ? v4 : v6) {
+            chosen.push_back(port);
+        }
+    }
+    return chosen;
 }
 
 Result<EndpointState>
@@ -260,9 +270,8 @@ ContainerNetwork::join(const ContainerDefinition& definition, const Join& join) 
     request.default_route = join.default_route;
     request.default_route_v6 = join.default_route_v6;
     request.disable_ipv6 = info.enable_ipv4 && turns_ipv6_off(definition.host_config);
-    if (join.with_ports) {
-        request.ports =
-            TRY(ports_of(definition, join.network, join.default_route, join.default_route_v6));
+    if (join.ports_v4 || join.ports_v6) {
+        request.ports = TRY(ports_of(definition, join.network, join.ports_v4, join.ports_v6));
     }
     network::Endpoint endpoint = TRY(join.network.network->connect(request));
     if (join.made_netns != nullptr && endpoint.netns) {
@@ -281,8 +290,7 @@ Result<EndpointState> ContainerNetwork::join_running(
         {.network = network,
          .settings = settings_in(definition, network.info.name),
          .others = others,
-         .netns = &netns,
-         .with_ports = false});
+         .netns = &netns});
 }
 
 Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& definition) {
@@ -317,6 +325,9 @@ Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& d
              .netns = connection.netns ? &connection.netns : nullptr,
              .default_route = gateways.v4 == i,
              .default_route_v6 = gateways.v6 == i,
+             // Where one family has no way out, the other's network says so.
+             .ports_v4 = gateways.v4.value_or(gateways.v6.value_or(wanted.size())) == i,
+             .ports_v6 = gateways.v6.value_or(gateways.v4.value_or(wanted.size())) == i,
              .made_netns = &made}));
         if (made) {
             connection.netns = std::move(made);

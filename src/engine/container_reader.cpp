@@ -167,7 +167,7 @@ NetworkSettings ContainerReader::network_settings(const ContainerView& view) con
     for (const EndpointState& endpoint : view.life.endpoints) {
         for (const PublishedPort& port : endpoint.ports) {
             settings.ports[std::to_string(port.container_port) + "/" + port.protocol].push_back(
-                {port.host_ip, std::to_string(port.host_port)});
+                {port.host_ip, port.host_port == 0 ? "" : std::to_string(port.host_port)});
         }
     }
     return settings;

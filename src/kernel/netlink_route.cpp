@@ -80,9 +80,6 @@ void RouteBatch::add_veth(const VethPair& pair) {
     if (pair.peer_mac) {
         messages_.put_bytes(IFLA_ADDRESS, pair.peer_mac->bytes);
     }
-    if (pair.peer_master != 0) {
-        messages_.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(pair.peer_master));
-    }
     if (pair.peer_netns) {
         messages_.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(pair.peer_netns->get()));
     }

@@ -58,7 +58,6 @@ struct VethPair {
     std::uint32_t mtu = 1500;
     int master = 0; // of the near end
     std::optional<MacAddress> peer_mac;
-    int peer_master = 0; // with both ends in the socket's own namespace
 };
 
 enum class LinkState : std::uint8_t { Down, Up };

@@ -70,12 +70,8 @@ TEST_P(NetworkContract, CarriesTrafficOfBothFamilies) {
         const auto network = GetParam().make(*driver, true);
         const Endpoint a = connect(*network, "a");
         const Endpoint b = connect(*network, "b");
-        EXPECT_THAT(
-            inside(a, {"ping", "-c", "1", "-W", "2", b.ip.to_string()}),
-            ::testing::HasSubstr(" 0% packet loss"));
-        EXPECT_THAT(
-            inside(a, {"ping", "-c", "1", "-W", "2", b.ip_v6->to_string()}),
-            ::testing::HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(a, b.ip.to_string()));
+        EXPECT_TRUE(reaches(a, b.ip_v6->to_string()));
     });
 }
 
@@ -91,9 +87,7 @@ TEST_P(NetworkContract, JoinsANamespaceThatIsThereAndLeavesIt) {
         request.interface_name = "eth3";
         const Endpoint joined = connect(*network, request);
         EXPECT_FALSE(joined.netns);
-        EXPECT_THAT(
-            inside(a, {"ping", "-c", "1", "-W", "2", b.ip.to_string()}),
-            ::testing::HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(a, b.ip.to_string()));
         EXPECT_THAT(inside(a, {"ip", "route"}), ::testing::HasSubstr("dev eth3"));
         ASSERT_TRUE(network->disconnect("a", Detach::Now).ok());
         EXPECT_THAT(inside(a, {"ip", "link"}), ::testing::Not(::testing::HasSubstr("eth3")));

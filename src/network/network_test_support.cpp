@@ -285,6 +285,11 @@ PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& 
         .host_port = host};
 }
 
+bool reaches(const Endpoint& from, const std::string& address) {
+    const std::string script = "busybox ping -c 1 -W 1 " + address + " || true";
+    return inside(from, {"sh", "-c", script}).find(" 0% packet loss") != std::string::npos;
+}
+
 std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command) {
     // Not close-on-exec: nsenter opens it by number.
     const int shared = ::fcntl(endpoint.netns.get(), F_DUPFD, 0);

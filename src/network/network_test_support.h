@@ -65,6 +65,9 @@ Endpoint connect(Network& network, const std::string& id);
 Endpoint connect(Network& network, const std::string& id, std::vector<PortRequest> ports);
 PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& ip = "0.0.0.0");
 
+// Whether an echo request is answered within a second.
+bool reaches(const Endpoint& from, const std::string& address);
+
 // A command's output within the endpoint's namespace.
 std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command);
 

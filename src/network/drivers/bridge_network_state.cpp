@@ -3,11 +3,11 @@
 // finds.
 #include "network/drivers/bridge_network_state.h"
 
-#include "base/assertions.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/rollback.h"
 #include "base/strings.h"
+#include "base/verify.h"
 #include "kernel/netlink_namespace.h"
 #include "network/name_claim.h"
 

@@ -440,8 +440,7 @@ TEST(BridgeNetwork, CanBeIpv6Only) {
         const Endpoint a = connect(*network, "a");
         EXPECT_TRUE(a.ip.is_unspecified());
         EXPECT_THAT(inside(a, {"ip", "-4", "address"}), Not(HasSubstr("eth0")));
-        EXPECT_THAT(
-            inside(a, {"ping", "-c", "1", "-W", "2", "fd00:77::1"}), HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(a, "fd00:77::1"));
     });
 }
 
@@ -454,9 +453,7 @@ TEST(BridgeNetwork, TakesLooseNamespacesOfThePool) {
         for (const char* id : {"a", "b", "c"}) {
             const Endpoint endpoint = connect(*network, id);
             EXPECT_THAT(inside(endpoint, {"ip", "link", "show", "eth0"}), HasSubstr("mtu 1400"));
-            EXPECT_THAT(
-                inside(endpoint, {"ping", "-c", "1", "-W", "2", "10.77.0.1"}),
-                HasSubstr(" 0% packet loss"));
+            EXPECT_TRUE(reaches(endpoint, "10.77.0.1"));
         }
     });
 }

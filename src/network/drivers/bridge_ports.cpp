@@ -79,8 +79,9 @@ Result<int> BridgePorts::add_bridge(kernel::RouteSocket& host) {
         {.name = near_name,
          .peer_name = far_name,
          .mtu = mtu_,
-         .master = bridges_.front().index,
-         .peer_master = bridge->index});
+         .master = bridges_.front().index});
+    // The kernel takes no master for the far end while it makes the pair.
+    joint.change_link(far_name, {.master = bridge->index});
     joint.change_link(near_name, {.alias = label_});
     joint.change_link(far_name, {.alias = label_});
     for (const std::string& name : {near_name, far_name, bridge_name}) {

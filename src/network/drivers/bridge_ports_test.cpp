@@ -15,10 +15,6 @@ using kernel::output_of;
 using testing::HasSubstr;
 using testing::Not;
 
-std::string ping(const Endpoint& from, const Endpoint& to) {
-    return inside(from, {"ping", "-c", "1", "-W", "1", to.ip.to_string()});
-}
-
 TEST(BridgePorts, SpreadOverLinkedBridgesThatActAsOne) {
     in_new_network([] {
         BridgePorts::set_limit_for_test(2);
@@ -28,18 +24,16 @@ TEST(BridgePorts, SpreadOverLinkedBridgesThatActAsOne) {
         for (const char* id : {"a", "b", "c", "d", "e"}) {
             endpoints.push_back(connect(*network, id));
         }
-        EXPECT_THAT(ping(endpoints[0], endpoints[4]), HasSubstr(" 0% packet loss"));
-        EXPECT_THAT(ping(endpoints[2], endpoints[4]), HasSubstr(" 0% packet loss"));
-        EXPECT_THAT(
-            inside(endpoints[4], {"ping", "-c", "1", "-W", "1", "172.17.0.1"}),
-            HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(endpoints[0], endpoints[4].ip.to_string()));
+        EXPECT_TRUE(reaches(endpoints[2], endpoints[4].ip.to_string()));
+        EXPECT_TRUE(reaches(endpoints[4], "172.17.0.1"));
         const EchoServer server(endpoints[3].netns, Protocol::Tcp, 80);
         EXPECT_EQ(ask(endpoints[1].netns, Protocol::Tcp, "172.17.0.5", 80), "172.17.0.3");
         // A place that is given back is used again, and no further bridge is made.
         const std::string bridges = output_of({"ip", "-o", "link", "show", "type", "bridge"});
         ASSERT_TRUE(network->disconnect("c").ok());
         endpoints.push_back(connect(*network, "f"));
-        EXPECT_THAT(ping(endpoints[5], endpoints[0]), HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(endpoints[5], endpoints[0].ip.to_string()));
         EXPECT_EQ(output_of({"ip", "-o", "link", "show", "type", "bridge"}), bridges);
     });
 }
@@ -54,10 +48,9 @@ TEST(BridgePorts, KeepContainersApartAlsoBetweenBridges) {
         const Endpoint a = connect(*network, "a");
         const Endpoint b = connect(*network, "b");
         const Endpoint c = connect(*network, "c");
-        EXPECT_THAT(ping(a, b), HasSubstr("100% packet loss"));
-        EXPECT_THAT(ping(b, c), HasSubstr("100% packet loss"));
-        EXPECT_THAT(
-            inside(c, {"ping", "-c", "1", "-W", "1", "172.17.0.1"}), HasSubstr(" 0% packet loss"));
+        EXPECT_FALSE(reaches(a, b.ip.to_string()));
+        EXPECT_FALSE(reaches(b, c.ip.to_string()));
+        EXPECT_TRUE(reaches(c, "172.17.0.1"));
     });
 }
 
@@ -87,8 +80,8 @@ TEST(BridgePorts, AreFoundAgainByTheNextEngineAndGoWithTheNetwork) {
         }
         const auto driver = start_driver(std::move(options));
         const std::shared_ptr<Network> network = driver->find("test0");
-        EXPECT_THAT(ping(kept[0], kept[1]), HasSubstr(" 0% packet loss"));
-        EXPECT_THAT(ping(connect(*network, "c"), kept[1]), HasSubstr(" 0% packet loss"));
+        EXPECT_TRUE(reaches(kept[0], kept[1].ip.to_string()));
+        EXPECT_TRUE(reaches(connect(*network, "c"), kept[1].ip.to_string()));
         for (const char* id : {"a", "b", "c"}) {
             ASSERT_TRUE(network->disconnect(id).ok());
         }
@@ -101,7 +94,6 @@ TEST(BridgePorts, AreFoundAgainByTheNextEngineAndGoWithTheNetwork) {
 TEST(BridgePorts, OfANetworkThatNobodyKnowsAreSwept) {
     in_new_network([] {
         BridgePorts::set_limit_for_test(1);
-        const std::string before = output_of({"ip", "-o", "link"});
         {
             const auto driver = start_driver();
             const auto network = create_default(*driver);
@@ -110,7 +102,9 @@ TEST(BridgePorts, OfANetworkThatNobodyKnowsAreSwept) {
         }
         const auto driver = start_driver();
         driver->wait_until_removed();
-        EXPECT_EQ(output_of({"ip", "-o", "link"}), before);
+        EXPECT_EQ(output_of({"ip", "-o", "link", "show", "type", "bridge"}), "");
+        // The veth pairs of the containers go with their namespaces, when the kernel gets to it.
+        EXPECT_THAT(output_of({"ip", "-o", "link"}), Not(HasSubstr("brj-")));
     });
 }
 
