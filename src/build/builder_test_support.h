@@ -7,6 +7,7 @@
 #include "build/builder.h"
 #include "codec/tar.h"
 #include "kernel/path.h"
+#include "network/network_driver.h"
 #include "runtime/namespaces.h"
 
 #include <gtest/gtest.h>
