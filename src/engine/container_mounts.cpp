@@ -118,13 +118,15 @@ Result<void> ContainerMounts::fill(const ContainerDefinition& definition) {
         const Volumes::Fill copy = [&](const std::string& directory) {
             return copy_up(root, destination, directory);
         };
-        filled = [&]() -> Result<void> {
-            // Docker's volumes of plugins and of mounts are mounted for this, too.
-            const std::string path = TRY(core_.volumes->mount(mount.point.name, definition.id));
-            return has_content(root, destination)
-                       ? core_.volumes->fill(mount.point.name, definition.id, copy)
-                       : copy(path);
-        }();
+        // Docker's volumes of plugins and of mounts are mounted for this, too.
+        auto path = core_.volumes->mount(mount.point.name, definition.id);
+        if (!path.ok()) {
+            filled = std::move(path).error();
+            continue;
+        }
+        filled = has_content(root, destination)
+                     ? core_.volumes->fill(mount.point.name, definition.id, copy)
+                     : copy(*path);
         core_.volumes->unmount(mount.point.name, definition.id);
     }
     TRY(core_.store->layers().unmount(definition.id));
@@ -256,7 +258,7 @@ void ContainerMounts::remove_one(
     if (!is_volume(mount) || mount.point.name.empty()) {
         return;
     }
-    core_.volumes->unmount(mount.point.name, container_id); // its end may not be there yet
+    core_.volumes->unmount_all(mount.point.name, container_id); // its end may not be there yet
     core_.volumes->release(mount.point.name, container_id);
     if (anonymous == AnonymousVolumes::Remove && mount.anonymous) {
         auto removed = core_.volumes->remove(mount.point.name, true);

@@ -97,14 +97,7 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
         return conflict("Duplicate mount point: " + mount.point.destination);
     }
     Rollback rollback;
-    rollback.push([&] {
-        mounts_.remove_one(mount, container->id, AnonymousVolumes::Remove);
-        for (const PlannedMount& other : view.definition->mounts) {
-            if (other.point.type == "volume") {
-                core_.volumes->hold(other.point.name, container->id);
-            }
-        }
-    });
+    rollback.push([&] { let_go(*view.definition, mount, AnonymousVolumes::Remove); });
     TRY(mounts_.make_one(mount, container->id));
     TRY(mounts_.fill(with_only(*changed, mount)));
     const bool runs = view.life.state.is_running();
@@ -124,7 +117,9 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
         find_mount(*settled, mount.point.destination)->in_transit = false;
         changed = std::move(settled);
         if (auto kept = replace(*container, changed); !kept.ok()) {
-            [[maybe_unused]] auto detached = detach(*container, mount);
+            if (detach(*container, mount).ok()) {
+                mounts_.give_back_one(mount, container->id);
+            }
             return kept;
         }
     }
@@ -157,26 +152,25 @@ Result<void> LateMounts::remove(const ContainerPtr& container, const std::string
     auto changed = std::make_shared<ContainerDefinition>(*view.definition);
     erase_mount(*changed, destination);
     TRY(replace(*container, changed));
-    let_go(*changed, mount, runs);
+    if (runs) {
+        mounts_.give_back_one(mount, container->id);
+    }
+    let_go(*changed, mount, AnonymousVolumes::Keep);
     core_.publish(*changed, "update");
     return ok();
 }
 
 // A volume may be mounted elsewhere in the container, too.
 void LateMounts::let_go(
-    const ContainerDefinition& rest, const PlannedMount& mount, bool was_taken) {
+    const ContainerDefinition& rest, const PlannedMount& mount, AnonymousVolumes anonymous) {
     const bool has_another =
         mount.point.type == "volume" &&
         std::ranges::any_of(rest.mounts, [&mount](const PlannedMount& other) {
             return other.point.type == "volume" && other.point.name == mount.point.name;
         });
-    if (has_another) {
-        return;
+    if (!has_another) {
+        mounts_.remove_one(mount, rest.id, anonymous);
     }
-    if (was_taken) {
-        mounts_.give_back_one(mount, rest.id);
-    }
-    mounts_.remove_one(mount, rest.id, AnonymousVolumes::Keep);
 }
 
 Result<void> LateMounts::replace(LiveContainer& container, DefinitionPtr definition) {
@@ -210,18 +204,18 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
     TRY(make_bind_sources(with_only(*view.definition, mount)));
     const UniqueFd inside = TRY(mount_namespace(container));
     const std::string root = TRY(core_.store->layers().mount(container.id));
+    bool is_taken = false;
     auto attached = [&]() -> Result<void> {
         MountSource source = TRY(mounts_.take_one(*view.definition, mount, root));
+        is_taken = true;
         if (source.place) {
             source.path = "/proc/self/fd/" + std::to_string(source.place.get());
         }
         const runtime::LateMount made = TRY(runtime::make_late_mount(runtime_mount(mount, source)));
         return runtime::attach_late_mount(inside, made, mount.point.destination);
     }();
-    if (!attached.ok()) {
-        ContainerDefinition rest = *view.definition;
-        erase_mount(rest, mount.point.destination);
-        let_go(rest, mount, true);
+    if (!attached.ok() && is_taken) {
+        mounts_.give_back_one(mount, container.id);
     }
     TRY(core_.store->layers().unmount(container.id));
     return attached;
@@ -267,7 +261,10 @@ void LateMounts::settle(const ContainerPtr& container) {
         return;
     }
     for (const PlannedMount& mount : gone) {
-        let_go(*changed, mount, view.life.state.is_running());
+        if (view.life.state.is_running()) {
+            mounts_.give_back_one(mount, container->id);
+        }
+        let_go(*changed, mount, AnonymousVolumes::Keep);
     }
 }
 

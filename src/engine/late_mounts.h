@@ -38,7 +38,9 @@ class LateMounts {
     Result<UniqueFd> mount_namespace(LiveContainer& container);
     // Into the database first, then for everybody to see.
     Result<void> replace(LiveContainer& container, DefinitionPtr definition);
-    void let_go(const ContainerDefinition& rest, const PlannedMount& mount, bool was_taken);
+    // The rest of the container does without it.
+    void
+    let_go(const ContainerDefinition& rest, const PlannedMount& mount, AnonymousVolumes anonymous);
 
     Core& core_;
     ContainerControl& control_;

@@ -43,12 +43,14 @@ Result<std::string>
 Volumes::open_for_reading(const std::string& name, const KeepQuiet& quiet, Reading& reading) {
     std::set<std::string> users;
     if (auto table = table_.lock(); table->contains(name)) {
-        users = table->at(name).users;
+        const auto& there = table->at(name).users;
+        users = {there.begin(), there.end()};
     }
     // Before the volume's own lock: a container that starts has its own lock first.
     reading.quiet = TRY(quiet(users));
     reading.locked = TRY(lock(name));
-    if (!std::ranges::includes(users, reading.locked.users)) {
+    const auto is_quiet = [&users](const std::string& user) { return users.contains(user); };
+    if (!std::ranges::all_of(reading.locked.users, is_quiet)) {
         return conflict("volume " + name + " was taken into use just now, try again");
     }
     reading.user = "reader-" + random_hex(8);

@@ -112,6 +112,18 @@ Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& argu
     return mount;
 }
 
+// The loop device that has the file; empty: none.
+std::string device_over(const std::string& path) {
+    const auto names = list_directory("/sys/block");
+    for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
+        const std::string file = "/sys/block/" + name + "/loop/backing_file";
+        if (name.starts_with("loop") && trim(read_file(file, 4097).value_or("")) == path) {
+            return "/dev/" + name;
+        }
+    }
+    return {};
+}
+
 Result<void> run_mkfs(const std::string& path) {
     auto mkfs = kernel::spawn(
         {.arguments = {"mkfs.ext4", "-q", "-F", "-m", "0", "-E", "lazy_itable_init=1", path},
@@ -189,6 +201,14 @@ Result<void> LocalVolume::mount() const {
 }
 
 Result<void> LocalVolume::mount_image() const {
+    // Mounted elsewhere (in the mount namespace of an engine before): two devices over one file
+    // would not see what the other writes.
+    if (const std::string device = device_over(image()); !device.empty()) {
+        auto mount = kernel::make_mount("ext4", device, {{"discard", ""}}, 0);
+        if (mount.ok()) {
+            return kernel::attach_mount(*mount, data());
+        }
+    }
     const UniqueFd file = TRY(open_file(image(), O_RDWR));
     const kernel::LoopDevice device =
         TRY(kernel::attach_loop_device(file, kernel::LoopAccess::ReadWrite));

@@ -125,7 +125,7 @@ Result<http::Endpoint> VolumePlugins::endpoint_of(const std::string& driver) con
     return no_such_plugin(driver);
 }
 
-Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver) {
+Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, Patience patience) {
     PluginPtr plugin;
     {
         auto active = active_.lock();
@@ -139,7 +139,7 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver) 
     }
     const std::lock_guard activation(plugin->activation);
     if (!plugin->is_known) {
-        auto text = call(plugin->client, "Plugin.Activate", "");
+        auto text = call(plugin->client, {"Plugin.Activate", "", patience});
         if (!text.ok()) {
             active_.lock()->erase(driver); // looked for again the next time
             return std::move(text).error().with_context("error looking up volume plugin " + driver);
@@ -163,17 +163,16 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver) 
 }
 
 // Where it cannot be reached, again after 1, 2, 4, 8 … s: it may be about to start.
-Result<std::string>
-VolumePlugins::call(http::Client& client, std::string_view method, const std::string& body) const {
+Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) const {
     using clock = std::chrono::steady_clock;
     const clock::time_point start = clock::now();
     std::chrono::milliseconds wait = options_.first_wait;
     while (true) {
         auto response = client.request(
             {.method = "POST",
-             .target = "/" + std::string(method),
+             .target = "/" + std::string(call.method),
              .headers = {{"Accept", media_type}, {"Content-Type", media_type}},
-             .body = body});
+             .body = call.body});
         if (response.ok()) {
             const std::string text = TRY(response->read_body(answer_limit));
             if (response->status == 200) {
@@ -184,11 +183,12 @@ VolumePlugins::call(http::Client& client, std::string_view method, const std::st
                 document.ok() ? json::find_string(*document, "Err") : std::string_view(text));
             return Error(
                 response->status == 404 ? ErrorKind::NotFound : ErrorKind::Internal,
-                std::string(method) + ": " + (words.empty() ? text : words));
+                std::string(call.method) + ": " + (words.empty() ? text : words));
         }
         const bool unreachable = response.error().kind() == ErrorKind::Unavailable ||
                                  response.error().kind() == ErrorKind::Forbidden;
-        if (!unreachable || clock::now() + wait - start >= options_.patience) {
+        if (!unreachable || call.patience == Patience::None ||
+            clock::now() + wait - start >= options_.patience) {
             return std::move(response).error();
         }
         log::warn(
@@ -204,13 +204,14 @@ Result<void> VolumePlugins::create(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["Opts"] = json::encode(options);
-    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Create", object_text(body)))));
+    TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Create", object_text(body)}))));
     return ok();
 }
 
 Result<void> VolumePlugins::remove(const std::string& driver, const std::string& volume) {
     const PluginPtr plugin = TRY(find(driver));
-    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Remove", object_text(named(volume))))));
+    TRY(parse_answer(
+        TRY(call(plugin->client, {"VolumeDriver.Remove", object_text(named(volume))}))));
     return ok();
 }
 
@@ -220,7 +221,7 @@ Result<std::string> VolumePlugins::mount(
     json::Object body = named(volume);
     body["ID"] = user;
     const json::Value answer =
-        TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Mount", object_text(body)))));
+        TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Mount", object_text(body)}))));
     std::string path(json::find_string(answer, "Mountpoint"));
     if (!path.starts_with('/')) {
         return Error(
@@ -235,15 +236,15 @@ Result<void> VolumePlugins::unmount(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["ID"] = user;
-    TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.Unmount", object_text(body)))));
+    TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Unmount", object_text(body)}))));
     return ok();
 }
 
 Result<std::optional<PluginVolume>>
-VolumePlugins::get(const std::string& driver, const std::string& volume) {
-    const PluginPtr plugin = TRY(find(driver));
+VolumePlugins::get(const std::string& driver, const std::string& volume, Patience patience) {
+    const PluginPtr plugin = TRY(find(driver, patience));
     const std::string text =
-        TRY(call(plugin->client, "VolumeDriver.Get", object_text(named(volume))));
+        TRY(call(plugin->client, {"VolumeDriver.Get", object_text(named(volume)), patience}));
     const auto answer = parse_answer(text);
     const json::Value* found = answer.ok() ? json::find(*answer, "Volume") : nullptr;
     if (found == nullptr || !found->is_object()) {
@@ -252,10 +253,11 @@ VolumePlugins::get(const std::string& driver, const std::string& volume) {
     return std::optional(volume_of(*found));
 }
 
-Result<std::vector<PluginVolume>> VolumePlugins::list(const std::string& driver) {
-    const PluginPtr plugin = TRY(find(driver));
+Result<std::vector<PluginVolume>>
+VolumePlugins::list(const std::string& driver, Patience patience) {
+    const PluginPtr plugin = TRY(find(driver, patience));
     const json::Value answer =
-        TRY(parse_answer(TRY(call(plugin->client, "VolumeDriver.List", "{}"))));
+        TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.List", "{}", patience}))));
     std::vector<PluginVolume> volumes;
     const json::Value* listed = json::find(answer, "Volumes");
     if (listed != nullptr && listed->is_array()) {
@@ -267,13 +269,14 @@ Result<std::vector<PluginVolume>> VolumePlugins::list(const std::string& driver)
 }
 
 std::string VolumePlugins::scope(const std::string& driver) {
-    auto plugin = find(driver);
+    auto plugin = find(driver, Patience::None);
     if (!plugin.ok()) {
         return "local";
     }
     const std::lock_guard activation((*plugin)->activation);
     if ((*plugin)->scope.empty()) {
-        const auto text = call((*plugin)->client, "VolumeDriver.Capabilities", "{}");
+        const auto text =
+            call((*plugin)->client, {"VolumeDriver.Capabilities", "{}", Patience::None});
         const auto answer = text.ok() ? parse_answer(*text) : Result<json::Value>(text.error());
         const json::Value* capabilities =
             answer.ok() ? json::find(*answer, "Capabilities") : nullptr;

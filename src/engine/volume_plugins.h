@@ -38,6 +38,10 @@ class VolumePlugins {
         std::chrono::milliseconds answer_time{120'000};
     };
 
+    // One that is asked by name may be about to start; one that is asked because it happens to be
+    // there must not make others wait.
+    enum class Patience : bool { None, Full };
+
     VolumePlugins();
     explicit VolumePlugins(Options options);
     ~VolumePlugins();
@@ -53,8 +57,9 @@ class VolumePlugins {
     Result<void>
     unmount(const std::string& driver, const std::string& volume, const std::string& user);
     // nullopt: the plugin does not know it.
-    Result<std::optional<PluginVolume>> get(const std::string& driver, const std::string& volume);
-    Result<std::vector<PluginVolume>> list(const std::string& driver);
+    Result<std::optional<PluginVolume>>
+    get(const std::string& driver, const std::string& volume, Patience patience = Patience::Full);
+    Result<std::vector<PluginVolume>> list(const std::string& driver, Patience patience);
     // "local" or "global".
     std::string scope(const std::string& driver);
 
@@ -66,10 +71,16 @@ class VolumePlugins {
     struct Plugin;
     using PluginPtr = std::shared_ptr<Plugin>;
 
-    Result<PluginPtr> find(const std::string& driver);
+    Result<PluginPtr> find(const std::string& driver, Patience patience = Patience::Full);
     Result<http::Endpoint> endpoint_of(const std::string& driver) const;
-    Result<std::string>
-    call(http::Client& client, std::string_view method, const std::string& body) const;
+
+    struct Call {
+        std::string_view method;
+        std::string body;
+        Patience patience = Patience::Full;
+    };
+
+    Result<std::string> call(http::Client& client, const Call& call) const;
 
     Options options_;
     Synchronized<std::map<std::string, PluginPtr>> active_;

@@ -95,11 +95,31 @@ Result<std::string> Volumes::mount_locked(const Locked& locked, const std::strin
 }
 
 void Volumes::unmount(const std::string& name, const std::string& user) {
-    auto locked = lock(name);
-    if (!locked.ok() || locked->users.erase(user) == 0) {
+    give_back(name, user, Uses::One);
+}
+
+void Volumes::unmount_all(const std::string& name, const std::string& user) {
+    give_back(name, user, Uses::All);
+}
+
+void Volumes::give_back(const std::string& name, const std::string& user, Uses uses) {
+    const auto locked = lock(name);
+    if (!locked.ok() || !locked->users.contains(user)) {
         return;
     }
-    table_.lock()->at(name).users.erase(user);
+    bool has_users = false;
+    {
+        auto table = table_.lock();
+        auto& users = table->at(name).users;
+        users.erase(users.find(user));
+        if (uses == Uses::All) {
+            users.erase(user);
+        }
+        if (users.contains(user)) {
+            return;
+        }
+        has_users = !users.empty();
+    }
     const VolumeInfo& info = locked->row.info;
     if (info.driver != "local") {
         complain(
@@ -110,7 +130,7 @@ void Volumes::unmount(const std::string& name, const std::string& user) {
             "plugin mount not forgotten, ignoring", name, rows_.remove_plugin_mount({name, user}));
         return;
     }
-    if (locked->users.empty()) {
+    if (!has_users) {
         const auto volume = local(locked->row);
         complain(
             "volume not unmounted, ignoring",
@@ -139,7 +159,7 @@ Result<void> Volumes::fill(const std::string& name, const std::string& user, con
         return ok();
     }
     // With somebody else in it, what is there may be theirs.
-    const bool alone = locked.users.empty() || locked.users == std::set<std::string>{user};
+    const bool alone = locked.users.size() <= 1;
     if (!alone || locked.row.info.driver != "local") {
         return fill(directory);
     }

@@ -165,7 +165,7 @@ Result<VolumeInfo> Volumes::inspect(const std::string& name) const {
         info = find_foreign(name);
     } else if (info->driver != "local") {
         // The plugin says where it is and how it is.
-        auto told = plugins_->get(info->driver, name);
+        auto told = plugins_->get(info->driver, name, VolumePlugins::Patience::None);
         if (told.ok() && *told) {
             info->mountpoint = (*told)->mountpoint;
             info->status = (*told)->status;
@@ -180,7 +180,7 @@ Result<VolumeInfo> Volumes::inspect(const std::string& name) const {
 std::vector<VolumeInfo> Volumes::foreign(std::vector<std::string>& warnings) const {
     std::vector<VolumeInfo> result;
     for (const std::string& driver : plugins_->names()) {
-        auto there = plugins_->list(driver);
+        auto there = plugins_->list(driver, VolumePlugins::Patience::None);
         if (!there.ok()) {
             if (there.error().kind() != ErrorKind::NotFound) {
                 warnings.push_back("list " + driver + ": " + there.error().message());
@@ -203,7 +203,7 @@ std::vector<VolumeInfo> Volumes::foreign(std::vector<std::string>& warnings) con
 
 std::optional<VolumeInfo> Volumes::find_foreign(const std::string& name) const {
     for (const std::string& driver : plugins_->names()) {
-        auto told = plugins_->get(driver, name);
+        auto told = plugins_->get(driver, name, VolumePlugins::Patience::None);
         if (told.ok() && *told) {
             VolumeInfo info{.name = name, .driver = driver};
             info.mountpoint = (*told)->mountpoint;

@@ -87,9 +87,11 @@ class Volumes {
     void settle(const std::vector<std::string>& names);
 
     // While it is used by `user` (a container's id): the directory, with all that its options say
-    // mounted on it. A user counts once; the last one's unmount() takes the mount away.
+    // mounted on it. Each mount() wants its unmount(); the last one takes the mount away.
     Result<std::string> mount(const std::string& name, const std::string& user);
     void unmount(const std::string& name, const std::string& user);
+    // As many as there are of this user's.
+    void unmount_all(const std::string& name, const std::string& user);
     // mount() by an engine that is no more.
     void adopt(const std::string& name, const std::string& user);
     // Once all holders and users of the last run are known: takes away what nobody claims.
@@ -126,7 +128,7 @@ class Volumes {
     struct Entry {
         VolumeRow row;
         std::set<std::string> holders;
-        std::set<std::string> users;
+        std::multiset<std::string> users; // as often as they have mounted it
         // Held for what is done to the volume, across blocking calls; taken before the table's.
         std::shared_ptr<std::mutex> operation = std::make_shared<std::mutex>();
         bool is_new = false; // not yet in the database: nobody but its maker sees it
@@ -140,7 +142,7 @@ class Volumes {
         std::unique_lock<std::mutex> lock;
         VolumeRow row;
         std::set<std::string> holders;
-        std::set<std::string> users;
+        std::multiset<std::string> users;
     };
 
     Volumes(std::string directory, VolumeTable rows, Events& events);
@@ -178,6 +180,8 @@ class Volumes {
     open_for_reading(const std::string& name, const KeepQuiet& quiet, Reading& reading);
     Result<VolumeRow> row_of(const VolumeCreate& request) const;
     Result<VolumeInfo> take_existing(const VolumeCreate& request);
+    enum class Uses : bool { One, All };
+    void give_back(const std::string& name, const std::string& user, Uses uses);
     Result<std::string> mount_locked(const Locked& locked, const std::string& user);
     Result<void> remove_locked(const VolumeRow& row, bool force);
     Result<void> remove_local(const VolumeRow& row);

@@ -3,6 +3,7 @@ import json
 import pathlib
 import sqlite3
 import threading
+import time
 
 import pytest
 
@@ -143,6 +144,14 @@ def test_what_a_killed_engine_mounted_is_given_back(driven_engine, driver):
 def test_a_plugin_that_is_away_does_not_hide_the_others(driven_engine, driver):
     engine = driven_engine
     engine.docker("volume", "create", "here")
+    # A socket that nobody listens on: only who asks for this plugin waits for it.
+    driver.process.kill()
+    driver.process.wait()
+    begin = time.monotonic()
+    assert engine.docker("volume", "ls", "-q").stdout == "here\n"
+    engine.docker("run", "--rm", "-v", "new:/n", "busybox", "true")
+    assert time.monotonic() - begin < 10
+    engine.docker("volume", "rm", "new")
     driver.stop()
     assert engine.docker("volume", "ls", "-q").stdout == "here\n"
     driver.start()

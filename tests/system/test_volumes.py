@@ -53,6 +53,21 @@ def test_tmpfs_volume_is_mounted_while_it_is_used(engine):
     assert inspected["Options"] == {"type": "tmpfs", "device": "tmpfs", "o": "size=1m,uid=1000,mode=700"}
 
 
+def test_a_restart_keeps_the_mount(engine):
+    """The end of the run before is cleaned up when the next one may be there already."""
+    engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory")
+    engine.docker("run", "-d", "--name", "one", "-v", "memory:/m", "-v", "memory:/n", "busybox", "sleep", "1000")
+    for _ in range(5):
+        engine.docker("restart", "-t", "0", "one")
+    engine.docker("exec", "one", "touch", "/m/kept")
+    for _ in range(3):
+        assert engine.docker("run", "--rm", "-v", "memory:/m", "busybox", "ls", "/m").stdout == "kept\n"
+    engine.berth("mount", "rm", "one", "/n")
+    assert mounted(data(engine, "memory")) == ["tmpfs"]
+    engine.docker("rm", "-f", "one")
+    wait_until("unmount", lambda: mounted(data(engine, "memory")) == [])
+
+
 def test_bind_volume_shows_a_host_directory(engine, tmp_path):
     (tmp_path / "there").write_text("from the host\n")
     engine.docker("volume", "create", "-o", "type=none", "-o", f"device={tmp_path}", "-o", "o=bind,ro", "bound")
