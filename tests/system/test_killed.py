@@ -4,6 +4,7 @@ nothing, the same command succeeds and downloads only what was missing, and noth
 BERTH_TEST_ROUNDS says how many points each operation is killed at (a few by default), BERTH_TEST_SEED where.
 """
 import dataclasses
+import json
 import os
 import pathlib
 import random
@@ -59,13 +60,22 @@ def load_and_untag(engine, given):
     engine.berth("build", "-q", "-t", "other", given.context)
 
 
+def build_and_remove(engine, given):
+    """Only the build cache has it then."""
+    load(engine, given)
+    engine.berth("build", "-q", "-t", "other", given.context)
+    engine.berth("rmi", "other", given.image)
+
+
 OPERATIONS = [
     Operation("pull", lambda given: ["pull", given.image], makes="image", downloads=True),
     Operation("load", lambda given: ["load", "-i", given.archive], makes="image"),
     Operation("import", lambda given: ["import", given.rootfs, "imported"], makes="imported"),
     Operation("build", lambda given: ["build", "-t", "built", given.context], makes="built", prepare=load),
+    Operation("squash", lambda given: ["build", "--squash", "-t", "squashed", given.context], makes="squashed", prepare=load),
     Operation("rmi", lambda given: ["rmi", given.image], prepare=load),
     Operation("image prune", lambda given: ["image", "prune", "-a", "-f"], prepare=load_and_untag),
+    Operation("builder prune", lambda given: ["builder", "prune", "-a", "-f"], prepare=build_and_remove),
     Operation("system prune", lambda given: ["system", "prune", "-a", "-f"], prepare=load_and_untag),
 ]
 
@@ -209,3 +219,38 @@ def test_killed(formed_engine, given, operation):
         check(engine)
         check_result(engine, given, operation, layers, there)
         remove_all(engine, given, before)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_killed_collection_of_the_build_cache(tmp_path, given, form):
+    """The one that comes by itself, here a second after the build: the engine dies in it, and the next one ends it."""
+    (tmp_path / "daemon.json").write_text(json.dumps(
+        {"builder": {"gc": {"policy": [{"all": True, "filter": ["unused-for=0s"], "keepStorage": "0"}]}}}))
+    context = tmp_path / "context"
+    context.mkdir()
+    (context / "Dockerfile").write_text(f"FROM {given.image}\nRUN head -c 300000 /dev/urandom >/a\nRUN rm -r /data\nRUN false\n")
+    with Engine(tmp_path, f"--storage-opt=overlay2.layer_form={form}", f"--config-file={tmp_path / 'daemon.json'}",
+                "--gc-interval=0s", "--gc-unused-for=0s", "--gc-delay=1s") as engine:
+        load(engine, given)
+        before = file_list(engine.data)
+        counts = {}
+        chance = random.Random(f"{SEED} collection")
+
+        def is_over():  # seen without asking the engine: a question would be calls, too
+            return file_list(engine.data) == before
+
+        for number in range(ROUNDS + 2):
+            calls = NAMING if number % 2 else CHANGING
+            at = chance.randint(1, counts[calls == NAMING]) if number >= 2 else 0
+            assert engine.berth("build", context, check=False).returncode == 1
+            with Killer(engine.process.pid, calls, at) as killer:
+                wait_until("its end", lambda: killer.killed or is_over())
+            if number < 2:
+                counts[calls == NAMING] = killer.count
+            elif killer.killed:
+                engine.process.wait()
+                engine.start()
+            check(engine)
+            wait_until("a clean data root", is_over)
+            assert not engine.request("GET", "/system/df?type=build-cache")[1]["BuildCache"]
+            check(engine)
