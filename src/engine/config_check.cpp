@@ -74,7 +74,6 @@ Result<void> check_config(const ContainerConfig& config) {
 // What would weaken or strengthen the container in a way that is not built yet.
 Result<void> refuse_unsupported(const HostConfig& host) {
     const std::pair<std::string_view, bool> asked[] = {
-        {"HostConfig.Links", !host.links.empty()},
         {"HostConfig.StorageOpt", !host.storage_opt.empty()},
         {"HostConfig.Cgroup", !host.cgroup.empty()},
         {"HostConfig.DeviceRequests", !host.device_requests.empty()},

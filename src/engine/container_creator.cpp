@@ -7,6 +7,7 @@
 #include "base/rollback.h"
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
+#include "engine/legacy_links.h"
 #include "engine/names.h"
 
 #include <sys/utsname.h>
@@ -74,6 +75,7 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     Rollback rollback;
     definition->name = TRY(reserve_name(request.name, definition->id));
     rollback.push([&] { core_.index.release_name(definition->name); });
+    TRY(check_links(definition->name, definition->host_config, core_.index));
     definition->mounts = std::move(mounts);
     rollback.push([&] { mounts_.remove(*definition, AnonymousVolumes::Remove); });
     TRY(mounts_.make(*definition));

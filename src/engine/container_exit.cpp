@@ -9,6 +9,8 @@
 #include <algorithm>
 #include <csignal>
 
+#include <fcntl.h>
+
 namespace berth::engine {
 namespace {
 
@@ -259,6 +261,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         resume_frozen(container);
         log::info("container found running", {{"id", container->id}, {"pid", status->pid}});
         execs_.adopt(container, *status);
+        announce_endpoints(*container);
         if (exit) {
             handle_exit(container, run, *exit);
         } else {
@@ -266,6 +269,14 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         }
     } else if (claims_to_run) {
         finish_absent(container, run);
+    }
+}
+
+void ContainerRunner::announce_endpoints(LiveContainer& container) {
+    const ContainerView view = view_of(container);
+    const std::string path = "/proc/" + std::to_string(view.life.state.pid) + "/ns/net";
+    if (auto netns = open_file(path, O_RDONLY); netns.ok() && !view.life.endpoints.empty()) {
+        core_.network->announce(*view.definition, view.life.endpoints, *netns);
     }
 }
 

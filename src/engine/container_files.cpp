@@ -50,6 +50,9 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
         options.host_gateway = TRY(kernel::IpAddress::parse(input.host_gateway));
     }
     std::string text = TRY(network::hosts_file(options));
+    for (const std::string& line : input.link_hosts) {
+        text += line + "\n";
+    }
     if (is_host_mode(host_config.network_mode)) {
         // With the host's network come the host's names; only the extra ones are added.
         std::string host_text = TRY(read_file("/etc/hosts"));

@@ -19,7 +19,8 @@ struct ContainerFilesInput {
     const DaemonConfig& daemon;
     std::string directory;
     const std::vector<EndpointState>& endpoints;
-    std::string host_gateway; // empty: none
+    std::string host_gateway;              // empty: none
+    std::vector<std::string> link_hosts{}; // lines about linked containers
 };
 
 // Anew at every start: addresses and the host's resolvers change.

@@ -11,6 +11,7 @@
 #include "engine/config_check.h"
 #include "engine/container_files.h"
 #include "engine/exec_table.h"
+#include "engine/legacy_links.h"
 #include "engine/start_failure.h"
 
 #include <cerrno>
@@ -52,6 +53,7 @@ struct ContainerRunner::Launched {
     std::uint64_t run = 0;
     std::string root_path;
     NetworkConnection network;
+    LinkEffects links;
     std::shared_ptr<monitor::MonitorClient> client;
     std::string shm_path;
     bool mounted = false;
@@ -114,6 +116,7 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
             core_.network->connect(definition), "failed to set up container networking");
         core_.publish_network(definition, launched.network.endpoints, "connect");
     }
+    launched.links = TRY(link_effects(definition, core_.index));
     TRY(write_files(launched, shared));
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
     return run_program(*container, launched);
@@ -172,7 +175,8 @@ ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& s
          .daemon = core_.config(),
          .directory = core_.directory(definition.id),
          .endpoints = launched.network.endpoints,
-         .host_gateway = gateway});
+         .host_gateway = gateway,
+         .link_hosts = launched.links.hosts});
 }
 
 Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
@@ -185,7 +189,16 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     TRY(make_bind_sources(definition));
     launched.mounts_taken = true;
     std::vector<MountSource> sources = TRY(mounts_.take(definition, launched.root_path));
-    SpecInput input{.definition = definition, .daemon = core_.config()};
+    ContainerDefinition linked; // the container's own variables come after those of its links
+    if (!launched.links.environment.empty()) {
+        linked = definition;
+        linked.config.env = launched.links.environment;
+        linked.config.env.insert(
+            linked.config.env.end(), definition.config.env.begin(), definition.config.env.end());
+    }
+    SpecInput input{
+        .definition = launched.links.environment.empty() ? definition : linked,
+        .daemon = core_.config()};
     input.root_path = launched.root_path;
     input.hostname = shared.hostname.empty() ? definition.config.hostname : shared.hostname;
     input.files_directory =
