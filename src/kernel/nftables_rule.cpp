@@ -129,14 +129,20 @@ NftRule& NftRule::if_icmp_type(std::uint8_t type) {
     return if_bytes_are(NFT_PAYLOAD_TRANSPORT_HEADER, 0, std::array{type});
 }
 
+void NftRule::match_family(IpFamily family) {
+    if (!has_ether_type_) {
+        if_family(family);
+    }
+}
+
 NftRule& NftRule::if_source_in(const IpPrefix& prefix) {
-    if_family(prefix.address.family());
+    match_family(prefix.address.family());
     address_in(place_of(prefix.address.family()).source, prefix);
     return *this;
 }
 
 NftRule& NftRule::if_destination_in(const IpPrefix& prefix) {
-    if_family(prefix.address.family());
+    match_family(prefix.address.family());
     address_in(place_of(prefix.address.family()).destination, prefix);
     return *this;
 }
@@ -227,6 +233,7 @@ NftRule& NftRule::if_published_in(IpFamily family, NftPortKey key, const std::st
 NftRule& NftRule::if_ether_type(std::uint16_t type) {
     load_meta(NFT_META_PROTOCOL, reg(0));
     compare(reg(0), NFT_CMP_EQ, big_endian_bytes(type));
+    has_ether_type_ = true;
     return *this;
 }
 

@@ -92,6 +92,7 @@ class NftRule {
     NftRule& duplicate_to(const IpAddress& neighbor, int interface);
 
   private:
+    void match_family(IpFamily family); // unless the type of the frame says it
     void address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set);
     void load_port_key(IpFamily family, NftPortKey key);
     void load_type_of_destination(std::uint32_t flags);
@@ -115,6 +116,7 @@ class NftRule {
     void put_value(std::uint16_t attribute, std::span<const std::uint8_t> value);
 
     NetlinkBatch& messages_;
+    bool has_ether_type_ = false; // families bridge and netdev, where meta nfproto is none of IP's
 };
 
 } // namespace berth::kernel
