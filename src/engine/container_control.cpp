@@ -329,7 +329,7 @@ Result<void> ContainerControl::rename(const ContainerPtr& container, const std::
     container->state.lock()->definition = renamed;
     core_.index.release_name(old_name);
     if (view.life.state.is_running()) {
-        runner_.announce_endpoints(*container);
+        core_.announce(*renamed, view.life);
     }
     core_.publish(*renamed, "rename", {{"oldName", "/" + old_name}});
     return ok();

@@ -235,6 +235,12 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
             status = std::move(reply).value();
         }
     }
+    if (status && status->phase != monitor::ContainerPhase::Exited) {
+        // While its exit would still wait.
+        ContainerView view = view_of(*container);
+        view.life.state.pid = status->pid;
+        core_.announce(*view.definition, view.life);
+    }
     std::optional<monitor::Exited> exit;
     {
         auto state = container->state.lock();
@@ -261,7 +267,6 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         resume_frozen(container);
         log::info("container found running", {{"id", container->id}, {"pid", status->pid}});
         execs_.adopt(container, *status);
-        announce_endpoints(*container);
         if (exit) {
             handle_exit(container, run, *exit);
         } else {
@@ -269,14 +274,6 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         }
     } else if (claims_to_run) {
         finish_absent(container, run);
-    }
-}
-
-void ContainerRunner::announce_endpoints(LiveContainer& container) {
-    const ContainerView view = view_of(container);
-    const std::string path = "/proc/" + std::to_string(view.life.state.pid) + "/ns/net";
-    if (auto netns = open_file(path, O_RDONLY); netns.ok() && !view.life.endpoints.empty()) {
-        core_.network->announce(*view.definition, view.life.endpoints, *netns);
     }
 }
 

@@ -7,9 +7,10 @@
 #include "base/strings.h"
 #include "engine/config_check.h"
 #include "engine/core.h"
+#include "engine/network_registry.h"
 #include "network/hosts_file.h"
-#include "network/resolv_conf.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -70,26 +71,29 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
     return text;
 }
 
+// The predefined networks have no embedded DNS.
+bool has_embedded_dns(const std::vector<EndpointState>& endpoints) {
+    return std::ranges::any_of(endpoints, [](const EndpointState& endpoint) {
+        return !is_predefined_network(endpoint.network);
+    });
+}
+
 Result<std::string> resolv_text(const ContainerFilesInput& input) {
-    const HostConfig& host_config = input.definition.host_config;
-    const DaemonConfig& daemon = input.daemon;
-    const auto choose = [](const std::vector<std::string>& own,
-                           const std::vector<std::string>& general) {
-        return own.empty() ? general : own;
-    };
-    const network::DnsOptions options{
-        .nameservers = choose(host_config.dns, daemon.dns),
-        .search = choose(host_config.dns_search, daemon.dns_search),
-        .options = choose(host_config.dns_options, daemon.dns_options)};
+    network::DnsOptions options = dns_options(input.definition, input.daemon);
     const bool is_plain =
         options.nameservers.empty() && options.search.empty() && options.options.empty();
-    if (is_host_mode(host_config.network_mode) && is_plain) {
+    if (is_host_mode(input.definition.host_config.network_mode) && is_plain) {
         // A container in the host's network reaches the host's own resolver, stub or not.
         auto text = read_file("/etc/resolv.conf");
         return text.ok() ? std::move(text).value() : std::string();
     }
-    const std::string host_text = TRY(network::read_host_resolv_conf());
-    return network::container_resolv_conf(host_text, options);
+    const network::HostResolvConf host = TRY(network::find_host_resolv_conf());
+    if (has_embedded_dns(input.endpoints)) {
+        return network::embedded_resolv_conf(host, options).text;
+    }
+    options.has_ipv6 = std::ranges::any_of(
+        input.endpoints, [](const EndpointState& endpoint) { return !endpoint.ip_v6.empty(); });
+    return network::container_resolv_conf(host.text, options);
 }
 
 } // namespace
@@ -135,6 +139,38 @@ Result<void> update_hosts(
     }
     const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
     return write_all(file, text);
+}
+
+Result<void> update_resolv_conf(
+    const std::string& directory,
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<EndpointState>& before,
+    const std::vector<EndpointState>& after) {
+    const auto text_with = [&](const std::vector<EndpointState>& endpoints) {
+        return resolv_text(
+            {.definition = definition,
+             .daemon = daemon,
+             .directory = directory,
+             .endpoints = endpoints,
+             .host_gateway = {}});
+    };
+    const std::string old_text = TRY(text_with(before));
+    const std::string new_text = TRY(text_with(after));
+    const std::string path = directory + "/resolv.conf";
+    if (old_text == new_text || TRY(read_file(path)) != old_text) {
+        return ok();
+    }
+    const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
+    return write_all(file, new_text);
+}
+
+network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon) {
+    const HostConfig& own = definition.host_config;
+    return {
+        .nameservers = own.dns.empty() ? daemon.dns : own.dns,
+        .search = own.dns_search.empty() ? daemon.dns_search : own.dns_search,
+        .options = own.dns_options.empty() ? daemon.dns_options : own.dns_options};
 }
 
 Result<void> make_bind_sources(const ContainerDefinition& definition) {

@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "engine/container_record.h"
 #include "engine/daemon_config.h"
+#include "network/resolv_conf.h"
 
 #include <string>
 #include <vector>
@@ -34,6 +35,18 @@ Result<void> update_hosts(
     const DaemonConfig& daemon,
     const std::vector<EndpointState>& before,
     const std::vector<EndpointState>& after);
+
+// The resolv.conf of a running container that has gained networks, in place: with its first
+// user-defined one comes the embedded DNS. What the container has changed itself stays.
+Result<void> update_resolv_conf(
+    const std::string& directory,
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<EndpointState>& before,
+    const std::vector<EndpointState>& after);
+
+// The container's own DNS settings (--dns …), the daemon's where it has none.
+network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon);
 
 // Directories for -v /missing:/x, as Docker makes them. NotFound-like InvalidArgument for a missing
 // source of --mount.

@@ -41,10 +41,6 @@ class ContainerRunner {
     // Of a daemon that starts: containers whose restart policy wants them running.
     void restart_after_boot(const ContainerPtr& container);
 
-    // Tells the watcher of networks about all endpoints again: an engine has started, or the
-    // container has a new name.
-    void announce_endpoints(LiveContainer& container);
-
     // A restart that waits for its time is called off. True when there was one.
     bool cancel_restart(LiveContainer& container);
 

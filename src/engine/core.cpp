@@ -6,6 +6,7 @@
 
 #include <future>
 
+#include <fcntl.h>
 #include <sys/un.h>
 
 namespace berth::engine {
@@ -99,6 +100,20 @@ void Core::publish_network(
         }
         event.attributes.emplace("container", definition.id);
         events->publish(std::move(event));
+    }
+}
+
+void Core::announce(const ContainerDefinition& definition, const ContainerLife& life) {
+    if (life.endpoints.empty()) {
+        return;
+    }
+    const auto netns = open_file("/proc/" + std::to_string(life.state.pid) + "/ns/net", O_RDONLY);
+    if (netns.ok()) {
+        network->announce(definition, life.endpoints, *netns);
+    } else {
+        log::warn(
+            "a container's names are not announced, ignoring",
+            {{"id", definition.id}, {"error", netns.error().message()}});
     }
 }
 

@@ -30,6 +30,7 @@ struct Core {
     std::unique_ptr<Events> events;
     std::unique_ptr<Volumes> volumes;
     std::unique_ptr<Images> images;
+    std::unique_ptr<EndpointWatch> dns; // the embedded server
     std::unique_ptr<ContainerNetwork> network;
     std::unique_ptr<io::EventLoopThread> loop_thread;
     std::unique_ptr<Collector> collector;
@@ -83,6 +84,9 @@ struct Core {
         const ContainerDefinition& definition,
         const std::vector<EndpointState>& endpoints,
         const std::string& action);
+
+    // Tells the embedded DNS of a running container: it was found, or has another name.
+    void announce(const ContainerDefinition& definition, const ContainerLife& life);
 
     // Writes the present life to the database. A failure is logged: the container goes on.
     void persist(LiveContainer& container, store::Durability durability);

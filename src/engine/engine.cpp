@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/apparmor.h"
 #include "engine/cgroup_place.h"
+#include "engine/embedded_dns.h"
 #include "engine/supervisor.h"
 
 namespace berth::engine {
@@ -116,7 +117,9 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.table =
         std::make_unique<ContainerTable>(TRY(ContainerTable::open(core.store->database())));
     std::vector<ContainerRecord> records = TRY(core.table->load());
+    core.dns = TRY(EmbeddedDns::start(config));
     core.network = TRY(ContainerNetwork::start(config, core.store->database(), records));
+    core.network->set_watch(core.dns.get());
 
     Parts& parts = *engine->parts_;
     parts.supervisor = std::make_unique<ContainerSupervisor>(core);

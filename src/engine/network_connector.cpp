@@ -82,6 +82,11 @@ Result<void> NetworkConnector::connect_running(
     if (!written.ok()) {
         log::warn("hosts file not updated, ignoring", {{"id", container.id}});
     }
+    written = update_resolv_conf(
+        core_.directory(container.id), *changed, core_.config(), view.life.endpoints, endpoints);
+    if (!written.ok()) {
+        log::warn("resolv.conf not updated, ignoring", {{"id", container.id}});
+    }
     core_.publish_network(*changed, {made}, "connect");
     return ok();
 }
