@@ -236,6 +236,29 @@ NftRule NftBatch::rule(const std::string& chain) {
     return NftRule(messages_);
 }
 
+NftRule NftBatch::rule_at_head(const std::string& chain, const std::string& comment) {
+    begin(NFT_MSG_NEWRULE, NLM_F_CREATE, "insert a rule into chain " + chain);
+    messages_.put_string(NFTA_RULE_TABLE, table_);
+    messages_.put_string(NFTA_RULE_CHAIN, chain);
+    // A list of type (0: comment), length and bytes.
+    std::vector<std::uint8_t> data{0, static_cast<std::uint8_t>(comment.size() + 1)};
+    VERIFY(comment.size() < UINT8_MAX);
+    data.insert(data.end(), comment.begin(), comment.end());
+    data.push_back(0);
+    messages_.put_bytes(NFTA_RULE_USERDATA, data);
+    return NftRule(messages_);
+}
+
+void NftBatch::delete_rule(const std::string& chain, std::uint64_t handle) {
+    begin(NFT_MSG_DELRULE, 0, "delete a rule of chain " + chain);
+    messages_.put_string(NFTA_RULE_TABLE, table_);
+    messages_.put_string(NFTA_RULE_CHAIN, chain);
+    std::array<std::uint8_t, sizeof handle> bytes{};
+    const std::uint64_t big_endian = htobe64(handle);
+    std::memcpy(bytes.data(), &big_endian, bytes.size());
+    messages_.put_bytes(NFTA_RULE_HANDLE, bytes);
+}
+
 Result<void> NftBatch::commit(NetlinkSocket& socket) {
     if (messages_.message_count() == 1) {
         return ok();

@@ -111,6 +111,9 @@ class NftBatch {
 
     // The rule is complete at the end of the full expression.
     NftRule rule(const std::string& chain);
+    // Before all others of the chain, with a comment as nft and iptables show it.
+    NftRule rule_at_head(const std::string& chain, const std::string& comment);
+    void delete_rule(const std::string& chain, std::uint64_t handle);
 
     // REQUIRES: socket opened for NETLINK_NETFILTER.
     Result<void> commit(NetlinkSocket& socket);

@@ -69,21 +69,22 @@ Result<void> ignore_changes_of(const UniqueFd& socket, std::uint32_t port_id) {
 
 } // namespace
 
-bool tells_of_removal(std::span<const std::byte> buffer, std::string_view table) {
+void note_changes(std::span<const std::byte> buffer, std::string_view table, NftChanges& changes) {
     while (buffer.size() >= sizeof(nlmsghdr)) {
         // SAFETY: the buffer is aligned for nlmsghdr, and each length is checked against what is
         // left before the next step.
         const auto* message = reinterpret_cast<const nlmsghdr*>(buffer.data());
         if (message->nlmsg_len < sizeof(nlmsghdr) || message->nlmsg_len > buffer.size()) {
-            return false;
+            return;
         }
-        if (removes(message->nlmsg_type) && is_about(*message, table)) {
-            return true;
+        if (!is_about(*message, table)) {
+            changes.others = true;
+        } else if (removes(message->nlmsg_type)) {
+            changes.removed = true;
         }
         const std::size_t step = NLMSG_ALIGN(std::size_t{message->nlmsg_len});
         buffer = buffer.subspan(std::min(step, buffer.size()));
     }
-    return false;
 }
 
 Result<NftMonitor> NftMonitor::open(std::uint32_t own_port_id) {
@@ -107,22 +108,25 @@ Result<NftMonitor> NftMonitor::open(std::uint32_t own_port_id) {
     return NftMonitor(std::move(socket));
 }
 
-Result<bool> NftMonitor::read_removals(std::string_view table) {
+Result<NftChanges> NftMonitor::read_changes(std::string_view table) {
     alignas(nlmsghdr) std::array<std::byte, receive_buffer_bytes> buffer{};
-    bool removed = false;
+    NftChanges changes;
     while (true) {
         const ssize_t size = ::recv(socket_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
         if (size < 0 && errno == EINTR) {
             continue;
         }
         if (size < 0 && errno == EAGAIN) {
-            return removed;
+            return changes;
         }
         if (size < 0 && errno != ENOBUFS) {
             return errno_error("read nf_tables notifications");
         }
-        removed = removed || size < 0 ||
-                  tells_of_removal(std::span(buffer).first(static_cast<std::size_t>(size)), table);
+        if (size < 0) {
+            changes = {.removed = true, .others = true};
+        } else {
+            note_changes(std::span(buffer).first(static_cast<std::size_t>(size)), table, changes);
+        }
     }
 }
 

@@ -13,6 +13,13 @@
 
 namespace berth::kernel {
 
+struct NftChanges {
+    // Something of the table, in any family, was removed or may have been: the kernel may have had
+    // to leave out messages.
+    bool removed = false;
+    bool others = false; // something was added to or removed from another table
+};
+
 class NftMonitor {
   public:
     // In the calling thread's network namespace. What the netlink socket with this port id changes
@@ -22,9 +29,8 @@ class NftMonitor {
     // Readable when something changed.
     FdRef fd() const { return socket_; }
 
-    // Reads what waits, without waiting: whether something of the table, in any family, was removed
-    // or may have been (the kernel had to leave out messages).
-    Result<bool> read_removals(std::string_view table);
+    // Reads what waits, without waiting.
+    Result<NftChanges> read_changes(std::string_view table);
 
   private:
     explicit NftMonitor(UniqueFd socket)
@@ -33,7 +39,7 @@ class NftMonitor {
     UniqueFd socket_;
 };
 
-// Whether a notification's messages tell of a removal from the table; exposed for fuzzing.
-bool tells_of_removal(std::span<const std::byte> buffer, std::string_view table);
+// Adds what a notification's messages tell; exposed for fuzzing.
+void note_changes(std::span<const std::byte> buffer, std::string_view table, NftChanges& changes);
 
 } // namespace berth::kernel

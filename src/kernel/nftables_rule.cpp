@@ -125,6 +125,13 @@ NftRule& NftRule::if_mark_is(std::uint32_t mark) {
     return *this;
 }
 
+NftRule& NftRule::if_mark_has(std::uint32_t bit) {
+    load_meta(NFT_META_MARK, reg(0));
+    mask(reg(0), native_bytes(bit));
+    compare(reg(0), NFT_CMP_EQ, native_bytes(bit));
+    return *this;
+}
+
 NftRule& NftRule::if_icmp_type(std::uint8_t type) {
     return if_bytes_are(NFT_PAYLOAD_TRANSPORT_HEADER, 0, std::array{type});
 }
@@ -327,12 +334,16 @@ void NftRule::snat_by_input(IpFamily family, const std::string& map) {
     end_expression();
 }
 
+NftRule& NftRule::add_to_mark(std::uint32_t bit) {
+    load_meta(NFT_META_MARK, reg(0));
+    bitwise(reg(0), native_bytes(~bit), native_bytes(bit));
+    store_mark(reg(0));
+    return *this;
+}
+
 NftRule& NftRule::set_mark(std::uint32_t mark) {
     immediate(reg(0), native_bytes(mark));
-    begin_expression("meta");
-    messages_.put_big_endian_u32(NFTA_META_KEY, NFT_META_MARK);
-    messages_.put_big_endian_u32(NFTA_META_SREG, reg(0));
-    end_expression();
+    store_mark(reg(0));
     return *this;
 }
 
@@ -427,12 +438,26 @@ void NftRule::load_payload(
 void NftRule::mask(std::uint32_t source, std::span<const std::uint8_t> bits) {
     const std::array<std::uint8_t, 16> zero{};
     VERIFY(bits.size() <= zero.size());
+    bitwise(source, bits, std::span(zero).first(bits.size()));
+}
+
+void NftRule::bitwise(
+    std::uint32_t source,
+    std::span<const std::uint8_t> bits,
+    std::span<const std::uint8_t> flipped) {
     begin_expression("bitwise");
     messages_.put_big_endian_u32(NFTA_BITWISE_SREG, source);
     messages_.put_big_endian_u32(NFTA_BITWISE_DREG, source);
     messages_.put_big_endian_u32(NFTA_BITWISE_LEN, static_cast<std::uint32_t>(bits.size()));
     put_value(NFTA_BITWISE_MASK, bits);
-    put_value(NFTA_BITWISE_XOR, std::span(zero).first(bits.size()));
+    put_value(NFTA_BITWISE_XOR, flipped);
+    end_expression();
+}
+
+void NftRule::store_mark(std::uint32_t source) {
+    begin_expression("meta");
+    messages_.put_big_endian_u32(NFTA_META_KEY, NFT_META_MARK);
+    messages_.put_big_endian_u32(NFTA_META_SREG, source);
     end_expression();
 }
 

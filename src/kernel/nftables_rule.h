@@ -36,6 +36,7 @@ class NftRule {
     NftRule& if_family(IpFamily family);          // in a table of the family inet
     NftRule& if_protocol(std::uint8_t number);    // meta l4proto
     NftRule& if_mark_is(std::uint32_t mark);
+    NftRule& if_mark_has(std::uint32_t bit);
     // The first byte behind the IP header: ICMP's type. After if_protocol().
     NftRule& if_icmp_type(std::uint8_t type);
     // Of the prefix's family only.
@@ -85,7 +86,8 @@ class NftRule {
     void dnat(IpFamily family, NftPortKey key, const std::string& map);
     // From the address that the map has for the input interface.
     void snat_by_input(IpFamily family, const std::string& map);
-    // These two go on: an action may follow.
+    // These three go on: an action may follow.
+    NftRule& add_to_mark(std::uint32_t bit);
     NftRule& set_mark(std::uint32_t mark);
     // A copy of the packet leaves by the interface (its index), towards the neighbor. In a table of
     // the neighbor's family only.
@@ -105,6 +107,12 @@ class NftRule {
     void
     load_payload(std::uint32_t base, std::uint32_t offset, std::uint32_t size, std::uint32_t reg);
     void mask(std::uint32_t reg, std::span<const std::uint8_t> bits);
+    // reg & bits ^ flipped
+    void bitwise(
+        std::uint32_t reg,
+        std::span<const std::uint8_t> bits,
+        std::span<const std::uint8_t> flipped);
+    void store_mark(std::uint32_t reg);
     void compare(std::uint32_t reg, std::uint32_t operation, std::span<const std::uint8_t> value);
     void any_bit_of(std::uint32_t reg, std::uint32_t bits);
     void lookup(const std::string& set, std::uint32_t reg);

@@ -7,6 +7,7 @@
 #include "kernel/nftables.h"
 #include "network/firewall_judge.h"
 #include "network/firewall_watch.h"
+#include "network/foreign_chains.h"
 
 #include <linux/netfilter.h>
 
@@ -60,7 +61,12 @@ Result<void> Firewall::write_all(State& state) {
     }
     NftBatch batch(state.table);
     write_firewall(batch, state.content);
-    return batch.commit(state.socket);
+    TRY(batch.commit(state.socket));
+    return pass(state);
+}
+
+Result<void> Firewall::pass(State& state) {
+    return pass_foreign_chains(state.socket, state.table);
 }
 
 Result<void>
@@ -96,10 +102,16 @@ Result<void> Firewall::rebuild() {
     }
     if (!watch_) {
         Synchronized<State>* watched = state_.get();
-        watch_ = TRY(FirewallWatch::start(table, port_id, [watched]() -> Result<void> {
-            auto state = watched->lock();
-            return state->active ? write_all(*state) : ok();
-        }));
+        const auto when_active = [watched](Result<void> (*act)(State&)) {
+            return [watched, act]() -> Result<void> {
+                auto state = watched->lock();
+                return state->active ? act(*state) : ok();
+            };
+        };
+        watch_ = TRY(FirewallWatch::start(
+            table,
+            port_id,
+            {.rebuild = when_active(&Firewall::write_all), .look = when_active(&Firewall::pass)}));
     }
     return ok();
 }
@@ -110,6 +122,7 @@ Result<void> Firewall::remove() {
     NftBatch batch(state->table);
     delete_firewall(batch);
     TRY(batch.commit(state->socket));
+    TRY(leave_foreign_chains(state->socket, state->table));
     return state->host == HostFirewall::Respected ? remove_firewall_judge(state->table) : ok();
 }
 
@@ -270,7 +283,8 @@ Result<std::vector<std::string>> Firewall::foreign_obstacles() {
     for (const kernel::NftChainInfo& chain : TRY(kernel::list_nft_chains(state->socket))) {
         const bool routed = chain.family == NFPROTO_IPV4 || chain.family == NFPROTO_IPV6 ||
                             chain.family == NFPROTO_INET;
-        if (routed && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP) {
+        if (routed && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP &&
+            !is_adaptable(chain)) {
             obstacles.push_back(
                 "chain " + chain.name + " of table " + chain.table +
                 " drops forwarded packets that it does not accept");

@@ -3,6 +3,8 @@
 // each frame that comes from a container.
 #include "network/firewall_content.h"
 
+#include "network/foreign_chains.h"
+
 #include <linux/if_ether.h>
 #include <linux/netfilter/nf_tables.h>
 
@@ -47,6 +49,7 @@ const std::string macs_set = "macs";
 const std::string sources_set = "sources";
 
 constexpr std::int32_t raw_priority = -300; // before connection tracking
+constexpr std::int32_t before_other_filters = -1;
 constexpr std::int32_t destination_nat_priority = -100;
 constexpr std::int32_t source_nat_priority = 100;
 // Before connection tracking, which comes last, keeps what is let in.
@@ -193,46 +196,55 @@ void write_guard(NftBatch& batch) {
 }
 
 void write_forward(NftBatch& batch) {
+    // What is let through says so to the chains of others: see foreign_chains.h.
+    batch.add_chain("pass");
+    batch.rule("pass").add_to_mark(let_through_mark).accept();
+
     // Between the containers of a network. This sees what goes through the host on purpose, or,
     // with br_netfilter, everything. A destination that nobody has would fill the host's neighbor
     // table, one unanswered question for each.
     batch.add_chain("among");
     for (const IpFamily family : families) {
-        batch.rule("among").if_destination_and_output_in(family, of(members_set, family)).accept();
+        batch.rule("among")
+            .if_destination_and_output_in(family, of(members_set, family))
+            .jump("pass");
     }
-    batch.rule("among").if_destination_in({IpAddress::from_v4(0xe0000000), 4}).accept();
-    batch.rule("among").if_destination_in({IpAddress::from_v4(0xffffffff), 32}).accept();
-    batch.rule("among").if_destination_in(multicast_v6()).accept();
+    batch.rule("among").if_destination_in({IpAddress::from_v4(0xe0000000), 4}).jump("pass");
+    batch.rule("among").if_destination_in({IpAddress::from_v4(0xffffffff), 32}).jump("pass");
+    batch.rule("among").if_destination_in(multicast_v6()).jump("pass");
     batch.rule("among").drop();
 
     const std::string chain = "forward";
-    batch.add_base_chain(chain, {.type = "filter", .hook = NftHook::Forward, .priority = 0});
-    batch.rule(chain).if_established().accept();
-    batch.rule(chain).if_input_and_output_in(trusted_set).accept();
-    batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().accept();
+    batch.add_base_chain(
+        chain, {.type = "filter", .hook = NftHook::Forward, .priority = before_other_filters});
+    batch.rule(chain).if_input_in(bridges_set).if_established().jump("pass");
+    batch.rule(chain).if_output_in(bridges_set).if_established().jump("pass");
+    batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
+    batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().jump("pass");
     batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");
     batch.rule(chain).if_input_in(internal_set).drop();
     batch.rule(chain).if_output_in(internal_set).drop();
-    batch.rule(chain).if_output_in(bridges_set).if_destination_changed().accept();
+    batch.rule(chain).if_output_in(bridges_set).if_destination_changed().jump("pass");
     for (const IpFamily family : families) {
         const bool v4 = family == IpFamily::V4;
         batch.rule(chain)
             .if_output_in(bridges_set)
             .if_destination_port_in(family, of(routed_ports_set, family))
-            .accept();
+            .jump("pass");
         batch.rule(chain)
             .if_output_in(of(routed_set, family))
             .if_family(family)
             .if_protocol(v4 ? icmp : icmp_v6)
             .if_icmp_type(v4 ? echo_request : echo_request_v6)
-            .accept();
+            .jump("pass");
         batch.rule(chain)
             .if_input_not_in(bridges_set)
             .if_output_in(of(unprotected_set, family))
             .if_family(family)
-            .accept();
+            .jump("pass");
     }
     batch.rule(chain).if_output_in(bridges_set).drop();
+    batch.rule(chain).if_input_in(bridges_set).jump("pass");
 }
 
 void write_postrouting(NftBatch& batch) {

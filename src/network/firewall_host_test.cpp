@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The firewall beside the host's own rules: when they are flushed, and when they are to be obeyed.
+#include "kernel/netlink_namespace.h"
 #include "kernel/netlink_test_support.h"
 #include "network/firewall_test_support.h"
 #include "network/network_test_support.h"
@@ -10,6 +11,8 @@
 #include <chrono>
 #include <functional>
 #include <thread>
+
+#include <unistd.h>
 
 namespace berth::network {
 namespace {
@@ -80,6 +83,74 @@ TEST(FirewallWatch, EndsWithTheTables) {
         output_of({"nft", "add table inet lab; delete table inet lab"});
         lab.add_bridge(1, {});
         EXPECT_EQ(ruleset(), "");
+    });
+}
+
+// ufw as it stands after `ufw enable`: iptables' FORWARD drops.
+constexpr char ufw_rules[] =
+    "add table ip filter; add chain ip filter FORWARD { type filter hook forward priority 0; "
+    "policy "
+    "drop; }; add table ip6 filter; add chain ip6 filter FORWARD { type filter hook forward "
+    "priority 0; policy drop; }; add chain ip filter ufw-before-forward; add rule ip filter "
+    "FORWARD "
+    "counter jump ufw-before-forward";
+
+TEST(FirewallBesideUfw, GetsContainersTrafficThroughAndNobodyElses) {
+    in_new_network([] {
+        FirewallLab lab;
+        lab.add_bridge(1, {});
+        lab.add_bridge(2, {});
+        const Endpoint web = lab.add_container(1, 2);
+        const Endpoint other = lab.add_container(2, 2);
+        lab.publish(8080, 80, 1, 2);
+        const EchoServer server(web.netns, Protocol::Tcp, 80);
+        const EchoServer world(lab.outside, Protocol::Tcp, 80);
+        const auto comments = [] {
+            const std::string rules = output_of({"nft", "list", "table", "ip", "filter"});
+            std::size_t count = 0;
+            for (std::size_t at = rules.find("comment"); at != std::string::npos; ++count) {
+                at = rules.find("comment", at + 1);
+            }
+            return count;
+        };
+        // It comes after us, and is loaded again: the way through is there once, each time.
+        for (int again = 0; again < 2; ++again) {
+            output_of({"nft", ufw_rules});
+            const Clock::time_point start = Clock::now();
+            while (comments() == 0 && Clock::now() - start < std::chrono::seconds(10)) {
+                std::this_thread::yield();
+            }
+            EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v4, 8080), outside_v4);
+            EXPECT_EQ(ask(web.netns, Protocol::Tcp, outside_v4, 80), host_v4);
+            EXPECT_EQ(ask(web.netns, Protocol::Tcp, outside_v6, 80), host_v6);
+            EXPECT_EQ(ask_in_vain(other.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+            EXPECT_EQ(comments(), 1U);
+        }
+        EXPECT_TRUE(lab.firewall.foreign_obstacles()->empty());
+        // What is none of ours stays dropped: between two other interfaces of the host.
+        Endpoint stranger;
+        stranger.netns = kernel::NetworkNamespaceScope::enter_new().value().take();
+        inside(
+            stranger,
+            {"ip",
+             "link",
+             "add",
+             "eth0",
+             "type",
+             "veth",
+             "peer",
+             "name",
+             "lan0",
+             "netns",
+             "/proc/" + std::to_string(::getpid()) + "/ns/net"});
+        output_of({"ip", "address", "add", "10.98.0.1/24", "dev", "lan0"});
+        output_of({"ip", "link", "set", "lan0", "up"});
+        inside(stranger, {"ip", "address", "add", "10.98.0.2/24", "dev", "eth0"});
+        inside(stranger, {"ip", "link", "set", "eth0", "up"});
+        inside(stranger, {"ip", "route", "add", "default", "via", "10.98.0.1"});
+        EXPECT_EQ(ask_in_vain(stranger.netns, Protocol::Tcp, outside_v4, 80), "timeout");
+        ASSERT_TRUE(lab.firewall.remove().ok());
+        EXPECT_EQ(comments(), 0U);
     });
 }
 
@@ -185,6 +256,9 @@ TEST(FirewallRespect, AgreesWithFirewalld) {
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v6, 8080), outside_v6);
         EXPECT_NE(ask_in_vain(lab.outside, Protocol::Tcp, host_v4, 8081), outside_v4);
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v6, 8081), "unreachable");
+        // Its forward chain refuses what is in no zone; what we let through passes.
+        const EchoServer world(lab.outside, Protocol::Udp, 53);
+        EXPECT_EQ(ask(web.netns, Protocol::Udp, outside_v4, 53), host_v4);
         // As `firewall-cmd --add-port` and a reload do.
         output_of({"nft", "add rule inet firewalld filter_IN_public_allow tcp dport 8081 accept"});
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v4, 8081), outside_v4);

@@ -27,7 +27,7 @@ constexpr std::chrono::seconds forgiveness{10};
 struct FirewallWatch::State {
     std::string table;
     kernel::NftMonitor monitor;
-    std::function<Result<void>()> rebuild;
+    FirewallWatchCallbacks callbacks;
     Pipe stop;
     std::thread thread{};
 
@@ -44,30 +44,33 @@ struct FirewallWatch::State {
         milliseconds pause = first_pause;
         Clock::time_point last;
         while (sleep(-1, true)) {
-            const Result<bool> removed = monitor.read_removals(table);
-            if (!removed.ok()) {
+            const Result<kernel::NftChanges> changes = monitor.read_changes(table);
+            if (!changes.ok()) {
                 log::warn(
-                    "cannot watch the firewall, ignoring", {{"error", removed.error().message()}});
+                    "cannot watch the firewall, ignoring", {{"error", changes.error().message()}});
                 return;
-            }
-            if (!removed.value()) {
-                continue;
             }
             pause = Clock::now() - last > forgiveness ? first_pause
                                                       : std::min(pause * 2, longest_pause);
-            const Result<void> written = rebuild();
+            answer(*changes);
             last = Clock::now();
-            if (written.ok()) {
-                log::info(
-                    "another program removed firewall rules, wrote them again", {{"table", table}});
-            } else {
-                log::warn(
-                    "cannot write removed firewall rules again, ignoring",
-                    {{"table", table}, {"error", written.error().message()}});
-            }
             if (!sleep(static_cast<int>(pause.count()), false)) {
                 return;
             }
+        }
+    }
+
+    void answer(const kernel::NftChanges& changes) const {
+        const Result<void> done = changes.removed  ? callbacks.rebuild()
+                                  : changes.others ? callbacks.look()
+                                                   : ok();
+        if (!done.ok()) {
+            log::warn(
+                "cannot keep the firewall's rules in force, ignoring",
+                {{"table", table}, {"error", done.error().message()}});
+        } else if (changes.removed) {
+            log::info(
+                "another program removed firewall rules, wrote them again", {{"table", table}});
         }
     }
 };
@@ -76,13 +79,13 @@ FirewallWatch::FirewallWatch(std::unique_ptr<State> state)
     : state_(std::move(state)) {}
 
 Result<std::unique_ptr<FirewallWatch>> FirewallWatch::start(
-    std::string table, std::uint32_t own_port_id, std::function<Result<void>()> rebuild) {
+    std::string table, std::uint32_t own_port_id, FirewallWatchCallbacks callbacks) {
     kernel::NftMonitor monitor = TRY(kernel::NftMonitor::open(own_port_id));
     Pipe stop = TRY(Pipe::create());
     std::unique_ptr<State> state(new State{
         .table = std::move(table),
         .monitor = std::move(monitor),
-        .rebuild = std::move(rebuild),
+        .callbacks = std::move(callbacks),
         .stop = std::move(stop)});
     state->thread = std::thread([raw = state.get()] { raw->run(); });
     return std::unique_ptr<FirewallWatch>(new FirewallWatch(std::move(state)));

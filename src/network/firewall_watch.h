@@ -14,12 +14,17 @@
 
 namespace berth::network {
 
+struct FirewallWatchCallbacks {
+    std::function<Result<void>()> rebuild; // something of the table was removed
+    std::function<Result<void>()> look;    // other tables were changed
+};
+
 class FirewallWatch {
   public:
-    // In the calling thread's network namespace. `rebuild` is called from the watch's thread;
+    // In the calling thread's network namespace. The callbacks come from the watch's thread;
     // changes by the netlink socket with the given port id are not noticed.
     static Result<std::unique_ptr<FirewallWatch>>
-    start(std::string table, std::uint32_t own_port_id, std::function<Result<void>()> rebuild);
+    start(std::string table, std::uint32_t own_port_id, FirewallWatchCallbacks callbacks);
     ~FirewallWatch();
     FirewallWatch(const FirewallWatch&) = delete;
     FirewallWatch& operator=(const FirewallWatch&) = delete;
