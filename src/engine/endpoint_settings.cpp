@@ -90,6 +90,16 @@ void check_interface_name(const EndpointSettings& settings, std::vector<std::str
     }
 }
 
+void check_rates(const EndpointSettings& settings, std::vector<std::string>& problems) {
+    for (const std::string_view option : {egress_rate_option, ingress_rate_option}) {
+        const std::string text = option_or(settings.driver_opts, option, "");
+        const auto rate = network::parse_rate(text);
+        if (!text.empty() && !rate.ok()) {
+            problems.push_back(std::string(option) + ": " + rate.error().message());
+        }
+    }
+}
+
 // The order of Docker's endpoints: the first is the way out.
 auto rank(const GatewayCandidate& candidate) {
     const NetworkInspect& info = candidate.network->info;
@@ -131,10 +141,22 @@ Result<void> check_endpoint_settings(
         check_sysctl(sysctl, problems);
     }
     check_interface_name(settings, problems);
+    check_rates(settings, problems);
     if (problems.empty()) {
         return ok();
     }
     return invalid_argument("invalid endpoint settings:\n" + join(problems, "\n"));
+}
+
+Result<network::RateLimits>
+rates_of(const StringMap& network_options, const EndpointSettings& settings) {
+    const auto rate = [&](std::string_view option) -> Result<std::uint64_t> {
+        const std::string text =
+            option_or(settings.driver_opts, option, option_or(network_options, option, ""));
+        return text.empty() ? Result<std::uint64_t>(0) : network::parse_rate(text);
+    };
+    return network::RateLimits{
+        .egress = TRY(rate(egress_rate_option)), .ingress = TRY(rate(ingress_rate_option))};
 }
 
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings) {

@@ -23,6 +23,10 @@ Result<void> check_endpoint_settings(
 // The driver's request, without id, names, ports and routes. REQUIRES: the settings were checked.
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings);
 
+// The network's limits, where the endpoint has none of its own.
+Result<network::RateLimits>
+rates_of(const StringMap& network_options, const EndpointSettings& settings);
+
 // Docker's DNSNames of a container in a user-defined network.
 std::vector<std::string>
 dns_names(const ContainerDefinition& definition, const EndpointSettings& settings);

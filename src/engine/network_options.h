@@ -17,6 +17,9 @@ constexpr std::string_view host_binding_option = "com.docker.network.bridge.host
 constexpr std::string_view mtu_option = "com.docker.network.driver.mtu";
 constexpr std::string_view endpoint_sysctls_option = "com.docker.network.endpoint.sysctls";
 constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.ifname";
+// Of Berth's own: of a network, for each container in it, or of one endpoint.
+constexpr std::string_view egress_rate_option = "com.berth.rate.egress";
+constexpr std::string_view ingress_rate_option = "com.berth.rate.ingress";
 
 // The value of an option, or fallback.
 std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback);

@@ -14,6 +14,7 @@
 #include "base/unique_fd.h"
 #include "kernel/netlink_address.h"
 #include "network/port_publisher.h"
+#include "network/rate_limit.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -43,6 +44,7 @@ struct EndpointRequest {
     std::vector<IpAddress> link_local{}; // further addresses of the interface
     // Of the interface: "net.ipv4.conf.IFNAME.log_martians" -> "1".
     std::vector<std::pair<std::string, std::string>> sysctls{};
+    RateLimits rates{};
 };
 
 // A container's place in a network.

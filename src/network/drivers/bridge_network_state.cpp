@@ -323,6 +323,8 @@ BridgeNetworkState::wire(const EndpointRequest& request, const ContainerAddresse
     rollback.push([&] { parts->reaper->discard(host_index); });
     const FdRef inside = request.netns != nullptr ? FdRef(*request.netns) : FdRef(prepared.netns);
     TRY(configure(prepared.inside, inside, prepared.inside_index, request, endpoint));
+    TRY(limit_rates(
+        request.rates, *parts->host.lock(), host_index, prepared.inside, prepared.inside_index));
     endpoint.netns = std::move(prepared.netns);
     endpoint.host_interface = std::move(prepared.host_interface);
     UniqueFd netns;
