@@ -23,6 +23,7 @@ std::vector<Route> all_routes() {
           container_routes(),
           container_stream_routes(),
           container_copy_routes(),
+          container_port_routes(),
           exec_routes(),
           image_routes(),
           image_transfer_routes(),

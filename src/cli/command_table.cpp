@@ -38,6 +38,8 @@ constexpr Command table[] = {
     {"logs", "[OPTIONS] CONTAINER", "Fetch the logs of a container", commands::logs},
     {"pause", "CONTAINER [CONTAINER...]", "Pause all processes within one or more containers", commands::pause},
     {"port", "CONTAINER [PRIVATE_PORT[/PROTO]]", "List port mappings or a specific mapping for the container", commands::port},
+    {"port add", "CONTAINER [HOST_IP:][HOST_PORT:]PORT[/PROTO] [PORT...]", "Publish further ports of a container, running or not", commands::port_add, false},
+    {"port rm", "CONTAINER [HOST_IP:][HOST_PORT:]PORT[/PROTO] [PORT...]", "Withdraw published ports of a container, running or not", commands::port_rm, false},
     {"rename", "CONTAINER NEW_NAME", "Rename a container", commands::rename},
     {"restart", "[OPTIONS] CONTAINER [CONTAINER...]", "Restart one or more containers", commands::restart},
     {"rm", "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", commands::rm},

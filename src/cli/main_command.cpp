@@ -118,7 +118,13 @@ int run_command_line(const std::string& executable, const std::vector<std::strin
     Session session(global.session);
     std::string path = (*words)[0];
     std::size_t used = 1;
-    if (is_group(path)) {
+    // "port" is a command, and a group as well.
+    const bool is_command = find_command(path) != nullptr;
+    const auto names_subcommand = [&] {
+        return words->size() > 1 &&
+               find_command(first_spelling(path + " " + (*words)[1])) != nullptr;
+    };
+    if (is_group(path) && (!is_command || names_subcommand())) {
         if (words->size() == 1 || (*words)[1].starts_with('-')) {
             std::string text =
                 "Usage:  berth " + path + " COMMAND\n\nCommands:\n" + command_lines(false, path);

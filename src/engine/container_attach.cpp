@@ -148,6 +148,58 @@ void ContainerNetwork::move_gateways(
     move(IpFamily::V6, before.v6, after.v6);
 }
 
+Result<std::vector<EndpointState>> ContainerNetwork::publish(
+    const ContainerDefinition& definition, std::vector<EndpointState>& endpoints) {
+    const GatewayChoice gateways = gateways_of(definition, endpoints);
+    std::vector<EndpointState> opened;
+    Rollback rollback;
+    rollback.push([&] { withdraw(opened); });
+    for (std::size_t i = 0; i < endpoints.size(); ++i) {
+        const auto network = find(endpoints[i].network);
+        if (!network.ok() || (*network)->network == nullptr) {
+            continue;
+        }
+        const auto requests =
+            TRY(ports_of(definition, **network, gateways.v4 == i, gateways.v6 == i));
+        if (requests.empty()) {
+            continue;
+        }
+        const auto bound = TRY((*network)->network->publish(endpoints[i].id, requests));
+        opened.push_back(endpoints[i]);
+        opened.back().ports = published_ports(bound);
+    }
+    const bool nothing = std::ranges::all_of(
+        opened, [](const EndpointState& endpoint) { return endpoint.ports.empty(); });
+    if (nothing) {
+        return conflict(
+            "cannot publish ports of container " + definition.name +
+            ": none of its networks leads to the host's address");
+    }
+    rollback.commit();
+    for (EndpointState& endpoint : endpoints) {
+        for (const EndpointState& part : opened) {
+            if (part.id == endpoint.id) {
+                endpoint.ports.insert(endpoint.ports.end(), part.ports.begin(), part.ports.end());
+            }
+        }
+    }
+    return opened;
+}
+
+void ContainerNetwork::withdraw(const std::vector<EndpointState>& endpoints) {
+    for (EndpointState endpoint : endpoints) {
+        const auto network = find(endpoint.network);
+        if (!network.ok() || (*network)->network == nullptr) {
+            continue;
+        }
+        std::vector<network::BoundPort> ports = take_ports(endpoint, IpFamily::V4);
+        std::ranges::copy(take_ports(endpoint, IpFamily::V6), std::back_inserter(ports));
+        if (auto closed = (*network)->network->unpublish(endpoint.id, ports); !closed.ok()) {
+            complain(endpoint, "ports not withdrawn", closed.error());
+        }
+    }
+}
+
 Result<void> ContainerNetwork::attach(
     const ContainerDefinition& definition,
     const KnownNetwork& network,

@@ -61,6 +61,13 @@ class ContainerNetwork {
         const UniqueFd& netns,
         std::vector<EndpointState>& endpoints);
 
+    // Further ports of a running container, those of the definition; `endpoints` are those that it
+    // has, and get the ports. Returns them with nothing but what is new. All or nothing.
+    Result<std::vector<EndpointState>>
+    publish(const ContainerDefinition& definition, std::vector<EndpointState>& endpoints);
+    // Closes the endpoints' ports. A failure is logged.
+    void withdraw(const std::vector<EndpointState>& endpoints);
+
     // InvalidArgument in Docker's words when a container with these networks cannot have the new
     // one too.
     Result<void> check_combination(

@@ -193,6 +193,10 @@ class Containers {
     Result<void> resize(const std::string& container, std::uint32_t height, std::uint32_t width);
     Result<void> update(const std::string& container, const UpdateRequest& request);
 
+    // Publishes further ports, or withdraws some, of a container that may run: port_connector.h.
+    Result<PortMap> publish(const std::string& container, const PortMap& ports);
+    Result<void> withdraw(const std::string& container, const PortMap& ports);
+
     // Calls back once with the exit; at once, from this thread, where the condition holds already
     // (NotRunning: never started or ended). Otherwise from an engine thread; must not block. The
     // Subscription must be kept for as long as the answer is wanted.

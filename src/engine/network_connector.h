@@ -22,6 +22,14 @@ class NetworkConnector {
 
     Result<void> disconnect(const std::string& network, const ContainerPtr& container);
 
+    // Both columns in one transaction, then the memory. False: the container has ended meanwhile,
+    // and only the definition was changed. REQUIRES: the caller holds the container's `operation`.
+    Result<bool> commit(
+        LiveContainer& container,
+        std::uint64_t run,
+        std::shared_ptr<const ContainerDefinition> definition,
+        const std::vector<EndpointState>* endpoints);
+
   private:
     Result<void> connect_running(
         const KnownNetwork& network,
@@ -33,13 +41,6 @@ class NetworkConnector {
         LiveContainer& container,
         const ContainerView& view,
         std::shared_ptr<const ContainerDefinition> changed);
-    // Both columns in one transaction, then the memory. False: the container has ended meanwhile,
-    // and only the definition was changed.
-    Result<bool> commit(
-        LiveContainer& container,
-        std::uint64_t run,
-        std::shared_ptr<const ContainerDefinition> definition,
-        const std::vector<EndpointState>* endpoints);
 
     Core& core_;
 };

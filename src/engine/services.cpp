@@ -5,6 +5,7 @@
 #include "engine/containers.h"
 #include "engine/execs.h"
 #include "engine/log_follower.h"
+#include "engine/port_connector.h"
 #include "engine/signals.h"
 #include "engine/supervisor.h"
 #include "io/detach_keys.h"
@@ -83,6 +84,22 @@ Containers::resize(const std::string& container, std::uint32_t height, std::uint
 
 Result<void> Containers::update(const std::string& container, const UpdateRequest& request) {
     return supervisor_.control.update(TRY(supervisor_.core.index.find(container)), request);
+}
+
+Result<PortMap> Containers::publish(const std::string& container, const PortMap& ports) {
+    const auto published = TRY(PortConnector(supervisor_.core)
+                                   .publish(TRY(supervisor_.core.index.find(container)), ports));
+    PortMap shown;
+    for (const PublishedPort& port : published) {
+        shown[std::to_string(port.container_port) + "/" + port.protocol].push_back(
+            {port.host_ip, port.host_port == 0 ? "" : std::to_string(port.host_port)});
+    }
+    return shown;
+}
+
+Result<void> Containers::withdraw(const std::string& container, const PortMap& ports) {
+    return PortConnector(supervisor_.core)
+        .withdraw(TRY(supervisor_.core.index.find(container)), ports);
 }
 
 Result<std::string> Containers::commit(

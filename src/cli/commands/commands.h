@@ -17,6 +17,8 @@ Result<int> exec(Session& session, const Invocation& invocation);
 Result<int> ps(Session& session, const Invocation& invocation);
 Result<int> logs(Session& session, const Invocation& invocation);
 Result<int> port(Session& session, const Invocation& invocation);
+Result<int> port_add(Session& session, const Invocation& invocation);
+Result<int> port_rm(Session& session, const Invocation& invocation);
 Result<int> top(Session& session, const Invocation& invocation);
 // container_actions.cpp
 Result<int> stop(Session& session, const Invocation& invocation);

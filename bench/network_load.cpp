@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: Apache-2.0
+// Traffic for bench/network: one thread each side, TCP.
+//   network_load serve PORT                       answers each connection's first byte with one
+//   byte
+//                                                 ('c') or reads all there is ('b')
+//   network_load connections ADDRESS PORT SECONDS connections a second: connect, one byte there and
+//                                                 back, close with a reset (no TIME_WAIT left)
+//   network_load bulk ADDRESS PORT SECONDS        Gbit/s of one stream
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t block_size = 256 * 1024;
+
+[[noreturn]] void fail(const char* what) {
+    std::perror(what);
+    std::exit(1);
+}
+
+double seconds_since(Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+}
+
+sockaddr_in address_of(const char* text, const char* port) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(port)));
+    if (::inet_pton(AF_INET, text, &address.sin_addr) != 1) {
+        std::fprintf(stderr, "no IPv4 address: %s\n", text);
+        std::exit(2);
+    }
+    return address;
+}
+
+int connect_to(const sockaddr_in& address) {
+    const int connection = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    if (connection < 0 || ::connect(connection, generic, sizeof address) != 0) {
+        fail("connect");
+    }
+    return connection;
+}
+
+void swallow(int connection) {
+    std::vector<char> block(block_size);
+    while (::recv(connection, block.data(), block.size(), 0) > 0) {
+    }
+    ::close(connection);
+}
+
+int serve(const char* port) {
+    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int on = 1;
+    ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    const sockaddr_in address = address_of("0.0.0.0", port);
+    if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
+        ::listen(listener, 4096) != 0) {
+        fail("listen");
+    }
+    while (true) {
+        const int connection = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
+        char kind = 0;
+        if (connection < 0 || ::recv(connection, &kind, 1, 0) != 1) {
+            ::close(connection);
+            continue;
+        }
+        if (kind == 'c') {
+            ::send(connection, &kind, 1, MSG_NOSIGNAL);
+            ::close(connection);
+            continue;
+        }
+        // Bulk streams must not keep connections waiting.
+        if (::fork() == 0) {
+            swallow(connection);
+            ::_exit(0);
+        }
+        ::close(connection);
+        while (::waitpid(-1, nullptr, WNOHANG) > 0) {
+        }
+    }
+}
+
+int measure_connections(const sockaddr_in& address, double seconds) {
+    const Clock::time_point start = Clock::now();
+    std::uint64_t count = 0;
+    while (seconds_since(start) < seconds) {
+        const int connection = connect_to(address);
+        char byte = 'c';
+        if (::send(connection, &byte, 1, MSG_NOSIGNAL) != 1 ||
+            ::recv(connection, &byte, 1, 0) != 1) {
+            fail("ask");
+        }
+        const linger reset{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(connection, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+        ::close(connection);
+        ++count;
+    }
+    std::printf("%.0f\n", static_cast<double>(count) / seconds_since(start));
+    return 0;
+}
+
+int measure_bulk(const sockaddr_in& address, double seconds) {
+    const int connection = connect_to(address);
+    std::vector<char> block(block_size, 'b');
+    const Clock::time_point start = Clock::now();
+    double bytes = 0;
+    while (seconds_since(start) < seconds) {
+        const ssize_t sent = ::send(connection, block.data(), block.size(), MSG_NOSIGNAL);
+        if (sent <= 0) {
+            fail("send");
+        }
+        bytes += static_cast<double>(sent);
+    }
+    std::printf("%.3f\n", bytes * 8 / seconds_since(start) / 1e9);
+    return 0;
+}
+
+} // namespace
+
+int main(int count, char** words) {
+    const std::string mode = count > 1 ? words[1] : "";
+    if (mode == "serve" && count == 3) {
+        return serve(words[2]);
+    }
+    if (mode == "connections" && count == 5) {
+        return measure_connections(address_of(words[2], words[3]), std::atof(words[4]));
+    }
+    if (mode == "bulk" && count == 5) {
+        return measure_bulk(address_of(words[2], words[3]), std::atof(words[4]));
+    }
+    std::fprintf(
+        stderr, "usage: network_load serve PORT | connections|bulk ADDRESS PORT SECONDS\n");
+    return 2;
+}

@@ -1,0 +1,312 @@
+"""Published ports as other hosts see them. The hosts are network namespaces on a bridge that is their switch; the
+engine's host has 10.50.0.1 there."""
+import json
+import subprocess
+
+import pytest
+
+from engine import Engine, wait_until
+
+HOST = "10.50.0.1"
+HOST_V6 = "fd50::1"
+# Answers each connection with the address that it came from.
+WHO = r"""
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+int main(void) {
+    struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_port = htons(80)}, peer;
+    int on = 1, off = 0, s = socket(AF_INET6, SOCK_STREAM, 0);
+    setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (bind(s, (struct sockaddr*)&own, sizeof own) < 0 || listen(s, 16) < 0) return 1;
+    for (;;) {
+        socklen_t size = sizeof peer;
+        int c = accept(s, (struct sockaddr*)&peer, &size);
+        char text[64] = "";
+        inet_ntop(AF_INET6, &peer.sin6_addr, text, sizeof text);
+        write(c, strcat(text, "\n"), strlen(text) + 1);
+        close(c);
+    }
+}
+"""
+CLIENT = """
+import socket, sys
+try:
+    connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=float(sys.argv[3]))
+    print(connection.recv(100).decode().replace("::ffff:", ""))
+except TimeoutError:
+    print("timeout")
+except ConnectionRefusedError:
+    print("refused")
+except OSError as error:
+    print("unreachable", error)
+"""
+
+
+def sh(*command, check=True):
+    return subprocess.run(command, check=check, capture_output=True, text=True, timeout=60).stdout
+
+
+class Host:
+    """Another machine on the same switch."""
+
+    def __init__(self, name, address):
+        self.name, self.address, self.address_v6 = name, address, "fd50::" + address.rsplit(".", 1)[1]
+        sh("ip", "netns", "add", name)
+        sh("ip", "link", "add", f"sw-{name}", "type", "veth", "peer", "name", "eth0", "netns", name)
+        sh("ip", "link", "set", f"sw-{name}", "master", "switch0", "up")
+        self.run("ip", "link", "set", "lo", "up")
+        self.run("ip", "address", "add", f"{address}/24", "dev", "eth0")
+        self.run("ip", "address", "add", f"{self.address_v6}/64", "dev", "eth0", "nodad")
+        self.run("ip", "link", "set", "eth0", "up")
+        self.run("ip", "route", "add", "default", "via", HOST)
+
+    def run(self, *command, **options):
+        return sh("ip", "netns", "exec", self.name, *command, **options)
+
+    def ask(self, port, address=HOST, timeout=5):
+        return self.run("python3", "-c", CLIENT, address, str(port), str(timeout)).strip()
+
+    def remove(self):
+        sh("ip", "netns", "del", self.name)
+
+
+def ask_here(port, address="127.0.0.1"):
+    return sh("python3", "-c", CLIENT, address, str(port), "5").strip()
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """What `run` gets to serve with: flags, and the command."""
+    folder = tmp_path_factory.mktemp("who")
+    (folder / "who.c").write_text(WHO)
+    sh("gcc", "-static", "-O1", "-w", "-o", str(folder / "who"), str(folder / "who.c"))
+    return ["-v", f"{folder}/who:/who:ro", "busybox", "/who"]
+
+
+@pytest.fixture(scope="module")
+def hosts():
+    sh("ip", "link", "add", "switch0", "type", "bridge")
+    sh("ip", "address", "add", f"{HOST}/24", "dev", "switch0")
+    sh("ip", "address", "add", f"{HOST_V6}/64", "dev", "switch0", "nodad")
+    sh("ip", "link", "set", "switch0", "up")
+    made = [Host("one", "10.50.0.11"), Host("two", "10.50.0.12")]
+    yield made
+    for host in made:
+        host.remove()
+    sh("ip", "link", "del", "switch0")
+
+
+def serve(engine, server, name, *flags):
+    engine.berth("run", "-d", "--name", name, *flags, *server)
+    address = engine.inspect(name)["NetworkSettings"]["Networks"]
+    inside = next(iter(address.values()))["IPAddress"]
+    wait_until("server", lambda: ask_here(80, inside).startswith("10."))
+    return inside
+
+
+def ports_of(engine, name):
+    return engine.inspect(name)["NetworkSettings"]["Ports"]
+
+
+def v4(bindings):
+    return [binding for binding in bindings or [] if ":" not in binding["HostIp"]]
+
+
+def test_a_published_port_keeps_each_hosts_address(engine, server, hosts):
+    inside = serve(engine, server, "web", "-p", "8080:80", "-p", f"{HOST}:8081:80", "-p", "127.0.0.1:8082:80")
+    for host in hosts:
+        assert host.ask(8080) == host.address
+        assert host.ask(8081) == host.address
+        assert host.ask(8082) == "refused"  # on localhost only
+        # The container's own address is nobody's business, published or not.
+        assert host.ask(80, inside, timeout=1) == "timeout"
+    assert ask_here(8082).startswith("10.200.")
+    assert ask_here(8080, HOST) == HOST
+    # From another container, through the host's address; and from the container itself.
+    for where in (["run", "--rm", "busybox"], ["exec", "web"]):
+        assert "10.200." in engine.berth(*where, "nc", HOST, "8080").stdout
+
+
+def test_a_port_is_published_for_both_families(engine, server, hosts):
+    engine.berth("network", "create", "--ipv6", "--subnet", "10.60.0.0/24", "--subnet", "fd60::/64", "both")
+    engine.berth("run", "-d", "--name", "web", "--network", "both", "-p", "8070:80", *server)
+    try:
+        assert {"HostIp": "::", "HostPort": "8070"} in ports_of(engine, "web")["80/tcp"]
+        assert set(engine.berth("port", "web", "80").stdout.split()) == {"0.0.0.0:8070", "[::]:8070"}
+        wait_until("server", lambda: hosts[0].ask(8070) == hosts[0].address)
+        for host in hosts:
+            assert host.ask(8070, HOST_V6) == host.address_v6
+        assert engine.berth("port", "add", "web", f"[{HOST_V6}]:8071:80").stdout == f"80/tcp -> [{HOST_V6}]:8071\n"
+        assert hosts[1].ask(8071, HOST_V6) == hosts[1].address_v6 and hosts[1].ask(8071) == "refused"
+        engine.berth("port", "rm", "web", "8070:80")
+        assert hosts[0].ask(8070, HOST_V6) == "refused" and hosts[0].ask(8071, HOST_V6) == hosts[0].address_v6
+    finally:
+        engine.berth("rm", "-f", "web")
+        engine.berth("network", "rm", "both")
+
+
+def test_a_containers_rate_is_limited_where_asked(engine, server):
+    limits = "name=bridge,driver-opt=com.berth.rate.egress=8mbit,driver-opt=com.berth.rate.ingress=16mbit"
+    engine.berth("run", "-d", "--name", "slow", "--network", limits, *server)
+    rates = sh("tc", "qdisc", "show")
+    assert "tbf" in rates and "rate 16Mbit" in rates
+    # A megabyte at 8 Mbit/s takes a second; without the limit some milliseconds.
+    receive = subprocess.Popen(["python3", "-c", "import socket, time\ns = socket.create_server(('', 7777)); c, _ = s.accept(); "
+                                "b = time.monotonic()\nwhile c.recv(65536): pass\nprint(time.monotonic() - b)"],
+                               stdout=subprocess.PIPE, text=True)
+    wait_until("receiver", lambda: ":7777 " in sh("ss", "-ltn"))
+    gateway = engine.inspect("slow")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
+    send = f"dd if=/dev/zero bs=1000 count=1500 2>/dev/null | nc -w 5 {gateway} 7777"
+    engine.berth("run", "--rm", "--network", limits, "busybox", "sh", "-c", send)
+    assert 1.0 < float(receive.communicate(timeout=30)[0]) < 6
+    bad = engine.berth("run", "--rm", "--network", "name=bridge,driver-opt=com.berth.rate.egress=fast", "busybox", "true", check=False)
+    assert bad.returncode == 125 and 'com.berth.rate.egress: invalid rate "fast"' in bad.stderr
+
+
+def test_localhost_ports_are_closed_to_neighbors_that_route_them(engine, server, hosts):
+    """CVE-2025-54410's like: 127.0.0.1 sent over the wire to a host that forwards loopback addresses."""
+    serve(engine, server, "web", "-p", "127.0.0.1:8082:80")
+    sh("sysctl", "-qw", "net.ipv4.conf.switch0.route_localnet=1")
+    one = hosts[0]
+    one.run("sysctl", "-qw", "net.ipv4.conf.all.route_localnet=1")
+    one.run("ip", "route", "del", "local", "127.0.0.0/8", "table", "local", check=False)
+    one.run("ip", "route", "del", "local", "127.0.0.1", "table", "local", check=False)
+    one.run("ip", "route", "add", "127.0.0.0/8", "via", HOST)
+    try:
+        assert one.ask(8082, "127.0.0.1", timeout=1) in ("timeout", "")
+    finally:
+        sh("sysctl", "-qw", "net.ipv4.conf.switch0.route_localnet=0")
+        one.run("ip", "route", "del", "127.0.0.0/8")
+
+
+def test_ports_come_and_go_while_the_container_runs(engine, server, hosts):
+    serve(engine, server, "web")
+    one = hosts[0]
+    assert one.ask(8090) == "refused"
+    added = engine.berth("port", "add", "web", "8090:80").stdout.splitlines()
+    assert "80/tcp -> 0.0.0.0:8090" in added
+    assert one.ask(8090) == one.address
+    assert v4(ports_of(engine, "web")["80/tcp"]) == [{"HostIp": "0.0.0.0", "HostPort": "8090"}]
+    assert "0.0.0.0:8090->80/tcp" in engine.berth("ps").stdout
+    assert "0.0.0.0:8090" in engine.docker("port", "web", "80").stdout
+    assert engine.inspect("web")["HostConfig"]["PortBindings"]["80/tcp"] == [{"HostIp": "", "HostPort": "8090"}]
+
+    # A second one for the same port, and one of the engine's choice.
+    engine.berth("port", "add", "web", "127.0.0.1:8091:80")
+    free = engine.berth("port", "add", "web", "81").stdout.split(":")[1].split()[0]
+    assert 32768 <= int(free) <= 60999 and ask_here(8091).startswith("10.200.")
+
+    # What another program or container has is refused in Docker's words, and nothing changes.
+    before = json.dumps(engine.inspect("web")["HostConfig"]["PortBindings"], sort_keys=True)
+    clash = engine.berth("port", "add", "web", "8092:80", "8090:82", check=False)
+    assert clash.returncode == 1 and "Bind for 0.0.0.0:8090 failed: port is already allocated" in clash.stderr
+    assert json.dumps(engine.inspect("web")["HostConfig"]["PortBindings"], sort_keys=True) == before
+    assert one.ask(8092) == "refused"
+
+    # All of it is there again after a restart.
+    engine.berth("restart", "-t", "0", "web")
+    wait_until("server", lambda: one.ask(8090) == one.address)
+    assert ask_here(8091).startswith("10.200.")
+
+    engine.berth("port", "rm", "web", "8090:80")
+    assert one.ask(8090) == "refused" and ask_here(8091).startswith("10.200.")
+    engine.berth("port", "rm", "web", "80")
+    assert ask_here(8091) == "refused"
+    gone = engine.berth("port", "rm", "web", "80", check=False)
+    assert gone.returncode == 1 and "No public port '80/tcp' published for web" in gone.stderr
+    free = v4(ports_of(engine, "web")["81/tcp"])[0]["HostPort"]  # another one after the restart
+    engine.berth("port", "rm", "web", f"{free}:81")
+    assert engine.inspect("web")["HostConfig"]["PortBindings"] == {}
+
+
+def test_ports_of_a_stopped_container_wait_for_its_start(engine, server, hosts):
+    engine.berth("create", "--name", "web", "-p", "8095:80", *server)
+    assert engine.berth("port", "add", "web", "8094:80").stdout == ""
+    engine.berth("port", "rm", "web", "8095:80")
+    engine.berth("start", "web")
+    wait_until("server", lambda: hosts[0].ask(8094) == hosts[0].address)
+    assert hosts[0].ask(8095) == "refused"
+
+
+def test_ports_of_all_exposed_ones_can_be_withdrawn_singly(engine):
+    engine.berth("run", "-d", "--name", "web", "-P", "--expose", "80", "--expose", "81", "busybox", "sleep", "1000")
+    engine.berth("port", "rm", "web", "81")
+    host = engine.inspect("web")["HostConfig"]
+    assert list(host["PortBindings"]) == ["80/tcp"] and host["PublishAllPorts"] is False
+    assert not ports_of(engine, "web")["81/tcp"] and ports_of(engine, "web")["80/tcp"]
+
+
+def test_the_api_of_ports_tells_what_is_wrong(engine):
+    engine.berth("run", "-d", "--name", "web", "busybox", "sleep", "1000")
+    engine.berth("run", "-d", "--name", "hostly", "--network", "host", "busybox", "sleep", "1000")
+    bindings = {"PortBindings": {"80/tcp": [{"HostPort": "8099"}]}}
+    status, body = engine.request("POST", "/berth/containers/web/ports", bindings)[:2]
+    assert status == 200 and {"HostIp": "0.0.0.0", "HostPort": "8099"} in body["Ports"]["80/tcp"]
+    for method, target, sent, wanted, words in [
+            ("POST", "/berth/containers/nobody/ports", bindings, 404, "No such container: nobody"),
+            ("POST", "/berth/containers/hostly/ports", bindings, 409, "its network mode is host"),
+            ("POST", "/berth/containers/web/ports", {"PortBindings": {"80/xyz": []}}, 400, "invalid proto: xyz"),
+            ("POST", "/berth/containers/web/ports", {}, 400, "no ports to publish"),
+            ("DELETE", "/berth/containers/web/ports", None, 400, "the query parameter port is missing"),
+            ("DELETE", "/berth/containers/web/ports?port=99/tcp", None, 404, "No public port '99/tcp' published for web")]:
+        status, body = engine.request(method, target, sent)[:2]
+        assert status == wanted and words in body["message"], (target, status, body)
+    assert engine.request("DELETE", "/berth/containers/web/ports?port=80/tcp&hostport=8099")[0] == 204
+    assert ask_here(8099) == "refused"
+
+
+def test_added_ports_survive_the_engine(fresh_engine, server, hosts):
+    serve(fresh_engine, server, "web")
+    fresh_engine.berth("port", "add", "web", "8090:80")
+    fresh_engine.kill()
+    assert hosts[0].ask(8090) == hosts[0].address
+    fresh_engine.start()
+    assert hosts[0].ask(8090) == hosts[0].address
+    fresh_engine.berth("port", "rm", "web", "8090:80")
+    assert hosts[0].ask(8090) == "refused"
+
+
+def test_rules_come_back_when_somebody_flushes_them(engine, server, hosts):
+    inside = serve(engine, server, "web", "-p", "8080:80")
+    sh("nft", "flush", "ruleset")
+    wait_until("rules", lambda: "chain forward" in sh("nft", "list", "ruleset"), deadline=5)
+    assert hosts[0].ask(8080) == hosts[0].address
+    assert hosts[0].ask(80, inside, timeout=1) == "timeout"
+
+
+def test_a_container_cannot_speak_for_another(engine, server):
+    inside = serve(engine, server, "victim")
+    attack = f"ip address flush dev eth0; ip address add {inside}/24 dev eth0; ip link set eth0 up; " \
+             "for i in 1 2 3; do arping -U -c 1 -w 1 -I eth0 %s; done; sleep 1000" % inside
+    engine.berth("run", "-d", "--name", "attacker", "--cap-add", "NET_ADMIN", "busybox", "sh", "-c", attack)
+    mac = engine.inspect("victim")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"]
+    wait_until("attack", lambda: "sleep 1000" in engine.berth("top", "attacker").stdout)
+    for _ in range(3):
+        assert ask_here(80, inside).startswith("10.200.")
+        neighbors = sh("ip", "neigh", "show", inside)
+        assert "lladdr" not in neighbors or mac in neighbors
+
+
+def test_the_hosts_firewall_is_respected(tmp_path, rootfs_tar, server, hosts):
+    with Engine(tmp_path, "--firewall", "respect") as engine:
+        engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        serve(engine, server, "web", "-p", "8080:80", "-p", "8081:80")
+        one, two = hosts
+        assert one.ask(8080) == one.address
+        sh("nft", "add table inet host; add chain inet host input { type filter hook input priority 0; policy drop; };"
+                  "add rule inet host input ct state established,related accept; add rule inet host input iif lo accept;"
+                  f"add rule inet host input ip saddr {one.address} tcp dport 8080 accept")
+        try:
+            assert one.ask(8080) == one.address
+            assert two.ask(8080, timeout=1) == "timeout" and one.ask(8081, timeout=1) == "timeout"
+            assert ask_here(8081).startswith("10.200.")
+            sh("nft", "add rule inet host input tcp dport 8081 reject with tcp reset")
+            assert one.ask(8081) == "refused"
+        finally:
+            sh("nft", "delete table inet host")
+        assert two.ask(8081) == two.address
+    assert "judge-" not in sh("ip", "link")
