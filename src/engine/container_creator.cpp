@@ -5,10 +5,13 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/rollback.h"
+#include "base/strings.h"
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
 #include "engine/legacy_links.h"
 #include "engine/names.h"
+
+#include <algorithm>
 
 #include <sys/utsname.h>
 
@@ -64,7 +67,15 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     const MountsOf mounts_of =
         [this](const std::string& name) -> Result<std::vector<PlannedMount>> {
         ContainerPtr other = TRY(core_.index.find(name));
-        return view_of(*other).definition->mounts;
+        const auto theirs = view_of(*other).definition;
+        std::vector<PlannedMount> inherited = theirs->mounts;
+        // As with Docker, what --tmpfs asked for is nobody else's.
+        std::erase_if(inherited, [&theirs](const PlannedMount& mount) {
+            return std::ranges::any_of(theirs->host_config.tmpfs, [&mount](const auto& entry) {
+                return clean_path(entry.first) == mount.point.destination;
+            });
+        });
+        return inherited;
     };
     std::vector<PlannedMount> mounts =
         TRY(plan_mounts(request.config, request.host_config, mounts_of));

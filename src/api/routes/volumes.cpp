@@ -46,7 +46,9 @@ Result<void> remove(Context& context) {
 }
 
 Result<void> update(Context&) {
-    return not_implemented("updating a volume is for cluster volumes, which are not implemented");
+    return Error(
+        ErrorKind::Unavailable,
+        "volume update only valid for cluster volumes, but swarm is unavailable");
 }
 
 Result<void> prune(Context& context) {

@@ -180,10 +180,11 @@ Result<void> print_containers(const json::Value& usage) {
 Result<void> print_volumes(const json::Value& usage) {
     std::vector<json::Object> rows;
     for (const json::Value& volume : list_of(usage, "Volumes")) {
+        const std::int64_t size = volume_number(volume, "Size");
         rows.push_back(json::Object{
             {"Name", text_of(volume, "Name")},
             {"Links", std::to_string(volume_number(volume, "RefCount"))},
-            {"Size", exact_size(volume_number(volume, "Size"))}});
+            {"Size", size < 0 ? "N/A" : exact_size(size)}});
     }
     TRY(print("\nLocal Volumes space usage:\n\n"));
     return print_rows({{"Name", "VOLUME NAME"}, {"Links", "LINKS"}, {"Size", "SIZE"}}, rows, "");

@@ -73,6 +73,10 @@ Result<int> volume_ls(Session& session, const Invocation& invocation) {
         row["Driver"] = text_of(volume, "Driver");
         row["Name"] = text_of(volume, "Name");
         row["Mountpoint"] = text_of(volume, "Mountpoint");
+        const json::Value* labels = json::find(volume, "Labels");
+        row["Labels"] = labels != nullptr ? joined_labels(*labels) : std::string();
+        // As docker shows what only `system df` counts.
+        row["Links"] = row["Size"] = row["Availability"] = row["Group"] = row["Status"] = "N/A";
         row["Scope"] = text_of(volume, "Scope");
         rows.push_back(std::move(row));
     }
