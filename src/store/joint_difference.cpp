@@ -21,14 +21,24 @@ namespace {
 constexpr std::size_t depth_limit = 1000;
 
 struct JointFrame {
-    std::vector<UniqueFd> uppers; // topmost first
+    DirectorySet uppers; // topmost first
     MergedDirectory lower;
     std::string path;
     std::vector<std::string> names;
     std::size_t next = 0;
+
+    void close() {
+        uppers.close();
+        lower.close();
+    }
+
+    Result<void> reopen() {
+        TRY(uppers.reopen());
+        return lower.reopen();
+    }
 };
 
-Result<std::vector<std::string>> all_names(const std::vector<UniqueFd>& directories) {
+Result<std::vector<std::string>> all_names(const DirectorySet& directories) {
     std::set<std::string> names;
     for (const UniqueFd& directory : directories) {
         for (std::string& name : TRY(directory_names(directory))) {
@@ -47,14 +57,15 @@ Result<bool> stat_name(FdRef directory, const std::string& name, struct stat& st
 }
 
 struct Joined {
-    std::vector<UniqueFd> directories;
+    DirectorySet directories;
     bool hides = false; // what the layers below all of them have
 };
 
 // The directory `name` in the uppers from `first` on, which has it.
 Result<Joined>
-join_directories(const std::vector<UniqueFd>& uppers, std::size_t first, const std::string& name) {
+join_directories(const DirectorySet& uppers, std::size_t first, const std::string& name) {
     Joined joined;
+    joined.directories = uppers.below(name);
     for (std::size_t i = first; i < uppers.size() && !joined.hides; ++i) {
         struct stat status {};
 
@@ -71,7 +82,7 @@ join_directories(const std::vector<UniqueFd>& uppers, std::size_t first, const s
             return errno_error("open " + name);
         }
         joined.hides = TRY(is_opaque(directory));
-        joined.directories.push_back(std::move(directory));
+        joined.directories.add(uppers, i, std::move(directory));
     }
     return joined;
 }
@@ -130,7 +141,7 @@ Result<Difference> joint_difference(
     difference.tree = std::move(root);
     std::vector<JointFrame> frames(1);
     for (const std::string& upper : uppers) {
-        frames[0].uppers.push_back(TRY(open_file(upper, O_RDONLY | O_DIRECTORY)));
+        TRY(frames[0].uppers.add_root(TRY(open_file(upper, O_RDONLY | O_DIRECTORY))));
     }
     frames[0].lower = TRY(MergedDirectory::open(layers));
     frames[0].names = TRY(all_names(frames[0].uppers));
@@ -140,6 +151,7 @@ Result<Difference> joint_difference(
             frames.pop_back();
             continue;
         }
+        TRY(frame.reopen());
         const std::string name = frame.names[frame.next++];
         std::optional<JointFrame> child = TRY(visit(difference.entries, frame, name));
         if (!child) {
@@ -151,6 +163,7 @@ Result<Difference> joint_difference(
                 "directories are nested more than " + std::to_string(depth_limit) + " deep");
         }
         frames.push_back(std::move(*child));
+        close_far(frames);
     }
     return difference;
 }

@@ -24,13 +24,25 @@ constexpr std::size_t depth_limit = 1000;
 
 // A directory on the way, its names and how far we are with them.
 struct Frame {
-    UniqueFd directory;
+    DirectorySet tree;     // of one
     MergedDirectory lower; // the same directory in the layers below
     std::string path;
     std::vector<std::string> names;
     std::size_t next = 0;
     std::size_t position = 0;          // of its own entry
     bool drop_without_changes = false; // the entry, when nothing follows it
+
+    const UniqueFd& directory() const { return tree[0]; }
+
+    void close() {
+        tree.close();
+        lower.close();
+    }
+
+    Result<void> reopen() {
+        TRY(tree.reopen());
+        return lower.reopen();
+    }
 };
 
 using Entries = std::vector<DiffEntry>;
@@ -47,9 +59,25 @@ Error too_deep(const std::string& path) {
 }
 
 // Absent when it was deleted or exchanged meanwhile.
-UniqueFd open_directory(FdRef parent, const std::string& name) {
-    return UniqueFd(
-        openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+std::optional<DirectorySet> open_directory(const DirectorySet& parent, const std::string& name) {
+    UniqueFd directory(
+        openat(parent[0].get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    if (!directory) {
+        return std::nullopt;
+    }
+    DirectorySet child = parent.below(name);
+    child.add(parent, 0, std::move(directory));
+    return child;
+}
+
+Result<DirectorySet> root_of(FdRef directory) {
+    UniqueFd own(openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!own) {
+        return errno_error("open directory");
+    }
+    DirectorySet root;
+    TRY(root.add_root(std::move(own)));
+    return root;
 }
 
 // The frame of a directory to go into, or none.
@@ -59,7 +87,7 @@ Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const s
 
     struct stat status {};
 
-    if (fstatat(frame.directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(frame.directory().get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return errno == ENOENT ? Result(std::move(nothing)) : errno_error("stat " + entry.path);
     }
     std::optional<MergedDirectory::Entry> old = TRY(frame.lower.find(name));
@@ -78,21 +106,22 @@ Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const s
         entries.push_back(std::move(entry));
         return nothing;
     }
-    Frame child{.directory = open_directory(frame.directory, name), .path = entry.path};
-    if (!child.directory) {
+    auto directory = open_directory(frame.tree, name);
+    if (!directory) {
         return nothing;
     }
-    entry.opaque = old.has_value() && TRY(is_opaque(child.directory));
+    Frame child{.tree = std::move(*directory), .path = entry.path};
+    entry.opaque = old.has_value() && TRY(is_opaque(child.directory()));
     bool hides = entry.opaque || !old || !S_ISDIR(old->status.st_mode);
     if (!hides) {
         child.lower = TRY(frame.lower.child(name));
         entry.only_time = same_owner_and_mode(status, old->status) &&
-                          TRY(same_attributes(frame.directory, *old->directory, name));
+                          TRY(same_attributes(frame.directory(), *old->directory, name));
         if (entry.only_time && same_time(status, old->status)) {
             entry.kind = DiffEntry::Kind::Traversed;
         }
     }
-    child.names = TRY(directory_names(child.directory));
+    child.names = TRY(directory_names(child.directory()));
     entries.push_back(std::move(entry));
     return std::optional(std::move(child));
 }
@@ -130,7 +159,7 @@ Result<bool> same_file(
 }
 
 Result<std::vector<std::string>> names_now_and_before(const Frame& frame) {
-    std::vector<std::string> now = TRY(directory_names(frame.directory));
+    std::vector<std::string> now = TRY(directory_names(frame.directory()));
     std::vector<std::string> before = TRY(frame.lower.names());
     std::vector<std::string> all;
     std::set_union(now.begin(), now.end(), before.begin(), before.end(), std::back_inserter(all));
@@ -144,7 +173,7 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
 
     struct stat status {};
 
-    if (fstatat(frame.directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (fstatat(frame.directory().get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno != ENOENT) {
             return errno_error("stat " + entry.path);
         }
@@ -156,19 +185,20 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
         return nothing;
     }
     if (!S_ISDIR(status.st_mode)) {
-        if (!old || !TRY(same_file(frame.directory, name, status, *old))) {
+        if (!old || !TRY(same_file(frame.directory(), name, status, *old))) {
             entries.push_back(std::move(entry));
         }
         return nothing;
     }
-    Frame child{.directory = open_directory(frame.directory, name), .path = entry.path};
-    if (!child.directory) {
+    auto directory = open_directory(frame.tree, name);
+    if (!directory) {
         return nothing;
     }
+    Frame child{.tree = std::move(*directory), .path = entry.path};
     if (old && S_ISDIR(old->status.st_mode)) {
         child.lower = TRY(frame.lower.child(name));
         entry.only_time = same_owner_and_mode(status, old->status) &&
-                          TRY(same_attributes(frame.directory, *old->directory, name));
+                          TRY(same_attributes(frame.directory(), *old->directory, name));
         child.drop_without_changes = entry.only_time && same_time(status, old->status);
     }
     entry.kind = child.drop_without_changes ? DiffEntry::Kind::Traversed : DiffEntry::Kind::Present;
@@ -188,12 +218,14 @@ Result<Entries> walk(Frame root, Visit visit) {
     while (!frames.empty()) {
         Frame& frame = frames.back();
         if (frame.next < frame.names.size()) {
+            TRY(frame.reopen());
             std::optional<Frame> child = TRY(visit(entries, frame, frame.names[frame.next++]));
             if (child) {
                 if (frames.size() >= depth_limit) {
                     return too_deep(child->path);
                 }
                 frames.push_back(std::move(*child));
+                close_far(frames);
             }
             continue;
         }
@@ -212,7 +244,7 @@ overlay_difference(const std::string& upper, const std::vector<std::string>& lay
     Difference difference;
     difference.tree = TRY(open_file(upper, O_RDONLY | O_DIRECTORY));
     Frame root;
-    root.directory = TRY(difference.tree.duplicate());
+    root.tree = TRY(root_of(difference.tree));
     root.lower = TRY(MergedDirectory::open(layers));
     root.names = TRY(directory_names(difference.tree));
     difference.entries = TRY(walk(std::move(root), visit_upper));
@@ -224,7 +256,7 @@ tree_difference(const std::string& tree, const std::vector<std::string>& layers)
     Difference difference;
     difference.tree = TRY(open_file(tree, O_RDONLY | O_DIRECTORY));
     Frame root;
-    root.directory = TRY(difference.tree.duplicate());
+    root.tree = TRY(root_of(difference.tree));
     root.lower = TRY(MergedDirectory::open(layers));
     root.names = TRY(names_now_and_before(root));
     difference.entries = TRY(walk(std::move(root), visit_tree));
@@ -235,8 +267,7 @@ Result<std::uint64_t> directory_usage(FdRef directory) {
     std::set<std::pair<dev_t, ino_t>> seen; // hard links count once
     std::uint64_t total = 0;
     std::vector<Frame> frames(1);
-    frames[0].directory =
-        UniqueFd(openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    frames[0].tree = TRY(root_of(directory));
     frames[0].names = TRY(directory_names(directory));
     while (!frames.empty()) {
         Frame& frame = frames.back();
@@ -244,11 +275,15 @@ Result<std::uint64_t> directory_usage(FdRef directory) {
             frames.pop_back();
             continue;
         }
+        if (!frame.reopen().ok()) {
+            frames.pop_back(); // moved or deleted meanwhile
+            continue;
+        }
         const std::string& name = frame.names[frame.next++];
 
         struct stat status {};
 
-        if (fstatat(frame.directory.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (fstatat(frame.directory().get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             continue; // deleted meanwhile
         }
         if (S_ISREG(status.st_mode) &&
@@ -256,10 +291,11 @@ Result<std::uint64_t> directory_usage(FdRef directory) {
             total += static_cast<std::uint64_t>(status.st_size);
         }
         if (S_ISDIR(status.st_mode) && frames.size() < depth_limit) {
-            Frame child{.directory = open_directory(frame.directory, name)};
-            if (child.directory) {
-                child.names = TRY(directory_names(child.directory));
+            if (auto below_it = open_directory(frame.tree, name)) {
+                Frame child{.tree = std::move(*below_it)};
+                child.names = TRY(directory_names(child.directory()));
                 frames.push_back(std::move(child));
+                close_far(frames);
             }
         }
     }

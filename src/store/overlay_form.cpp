@@ -90,8 +90,10 @@ Result<std::vector<std::string>> directory_names(FdRef directory) {
 Result<MergedDirectory> MergedDirectory::open(const std::vector<std::string>& layers) {
     MergedDirectory merged;
     for (const std::string& layer : layers) {
-        merged.directories_.push_back(TRY(open_file(layer, O_RDONLY | O_DIRECTORY)));
-        if (TRY(is_opaque(merged.directories_.back()))) {
+        UniqueFd directory = TRY(open_file(layer, O_RDONLY | O_DIRECTORY));
+        const bool opaque = TRY(is_opaque(directory));
+        TRY(merged.directories_.add_root(std::move(directory)));
+        if (opaque) {
             break;
         }
     }
@@ -118,9 +120,10 @@ Result<std::optional<MergedDirectory::Entry>> MergedDirectory::find(const std::s
 
 Result<MergedDirectory> MergedDirectory::child(const std::string& name) const {
     MergedDirectory merged;
-    for (const UniqueFd& directory : directories_) {
-        UniqueFd fd(
-            openat(directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    merged.directories_ = directories_.below(name);
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        UniqueFd fd(openat(
+            directories_[i].get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (!fd) {
             if (errno == ENOENT) {
                 continue;
@@ -131,7 +134,7 @@ Result<MergedDirectory> MergedDirectory::child(const std::string& name) const {
             return errno_error("open " + name);
         }
         bool opaque = TRY(is_opaque(fd));
-        merged.directories_.push_back(std::move(fd));
+        merged.directories_.add(directories_, i, std::move(fd));
         if (opaque) {
             break;
         }

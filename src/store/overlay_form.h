@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "store/directory_walk.h"
 
 #include <optional>
 #include <string>
@@ -47,7 +48,12 @@ class MergedDirectory {
     bool empty() const { return directories_.empty(); }
 
     // The directory whose owner and mode show; nullptr when empty.
-    const UniqueFd* top() const { return directories_.empty() ? nullptr : &directories_.front(); }
+    const UniqueFd* top() const { return directories_.empty() ? nullptr : &directories_[0]; }
+
+    // Between the two nothing else may be called.
+    void close() { directories_.close(); }
+
+    Result<void> reopen() { return directories_.reopen(); }
 
     struct Entry {
         struct stat status;
@@ -62,7 +68,7 @@ class MergedDirectory {
     Result<std::vector<std::string>> names() const;
 
   private:
-    std::vector<UniqueFd> directories_;
+    DirectorySet directories_;
 };
 
 } // namespace berth::store

@@ -27,12 +27,21 @@ namespace berth::store {
 namespace {
 
 struct Frame {
-    MergedDirectory source;
-    UniqueFd target;
-    UniqueFd metadata; // the directory whose owner, mode and times the target gets at the end
+    MergedDirectory source; // below the root, the target gets its metadata at the end
+    DirectorySet target;    // of one
     std::vector<std::string> names;
     std::size_t next = 0;
     std::string path;
+
+    void close() {
+        source.close();
+        target.close();
+    }
+
+    Result<void> reopen() {
+        TRY(source.reopen());
+        return target.reopen();
+    }
 };
 
 constexpr std::size_t depth_limit = 1000;
@@ -139,14 +148,16 @@ class TreeCopy {
     Result<void> run(MergedDirectory source, const std::string& target) {
         std::vector<Frame> frames;
         UniqueFd directory = TRY(open_file(target, O_RDONLY | O_DIRECTORY));
-        frames.push_back({.source = std::move(source), .target = std::move(directory)});
-        root_ = TRY(frames[0].target.duplicate());
+        root_ = TRY(directory.duplicate());
+        frames.emplace_back().source = std::move(source);
+        TRY(frames[0].target.add_root(std::move(directory)));
         if (filled_) {
             TRY(remove_hidden(*frames[0].source.top(), root_));
         }
         frames[0].names = TRY(frames[0].source.names());
         while (!frames.empty()) {
             Frame& frame = frames.back();
+            TRY(frame.reopen());
             if (frame.next == frame.names.size()) {
                 TRY(finish(frame));
                 frames.pop_back();
@@ -159,6 +170,7 @@ class TreeCopy {
                         ErrorKind::ResourceExhausted, "directories are nested too deep to copy");
                 }
                 frames.push_back(std::move(*child));
+                close_far(frames);
             }
         }
         return ok();
@@ -166,7 +178,8 @@ class TreeCopy {
 
   private:
     static Result<void> finish(const Frame& frame) {
-        return frame.metadata ? copy_directory_metadata(frame.metadata, frame.target) : ok();
+        return frame.path.empty() ? ok()
+                                  : copy_directory_metadata(*frame.source.top(), frame.target[0]);
     }
 
     Result<std::optional<Frame>> visit(Frame& frame, const std::string& name) {
@@ -176,19 +189,18 @@ class TreeCopy {
         std::string path = frame.path.empty() ? name : frame.path + "/" + name;
         if (!S_ISDIR(status.st_mode)) {
             if (filled_) {
-                TRY_CONTEXT(disk_result(remove_tree_at(frame.target, name)), path);
+                TRY_CONTEXT(disk_result(remove_tree_at(frame.target[0], name)), path);
             }
-            TRY_CONTEXT(copy_entry(*entry, name, frame.target, path), path);
+            TRY_CONTEXT(copy_entry(*entry, name, frame.target[0], path), path);
             return std::optional<Frame>();
         }
-        constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
         Frame child;
         child.source = TRY(frame.source.child(name));
-        child.target = TRY(enter(frame.target, name, child.source, path));
-        child.metadata.reset(openat(entry->directory->get(), name.c_str(), flags));
-        if (!child.metadata) {
-            return errno_error("open " + path);
+        if (child.source.empty()) {
+            return internal_error(path + " went away while it was copied");
         }
+        child.target = frame.target.below(name);
+        child.target.add(frame.target, 0, TRY(enter(frame.target[0], name, child.source, path)));
         child.names = TRY(child.source.names());
         child.path = std::move(path);
         return std::optional(std::move(child));
