@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whether a layer is what its row says, and making it so again.
+#include "base/disk_size.h"
 #include "base/file.h"
 #include "codec/compression.h"
 #include "codec/null_sink.h"
@@ -40,13 +41,41 @@ Error damaged(std::string what) {
 
 } // namespace
 
+// A layer never changes, so its files are counted once; a repair brings another directory.
+std::uint64_t LayerStore::Parts::size_of_tree(const oci::Digest& chain_id) {
+    const std::string tree = LayerMounts::tree_of(layer_directory(chain_id));
+
+    struct stat status {};
+
+    if (lstat(tree.c_str(), &status) != 0) {
+        return 0;
+    }
+    const auto same = [&status](const MeasuredTree& known) {
+        return known.inode == status.st_ino && known.changed.tv_sec == status.st_ctim.tv_sec &&
+               known.changed.tv_nsec == status.st_ctim.tv_nsec;
+    };
+    {
+        auto known = measured_trees.lock();
+        if (const auto found = known->find(chain_id);
+            found != known->end() && same(found->second)) {
+            return found->second.size;
+        }
+    }
+    const std::uint64_t size = disk_size(tree, CountDirectories::Yes);
+    measured_trees.lock()->insert_or_assign(
+        chain_id, MeasuredTree{.inode = status.st_ino, .changed = status.st_ctim, .size = size});
+    return size;
+}
+
 std::uint64_t LayerStore::size_on_disk(const LayerInfo& layer) const {
     struct stat status {};
 
     const std::string image = parts_->image_of(layer.chain_id);
     constexpr std::uint64_t unit = 512; // of st_blocks
-    return lstat(image.c_str(), &status) == 0 ? static_cast<std::uint64_t>(status.st_blocks) * unit
-                                              : layer.size;
+    const std::uint64_t image_size = lstat(image.c_str(), &status) == 0
+                                         ? static_cast<std::uint64_t>(status.st_blocks) * unit
+                                         : 0;
+    return image_size + parts_->size_of_tree(layer.chain_id);
 }
 
 // An image has its tar in it, and a layer that was made here gives its tar from its files. Files

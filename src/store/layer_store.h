@@ -141,7 +141,7 @@ class LayerStore {
 
     // --- checking ---
 
-    // Of its image where it is one, else the bytes of its files.
+    // Blocks of its image, and of its files where it has any, as du counts them.
     std::uint64_t size_on_disk(const LayerInfo& layer) const;
     // DataLoss with what is wrong. Deep: the files are compared with the layer's tar, byte by byte.
     Result<void> verify(const oci::Digest& chain_id, VerifyDepth depth) const;

@@ -14,6 +14,8 @@
 #include <optional>
 #include <string>
 
+#include <sys/stat.h>
+
 namespace berth::store {
 
 struct LayerStore::Parts {
@@ -50,6 +52,15 @@ struct LayerStore::Parts {
 
     // How often each writable layer was mounted.
     Synchronized<std::map<std::string, Mounted>> mounts;
+
+    struct MeasuredTree {
+        ino_t inode = 0;
+        timespec changed{};
+        std::uint64_t size = 0;
+    };
+
+    // What directories of layers take on the disk, as far as somebody asked.
+    Synchronized<std::map<oci::Digest, MeasuredTree>> measured_trees;
     // Calls for one writable layer are serialized; different ones rarely share a lock.
     std::array<std::mutex, 64> writable_locks;
 
@@ -108,6 +119,11 @@ struct LayerStore::Parts {
     Result<void> replace(const LayerInfo& layer, StagedLayer staged);
     Result<void> mark_checked(const oci::Digest& chain_id);
     Result<void> drop_damaged(const oci::Digest& chain_id);
+
+    // --- layer_check.cpp ---
+
+    // 0 where the layer is an image alone.
+    std::uint64_t size_of_tree(const oci::Digest& chain_id);
 
     // --- layer_blobs.cpp ---
 

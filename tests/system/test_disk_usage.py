@@ -9,7 +9,7 @@ import tarfile
 
 import pytest
 
-from engine import BIN, file_list, wait_until, without_ages
+from engine import BIN, Engine, file_list, wait_until, without_ages
 
 
 def answer(engine, method, target):
@@ -64,6 +64,17 @@ def test_df_agrees_with_du(fresh_engine, tmp_path):
         assert counted - rounding <= there <= counted + rounding, (folders, counted, there, rounding)
     noise = [image for image in usage["Images"] if "noise:latest" in image["RepoTags"]][0]
     assert noise["SharedSize"] == 0 and noise["Size"] > 20 << 20 and noise["Containers"] == 0
+
+
+@pytest.mark.parametrize("form", ["directory", "erofs"])
+def test_a_sparse_file_counts_as_what_it_takes(tmp_path, rootfs_tar, form):
+    with Engine(tmp_path, f"--storage-opt=overlay2.layer_form={form}") as engine:
+        engine.berth("import", str(rootfs_tar), "busybox")
+        build(engine, tmp_path / "a", "sparse", "RUN truncate -s 300M /hole && head -c 1000000 /dev/urandom >> /hole && cp /bin/busybox /b")
+        usage = answer(engine, "GET", "/system/df")
+        there = sum(disk_use(engine.data / folder) for folder in ["layers", "blobs"])
+        assert abs(usage["LayersSize"] - there) <= 4096 * len(file_list(engine.data / "layers")), (usage["LayersSize"], there)
+        assert usage["LayersSize"] < 50_000_000
 
 
 def test_both_clients_print_the_same_df(fresh_engine, tmp_path):
