@@ -69,10 +69,11 @@ std::vector<std::string> interface_sysctls(const EndpointSettings& settings) {
 
 void check_sysctl(const std::string& sysctl, std::vector<std::string>& problems) {
     const std::vector<std::string_view> parts = split(sysctl, '.');
-    const bool is_known =
-        parts.size() >= 5 && (parts[1] == "ipv4" || parts[1] == "ipv6" || parts[1] == "mpls") &&
-        (parts[3] == "IFNAME" || parts[3] == "ifname") && sysctl.find("..") == std::string::npos &&
-        sysctl.find('/') == std::string::npos;
+    const bool is_known = parts.size() >= 5 && parts[0] == "net" &&
+                          (parts[1] == "ipv4" || parts[1] == "ipv6" || parts[1] == "mpls") &&
+                          (parts[3] == "IFNAME" || parts[3] == "ifname") &&
+                          sysctl.find("..") == std::string::npos &&
+                          sysctl.find('/') == std::string::npos;
     if (!is_known) {
         problems.push_back(
             "unrecognised network interface sysctl '" + sysctl +

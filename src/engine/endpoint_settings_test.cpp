@@ -20,8 +20,7 @@ class NoNetwork final : public network::Network {
         return std::vector<network::BoundPort>();
     }
 
-    Result<void>
-    unpublish(const std::string&, const std::vector<network::BoundPort>&) override {
+    Result<void> unpublish(const std::string&, const std::vector<network::BoundPort>&) override {
         return ok();
     }
 
@@ -101,7 +100,8 @@ TEST(EndpointSettings, RefusesInDockersWords) {
 TEST(EndpointSettings, LetsASysctlSetNothingButItsInterface) {
     EndpointSettings settings;
     const std::string name = "com.docker.network.endpoint.sysctls";
-    settings.driver_opts[name] = "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.forwarding=0";
+    settings.driver_opts[name] =
+        "net.ipv4.conf.IFNAME.log_martians=1,net.ipv6.conf.ifname.forwarding=0";
     EXPECT_EQ(problem_of("web", settings), "");
     const auto request = endpoint_request(settings);
     ASSERT_TRUE(request.ok());
@@ -109,8 +109,10 @@ TEST(EndpointSettings, LetsASysctlSetNothingButItsInterface) {
     EXPECT_EQ(request->sysctls[0].first, "net.ipv4.conf.IFNAME.log_martians");
     EXPECT_EQ(request->sysctls[0].second, "1");
     for (const char* bad :
-         {"net.ipv4.ip_forward=1", "net.ipv4.conf.all.log_martians=1",
-          "net.ipv4.conf.IFNAME../../../x=1", "kernel.a.b.IFNAME.c=1"}) {
+         {"net.ipv4.ip_forward=1",
+          "net.ipv4.conf.all.log_martians=1",
+          "net.ipv4.conf.IFNAME../../../x=1",
+          "kernel.a.b.IFNAME.c=1"}) {
         settings.driver_opts[name] = bad;
         EXPECT_NE(problem_of("web", settings), "") << bad;
     }
@@ -124,7 +126,8 @@ TEST(EndpointSettings, NamesAContainerOnceForEachWord) {
     EndpointSettings settings;
     settings.aliases = {"front", "web"};
     EXPECT_EQ(
-        dns_names(definition, settings), (std::vector<std::string>{"web", "front", "aaaaaaaaaaaa"}));
+        dns_names(definition, settings),
+        (std::vector<std::string>{"web", "front", "aaaaaaaaaaaa"}));
 }
 
 } // namespace

@@ -207,13 +207,19 @@ ensure_bridge(const BridgeOptions& options, const std::string& owner, RouteSocke
             return Error::from_errno(setup.messages().description(i), errors[i]);
         }
     }
-    return HostBridge{.index = bridge->index, .ours = is_ours};
+    HostBridge result{.index = bridge->index, .ours = is_ours};
+    for (std::size_t i = 0; i < addresses.size(); ++i) {
+        if (errors[i + 1] == 0) {
+            result.added.push_back(addresses[i]);
+        }
+    }
+    return result;
 }
 
-void silence_bridge(const BridgeOptions& options, int index, RouteSocket& host) {
+void silence_bridge(const BridgeOptions& options, const HostBridge& bridge, RouteSocket& host) {
     RouteBatch removal;
-    for (const IpPrefix& address : bridge_addresses(options)) {
-        removal.delete_address(index, address);
+    for (const IpPrefix& address : bridge.ours ? bridge_addresses(options) : bridge.added) {
+        removal.delete_address(bridge.index, address);
     }
     const Result<std::vector<int>> errors = host.execute_each(removal);
     if (!errors.ok()) {

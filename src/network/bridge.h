@@ -7,6 +7,7 @@
 #include "network/drivers/bridge_network.h"
 
 #include <string>
+#include <vector>
 
 namespace berth::network {
 
@@ -15,7 +16,8 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, kernel::Rout
 
 struct HostBridge {
     int index = 0;
-    bool ours = true; // made by an engine; not by an administrator, whose it stays
+    bool ours = true;              // made by an engine; not by an administrator, whose it stays
+    std::vector<IpPrefix> added{}; // addresses that it had not before
 };
 
 // Makes the bridge if there is none of that name, labels it as `owner`'s, gives it the gateways'
@@ -25,6 +27,7 @@ ensure_bridge(const BridgeOptions& options, const std::string& owner, kernel::Ro
 
 // What makes the bridge carry nothing at once: its addresses, and with them its routes, go. The
 // interface is removed behind.
-void silence_bridge(const BridgeOptions& options, int index, kernel::RouteSocket& host);
+void silence_bridge(
+    const BridgeOptions& options, const HostBridge& bridge, kernel::RouteSocket& host);
 
 } // namespace berth::network

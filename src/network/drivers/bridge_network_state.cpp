@@ -480,8 +480,8 @@ Result<void> BridgeNetworkState::tear_down() {
     for (const int link : bridges.lock()->links()) {
         parts->reaper->discard(link);
     }
+    silence_bridge(options, bridge, *parts->host.lock());
     if (bridge.ours) {
-        silence_bridge(options, bridge.index, *parts->host.lock());
         parts->reaper->discard(bridge.index);
     }
     claim.reset();

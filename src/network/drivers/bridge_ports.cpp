@@ -76,10 +76,7 @@ Result<int> BridgePorts::add_bridge(kernel::RouteSocket& host) {
     }
     RouteBatch joint;
     joint.add_veth(
-        {.name = near_name,
-         .peer_name = far_name,
-         .mtu = mtu_,
-         .master = bridges_.front().index});
+        {.name = near_name, .peer_name = far_name, .mtu = mtu_, .master = bridges_.front().index});
     // The kernel takes no master for the far end while it makes the pair.
     joint.change_link(far_name, {.master = bridge->index});
     joint.change_link(near_name, {.alias = label_});
