@@ -156,8 +156,10 @@ rates_of(const StringMap& network_options, const EndpointSettings& settings) {
             option_or(settings.driver_opts, option, option_or(network_options, option, ""));
         return text.empty() ? Result<std::uint64_t>(0) : network::parse_rate(text);
     };
-    return network::RateLimits{
-        .egress = TRY(rate(egress_rate_option)), .ingress = TRY(rate(ingress_rate_option))};
+    network::RateLimits limits;
+    limits.egress = TRY(rate(egress_rate_option));
+    limits.ingress = TRY(rate(ingress_rate_option));
+    return limits;
 }
 
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings) {

@@ -89,8 +89,8 @@ Result<std::unique_ptr<NetworkRegistry>> NetworkRegistry::start(
     const DaemonConfig& config,
     store::Database& database,
     const std::vector<ContainerRecord>& containers) {
-    auto self = std::unique_ptr<NetworkRegistry>(
-        new NetworkRegistry(config, TRY(NetworkTable::open(database))));
+    NetworkTable table = TRY(NetworkTable::open(database));
+    auto self = std::unique_ptr<NetworkRegistry>(new NetworkRegistry(config, std::move(table)));
     TRY(self->add_predefined());
     TRY(self->start_driver(containers));
     return self;

@@ -209,10 +209,11 @@ Result<int> network_create(Session& session, const Invocation& invocation) {
         {"ConfigOnly", chosen.config_only},
         {"Options", pairs_of(chosen.options)},
         {"Labels", pairs_of(chosen.labels)}};
+    auto addresses = TRY(ipam_config(chosen));
     body["IPAM"] = json::Object{
         {"Driver", chosen.ipam_driver},
         {"Options", pairs_of(chosen.ipam_options)},
-        {"Config", TRY(ipam_config(chosen))}};
+        {"Config", std::move(addresses)}};
     if (!chosen.config_from.empty()) {
         body["ConfigFrom"] = json::Object{{"Network", chosen.config_from}};
     }
@@ -264,7 +265,8 @@ Result<int> network_connect(Session& session, const Invocation& invocation) {
     if (priority) {
         attachment.gateway_priority = std::to_string(*priority);
     }
-    json::Object body{{"Container", arguments[1]}, {"EndpointConfig", TRY(attachment.settings())}};
+    auto settings = TRY(attachment.settings());
+    json::Object body{{"Container", arguments[1]}, {"EndpointConfig", std::move(settings)}};
     TRY(session.post(network_path(arguments[0]) + "/connect", json::Value(std::move(body))));
     return 0;
 }
