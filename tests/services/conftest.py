@@ -23,8 +23,9 @@ class Services(Engine):
         environment = {**os.environ, "BERTH_PEERS_DATA": str(self.folder), "DOCKER_HOST": "unix:///data/berth.sock"}
         done = subprocess.run([PEERS, "in", "docker", "compose", "--progress=plain", "-f", "/data/compose.yaml", *arguments],
                               env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=300)
-        if check:
-            assert done.returncode == 0, f"{arguments}: {done.stdout}\n{done.stderr}\n{self.log()[-3000:]}"
+        if check and done.returncode != 0:
+            logs = self.compose("logs", "--tail=20", check=False).stdout
+            raise AssertionError(f"{arguments}: {done.stdout}\n{done.stderr}\n{logs}\n{self.log()[-3000:]}")
         return done
 
 

@@ -9,4 +9,4 @@ if [ ! -d $files ]; then
     echo "CREATE TABLE visits (id serial)" | postgres --single -D $files.part postgres
     mv $files.part $files
 fi
-exec postgres -D $files -c listen_addresses='*'
+exec postgres -D $files -c listen_addresses='*' -c unix_socket_directories=
