@@ -290,6 +290,13 @@ void NftRule::drop() {
     verdict(NF_DROP, {});
 }
 
+void NftRule::reject() {
+    begin_expression("reject");
+    messages_.put_big_endian_u32(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
+    messages_.put_u8(NFTA_REJECT_ICMP_CODE, NFT_REJECT_ICMPX_PORT_UNREACH);
+    end_expression();
+}
+
 void NftRule::jump(std::string_view chain) {
     verdict(NFT_JUMP, chain);
 }

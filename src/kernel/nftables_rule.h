@@ -75,6 +75,7 @@ class NftRule {
 
     void accept();
     void drop();
+    void reject(); // port unreachable, of either family: "connection refused" for who asks
     void jump(std::string_view chain);
     void return_to_caller();
     void masquerade();

@@ -8,6 +8,7 @@
 #include "network/firewall_judge.h"
 #include "network/firewall_watch.h"
 #include "network/foreign_chains.h"
+#include "network/loopback_v6.h"
 
 #include <linux/netfilter.h>
 
@@ -59,6 +60,7 @@ Result<void> Firewall::write_all(State& state) {
     if (state.host == HostFirewall::Respected) {
         state.content.judge = TRY(ensure_firewall_judge(state.table));
     }
+    state.content.carries_loopback_v6 = can_carry_loopback_v6();
     NftBatch batch(state.table);
     write_firewall(batch, state.content);
     TRY(batch.commit(state.socket));
@@ -127,6 +129,14 @@ Result<void> Firewall::remove() {
 }
 
 Result<void> Firewall::add_bridge(const std::string& name, const FirewallBridge& bridge) {
+    if (bridge.subnet_v6) {
+        const Result<void> carried = carry_loopback_v6(name);
+        if (!carried.ok()) {
+            log::debug(
+                "published ports are not reachable at [::1], ignoring",
+                {{"bridge", name}, {"error", carried.error().message()}});
+        }
+    }
     auto state = state_->lock();
     FirewallElements added;
     FirewallElements removed;

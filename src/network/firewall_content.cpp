@@ -141,6 +141,15 @@ void write_publishing(NftBatch& batch, const FirewallContent& content) {
     // The host's own connections to a published port, localhost included.
     batch.add_base_chain(
         "output", {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
+    if (!content.carries_loopback_v6) {
+        // Refused at once, so that a client of "localhost" goes on to 127.0.0.1.
+        batch.rule("output").if_destination_in(loopback_v6()).return_to_caller();
+        batch.add_base_chain("refuse", {.type = "filter", .hook = NftHook::Output, .priority = 0});
+        batch.rule("refuse")
+            .if_destination_in(loopback_v6())
+            .if_published_in(IpFamily::V6, NftPortKey::ProtocolAndPort, of(ports_map, IpFamily::V6))
+            .reject();
+    }
     batch.rule("output").if_destination_is_local().jump("publish");
 }
 

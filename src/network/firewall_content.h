@@ -74,6 +74,7 @@ struct FirewallContent {
     // Container ports that are open at the container's own address.
     std::set<PortKey> routed_ports;
     std::optional<FirewallJudge> judge;
+    bool carries_loopback_v6 = true; // loopback_v6.h
 };
 
 void add_bridge_elements(

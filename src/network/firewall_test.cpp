@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The firewall over bridges and containers that the test wires by hand, for both families, with
 // real traffic and forged frames.
+#include "base/file.h"
 #include "kernel/netlink_test_support.h"
 #include "network/firewall.h"
 #include "network/firewall_test_support.h"
@@ -45,6 +46,35 @@ TEST(Firewall, PublishesForBothFamiliesAndKeepsSources) {
             EXPECT_EQ(ask(neighbor.netns, protocol, host_v6, 8080), "fd00:1::1");
             EXPECT_EQ(ask(web.netns, protocol, host_v6, 8080), "fd00:1::1");
             EXPECT_EQ(ask(web.netns, protocol, host_v4, 8080), "172.17.0.1");
+        }
+    });
+}
+
+TEST(Firewall, PublishesAtLocalhostOfBothFamilies) {
+    in_new_network([] {
+        const std::string on_bridges = "/proc/sys/net/bridge/bridge-nf-call-ip6tables";
+        const bool has_switch = exists(on_bridges);
+        if (has_switch) {
+            ASSERT_TRUE(write_existing(on_bridges, "0").ok());
+        }
+        FirewallLab lab;
+        lab.add_bridge(1, {});
+        const Endpoint web = lab.add_container(1, 2);
+        lab.publish(8080, 80, 1, 2);
+        for (const Protocol protocol : {Protocol::Tcp, Protocol::Udp}) {
+            const EchoServer server(web.netns, protocol, 80);
+            EXPECT_EQ(ask(here, protocol, "127.0.0.1", 8080), "172.17.0.1");
+            EXPECT_EQ(ask(here, protocol, "::1", 8080), "fd00:1::1");
+        }
+        // The host's own servers at ::1 are what they were.
+        const EchoServer own(here, Protocol::Tcp, 7777);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 7777), "::1");
+        if (has_switch) {
+            // Where there is no way, a client learns it at once.
+            ASSERT_TRUE(write_existing(on_bridges, "1").ok());
+            ASSERT_TRUE(lab.firewall.rebuild().ok());
+            EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 8080), "refused");
+            EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 7777), "::1");
         }
     });
 }

@@ -180,7 +180,7 @@ TEST(NetworkDriver, NamesForeignChainsThatDrop) {
         EXPECT_TRUE(driver->foreign_obstacles()->empty());
         output_of(
             {"nft",
-             "add table ip filter; add chain ip filter FORWARD { type filter hook forward "
+             "add table ip host; add chain ip host FORWARD { type filter hook forward "
              "priority 0; policy drop; }"});
         ASSERT_EQ(driver->foreign_obstacles()->size(), 1U);
         EXPECT_THAT(driver->foreign_obstacles()->at(0), HasSubstr("chain FORWARD"));
