@@ -7,12 +7,15 @@
 
 #include <linux/fs.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -24,8 +27,8 @@
 namespace berth::engine {
 namespace {
 
-// Deeper trees end in ELOOP rather than in an exhausted stack.
-constexpr unsigned depth_limit = 512;
+// Deeper trees end in ELOOP rather than without descriptors.
+constexpr std::size_t depth_limit = 512;
 constexpr std::size_t attribute_bytes = 64U << 10;
 constexpr std::size_t piece_bytes = 1U << 30;
 
@@ -110,66 +113,113 @@ Result<void> copy_data(FdRef from, FdRef to, off_t size) {
     return ftruncate(to.get(), size) == 0 ? ok() : Result<void>(errno_error("truncate"));
 }
 
+using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
+
+Result<DirectoryStream> open_stream(FdRef parent, const std::string& name) {
+    UniqueFd fd(
+        openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    DirectoryStream stream(fd ? fdopendir(fd.get()) : nullptr, closedir);
+    if (!stream) {
+        return errno_error("opening " + name);
+    }
+    [[maybe_unused]] const int owned = fd.release();
+    return stream;
+}
+
+// Depth first, with a frame for each directory on the way: stacks are small.
 class TreeCopy {
   public:
     TreeCopy(FdRef top, OverlayAttributes overlay)
         : top_(top)
         , overlay_(overlay) {}
 
-    Result<void> content(FdRef from, FdRef to, const std::string& path, unsigned depth) {
-        if (depth > depth_limit) {
-            return Error::from_errno("copying a tree", ELOOP);
+    Result<void> run(FdRef from, FdRef to) {
+        std::vector<Frame> frames;
+        DirectoryStream top = TRY(open_stream(from, "."));
+        UniqueFd target(openat(to.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!target) {
+            return errno_error("opening a directory");
         }
-        UniqueFd listing(openat(from.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        const std::unique_ptr<DIR, int (*)(DIR*)> directory(
-            listing ? fdopendir(listing.get()) : nullptr, closedir);
-        if (!directory) {
-            return errno_error("listing a directory");
-        }
-        [[maybe_unused]] const int owned = listing.release();
-        while (const dirent* entry = readdir(directory.get())) {
+        frames.push_back(Frame{.stream = std::move(top), .to = std::move(target)});
+        while (!frames.empty()) {
+            Frame& frame = frames.back();
+            const dirent* entry = readdir(frame.stream.get());
+            if (entry == nullptr) {
+                const Frame done = std::move(frame);
+                frames.pop_back();
+                if (!frames.empty()) {
+                    TRY(copy_attributes(frames.back(), done.name, done.status));
+                }
+                continue;
+            }
             const std::string name = static_cast<const char*>(entry->d_name);
-            if (name != "." && name != "..") {
-                TRY(copy_entry(from, to, name, path.empty() ? name : path + "/" + name, depth));
+            if (name == "." || name == "..") {
+                continue;
+            }
+            if (auto child = TRY(visit(frame, name))) {
+                if (frames.size() >= depth_limit) {
+                    return Error::from_errno("copying a tree", ELOOP);
+                }
+                frames.push_back(std::move(*child));
             }
         }
         return ok();
     }
 
   private:
-    Result<void> copy_entry(
-        FdRef from, FdRef to, const std::string& name, const std::string& path, unsigned depth) {
+    struct Frame {
+        DirectoryStream stream;
+        UniqueFd to;
+        std::string name;
+        std::string path;
+
         struct stat status {};
 
-        if (fstatat(from.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        FdRef from() const { return FdRef::unowned(dirfd(stream.get())); }
+    };
+
+    // A directory's frame; its attributes come when it is done.
+    Result<std::optional<Frame>> visit(const Frame& frame, const std::string& name) {
+        struct stat status {};
+
+        if (fstatat(frame.from().get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             return errno_error("stat " + name);
         }
+        std::string path = frame.path.empty() ? name : frame.path + "/" + name;
         if (S_ISDIR(status.st_mode)) {
-            TRY(copy_directory(from, to, name, path, depth));
-        } else if (status.st_nlink > 1 && TRY(link(status, to, name, path))) {
-            return ok();
-        } else if (S_ISREG(status.st_mode)) {
-            TRY(copy_file(from, to, name));
+            return std::optional(TRY(enter(frame, name, std::move(path), status)));
+        }
+        if (status.st_nlink > 1 && TRY(link(status, frame.to, name, path))) {
+            return std::optional<Frame>();
+        }
+        if (S_ISREG(status.st_mode)) {
+            TRY(copy_file(frame.from(), frame.to, name));
         } else if (S_ISLNK(status.st_mode)) {
-            TRY(copy_link(from, to, name));
-        } else if (mknodat(to.get(), name.c_str(), status.st_mode, status.st_rdev) != 0) {
+            TRY(copy_link(frame.from(), frame.to, name));
+        } else if (mknodat(frame.to.get(), name.c_str(), status.st_mode, status.st_rdev) != 0) {
             return errno_error("mknod " + name);
         }
-        return copy_attributes(from, to, name, status);
+        TRY(copy_attributes(frame, name, status));
+        return std::optional<Frame>();
     }
 
-    Result<void> copy_directory(
-        FdRef from, FdRef to, const std::string& name, const std::string& path, unsigned depth) {
-        if (mkdirat(to.get(), name.c_str(), 0700) != 0) {
+    static Result<Frame> enter(
+        const Frame& frame, const std::string& name, std::string path, const struct stat& status) {
+        if (mkdirat(frame.to.get(), name.c_str(), 0700) != 0) {
             return errno_error("mkdir " + name);
         }
-        constexpr int flags = O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC;
-        const UniqueFd from_child(openat(from.get(), name.c_str(), flags));
-        const UniqueFd to_child(openat(to.get(), name.c_str(), flags));
-        if (!from_child || !to_child) {
+        DirectoryStream stream = TRY(open_stream(frame.from(), name));
+        UniqueFd to(
+            openat(frame.to.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+        if (!to) {
             return errno_error("opening " + name);
         }
-        return content(from_child, to_child, path, depth + 1);
+        return Frame{
+            .stream = std::move(stream),
+            .to = std::move(to),
+            .name = name,
+            .path = std::move(path),
+            .status = status};
     }
 
     // True when another name of the file is there already. Both lie in what this copy made.
@@ -214,8 +264,10 @@ class TreeCopy {
     }
 
     // The owner first: a change of it takes set-id bits and capabilities away.
-    Result<void> copy_attributes(
-        FdRef from, FdRef to, const std::string& name, const struct stat& status) const {
+    Result<void>
+    copy_attributes(const Frame& frame, const std::string& name, const struct stat& status) const {
+        const FdRef from = frame.from();
+        const FdRef to = frame.to;
         if (fchownat(to.get(), name.c_str(), status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) !=
             0) {
             return errno_error("chown " + name);
@@ -240,7 +292,7 @@ class TreeCopy {
 } // namespace
 
 Result<void> copy_tree(FdRef from, FdRef to, OverlayAttributes overlay) {
-    return TreeCopy(to, overlay).content(from, to, "", 0);
+    return TreeCopy(to, overlay).run(from, to);
 }
 
 Result<void> copy_directory_attributes(FdRef from, FdRef to, OverlayAttributes overlay) {

@@ -89,6 +89,7 @@ def test_a_clone_is_the_same_and_apart(engine, filled):
 def test_a_volume_that_is_written_is_not_read(engine, filled, tmp_path):
     engine.berth("run", "-d", "--name", "writer", "-v", f"{filled}:/d", "busybox", "sh", "-c",
                  "i=0; while true; do i=$((i+1)); echo $i > /d/one; echo $i > /d/two; done")
+    wait_until("writing", (engine.data / "volumes" / filled / "_data" / "two").exists)
     for command in (["export", filled, "-o", tmp_path / "x.tar"], ["clone", filled, "cloned"]):
         refused = engine.berth("volume", *command, check=False)
         assert refused.returncode == 1 and "in use by the running container writer" in refused.stderr

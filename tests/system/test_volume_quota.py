@@ -1,5 +1,7 @@
 """Sizes of volumes by project quotas: on an ext4 that has them, mounted by the test. The kernel must have them, too."""
 import fcntl
+import os
+import shutil
 import struct
 import subprocess
 
@@ -11,8 +13,11 @@ FS_IOC_FSGETXATTR = 0x801C581F
 
 
 def project_of(path):
-    with open(path) as directory:
+    directory = os.open(path, os.O_RDONLY)
+    try:
         answer = fcntl.ioctl(directory, FS_IOC_FSGETXATTR, b"\0" * 28)
+    finally:
+        os.close(directory)
     return struct.unpack("IIIII8x", answer)[3]
 
 
@@ -23,6 +28,8 @@ def quota_engine(tmp_path, rootfs_tar):
     disk.touch()
     subprocess.run(["truncate", "-s", "256M", disk], check=True)
     subprocess.run(["mkfs.ext4", "-q", "-O", "project,quota", disk], check=True)
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-a", "-q", "loop", "quota_v2"], check=False)
     if subprocess.run(["mount", "-o", "loop,prjquota", disk, place], capture_output=True).returncode != 0:
         pytest.skip("the kernel has no project quotas")
     try:
