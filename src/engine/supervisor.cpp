@@ -88,10 +88,10 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
     }
     reconnect_all();
     core.in_background([this, leftovers = find_leftovers()] {
-        core.volumes->sweep();
         for (const ContainerPtr& container : core.index.all()) {
             core.in_background([this, container] { settle(container); });
         }
+        core.volumes->sweep(); // may wait for plugins
         sweep(leftovers);
     });
     return ok();
