@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from engine import wait_until
+from engine import BIN, wait_until
 
 
 def mounted(path):
@@ -153,6 +153,31 @@ def test_mounts_outlive_the_engine(fresh_engine):
     wait_until("end of the container", lambda: not pathlib.Path(f"/proc/{pid}").exists())
     engine.start()
     wait_until("unmount", lambda: mounted(data(engine, "memory")) == [])
+
+
+def test_an_engine_that_ends_takes_its_mounts_along(fresh_engine):
+    engine = fresh_engine
+    engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory")
+    engine.docker("volume", "create", "-o", "size=4m", "small")
+    engine.docker("run", "-d", "--init", "-v", "memory:/m", "-v", "small:/s", "busybox", "sleep", "1000")
+    assert mounted(data(engine, "memory")) == ["tmpfs"]
+    engine.stop()
+    assert mounted(data(engine, "memory")) == [] and mounted(data(engine, "small")) == []
+    engine.start()
+
+
+def test_many_at_once_on_one_volume(engine):
+    """Mounted by the first, unmounted by the last, whoever that is; and one creation of a name wins."""
+    engine.docker("volume", "create", "-o", "type=tmpfs", "-o", "device=tmpfs", "memory")
+    command = [BIN / "berth", "run", "--rm", "-v", "memory:/m", "-v", "shared:/s", "-v", "/own", "busybox", "sh", "-c",
+               "echo x >> /s/lines; touch /m/file"]
+    for _ in range(3):
+        running = [subprocess.Popen([str(word) for word in command], env=engine.environment) for _ in range(8)]
+        assert [process.wait(120) for process in running] == [0] * 8
+    wait_until("unmount", lambda: mounted(data(engine, "memory")) == [])
+    assert (data(engine, "shared") / "lines").read_text() == "x\n" * 24
+    wait_until("own volumes", lambda: sorted(engine.docker("volume", "ls", "-q").stdout.split()) == ["memory", "shared"])
+    engine.docker("volume", "rm", "memory", "shared")
 
 
 # ---- mounts ----
