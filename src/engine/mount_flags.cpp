@@ -3,7 +3,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "engine/mount_plan.h"
-#include "engine/volumes.h"
+#include "engine/volume_local.h"
 
 #include <algorithm>
 #include <optional>
@@ -180,8 +180,8 @@ Result<PlannedMount> parse_volume_mount(const Mount& asked, PlannedMount mount) 
     if (asked.bind_options) {
         return invalid_mount("volume", "field BindOptions must not be specified");
     }
-    if (!asked.source.empty() && !Volumes::is_valid_name(asked.source)) {
-        return invalid_mount("volume", "invalid volume name: " + asked.source);
+    if (!asked.source.empty()) {
+        TRY(check_volume_name(asked.source));
     }
     mount.point.name = asked.source;
     mount.point.driver = "local";
@@ -336,12 +336,8 @@ Result<PlannedMount> plan_volume_flag(const std::string& spec, const std::string
         mount.anonymous = source.empty();
         mount.copy_up = true;
         mount.point.mode = source.empty() ? "" : "z";
-        if (!source.empty() && !Volumes::is_valid_name(source)) {
-            return invalid_argument(
-                "create " + std::string(source) + ": \"" + std::string(source) +
-                "\" includes invalid characters for a local volume name, only "
-                "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host "
-                "directory, use absolute path");
+        if (!source.empty()) {
+            TRY(check_volume_name(mount.point.name));
         }
     }
     if (parts.size() == 3) {

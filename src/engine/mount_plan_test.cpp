@@ -68,6 +68,10 @@ TEST_F(MountPlan, RejectsWrongOnesInDockersWords) {
     EXPECT_EQ(error_of(), "Duplicate mount point: /b");
     host_.binds = {"/a:/"};
     EXPECT_NE(error_of().find("destination can't be '/'"), std::string::npos);
+    host_.binds = {"x:/b"};
+    EXPECT_EQ(
+        error_of(),
+        "create x: volume name is too short, names should be at least two alphanumeric characters");
     host_.binds = {"../x:/b"};
     EXPECT_NE(error_of().find("includes invalid characters"), std::string::npos);
     host_.binds.clear();

@@ -46,13 +46,7 @@ Result<VolumeRow> Volumes::row_of(const VolumeCreate& request) const {
     info.driver = is_local(request.driver) ? "local" : request.driver;
     info.anonymous = request.name.empty();
     info.name = info.anonymous ? random_hex(32) : request.name;
-    if (!is_valid_name(info.name)) {
-        return invalid_argument(
-            "create " + info.name + ": \"" + info.name +
-            "\" includes invalid characters for a local volume name, only "
-            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
-            "use absolute path");
-    }
+    TRY(check_volume_name(info.name));
     info.labels = request.labels;
     if (info.anonymous) {
         info.labels.emplace(anonymous_label, "");

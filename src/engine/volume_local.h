@@ -17,6 +17,9 @@
 
 namespace berth::engine {
 
+// InvalidArgument in Docker's words: "create x: …".
+Result<void> check_volume_name(const std::string& name);
+
 // docker volume create -o type=… -o device=… -o o=… -o size=…
 struct LocalOptions {
     std::string type;

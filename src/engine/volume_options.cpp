@@ -4,6 +4,7 @@
 #include "base/strings.h"
 #include "engine/daemon_config.h"
 #include "engine/volume_local.h"
+#include "engine/volumes.h"
 
 #include <algorithm>
 #include <array>
@@ -91,6 +92,22 @@ std::optional<CifsDevice> parse_cifs_device(std::string_view device) {
 }
 
 } // namespace
+
+Result<void> check_volume_name(const std::string& name) {
+    if (name.size() == 1) {
+        return invalid_argument(
+            "create " + name +
+            ": volume name is too short, names should be at least two alphanumeric characters");
+    }
+    if (!Volumes::is_valid_name(name)) {
+        return invalid_argument(
+            "create " + name + ": \"" + name +
+            "\" includes invalid characters for a local volume name, only "
+            "\"[a-zA-Z0-9][a-zA-Z0-9_.-]\" are allowed. If you intended to pass a host directory, "
+            "use absolute path");
+    }
+    return ok();
+}
 
 Result<LocalOptions> parse_local_options(const StringMap& options) {
     LocalOptions parsed;

@@ -111,6 +111,16 @@ def test_wrong_options_are_refused(engine, options, words):
     assert list((engine.data / "volumes").iterdir()) == []
 
 
+def test_cluster_volumes_want_a_swarm(engine):
+    status, answer = engine.request("POST", "/volumes/create", {"Name": "cluster", "ClusterVolumeSpec": {"Group": "x"}})
+    assert status == 503 and answer["message"].startswith("This node is not a swarm manager.")
+    status, answer = engine.request("PUT", "/volumes/some?version=1", {"Spec": {}})
+    assert (status, answer["message"]) == (
+        503, "volume update only valid for cluster volumes, but swarm is unavailable")
+    short = engine.docker("volume", "create", "x", check=False)
+    assert "create x: volume name is too short, names should be at least two alphanumeric characters" in short.stderr
+
+
 def test_a_name_belongs_to_one_driver(engine):
     engine.docker("volume", "create", "mine")
     refused = engine.docker("volume", "create", "-d", "elsewhere", "mine", check=False)

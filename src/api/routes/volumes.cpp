@@ -30,7 +30,19 @@ Result<void> list(Context& context) {
 }
 
 Result<void> create(Context& context) {
-    const auto body = TRY(context.decode_body<engine::VolumeCreate>());
+    const json::Value document = TRY(context.json_body()).value_or(json::Value(json::Object()));
+    const json::Value* cluster = json::find(document, "ClusterVolumeSpec");
+    if (cluster != nullptr && !cluster->is_null()) {
+        return Error(
+            ErrorKind::Unavailable,
+            "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" "
+            "to "
+            "connect this node to swarm and try again.");
+    }
+    engine::VolumeCreate body;
+    if (auto decoded = json::decode_into(body, document); !decoded.ok()) {
+        return std::move(decoded).error().with_context("invalid JSON");
+    }
     const auto volume = TRY(context.engine().volumes().create(body));
     return context.reply(201, wire::encode_volume(volume));
 }
