@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The message that makes such a route.
 #include "kernel/netlink_local_route.h"
 
 #include <linux/rtnetlink.h>
