@@ -121,13 +121,35 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(
         refused.error().message().find("--metrics-addr is not implemented"), std::string::npos);
-    EXPECT_TRUE(parse({"--ipv6=false"}).ok());
-    EXPECT_FALSE(parse({"--ipv6"}).ok());
     auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
     ASSERT_TRUE(accepted.ok());
     EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));
     EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());
     EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
+}
+
+TEST_F(DaemonFlags, ReadsAddressPoolsAndNetworkOptionsInBothForms) {
+    auto flags = parse(
+        {"--ipv6",
+         "--default-address-pool=base=10.0.0.0/8,size=24",
+         "--default-network-opt=bridge=com.docker.network.driver.mtu=1400"});
+    auto file = parse(
+        {},
+        R"({"ipv6": true, "default-address-pools": [{"base": "10.0.0.0/8", "size": 24}],
+            "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1400"}}})");
+    for (const auto* parsed : {&flags, &file}) {
+        ASSERT_TRUE(parsed->ok()) << parsed->error().message();
+        const DaemonConfig& config = (*parsed)->config;
+        EXPECT_TRUE(config.ipv6);
+        ASSERT_EQ(config.default_address_pools.size(), 1U);
+        EXPECT_EQ(config.default_address_pools[0].base, "10.0.0.0/8");
+        EXPECT_EQ(config.default_address_pools[0].size, 24);
+        EXPECT_EQ(
+            config.default_network_options.at("bridge").at("com.docker.network.driver.mtu"),
+            "1400");
+    }
+    EXPECT_FALSE(parse({"--default-address-pool=10.0.0.0/8"}).ok());
+    EXPECT_FALSE(parse({"--default-network-opt=bridge=mtu"}).ok());
 }
 
 TEST_F(DaemonFlags, KnowsTheKeysThatNoFlagHas) {

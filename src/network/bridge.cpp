@@ -21,21 +21,6 @@ constexpr std::size_t longest_interface_name = 15;
 constexpr std::uint8_t main_table = 254;
 constexpr std::uint32_t smallest_ipv6_mtu = 1280;
 
-Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
-    std::optional<kernel::Route> best;
-    for (const kernel::Route& route : TRY(host.routes(kernel::IpFamily::V4))) {
-        const bool is_default = route.destination.length == 0 && route.table == main_table;
-        if (is_default && route.output_index != 0 && (!best || route.metric < best->metric)) {
-            best = route;
-        }
-    }
-    if (!best) {
-        return default_mtu;
-    }
-    const std::optional<kernel::Link> link = TRY(host.find_link(best->output_index));
-    return link && link->mtu != 0 ? link->mtu : default_mtu;
-}
-
 // Many hosts have it set, and in some sandboxes /proc/sys is read-only.
 Result<void> ensure_sysctl(const std::string& path, std::string_view value) {
     const Result<std::string> now = read_file(path);
@@ -107,15 +92,17 @@ std::vector<IpPrefix> bridge_addresses(const BridgeOptions& options) {
 }
 
 // What an earlier engine gave the bridge and this one would not.
-Result<std::vector<IpPrefix>>
-foreign_addresses(int index, const std::vector<IpPrefix>& wanted, RouteSocket& host) {
+std::vector<IpPrefix>
+foreign_addresses(int index, const std::vector<IpPrefix>& wanted, const HostLinks& found) {
     std::vector<IpPrefix> foreign;
-    for (const kernel::LinkAddress& found : TRY(host.addresses())) {
-        const bool is_link_local =
-            !found.address.address.is_v4() && found.address.address.bytes()[0] == 0xfe;
-        if (found.index == index && !is_link_local &&
-            std::find(wanted.begin(), wanted.end(), found.address) == wanted.end()) {
-            foreign.push_back(found.address);
+    const auto present = found.addresses.find(index);
+    if (present == found.addresses.end()) {
+        return foreign;
+    }
+    for (const IpPrefix& address : present->second) {
+        const bool is_link_local = !address.address.is_v4() && address.address.bytes()[0] == 0xfe;
+        if (!is_link_local && std::find(wanted.begin(), wanted.end(), address) == wanted.end()) {
+            foreign.push_back(address);
         }
     }
     return foreign;
@@ -127,7 +114,22 @@ bool is_known_error(int error_number, int known) {
 
 } // namespace
 
-Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, RouteSocket& host) {
+Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
+    std::optional<kernel::Route> best;
+    for (const kernel::Route& route : TRY(host.routes(kernel::IpFamily::V4))) {
+        const bool is_default = route.destination.length == 0 && route.table == main_table;
+        if (is_default && route.output_index != 0 && (!best || route.metric < best->metric)) {
+            best = route;
+        }
+    }
+    if (!best) {
+        return default_mtu;
+    }
+    const std::optional<kernel::Link> link = TRY(host.find_link(best->output_index));
+    return link && link->mtu != 0 ? link->mtu : default_mtu;
+}
+
+Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_t way_out_mtu) {
     if (options.name.empty() || options.name.size() > longest_interface_name ||
         options.name.find_first_of("/ \t\n") != std::string::npos) {
         return invalid_argument("invalid bridge name: \"" + options.name + "\"");
@@ -152,7 +154,7 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, RouteSocket&
         TRY(resolve(*options.subnet_v6, options.gateway_v6));
     }
     if (options.mtu == 0) {
-        options.mtu = TRY(way_out_mtu(host));
+        options.mtu = way_out_mtu;
     }
     if (options.subnet_v6 && options.mtu < smallest_ipv6_mtu) {
         return invalid_argument(
@@ -164,8 +166,11 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, RouteSocket&
     return options;
 }
 
-Result<HostBridge>
-ensure_bridge(const BridgeOptions& options, const std::string& owner, RouteSocket& host) {
+Result<HostBridge> ensure_bridge(
+    const BridgeOptions& options,
+    const std::string& owner,
+    const HostLinks* found,
+    RouteSocket& host) {
     std::optional<kernel::Link> bridge = TRY(host.find_link(options.name));
     if (bridge && bridge->kind != "bridge") {
         return conflict("interface " + options.name + " exists and is not a bridge");
@@ -195,8 +200,8 @@ ensure_bridge(const BridgeOptions& options, const std::string& owner, RouteSocke
     for (const IpPrefix& address : addresses) {
         setup.add_address(bridge->index, address);
     }
-    if (is_left) {
-        for (const IpPrefix& address : TRY(foreign_addresses(bridge->index, addresses, host))) {
+    if (is_left && found != nullptr) {
+        for (const IpPrefix& address : foreign_addresses(bridge->index, addresses, *found)) {
             setup.delete_address(bridge->index, address);
         }
     }

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "kernel/netlink_route.h"
+#include "network/driver_parts.h"
 #include "network/drivers/bridge_network.h"
 
 #include <string>
@@ -11,8 +12,11 @@
 
 namespace berth::network {
 
-// Fills in the gateways and the MTU. InvalidArgument for what cannot be.
-Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, kernel::RouteSocket& host);
+// The MTU of the link of the host's default route; 1500 when there is none.
+Result<std::uint32_t> way_out_mtu(kernel::RouteSocket& host);
+
+// Fills in the gateways, and the MTU when none was asked for. InvalidArgument for what cannot be.
+Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_t way_out_mtu);
 
 struct HostBridge {
     int index = 0;
@@ -22,8 +26,12 @@ struct HostBridge {
 
 // Makes the bridge if there is none of that name, labels it as `owner`'s, gives it the gateways'
 // addresses, brings it up. Conflict when the name belongs to an interface that is no bridge.
-Result<HostBridge>
-ensure_bridge(const BridgeOptions& options, const std::string& owner, kernel::RouteSocket& host);
+// `found`, when an engine starts, has the addresses that an earlier one gave.
+Result<HostBridge> ensure_bridge(
+    const BridgeOptions& options,
+    const std::string& owner,
+    const HostLinks* found,
+    kernel::RouteSocket& host);
 
 // What makes the bridge carry nothing at once: its addresses, and with them its routes, go. The
 // interface is removed behind.

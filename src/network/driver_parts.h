@@ -9,12 +9,20 @@
 #include "network/namespace_pool.h"
 #include "network/port_publisher.h"
 
+#include <chrono>
 #include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 namespace berth::network {
+
+// The MTU of the link of the host's default route. It takes a look at all routes, of which networks
+// make many: it is remembered for a moment.
+struct WayOutMtu {
+    std::uint32_t mtu = 0;
+    std::chrono::steady_clock::time_point looked_at{};
+};
 
 struct DriverParts {
     std::string owner; // the label of all that this driver makes on the host
@@ -24,6 +32,7 @@ struct DriverParts {
     Synchronized<kernel::RouteSocket> host;
     UniqueFd table_claim{};
     PortReservations ports{};
+    Synchronized<WayOutMtu> way_out{};
 };
 
 // The interfaces of the host as an engine that starts finds them, by what they are joined to: one
@@ -31,11 +40,15 @@ struct DriverParts {
 struct HostLinks {
     std::vector<kernel::Link> all;
     std::map<int, std::vector<const kernel::Link*>> by_master;
+    std::map<int, std::vector<kernel::IpPrefix>> addresses;
 
-    explicit HostLinks(std::vector<kernel::Link> links)
+    HostLinks(std::vector<kernel::Link> links, const std::vector<kernel::LinkAddress>& found)
         : all(std::move(links)) {
         for (const kernel::Link& link : all) {
             by_master[link.master].push_back(&link);
+        }
+        for (const kernel::LinkAddress& address : found) {
+            addresses[address.index].push_back(address.address);
         }
     }
 };

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <deque>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -25,6 +26,8 @@ constexpr std::size_t most_waiting = 64; // more at once holds the lock noticeab
 // How long the kernel has to remove interfaces with their namespaces before they are removed
 // singly.
 constexpr auto moment_of_grace = std::chrono::milliseconds(200);
+// Between two bridges, for those who wait for the kernel's network configuration lock.
+constexpr auto pause_between_bridges = std::chrono::milliseconds(20);
 
 struct Discarded {
     int interface_index = 0;
@@ -58,6 +61,8 @@ struct InterfaceReaper::State {
     std::mutex mutex;
     std::condition_variable changed;
     std::vector<Discarded> waiting;
+    std::deque<int> bridges;
+    int bridge_at_work = 0;
     Clock::time_point first_discarded;
     Clock::time_point last_discarded;
     bool working = false;
@@ -67,24 +72,48 @@ struct InterfaceReaper::State {
     std::uint32_t group = 0; // of our own: another engine's reaper has another
     std::thread thread;
 
+    Clock::time_point due() const {
+        return std::min(last_discarded + quiet_time, first_discarded + longest_wait);
+    }
+
+    bool is_due() const {
+        return stopping || hurry || waiting.size() >= most_waiting || Clock::now() >= due();
+    }
+
     // REQUIRES: lock held. Returns when what waits is to go.
     void wait_until_due(std::unique_lock<std::mutex>& lock) {
-        while (!stopping && !hurry && waiting.size() < most_waiting) {
-            const Clock::time_point due =
-                std::min(last_discarded + quiet_time, first_discarded + longest_wait);
-            if (Clock::now() >= due) {
-                return;
-            }
-            changed.wait_until(lock, due);
+        while (!is_due()) {
+            changed.wait_until(lock, due());
         }
+    }
+
+    // REQUIRES: lock held, a bridge waits.
+    void remove_bridge(std::unique_lock<std::mutex>& lock, kernel::RouteSocket& host) {
+        bridge_at_work = bridges.front();
+        bridges.pop_front();
+        lock.unlock();
+        kernel::RouteBatch removal;
+        removal.delete_link(bridge_at_work);
+        const Result<std::vector<int>> errors = host.execute_each(removal); // ENODEV: it is gone
+        lock.lock();
+        bridge_at_work = 0;
+        if (!errors.ok()) {
+            log::debug("cannot remove a bridge, ignoring", {{"error", errors.error().message()}});
+        }
+        changed.notify_all();
+        changed.wait_for(lock, pause_between_bridges, [&] { return stopping || hurry; });
     }
 
     void run(kernel::RouteSocket& host) {
         std::unique_lock lock(mutex);
         while (true) {
-            changed.wait(lock, [&] { return stopping || !waiting.empty(); });
-            if (waiting.empty()) {
+            changed.wait(lock, [&] { return stopping || !waiting.empty() || !bridges.empty(); });
+            if (waiting.empty() && bridges.empty()) {
                 return;
+            }
+            if (waiting.empty() || (!is_due() && !bridges.empty())) {
+                remove_bridge(lock, host);
+                continue;
             }
             wait_until_due(lock);
             std::vector<Discarded> discarded = std::exchange(waiting, {});
@@ -140,11 +169,33 @@ void InterfaceReaper::discard(int interface_index, UniqueFd netns) {
     state_->changed.notify_all();
 }
 
+void InterfaceReaper::discard_bridge(int interface_index) {
+    const std::lock_guard lock(state_->mutex);
+    state_->bridges.push_back(interface_index);
+    state_->changed.notify_all();
+}
+
+void InterfaceReaper::finish_bridge(int interface_index) {
+    std::unique_lock lock(state_->mutex);
+    const auto found = std::ranges::find(state_->bridges, interface_index);
+    if (found != state_->bridges.end()) {
+        state_->bridges.erase(found);
+        state_->bridges.push_front(interface_index);
+    }
+    state_->changed.wait(lock, [&] {
+        return state_->bridge_at_work != interface_index &&
+               std::ranges::find(state_->bridges, interface_index) == state_->bridges.end();
+    });
+}
+
 void InterfaceReaper::finish() {
     std::unique_lock lock(state_->mutex);
     state_->hurry = true;
     state_->changed.notify_all();
-    state_->changed.wait(lock, [&] { return state_->waiting.empty() && !state_->working; });
+    state_->changed.wait(lock, [&] {
+        return state_->waiting.empty() && !state_->working && state_->bridges.empty() &&
+               state_->bridge_at_work == 0;
+    });
     state_->hurry = false;
 }
 

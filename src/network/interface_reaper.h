@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // Removes interfaces and namespaces behind everybody's back. The kernel waits about 20 ms for grace
 // periods per removal, with its network configuration locked against everybody; many at once cost
-// the same as one. So what is to go gathers until things are quiet, and goes together. Thread-safe.
+// the same as one. So what is to go gathers until things are quiet, and goes together. Bridges are
+// another matter: each waits for a barrier of its own, also in company, so they go one by one and
+// let others have the lock in between. Thread-safe.
 #pragma once
 
 #include "base/result.h"
@@ -24,6 +26,11 @@ class InterfaceReaper {
     // The interface goes soon; one that is gone already is fine. The namespace, if given, is that
     // of its other end: its last owner's going would start a removal of its own.
     void discard(int interface_index, UniqueFd netns = UniqueFd());
+
+    void discard_bridge(int interface_index);
+
+    // Returns when this bridge is gone; at once when it was not discarded.
+    void finish_bridge(int interface_index);
 
     // Does not wait for quiet; returns when nothing is left.
     void finish();

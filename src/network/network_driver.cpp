@@ -98,7 +98,8 @@ NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& 
 }
 
 Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& records) {
-    const HostLinks found(TRY(parts->host.lock()->links()));
+    std::vector<kernel::Link> there = TRY(parts->host.lock()->links());
+    const HostLinks found(std::move(there), TRY(parts->host.lock()->addresses()));
     for (const NetworkRecord& record : records) {
         Result<void> restored = restore_one(record, found);
         if (restored.ok()) {
@@ -118,7 +119,11 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
         // Made by an engine that was killed before it could write down or tell.
         if (is_first || is_further) {
             log::info("removing a network's interface that nobody knows", {{"name", link.name}});
-            parts->reaper->discard(link.index);
+            if (link.kind == "bridge") {
+                parts->reaper->discard_bridge(link.index);
+            } else {
+                parts->reaper->discard(link.index);
+            }
         }
     }
     return ok();
@@ -144,7 +149,7 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     const auto left = state_->parts->host.lock()->find_link(options.name);
     if (left.ok() && *left && (*left)->alias == state_->parts->owner) {
         // A network with this bridge has just been removed; the bridge is on its way out.
-        state_->parts->reaper->finish();
+        state_->parts->reaper->finish_bridge((*left)->index);
     }
     auto made = BridgeNetworkState::create(state_->parts, options);
     if (!made.ok()) {

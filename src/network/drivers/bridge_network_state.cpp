@@ -77,6 +77,22 @@ std::vector<int> stale_ports(
     return stale;
 }
 
+constexpr auto mtu_is_fresh = std::chrono::seconds(1);
+
+Result<std::uint32_t>
+remembered_mtu(DriverParts& parts, const BridgeOptions& options, RouteSocket& host) {
+    if (options.mtu != 0) {
+        return options.mtu;
+    }
+    auto remembered = parts.way_out.lock();
+    const auto now = std::chrono::steady_clock::now();
+    if (remembered->mtu == 0 || remembered->looked_at + mtu_is_fresh < now) {
+        remembered->mtu = TRY(way_out_mtu(host));
+        remembered->looked_at = now;
+    }
+    return remembered->mtu;
+}
+
 FirewallMode firewall_mode(GatewayMode mode) {
     switch (mode) {
     case GatewayMode::Nat:
@@ -150,10 +166,11 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
     const std::vector<EndpointRecord>& known,
     const HostLinks* found) {
     auto host = parts->host.lock();
-    BridgeOptions resolved = TRY(resolve_bridge_options(options, *host));
+    BridgeOptions resolved =
+        TRY(resolve_bridge_options(options, TRY(remembered_mtu(*parts, options, *host))));
     Members members = TRY(make_members(resolved));
     UniqueFd claim = TRY(claim_name("bridge", resolved.name));
-    const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, *host));
+    const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, found, *host));
     BridgePorts bridges(resolved, parts->owner, bridge, found);
     if (found != nullptr) {
         for (const int stale : stale_ports(bridges.bridges(), known, *found)) {
@@ -163,7 +180,7 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
     Result<void> guarded = parts->firewall.add_bridge(resolved.name, firewall_bridge(resolved));
     if (!guarded.ok()) {
         if (bridge.ours && found == nullptr) {
-            parts->reaper->discard(bridge.index);
+            parts->reaper->discard_bridge(bridge.index);
         }
         return std::move(guarded).error();
     }
@@ -477,12 +494,20 @@ Result<void> BridgeNetworkState::tear_down() {
     }
     parts->pool->remove_shelf(shelf);
     TRY(parts->firewall.remove_bridge(options.name));
-    for (const int link : bridges.lock()->links()) {
-        parts->reaper->discard(link);
+    {
+        auto further = bridges.lock();
+        for (const int joint : further->joints()) {
+            parts->reaper->discard(joint);
+        }
+        for (const int index : further->bridges()) {
+            if (index != bridge.index) {
+                parts->reaper->discard_bridge(index);
+            }
+        }
     }
     silence_bridge(options, bridge, *parts->host.lock());
     if (bridge.ours) {
-        parts->reaper->discard(bridge.index);
+        parts->reaper->discard_bridge(bridge.index);
     }
     claim.reset();
     return ok();

@@ -128,12 +128,4 @@ std::vector<int> BridgePorts::bridges() const {
     return indexes;
 }
 
-std::vector<int> BridgePorts::links() const {
-    std::vector<int> links = joints_;
-    for (std::size_t i = 1; i < bridges_.size(); ++i) {
-        links.push_back(bridges_[i].index);
-    }
-    return links;
-}
-
 } // namespace berth::network

@@ -32,8 +32,9 @@ class BridgePorts {
 
     // All bridges, the first one first.
     std::vector<int> bridges() const;
-    // What is to be removed beside the first bridge.
-    std::vector<int> links() const;
+
+    // Ends of the veth pairs between them.
+    const std::vector<int>& joints() const { return joints_; }
 
     bool is_first(int bridge_index) const { return bridges_.front().index == bridge_index; }
 
