@@ -88,6 +88,38 @@ void RouteBatch::add_veth(const VethPair& pair) {
     messages_.end_nested();
 }
 
+void RouteBatch::add_link(const NewLink& link) {
+    begin_link(RTM_NEWLINK, create_new, 0, "create " + link.kind + " " + link.name);
+    messages_.put_string(IFLA_IFNAME, link.name);
+    if (link.parent != 0) {
+        messages_.put_u32(IFLA_LINK, static_cast<std::uint32_t>(link.parent));
+    }
+    if (link.netns) {
+        messages_.put_u32(IFLA_NET_NS_FD, static_cast<std::uint32_t>(link.netns->get()));
+    }
+    if (link.mtu != 0) {
+        messages_.put_u32(IFLA_MTU, link.mtu);
+    }
+    if (link.mac) {
+        messages_.put_bytes(IFLA_ADDRESS, link.mac->bytes);
+    }
+    messages_.begin_nested(IFLA_LINKINFO);
+    messages_.put_string(IFLA_INFO_KIND, link.kind);
+    messages_.begin_nested(IFLA_INFO_DATA);
+    if (link.macvlan_mode) {
+        messages_.put_u32(IFLA_MACVLAN_MODE, *link.macvlan_mode);
+    }
+    if (link.ipvlan_mode) {
+        messages_.put_u16(IFLA_IPVLAN_MODE, *link.ipvlan_mode);
+        messages_.put_u16(IFLA_IPVLAN_FLAGS, link.ipvlan_flags);
+    }
+    if (link.vlan_id) {
+        messages_.put_u16(IFLA_VLAN_ID, *link.vlan_id);
+    }
+    messages_.end_nested();
+    messages_.end_nested();
+}
+
 void RouteBatch::change_link(int index, const LinkChange& change) {
     begin_link(RTM_NEWLINK, NLM_F_ACK, index, "change " + interface_text(index), change.state);
     put_change(change);

@@ -60,6 +60,20 @@ struct VethPair {
     std::optional<MacAddress> peer_mac;
 };
 
+// A link of a kind that has a parent, or stands alone ("dummy").
+struct NewLink {
+    std::string name;
+    std::string kind; // "macvlan", "ipvlan", "vlan", "dummy"
+    int parent = 0;
+    std::optional<FdRef> netns; // it is made there; the parent is in the socket's own
+    std::uint32_t mtu = 0;      // 0: as the kernel has it
+    std::optional<MacAddress> mac;
+    std::optional<std::uint32_t> macvlan_mode; // MACVLAN_MODE_*
+    std::optional<std::uint16_t> ipvlan_mode;  // IPVLAN_MODE_*
+    std::uint16_t ipvlan_flags = 0;            // IPVLAN_F_*
+    std::optional<std::uint16_t> vlan_id;
+};
+
 enum class LinkState : std::uint8_t { Down, Up };
 
 // What changes; the rest stays.
@@ -90,6 +104,7 @@ class RouteBatch {
   public:
     void add_bridge(const BridgeLink& bridge);
     void add_veth(const VethPair& pair);
+    void add_link(const NewLink& link);
     void change_link(int index, const LinkChange& change);
     // Of a link that an earlier request of this batch makes: its index is not known yet.
     void change_link(const std::string& name, const LinkChange& change);

@@ -102,6 +102,10 @@ class Network {
     virtual Result<void>
     unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) = 0;
 
+    // A container of an earlier engine is there still, in this namespace, with this interface.
+    virtual void
+    adopt(const std::string& /*endpoint_id*/, FdRef /*netns*/, const std::string& /*interface*/) {}
+
     virtual const std::string& name() const = 0;
     // What containers send to what is not in the network; 0.0.0.0 and nullopt: nothing.
     virtual IpAddress gateway() const = 0;

@@ -20,12 +20,23 @@ struct NetworkVariant {
     std::string name;
     // In 10.77.0.0/24 and, when `v6`, fd00:77::/64; the gateways are the first addresses.
     std::function<std::shared_ptr<Network>(NetworkDriver& driver, bool v6)> make;
+    std::function<void()> prepare_host{}; // in the test's namespace, before all else
 };
 
-class NetworkContract : public ::testing::TestWithParam<NetworkVariant> {};
+class NetworkContract : public ::testing::TestWithParam<NetworkVariant> {
+  protected:
+    static void in_host_network(const std::function<void()>& body) {
+        kernel::in_new_network([&] {
+            if (GetParam().prepare_host) {
+                GetParam().prepare_host();
+            }
+            body();
+        });
+    }
+};
 
 TEST_P(NetworkContract, GivesTheLowestFreeAddressesAndTakesThemBack) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, true);
         const Endpoint a = connect(*network, "a");
@@ -41,7 +52,7 @@ TEST_P(NetworkContract, GivesTheLowestFreeAddressesAndTakesThemBack) {
 }
 
 TEST_P(NetworkContract, GivesTheAddressesThatAreAskedForOnce) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, true);
         EndpointRequest request{.id = "a", .container_name = "one", .ports = {}};
@@ -58,6 +69,7 @@ TEST_P(NetworkContract, GivesTheAddressesThatAreAskedForOnce) {
         ASSERT_FALSE(again.ok());
         EXPECT_EQ(again.error().message(), "Address already in use");
         // Nothing of the refused one is left: neither its place nor the other address.
+        request.mac.reset();
         request.ip = *IpAddress::parse("10.77.0.51");
         request.ip_v6 = *IpAddress::parse("fd00:77::51");
         EXPECT_TRUE(network->connect(request).ok());
@@ -65,7 +77,7 @@ TEST_P(NetworkContract, GivesTheAddressesThatAreAskedForOnce) {
 }
 
 TEST_P(NetworkContract, CarriesTrafficOfBothFamilies) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, true);
         const Endpoint a = connect(*network, "a");
@@ -76,7 +88,7 @@ TEST_P(NetworkContract, CarriesTrafficOfBothFamilies) {
 }
 
 TEST_P(NetworkContract, JoinsANamespaceThatIsThereAndLeavesIt) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, false);
         const Endpoint b = connect(*network, "b");
@@ -95,7 +107,7 @@ TEST_P(NetworkContract, JoinsANamespaceThatIsThereAndLeavesIt) {
 }
 
 TEST_P(NetworkContract, SetsTheInterfacesOwnSysctls) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, false);
         EndpointRequest request{.id = "a", .container_name = "tuned", .ports = {}};
@@ -112,7 +124,7 @@ TEST_P(NetworkContract, SetsTheInterfacesOwnSysctls) {
 }
 
 TEST_P(NetworkContract, IsRemovedOnlyWhenEmptyAndLeavesNothing) {
-    kernel::in_new_network([] {
+    in_host_network([] {
         const std::string before = kernel::output_of({"ip", "-o", "link"});
         const auto driver = start_driver();
         const auto network = GetParam().make(*driver, true);

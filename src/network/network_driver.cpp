@@ -14,11 +14,13 @@
 namespace berth::network {
 
 using NetworkMap = std::map<std::string, std::shared_ptr<BridgeNetwork>>;
+using SublinkMap = std::map<std::string, std::shared_ptr<SublinkNetwork>>;
 
 struct NetworkDriver::State {
     std::shared_ptr<DriverParts> parts;
     NamespacePool::ShelfId isolated_shelf = 0;
     Synchronized<NetworkMap> networks{};
+    Synchronized<SublinkMap> sublinks{};
     // One network is made or removed at a time; look-ups do not wait for it.
     std::mutex changing{};
     // REQUIRES for these two: changing is held.
@@ -26,7 +28,9 @@ struct NetworkDriver::State {
     std::set<int> links{};           // the networks' own
     std::vector<int> former_links{}; // since the last look at the host's routes
 
-    Result<void> take_subnets(const BridgeOptions& options) {
+    // Of either kind of network.
+    template <class Options>
+    Result<void> take_subnets(const Options& options) {
         if (options.subnet.length != 0) {
             TRY(subnets.take(options.subnet));
         }
@@ -40,13 +44,36 @@ struct NetworkDriver::State {
         return ok();
     }
 
-    void give_back_subnets(const BridgeOptions& options) {
+    template <class Options>
+    void give_back_subnets(const Options& options) {
         if (options.subnet.length != 0) {
             subnets.give_back(options.subnet);
         }
         if (options.subnet_v6) {
             subnets.give_back(*options.subnet_v6);
         }
+    }
+
+    Result<std::shared_ptr<SublinkNetwork>>
+    make_sublink(const SublinkOptions& options, const std::vector<EndpointRecord>& known = {}) {
+        TRY(take_subnets(options));
+        auto made = SublinkNetwork::create(parts, options, known);
+        if (!made.ok()) {
+            give_back_subnets(options);
+            return made;
+        }
+        links.insert((*made)->parent_index());
+        sublinks.lock()->insert_or_assign(options.name, *made);
+        return made;
+    }
+
+    Result<void> remove_sublink(const std::shared_ptr<SublinkNetwork>& network) {
+        TRY(network->close());
+        network->tear_down();
+        sublinks.lock()->erase(network->name());
+        former_links.push_back(network->parent_index());
+        give_back_subnets(network->options());
+        return ok();
     }
 
     Result<void> restore(const std::vector<NetworkRecord>& records);
@@ -81,6 +108,10 @@ NetworkDriver::~NetworkDriver() = default;
 
 Result<void>
 NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& found) {
+    if (record.sublink) {
+        TRY(make_sublink(*record.sublink, record.endpoints));
+        return ok();
+    }
     TRY(take_subnets(record.options));
     auto made = BridgeNetworkState::create(parts, record.options, record.endpoints, &found);
     if (!made.ok()) {
@@ -105,7 +136,8 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
         if (restored.ok()) {
             continue;
         }
-        Error error = std::move(restored).error().with_context("network " + record.options.name);
+        Error error = std::move(restored).error().with_context(
+            "network " + (record.sublink ? record.sublink->name : record.options.name));
         if (!record.is_optional) {
             return error;
         }
@@ -162,7 +194,30 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     return network;
 }
 
+Result<std::shared_ptr<SublinkNetwork>> NetworkDriver::create(const SublinkOptions& options) {
+    const std::lock_guard changing(state_->changing);
+    if (find(options.name)) {
+        return conflict("network with name " + options.name + " already exists");
+    }
+    const SublinkMap others = *state_->sublinks.lock();
+    for (const auto& [name, other] : others) {
+        if (!options.parent.empty() && other->options().parent == options.parent) {
+            return Error(
+                ErrorKind::Forbidden,
+                "network " + name + " is already using parent interface " + options.parent);
+        }
+    }
+    return state_->make_sublink(options);
+}
+
 std::shared_ptr<Network> NetworkDriver::find(const std::string& name) const {
+    {
+        auto sublinks = state_->sublinks.lock();
+        const auto found = sublinks->find(name);
+        if (found != sublinks->end()) {
+            return found->second;
+        }
+    }
     auto networks = state_->networks.lock();
     const auto found = networks->find(name);
     return found == networks->end() ? nullptr : found->second;
@@ -170,6 +225,16 @@ std::shared_ptr<Network> NetworkDriver::find(const std::string& name) const {
 
 Result<void> NetworkDriver::remove(const std::string& name) {
     const std::lock_guard changing(state_->changing);
+    std::shared_ptr<SublinkNetwork> sublink;
+    {
+        auto sublinks = state_->sublinks.lock();
+        if (const auto found = sublinks->find(name); found != sublinks->end()) {
+            sublink = found->second;
+        }
+    }
+    if (sublink) {
+        return state_->remove_sublink(sublink);
+    }
     std::shared_ptr<BridgeNetwork> network;
     {
         auto networks = state_->networks.lock();
@@ -214,6 +279,10 @@ Result<void> NetworkDriver::remove_all() {
                 "cannot remove a network, ignoring",
                 {{"network", name}, {"error", removed.error().message()}});
         }
+    }
+    const SublinkMap sublinks = std::exchange(*state_->sublinks.lock(), {});
+    for (const auto& [name, network] : sublinks) {
+        network->tear_down();
     }
     state_->parts->reaper->finish();
     return state_->parts->firewall.remove();

@@ -7,10 +7,12 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "network/drivers/bridge_network.h"
+#include "network/drivers/sublink_network.h"
 #include "network/subnet_pools.h"
 
 #include <cstddef>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +23,7 @@ struct NetworkRecord {
     BridgeOptions options;
     std::vector<EndpointRecord> endpoints;
     bool is_optional = false; // the others start without it when it cannot be made again
+    std::optional<SublinkOptions> sublink{}; // then this instead of a bridge
 };
 
 class NetworkDriver {
@@ -55,6 +58,8 @@ class NetworkDriver {
     // Uses a bridge of that name if there is one. Forbidden, in Docker's words, when a subnet
     // overlaps with another network of this driver.
     Result<std::shared_ptr<BridgeNetwork>> create(const BridgeOptions& options);
+    // Forbidden, too, when another network has the parent.
+    Result<std::shared_ptr<SublinkNetwork>> create(const SublinkOptions& options);
     std::shared_ptr<Network> find(const std::string& name) const;
 
     // Removes the network and its rules; its interfaces go behind. Forbidden while endpoints are

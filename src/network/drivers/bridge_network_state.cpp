@@ -8,7 +8,7 @@
 #include "base/rollback.h"
 #include "base/strings.h"
 #include "base/verify.h"
-#include "kernel/netlink_namespace.h"
+#include "network/drivers/endpoint_interface.h"
 #include "network/name_claim.h"
 
 #include <algorithm>
@@ -18,8 +18,6 @@
 namespace berth::network {
 namespace {
 
-using kernel::LinkState;
-using kernel::NetworkNamespaceScope;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
@@ -118,46 +116,6 @@ FirewallBridge firewall_bridge(const BridgeOptions& options) {
         .mode_v6 = firewall_mode(options.gateway_mode_v6)};
 }
 
-// An address of a family that the network does not have is the user's mistake.
-Result<std::optional<IpAddress>>
-give(std::optional<AddressPool>& pool, const std::optional<IpAddress>& wanted) {
-    if (!pool) {
-        if (wanted) {
-            return invalid_argument(
-                "no configured subnet contains IP address " + wanted->to_string());
-        }
-        return std::optional<IpAddress>();
-    }
-    if (wanted) {
-        TRY(pool->reserve(*wanted));
-        return wanted;
-    }
-    return std::optional(TRY(pool->allocate()));
-}
-
-// An interface's name may have dots of its own.
-std::string interface_sysctl_path(const std::string& name, const std::string& interface) {
-    const std::string path = "/proc/sys/" + replace_all(name, ".", "/");
-    return replace_all(replace_all(path, "IFNAME", interface), "ifname", interface);
-}
-
-// REQUIRES: the thread is in the interface's namespace.
-Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ipv6) {
-    if (has_ipv6) {
-        const std::string folder = "/proc/sys/net/ipv6/conf/" + request.interface_name + "/";
-        // The allocator knows that the address is free, and routers among containers are impostors.
-        TRY(write_existing(folder + "accept_dad", "0"));
-        TRY(write_existing(folder + "accept_ra", "0"));
-        TRY(write_existing(folder + "disable_ipv6", "0"));
-    }
-    for (const auto& [name, value] : request.sysctls) {
-        TRY_CONTEXT(
-            write_existing(interface_sysctl_path(name, request.interface_name), value),
-            "set endpoint sysctl " + name);
-    }
-    return ok();
-}
-
 } // namespace
 
 Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
@@ -213,9 +171,9 @@ Result<ContainerAddresses> BridgeNetworkState::enroll(const EndpointRequest& req
     ContainerAddresses addresses;
     addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
     addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
-    addresses.v4 = TRY(give(guard->v4, request.ip));
+    addresses.v4 = TRY(give_address(guard->v4, request.ip));
     if (!request.disable_ipv6) {
-        Result<std::optional<IpAddress>> v6 = give(guard->v6, request.ip_v6);
+        Result<std::optional<IpAddress>> v6 = give_address(guard->v6, request.ip_v6);
         if (!v6.ok()) {
             if (addresses.v4) {
                 guard->v4->release(*addresses.v4);
@@ -238,50 +196,6 @@ void BridgeNetworkState::strike_off(
     if (addresses.v6) {
         guard->v6->release(*addresses.v6);
     }
-}
-
-Result<void> BridgeNetworkState::configure(
-    RouteSocket& inside,
-    FdRef netns,
-    int index,
-    const EndpointRequest& request,
-    Endpoint& endpoint) const {
-    const bool rename = request.netns == nullptr && request.interface_name != "eth0";
-    RouteBatch batch;
-    if (rename) {
-        // Kernels before 6.2 rename only interfaces that are down.
-        batch.change_link(index, {.state = LinkState::Down});
-        batch.change_link(index, {.name = request.interface_name});
-    }
-    batch.change_link(
-        index,
-        {.state = rename ? std::optional(LinkState::Up) : std::nullopt, .mac = endpoint.mac});
-    if (!endpoint.ip.is_unspecified()) {
-        batch.add_address(index, {endpoint.ip, endpoint.prefix_length});
-    }
-    if (request.default_route && !endpoint.gateway.is_unspecified()) {
-        batch.add_route({.destination = {}, .gateway = endpoint.gateway, .output_index = index});
-    }
-    TRY(inside.execute(batch));
-    if (!endpoint.ip_v6 && request.sysctls.empty() && request.link_local.empty()) {
-        return ok();
-    }
-    {
-        NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(netns));
-        TRY(write_interface_sysctls(request, endpoint.ip_v6.has_value()));
-    }
-    RouteBatch further;
-    for (const IpAddress& address : request.link_local) {
-        further.add_address(index, {address, static_cast<std::uint8_t>(address.is_v4() ? 16 : 64)});
-    }
-    if (endpoint.ip_v6) {
-        further.add_address(index, {*endpoint.ip_v6, endpoint.prefix_length_v6});
-    }
-    if (request.default_route_v6 && endpoint.gateway_v6) {
-        further.add_route(
-            {.destination = {}, .gateway = endpoint.gateway_v6, .output_index = index});
-    }
-    return inside.execute(further);
 }
 
 Result<PreparedNamespace>
@@ -339,7 +253,14 @@ BridgeNetworkState::wire(const EndpointRequest& request, const ContainerAddresse
     const int host_index = prepared.host_index;
     rollback.push([&] { parts->reaper->discard(host_index); });
     const FdRef inside = request.netns != nullptr ? FdRef(*request.netns) : FdRef(prepared.netns);
-    TRY(configure(prepared.inside, inside, prepared.inside_index, request, endpoint));
+    const bool rename = request.netns == nullptr && request.interface_name != "eth0";
+    TRY(configure_interface(
+        {.inside = prepared.inside,
+         .netns = inside,
+         .index = prepared.inside_index,
+         .form = rename ? InterfaceForm::MisnamedAndUp : InterfaceForm::Up},
+        request,
+        endpoint));
     TRY(limit_rates(
         request.rates, *parts->host.lock(), host_index, prepared.inside, prepared.inside_index));
     endpoint.netns = std::move(prepared.netns);

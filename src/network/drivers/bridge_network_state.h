@@ -60,12 +60,6 @@ struct BridgeNetworkState {
     Result<Endpoint> wire(const EndpointRequest& request, const ContainerAddresses& addresses);
     // The interfaces of wire(), in a namespace of their own or in the request's.
     Result<PreparedNamespace> plug(const EndpointRequest& request, int bridge_index);
-    Result<void> configure(
-        kernel::RouteSocket& inside,
-        FdRef netns,
-        int index,
-        const EndpointRequest& request,
-        Endpoint& endpoint) const;
     Result<std::vector<BoundPort>> open_ports(
         const std::vector<PortRequest>& ports,
         const ContainerAddresses& addresses,

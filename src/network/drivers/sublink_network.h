@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+// Macvlan and ipvlan networks: containers with interfaces of their own on a parent interface of the
+// host, as if they were machines on its network. The host's firewall and published ports do not
+// come in, and the host itself reaches them only through another interface.
+#pragma once
+
+#include "base/synchronized.h"
+#include "network/address_pool.h"
+#include "network/driver_parts.h"
+#include "network/network.h"
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace berth::network {
+
+enum class SublinkKind : std::uint8_t { Macvlan, Ipvlan };
+
+// The modes of both kinds, as Docker's options have them.
+enum class SublinkMode : std::uint8_t { Bridge, Private, Vepa, Passthru, L2, L3, L3s };
+
+enum class IpvlanFlag : std::uint8_t { Bridge, Private, Vepa };
+
+struct SublinkOptions {
+    std::string name; // unique among the driver's networks: "dm-1a2b3c4d5e6f"; a made parent's too
+    SublinkKind kind = SublinkKind::Macvlan;
+    SublinkMode mode = SublinkMode::Bridge;
+    IpvlanFlag flag = IpvlanFlag::Bridge;
+    // "eth0"; "eth0.10" is made when only eth0 is there. Empty: one without a way out is made.
+    std::string parent;
+    IpPrefix subnet; // length 0: a network without IPv4
+    std::optional<IpAddress> gateway;
+    std::optional<IpPrefix> ip_range;
+    std::vector<IpAddress> reserved;
+    std::optional<IpPrefix> subnet_v6;
+    std::optional<IpAddress> gateway_v6;
+    std::optional<IpPrefix> ip_range_v6;
+    bool internal = false;   // no default route
+    std::uint32_t mtu = 0;   // 0: the parent's
+    std::string description; // "name (id)" for error sentences
+};
+
+class SublinkNetwork final : public Network {
+  public:
+    // `known` are the endpoints of an earlier engine's containers that go on running.
+    static Result<std::shared_ptr<SublinkNetwork>> create(
+        std::shared_ptr<DriverParts> parts,
+        const SublinkOptions& options,
+        const std::vector<EndpointRecord>& known = {});
+
+    // Published ports are ignored, as Docker does: the container is on the parent's network.
+    Result<Endpoint> connect(const EndpointRequest& request) override;
+    Result<void>
+    disconnect(const std::string& endpoint_id, Detach detach = Detach::Behind) override;
+    // NotImplemented.
+    Result<std::vector<BoundPort>>
+    publish(const std::string& endpoint_id, const std::vector<PortRequest>& ports) override;
+    Result<void>
+    unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) override;
+
+    void adopt(const std::string& endpoint_id, FdRef netns, const std::string& interface) override;
+
+    const std::string& name() const override { return options_.name; }
+
+    IpAddress gateway() const override { return options_.gateway.value_or(IpAddress()); }
+
+    std::optional<IpAddress> gateway_v6() const override { return options_.gateway_v6; }
+
+    std::uint32_t mtu() const override { return options_.mtu; }
+
+    std::size_t endpoint_count() const override { return members_.lock()->endpoints.size(); }
+
+    const SublinkOptions& options() const { return options_; }
+
+    int parent_index() const { return parent_.index; }
+
+    // No endpoint joins any more. Forbidden while there are some.
+    Result<void> close();
+    // A parent that was made goes, behind.
+    void tear_down();
+
+  private:
+    struct Parent {
+        int index = 0;
+        std::uint32_t mtu = 0;
+        bool ours = false;
+    };
+
+    struct Live {
+        std::optional<IpAddress> v4;
+        std::optional<IpAddress> v6;
+        UniqueFd netns; // empty: of an earlier engine's endpoint, until it is looked for
+        MacAddress mac;
+        std::string interface_name;
+    };
+
+    struct Members {
+        std::optional<AddressPool> v4;
+        std::optional<AddressPool> v6;
+        std::map<std::string, Live> endpoints;
+        bool removed = false;
+    };
+
+    SublinkNetwork(std::shared_ptr<DriverParts> parts, SublinkOptions options, Parent parent)
+        : parts_(std::move(parts))
+        , options_(std::move(options))
+        , parent_(parent) {}
+
+    static Result<Members> make_members(const SublinkOptions& options);
+    static Result<Parent> ensure_parent(DriverParts& parts, const SublinkOptions& options);
+    Result<void> enroll(const EndpointRequest& request);
+    void strike_off(const std::string& endpoint_id);
+    Result<Endpoint> wire(const EndpointRequest& request);
+    Endpoint endpoint_of(const EndpointRequest& request) const;
+
+    std::shared_ptr<DriverParts> parts_;
+    SublinkOptions options_;
+    Parent parent_;
+    Synchronized<Members> members_;
+};
+
+} // namespace berth::network
