@@ -154,13 +154,16 @@ Result<std::vector<EndpointState>> ContainerNetwork::publish(
     std::vector<EndpointState> opened;
     Rollback rollback;
     rollback.push([&] { withdraw(opened); });
+    // Where one family has no way out, the other's network says so.
+    const std::size_t nowhere = endpoints.size();
+    const std::size_t for_v4 = gateways.v4.value_or(gateways.v6.value_or(nowhere));
+    const std::size_t for_v6 = gateways.v6.value_or(gateways.v4.value_or(nowhere));
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
         const auto network = find(endpoints[i].network);
         if (!network.ok() || (*network)->network == nullptr) {
             continue;
         }
-        const auto requests =
-            TRY(ports_of(definition, **network, gateways.v4 == i, gateways.v6 == i));
+        const auto requests = TRY(ports_of(definition, **network, for_v4 == i, for_v6 == i));
         if (requests.empty()) {
             continue;
         }

@@ -12,6 +12,8 @@ using kernel::IpAddress;
 using kernel::IpPrefix;
 using network::GatewayMode;
 
+constexpr std::size_t longest_interface_name = 15;
+
 constexpr std::size_t bridge_id_length = 12;
 
 std::string family_name(const IpAddress& address) {
@@ -130,6 +132,40 @@ gateway_mode_option(const StringMap& options, std::string_view name, bool intern
     return GatewayMode::Isolated;
 }
 
+Result<std::optional<IpAddress>>
+address_option(const StringMap& options, std::string_view name, kernel::IpFamily family) {
+    const std::string text = option_or(options, name, "");
+    if (text.empty()) {
+        return std::optional<IpAddress>();
+    }
+    const auto address = IpAddress::parse(text);
+    if (!address.ok() || address->family() != family) {
+        return cannot_parse(name, text, "nil ip");
+    }
+    return std::optional<IpAddress>(*address);
+}
+
+// What only the firewall heeds.
+Result<void> read_firewall_options(const StringMap& options, network::BridgeOptions& bridge) {
+    bridge.source_v4 =
+        TRY(address_option(options, "com.docker.network.host_ipv4", kernel::IpFamily::V4));
+    bridge.source_v6 =
+        TRY(address_option(options, "com.docker.network.host_ipv6", kernel::IpFamily::V6));
+    bridge.any_source = TRY(bool_option(options, any_source_option, false));
+    constexpr std::string_view trusted = "com.docker.network.bridge.trusted_host_interfaces";
+    const std::string names = option_or(options, trusted, "");
+    if (names.empty()) {
+        return ok();
+    }
+    for (const std::string_view name : split(names, ':')) {
+        if (name.empty() || name.size() > longest_interface_name) {
+            return cannot_parse(trusted, names, "no name of an interface");
+        }
+        bridge.trusted_interfaces.emplace_back(name);
+    }
+    return ok();
+}
+
 Result<void> read_driver_options(const NetworkInspect& network, network::BridgeOptions& bridge) {
     const StringMap& options = network.options;
     bridge.name = option_or(options, bridge_name_option, "");
@@ -143,6 +179,7 @@ Result<void> read_driver_options(const NetworkInspect& network, network::BridgeO
     bridge.inhibit_ipv4 =
         TRY(bool_option(options, "com.docker.network.bridge.inhibit_ipv4", false));
     TRY(bool_option(options, "com.docker.network.bridge.default_bridge", false));
+    TRY(read_firewall_options(options, bridge));
     bridge.gateway_mode = TRY(gateway_mode_option(
         options, "com.docker.network.bridge.gateway_mode_ipv4", network.internal));
     bridge.gateway_mode_v6 = TRY(gateway_mode_option(

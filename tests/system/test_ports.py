@@ -167,6 +167,36 @@ def test_a_containers_rate_is_limited_where_asked(engine, server):
     assert bad.returncode == 125 and 'com.berth.rate.egress: invalid rate "fast"' in bad.stderr
 
 
+def test_a_networks_options_reach_the_firewall(engine, server, hosts):
+    sh("ip", "address", "add", "10.50.0.77/24", "dev", "switch0")
+    options = ["-o", "com.docker.network.bridge.trusted_host_interfaces=switch0", "-o", "com.docker.network.host_ipv4=10.50.0.77"]
+    engine.berth("network", "create", "--subnet", "10.61.0.0/24", *options, "open")
+    engine.berth("run", "-d", "--name", "web", "--network", "open", *server)
+    outside = subprocess.Popen(["ip", "netns", "exec", "two", "python3", "-c", "import socket\ns = socket.create_server(('', 7000)); "
+                                "print(s.accept()[1][0])"], stdout=subprocess.PIPE, text=True)
+    try:
+        inside = engine.inspect("web")["NetworkSettings"]["Networks"]["open"]["IPAddress"]
+        wait_until("server", lambda: hosts[0].ask(80, inside) == hosts[0].address)
+        wait_until("listener", lambda: ":7000 " in hosts[1].run("ss", "-ltn"))
+        engine.berth("run", "--rm", "--network", "open", "busybox", "nc", "-w", "2", hosts[1].address, "7000")
+        assert outside.communicate(timeout=20)[0] == "10.50.0.77\n"
+    finally:
+        engine.berth("rm", "-f", "web")
+        engine.berth("network", "rm", "open")
+        sh("ip", "address", "del", "10.50.0.77/24", "dev", "switch0")
+    for option in ("com.docker.network.host_ipv4=fd00::1", "com.berth.bridge.any_source=perhaps"):
+        assert engine.berth("network", "create", "-o", option, "bad", check=False).returncode == 1
+
+
+def test_an_ipv6_address_needs_a_container_with_one(engine):
+    wanted = "cannot publish port 80/tcp on [::1]:8076: the container has no IPv6 address in this network"
+    done = engine.berth("run", "-d", "--name", "web", "-p", "[::1]:8076:80", "busybox", "sleep", "1000", check=False)
+    assert done.returncode != 0 and wanted in done.stderr
+    engine.berth("run", "-d", "--name", "other", "busybox", "sleep", "1000")
+    done = engine.berth("port", "add", "other", "[::1]:8076:80", check=False)
+    assert done.returncode == 1 and wanted in done.stderr
+
+
 def test_localhost_ports_are_closed_to_neighbors_that_route_them(engine, server, hosts):
     """CVE-2025-54410's like: 127.0.0.1 sent over the wire to a host that forwards loopback addresses."""
     serve(engine, server, "web", "-p", "127.0.0.1:8082:80")

@@ -40,6 +40,12 @@ struct BridgeOptions {
     // Containers' way out when it is not the bridge itself.
     std::optional<IpAddress> router{};
     std::optional<IpAddress> router_v6{};
+    // Masquerading takes these addresses of the host instead of the outgoing interface's.
+    std::optional<IpAddress> source_v4{};
+    std::optional<IpAddress> source_v6{};
+    // Interfaces of the host: what comes in there may reach every port of the containers.
+    std::vector<std::string> trusted_interfaces{};
+    bool any_source = false;   // containers may send from addresses that are not theirs
     std::string description{}; // "name (id)" for error sentences; default: the bridge's name
 };
 

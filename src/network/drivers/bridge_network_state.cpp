@@ -113,7 +113,10 @@ FirewallBridge firewall_bridge(const BridgeOptions& options) {
         .internal = options.internal,
         .subnet_v6 = options.subnet_v6,
         .mode_v4 = firewall_mode(options.gateway_mode),
-        .mode_v6 = firewall_mode(options.gateway_mode_v6)};
+        .mode_v6 = firewall_mode(options.gateway_mode_v6),
+        .source_v4 = options.source_v4,
+        .source_v6 = options.source_v6,
+        .trusted_interfaces = options.trusted_interfaces};
 }
 
 } // namespace
@@ -323,7 +326,8 @@ Result<void> BridgeNetworkState::guard_sources(
     const MacAddress& mac,
     const ContainerAddresses& addresses,
     const std::vector<IpAddress>& further) {
-    FirewallEndpoint endpoint{.bridge = options.name, .mac = mac, .addresses = further};
+    FirewallEndpoint endpoint{
+        .bridge = options.name, .mac = mac, .addresses = further, .any_source = options.any_source};
     for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
         if (address) {
             endpoint.addresses.push_back(*address);
