@@ -2,6 +2,7 @@
 // What we write is compared with what nft(8) makes of it.
 #include "kernel/netlink_test_support.h"
 #include "kernel/nftables.h"
+#include "kernel/nftables_list.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -106,6 +107,80 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
              }) {
             EXPECT_THAT(text, HasSubstr(line));
         }
+    });
+}
+
+TEST(NftBatch, WritesRulesOfBothFamiliesThatNftReadsTheSame) {
+    in_new_network([] {
+        NetlinkSocket socket = open_socket();
+        NftBatch batch("test");
+        batch.add_table();
+        batch.add_set(
+            {.name = "members", .key = {NftType::Ipv6Address, NftType::InterfaceName}, .data = {}});
+        batch.add_set(
+            {.name = "ports",
+             .key = {NftType::Ipv6Address, NftType::Protocol, NftType::Port},
+             .data = {NftType::Ipv6Address, NftType::Port}});
+        batch.add_set(
+            {.name = "sources", .key = {NftType::InterfaceName}, .data = {NftType::Ipv4Address}});
+        batch.add_base_chain(
+            "post", {.type = "nat", .hook = NftHook::Postrouting, .priority = 100});
+        batch.rule("post").if_source_and_output_in(IpFamily::V6, "members").masquerade();
+        batch.rule("post").if_source_in(*IpPrefix::parse("fd00::/20")).return_to_caller();
+        batch.rule("post").snat_by_input(IpFamily::V4, "sources");
+        batch.add_base_chain("pre", {.type = "nat", .hook = NftHook::Prerouting, .priority = -100});
+        batch.rule("pre").dnat(IpFamily::V6, NftPortKey::AddressProtocolAndPort, "ports");
+        batch.add_base_chain("in", {.type = "filter", .hook = NftHook::Input, .priority = 0});
+        batch.rule("in")
+            .if_input_is_not("lo")
+            .if_protocol(58)
+            .if_icmp_type(128)
+            .add_to_mark(8)
+            .accept();
+        batch.rule("in").if_mark_has(8).reject();
+        batch.rule("in").if_destination_is_not_of_the_link().if_new().drop();
+        batch.rule_at_head("in", "ours").if_mark_is(5).set_mark(6).accept();
+        commit(socket, batch);
+        NftBatch other("test", NftFamily::Ipv4);
+        other.add_table();
+        other.add_base_chain("in", {.type = "filter", .hook = NftHook::Input, .priority = 0});
+        other.rule("in").duplicate_to(*IpAddress::parse("169.254.0.1"), 1).drop();
+        commit(socket, other);
+        const std::string text = listing();
+        for (const char* line : {
+                 "\t\tip6 saddr . oifname @members masquerade\n",
+                 "\t\tip6 saddr fd00::/20 return\n",
+                 "\t\tmeta nfproto ipv4 snat ip to iifname map @sources\n",
+                 "\t\tdnat ip6 to ip6 daddr . meta l4proto . th dport map @ports\n",
+                 "icmpv6 type echo-request meta mark set meta mark | 0x00000008 accept\n",
+                 "\t\tmeta mark & 0x00000008 == 0x00000008 reject\n",
+                 "fib daddr type local fib daddr . iif type != local ct state new drop\n",
+                 "meta mark 0x00000005 meta mark set 0x00000006 accept comment \"ours\"\n",
+                 "\t\tdup to 169.254.0.1 device \"lo\" drop\n",
+             }) {
+            EXPECT_THAT(text, HasSubstr(line));
+        }
+    });
+}
+
+TEST(NftRules, AreFoundByTheirCommentAndDeletedByTheirHandle) {
+    in_new_network([] {
+        output_of(
+            {"nft",
+             "add table ip filter; add chain ip filter FORWARD; add rule ip filter FORWARD accept; "
+             "add rule ip filter FORWARD drop comment \"ours\""});
+        NetlinkSocket socket = open_socket();
+        const auto rules = list_nft_rules(socket, NftFamily::Ipv4, "filter", "FORWARD");
+        ASSERT_TRUE(rules.ok());
+        ASSERT_EQ(rules->size(), 2U);
+        EXPECT_EQ(rules->at(0).comment, "");
+        EXPECT_EQ(rules->at(1).comment, "ours");
+        NftBatch batch("filter", NftFamily::Ipv4);
+        batch.delete_rule("FORWARD", rules->at(1).handle);
+        commit(socket, batch);
+        EXPECT_THAT(listing(), Not(HasSubstr("ours")));
+        EXPECT_THAT(listing(), HasSubstr("accept"));
+        EXPECT_TRUE(list_nft_rules(socket, NftFamily::Ipv4, "filter", "absent")->empty());
     });
 }
 
