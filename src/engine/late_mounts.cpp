@@ -80,6 +80,13 @@ ContainerDefinition with_only(const ContainerDefinition& definition, PlannedMoun
     return only;
 }
 
+// It may have been removed while this waited for the lock.
+Result<void> check_there(LiveContainer& container) {
+    return container.state.lock()->removed
+               ? Result<void>(not_found("No such container: " + container.id))
+               : ok();
+}
+
 struct Quiet {
     std::vector<ContainerPtr> containers;
     std::vector<std::unique_lock<std::mutex>> locks;
@@ -90,6 +97,7 @@ struct Quiet {
 
 Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& request) {
     const std::lock_guard operation(container->operation);
+    TRY(check_there(*container));
     const ContainerView view = view_of(*container);
     PlannedMount mount = TRY(plan(request, view.definition->host_config));
     auto changed = std::make_shared<ContainerDefinition>(*view.definition);
@@ -131,6 +139,7 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
 
 Result<void> LateMounts::remove(const ContainerPtr& container, const std::string& target) {
     const std::lock_guard operation(container->operation);
+    TRY(check_there(*container));
     const ContainerView view = view_of(*container);
     const std::string destination = clean_path(target);
     auto marked = std::make_shared<ContainerDefinition>(*view.definition);
@@ -217,7 +226,9 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
     if (!attached.ok() && is_taken) {
         mounts_.give_back_one(mount, container.id);
     }
-    TRY(core_.store->layers().unmount(container.id));
+    if (auto unmounted = core_.store->layers().unmount(container.id); !unmounted.ok()) {
+        log::warn("root not unmounted, ignoring", {{"id", container.id}});
+    }
     return attached;
 }
 

@@ -101,8 +101,9 @@ Result<std::optional<VolumeInfo>>
 Volumes::make(VolumeRow row, const std::string& holder, const Contents& contents) {
     const std::string name = row.info.name;
     Entry entry{.row = row, .holders = {}, .users = {}, .is_new = true};
-    const std::lock_guard operation(*entry.operation);
+    // Outlives the table's entry, which may be gone before the lock is.
     const std::shared_ptr<std::mutex> kept = entry.operation;
+    const std::lock_guard operation(*kept);
     if (!table_.lock()->emplace(name, std::move(entry)).second) {
         return std::optional<VolumeInfo>();
     }
