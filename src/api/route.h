@@ -37,6 +37,7 @@ std::span<const Route> container_copy_routes();
 std::span<const Route> exec_routes();
 std::span<const Route> image_routes();
 std::span<const Route> image_transfer_routes();
+std::span<const Route> artifact_routes();
 std::span<const Route> build_routes();
 std::span<const Route> network_routes();
 std::span<const Route> volume_routes();

@@ -27,6 +27,7 @@ std::vector<Route> all_routes() {
           exec_routes(),
           image_routes(),
           image_transfer_routes(),
+          artifact_routes(),
           build_routes(),
           network_routes(),
           volume_routes(),

@@ -52,6 +52,9 @@ constexpr Command table[] = {
     {"unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers", commands::unpause},
     {"wait", "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes", commands::wait},
 
+    {"artifact ls", "[OPTIONS] NAME[:TAG|@DIGEST]", "List what refers to an image or artifact in a registry", commands::artifact_ls, false},
+    {"artifact pull", "[OPTIONS] NAME[:TAG|@DIGEST]", "Download the files of an artifact from a registry", commands::artifact_pull, false},
+    {"artifact push", "[OPTIONS] NAME[:TAG] [FILE[:TYPE]...]", "Upload files to a registry as an artifact", commands::artifact_push, false},
     {"image bootstrap", "[OPTIONS] NAME[:SUITE]", "Make a base image from the distribution's signed packages", commands::bootstrap, false},
     {"image build", "[OPTIONS] PATH | -", "Build an image from a Dockerfile", commands::build, false},
     {"image history", "[OPTIONS] IMAGE", "Show the history of an image", commands::history, false},

@@ -9,6 +9,10 @@ namespace berth::cli::commands {
 // run.cpp
 Result<int> run(Session& session, const Invocation& invocation);
 Result<int> create(Session& session, const Invocation& invocation);
+// artifacts.cpp
+Result<int> artifact_ls(Session& session, const Invocation& invocation);
+Result<int> artifact_pull(Session& session, const Invocation& invocation);
+Result<int> artifact_push(Session& session, const Invocation& invocation);
 // attach.cpp
 Result<int> start(Session& session, const Invocation& invocation);
 Result<int> attach(Session& session, const Invocation& invocation);
