@@ -94,9 +94,9 @@ class BuilderTest : public testing::Test {
         store_ = store::Store::open({.root = directory_->path() + "/data"}).value();
         driver_ = network::NetworkDriver::start({.table = "berth-build-test"}).value();
         bridge_ = driver_
-                      ->create(
-                          {.name = "berthbuild0",
-                           .subnet = network::IpPrefix::parse("10.213.0.0/24").value()})
+                      ->create(network::BridgeOptions{
+                          .name = "berthbuild0",
+                          .subnet = network::IpPrefix::parse("10.213.0.0/24").value()})
                       .value();
         import_busybox();
         open_builder();
