@@ -6,7 +6,7 @@ import urllib.request
 
 import pytest
 
-from engine import wait_until
+from engine import BIN, Engine, wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -381,8 +381,54 @@ def test_errors_are_dockers(engine):
     assert engine.docker("network", "ls", "-q", "-f", "type=custom").stdout.count("\n") == 1
 
 
+def test_links_on_the_default_bridge(engine):
+    engine.docker("run", "-d", "--name", "db", "-e", "SECRET=x=y", "--expose", "5432", "--hostname", "dbhost", "busybox",
+                  "sleep", "1000")
+    address = settings(engine, "db", "bridge")["IPAddress"]
+    done = engine.docker("run", "--rm", "--name", "web", "--link", "db:store", "busybox", "sh", "-c",
+                         "cat /etc/hosts; env | sort; ping -c 1 -W 1 store").stdout
+    assert f"{address}\tstore dbhost db\n" in done and " 0% packet loss" in done
+    for line in (f"STORE_PORT=tcp://{address}:5432", f"STORE_PORT_5432_TCP=tcp://{address}:5432",
+                 f"STORE_PORT_5432_TCP_ADDR={address}", "STORE_PORT_5432_TCP_PORT=5432", "STORE_PORT_5432_TCP_PROTO=tcp",
+                 "STORE_NAME=/web/store", "STORE_ENV_SECRET=x=y"):
+        assert line in done.splitlines(), done
+    engine.docker("create", "--name", "later", "--link", "db", "busybox", "true")
+    assert engine.inspect("later")["HostConfig"]["Links"] == ["/db:/later/db"]
+    engine.docker("rm", "-f", "db")
+    done = engine.docker("start", "later", check=False)
+    assert done.returncode == 1
+    done = engine.docker("run", "--rm", "--link", "nobody:x", "busybox", "true", check=False)
+    assert "could not get container for nobody" in done.stderr
+
+
+def test_address_pools_and_ipv6_of_the_default_bridge(tmp_path, rootfs_tar):
+    config = tmp_path / "daemon.json"
+    config.write_text(json.dumps({
+        "default-address-pools": [{"base": "10.77.0.0/23", "size": 24}],
+        "default-network-opts": {"bridge": {"com.docker.network.driver.mtu": "1390"}},
+        "ipv6": True, "fixed-cidr-v6": "fd00:78::/64"}))
+    with Engine(tmp_path, f"--config-file={config}") as engine:
+        engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        for name in ("p1", "p2"):
+            network(engine, name)
+        assert [show(engine, name)["IPAM"]["Config"][0]["Subnet"] for name in ("p1", "p2")] == ["10.77.0.0/24", "10.77.1.0/24"]
+        assert show(engine, "p1")["Options"] == {"com.docker.network.driver.mtu": "1390"}
+        done = engine.docker("network", "create", "p3", check=False)
+        assert "all predefined address pools have been fully subnetted" in done.stderr
+        engine.docker("network", "rm", "p1")
+        network(engine, "p3")
+        assert show(engine, "p3")["IPAM"]["Config"][0]["Subnet"] == "10.77.0.0/24"
+        sleeper(engine, "six")
+        assert settings(engine, "six", "bridge")["GlobalIPv6Address"] == "fd00:78::2"
+        assert reaches(engine, "six", "fd00:78::1")
+        engine.kill()
+        engine.start()
+        assert settings(engine, "six", "bridge")["GlobalIPv6Address"] == "fd00:78::2"
+        engine.docker("network", "rm", "p2", "p3")
+
+
 def test_events(engine):
-    log = subprocess.Popen([str(engine_binary(engine)), "events", "--filter", "type=network", "--format",
+    log = subprocess.Popen([str(BIN / "berth"), "events", "--filter", "type=network", "--format",
                             "{{.Action}} {{.Actor.Attributes.name}}"], env=engine.environment, stdout=subprocess.PIPE,
                            text=True)
     try:
@@ -397,11 +443,6 @@ def test_events(engine):
         log.terminate()
         log.wait()
     assert seen == ["create watched", "connect bridge", "connect watched", "disconnect watched", "destroy watched"]
-
-
-def engine_binary(engine):
-    from engine import BIN
-    return BIN / "berth"
 
 
 def test_networks_and_endpoints_survive_a_killed_engine(fresh_engine):
