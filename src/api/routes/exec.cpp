@@ -35,9 +35,7 @@ Result<void> create(Context& context) {
 Result<void> start(Context& context) {
     auto body = TRY(context.decode_body<wire::ExecStartBody>());
     const std::string& id = context.parameter();
-    if (context.before(42)) {
-        body.console_size.reset();
-    } else if (body.console_size && !body.tty) {
+    if (context.before(42) || !body.tty) {
         body.console_size.reset();
     }
     TRY(context.engine().execs().check_start(id));
