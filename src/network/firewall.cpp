@@ -59,12 +59,20 @@ Result<Firewall> Firewall::open(std::string table, HostFirewall host) {
 Result<void> Firewall::write_all(State& state) {
     if (state.host == HostFirewall::Respected) {
         state.content.judge = TRY(ensure_firewall_judge(state.table));
+    } else if (!state.active) {
+        TRY(remove_firewall_judge(state.table)); // of an engine that respected the host's rules
     }
     state.content.carries_loopback_v6 = can_carry_loopback_v6();
     NftBatch batch(state.table);
     write_firewall(batch, state.content);
     TRY(batch.commit(state.socket));
     return pass(state);
+}
+
+Result<void> Firewall::write_again(State& state) {
+    TRY(write_all(state));
+    log::info("another program removed firewall rules, wrote them again", {{"table", state.table}});
+    return ok();
 }
 
 Result<void> Firewall::pass(State& state) {
@@ -113,7 +121,8 @@ Result<void> Firewall::rebuild() {
         watch_ = TRY(FirewallWatch::start(
             table,
             port_id,
-            {.rebuild = when_active(&Firewall::write_all), .look = when_active(&Firewall::pass)}));
+            {.rebuild = when_active(&Firewall::write_again),
+             .look = when_active(&Firewall::pass)}));
     }
     return ok();
 }

@@ -73,6 +73,7 @@ class Firewall {
     explicit Firewall(State state);
 
     static Result<void> write_all(State& state);
+    static Result<void> write_again(State& state);
     // What is let through here is let through by others' chains too (foreign_chains.h).
     static Result<void> pass(State& state);
     // Takes `removed` out and puts `added` in; the whole tables when that fails.

@@ -2,6 +2,7 @@
 // The firewall beside the host's own rules: when they are flushed, and when they are to be obeyed.
 #include "kernel/netlink_namespace.h"
 #include "kernel/netlink_test_support.h"
+#include "network/firewall_judge.h"
 #include "network/firewall_test_support.h"
 #include "network/network_test_support.h"
 
@@ -282,6 +283,16 @@ TEST(FirewallRespect, SurvivesAFlushAndTheLossOfItsInterfaces) {
         const EchoServer server(web.netns, Protocol::Tcp, 80);
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v4, 8080), outside_v4);
         ASSERT_TRUE(lab.firewall.remove().ok());
+        EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("judge-")));
+    });
+}
+
+TEST(FirewallRespect, LeavesNothingToAnEngineThatDoesNot) {
+    in_new_network([] {
+        ASSERT_TRUE(ensure_firewall_judge("lab").ok());
+        EXPECT_THAT(output_of({"ip", "link"}), HasSubstr("judge-"));
+        Firewall next = Firewall::open("lab").value();
+        ASSERT_TRUE(next.rebuild().ok());
         EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("judge-")));
     });
 }

@@ -68,9 +68,6 @@ struct FirewallWatch::State {
             log::warn(
                 "cannot keep the firewall's rules in force, ignoring",
                 {{"table", table}, {"error", done.error().message()}});
-        } else if (changes.removed) {
-            log::info(
-                "another program removed firewall rules, wrote them again", {{"table", table}});
         }
     }
 };
