@@ -382,6 +382,9 @@ void ContainerNetwork::announce(
         if (!network.ok()) {
             continue;
         }
+        if ((*network)->network) {
+            (*network)->network->adopt(endpoint.id, netns, endpoint.interface_name);
+        }
         const EndpointSettings& settings = settings_in(definition, endpoint.network);
         JoinedEndpoint joined{
             .definition = definition,

@@ -5,6 +5,9 @@
 #include "base/strings.h"
 #include "engine/daemon_options.h"
 
+#include <utility>
+#include <vector>
+
 namespace berth::engine {
 namespace {
 
@@ -166,6 +169,69 @@ Result<void> read_firewall_options(const StringMap& options, network::BridgeOpti
     return ok();
 }
 
+// 0: not said.
+Result<std::uint32_t> read_mtu(const StringMap& options) {
+    const std::string text = option_or(options, mtu_option, "");
+    if (text.empty()) {
+        return 0U;
+    }
+    const auto mtu = parse_number<std::uint32_t>(text);
+    if (!mtu.ok()) {
+        return cannot_parse(
+            mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
+    }
+    return *mtu;
+}
+
+// One of the values that an option has, in the words of moby's drivers.
+template <class Value>
+Result<Value> choice_of(
+    const std::string& text,
+    const std::vector<std::pair<std::string_view, Value>>& values,
+    const std::string& unknown) {
+    if (text.empty()) {
+        return values.front().second;
+    }
+    for (const auto& [name, value] : values) {
+        if (name == text) {
+            return value;
+        }
+    }
+    return invalid_argument(unknown);
+}
+
+Result<void> read_modes(const StringMap& options, network::SublinkOptions& sublink) {
+    using network::IpvlanFlag;
+    using network::SublinkMode;
+    if (sublink.kind == network::SublinkKind::Macvlan) {
+        const std::string text = option_or(options, "macvlan_mode", "");
+        sublink.mode = TRY(choice_of<SublinkMode>(
+            text,
+            {{"bridge", SublinkMode::Bridge},
+             {"private", SublinkMode::Private},
+             {"passthru", SublinkMode::Passthru},
+             {"vepa", SublinkMode::Vepa}},
+            "requested macvlan mode '" + text +
+                "' is not valid, 'bridge' mode is the macvlan driver default"));
+        return ok();
+    }
+    const std::string text = option_or(options, "ipvlan_mode", "");
+    sublink.mode = TRY(choice_of<SublinkMode>(
+        text,
+        {{"l2", SublinkMode::L2}, {"l3", SublinkMode::L3}, {"l3s", SublinkMode::L3s}},
+        "requested ipvlan mode '" + text +
+            "' is not valid, 'l2' mode is the ipvlan driver default"));
+    const std::string flag = option_or(options, "ipvlan_flag", "");
+    sublink.flag = TRY(choice_of<IpvlanFlag>(
+        flag,
+        {{"bridge", IpvlanFlag::Bridge},
+         {"private", IpvlanFlag::Private},
+         {"vepa", IpvlanFlag::Vepa}},
+        "requested ipvlan flag '" + flag +
+            "' is not valid, 'bridge' is the ipvlan driver default flag"));
+    return ok();
+}
+
 Result<void> read_driver_options(const NetworkInspect& network, network::BridgeOptions& bridge) {
     const StringMap& options = network.options;
     bridge.name = option_or(options, bridge_name_option, "");
@@ -184,14 +250,7 @@ Result<void> read_driver_options(const NetworkInspect& network, network::BridgeO
         options, "com.docker.network.bridge.gateway_mode_ipv4", network.internal));
     bridge.gateway_mode_v6 = TRY(gateway_mode_option(
         options, "com.docker.network.bridge.gateway_mode_ipv6", network.internal));
-    if (const std::string text = option_or(options, mtu_option, ""); !text.empty()) {
-        const auto mtu = parse_number<std::uint32_t>(text);
-        if (!mtu.ok()) {
-            return cannot_parse(
-                mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
-        }
-        bridge.mtu = *mtu;
-    }
+    bridge.mtu = TRY(read_mtu(options));
     if (const std::string text = option_or(options, host_binding_option, "");
         !text.empty() && !IpAddress::parse(text).ok()) {
         return cannot_parse(host_binding_option, text, "nil ip");
@@ -199,11 +258,13 @@ Result<void> read_driver_options(const NetworkInspect& network, network::BridgeO
     return ok();
 }
 
-Result<void> read_pool(const IpamPool& pool, network::BridgeOptions& bridge) {
+template <class Options>
+Result<void> read_pool(const IpamPool& pool, std::string_view driver, Options& bridge) {
     const IpPrefix subnet = TRY(IpPrefix::parse(pool.subnet));
     const bool is_v4 = subnet.address.is_v4();
     if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
-        return Error(ErrorKind::Forbidden, "bridge driver doesn't support multiple subnets");
+        return Error(
+            ErrorKind::Forbidden, std::string(driver) + " driver doesn't support multiple subnets");
     }
     std::optional<IpAddress>& gateway = is_v4 ? bridge.gateway : bridge.gateway_v6;
     std::optional<IpPrefix>& range = is_v4 ? bridge.ip_range : bridge.ip_range_v6;
@@ -220,6 +281,17 @@ Result<void> read_pool(const IpamPool& pool, network::BridgeOptions& bridge) {
     }
     for (const auto& [name, address] : pool.aux_addresses) {
         bridge.reserved.push_back(TRY(IpAddress::parse(address)));
+    }
+    return ok();
+}
+
+template <class Options>
+Result<void> read_pools(const NetworkInspect& network, Options& options) {
+    for (const IpamPool& pool : network.ipam_config) {
+        const bool is_v4 = pool.subnet.find(':') == std::string::npos;
+        if (is_v4 ? network.enable_ipv4 : network.enable_ipv6) {
+            TRY(read_pool(pool, network.driver, options));
+        }
     }
     return ok();
 }
@@ -247,13 +319,27 @@ Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network) 
     bridge.internal = network.internal;
     bridge.description = network.name + " (" + network.id + ")";
     TRY(read_driver_options(network, bridge));
-    for (const IpamPool& pool : network.ipam_config) {
-        const bool is_v4 = pool.subnet.find(':') == std::string::npos;
-        if (is_v4 ? network.enable_ipv4 : network.enable_ipv6) {
-            TRY(read_pool(pool, bridge));
-        }
-    }
+    TRY(read_pools(network, bridge));
     return bridge;
+}
+
+bool is_sublink_driver(const std::string& driver) {
+    return driver == "macvlan" || driver == "ipvlan";
+}
+
+Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network) {
+    const bool is_macvlan = network.driver == "macvlan";
+    network::SublinkOptions sublink;
+    sublink.kind = is_macvlan ? network::SublinkKind::Macvlan : network::SublinkKind::Ipvlan;
+    // moby's names of the parents that it makes.
+    sublink.name = (is_macvlan ? "dm-" : "di-") + network.id.substr(0, bridge_id_length);
+    sublink.parent = option_or(network.options, parent_option, "");
+    sublink.internal = network.internal;
+    sublink.description = network.name + " (" + network.id + ")";
+    sublink.mtu = TRY(read_mtu(network.options));
+    TRY(read_modes(network.options, sublink));
+    TRY(read_pools(network, sublink));
+    return sublink;
 }
 
 } // namespace berth::engine

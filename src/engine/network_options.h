@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "engine/networks.h"
 #include "network/drivers/bridge_network.h"
+#include "network/drivers/sublink_network.h"
 
 #include <string>
 
@@ -15,6 +16,7 @@ constexpr std::string_view bridge_name_option = "com.docker.network.bridge.name"
 constexpr std::string_view interface_prefix_option = "com.docker.network.container_iface_prefix";
 constexpr std::string_view host_binding_option = "com.docker.network.bridge.host_binding_ipv4";
 constexpr std::string_view mtu_option = "com.docker.network.driver.mtu";
+constexpr std::string_view parent_option = "parent"; // of macvlan and ipvlan
 constexpr std::string_view endpoint_sysctls_option = "com.docker.network.endpoint.sysctls";
 constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.ifname";
 // Of Berth's own: of a network, for each container in it, or of one endpoint.
@@ -32,5 +34,10 @@ Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6);
 // REQUIRES: check_ipam() was fine, and a pool is there for each family that is enabled.
 // InvalidArgument in Docker's words for options that cannot be.
 Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network);
+
+// macvlan and ipvlan.
+bool is_sublink_driver(const std::string& driver);
+// REQUIRES as above, and is_sublink_driver().
+Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network);
 
 } // namespace berth::engine

@@ -35,7 +35,7 @@ Result<void> check_name(const std::string& name) {
 }
 
 Result<void> check_driver(const std::string& driver) {
-    if (driver.empty() || driver == "bridge") {
+    if (driver.empty() || driver == "bridge" || is_sublink_driver(driver)) {
         return ok();
     }
     if (driver == "host" || driver == "null") {
@@ -45,9 +45,6 @@ Result<void> check_driver(const std::string& driver) {
         return forbidden(
             "This node is not a swarm manager. Use \"docker swarm init\" or \"docker swarm join\" "
             "to connect this node to swarm and try again.");
-    }
-    if (driver == "macvlan" || driver == "ipvlan") {
-        return not_implemented("the network driver \"" + driver + "\" is not implemented");
     }
     return not_found("plugin \"" + driver + "\" not found");
 }
@@ -183,7 +180,8 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
     }
     NetworkInspect network;
     network.name = request.name;
-    network.driver = request.config_only ? "null" : "bridge";
+    const std::string driver = request.driver.empty() ? "bridge" : request.driver;
+    network.driver = request.config_only ? "null" : driver;
     network.options = request.options;
     const auto defaults = config_.default_network_options.find(network.driver);
     if (request.config_from.empty() && defaults != config_.default_network_options.end()) {
@@ -238,6 +236,22 @@ Result<void> NetworkRegistry::choose_subnets(NetworkInspect& network) {
     return ok();
 }
 
+Result<std::shared_ptr<network::Network>> NetworkRegistry::make(NetworkInspect& info) {
+    if (is_sublink_driver(info.driver)) {
+        // Without a parent there is no way out.
+        info.internal = info.internal || option_or(info.options, parent_option, "").empty();
+        const network::SublinkOptions options = TRY(sublink_options_of(info));
+        return std::shared_ptr<network::Network>(TRY(driver_->create(options)));
+    }
+    const network::BridgeOptions options = TRY(bridge_options_of(info));
+    if (driver_->find(options.name) != nullptr) {
+        return forbidden(
+            "cannot create network " + info.id + " (" + options.name +
+            "): conflicts with another network: networks have same bridge name");
+    }
+    return std::shared_ptr<network::Network>(TRY(driver_->create(options)));
+}
+
 Result<KnownNetworkPtr> NetworkRegistry::create(const NetworkCreate& request) {
     const std::lock_guard changing(changing_);
     NetworkInspect info = TRY(define(request));
@@ -249,13 +263,7 @@ Result<KnownNetworkPtr> NetworkRegistry::create(const NetworkCreate& request) {
     std::shared_ptr<network::Network> made;
     if (!info.config_only) {
         TRY(choose_subnets(info));
-        const network::BridgeOptions options = TRY(bridge_options_of(info));
-        if (driver_->find(options.name) != nullptr) {
-            return forbidden(
-                "cannot create network " + info.id + " (" + options.name +
-                "): conflicts with another network: networks have same bridge name");
-        }
-        made = TRY(driver_->create(options));
+        made = TRY(make(info));
     }
     Result<void> written = table_.insert(info);
     if (!written.ok()) {

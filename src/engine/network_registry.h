@@ -71,6 +71,7 @@ class NetworkRegistry {
     Result<NetworkInspect> define(const NetworkCreate& request) const;
     Result<void> apply_config_from(NetworkInspect& network) const;
     Result<void> choose_subnets(NetworkInspect& network);
+    Result<std::shared_ptr<network::Network>> make(NetworkInspect& info);
 
     DaemonConfig config_;
     NetworkTable table_;

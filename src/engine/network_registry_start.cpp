@@ -55,6 +55,17 @@ endpoints_in(const NetworkInspect& network, const std::vector<ContainerRecord>& 
     return endpoints;
 }
 
+// Without its endpoints.
+Result<network::NetworkRecord> record_of(const NetworkInspect& network) {
+    network::NetworkRecord record{.is_optional = true};
+    if (is_sublink_driver(network.driver)) {
+        record.sublink = TRY(sublink_options_of(network));
+    } else {
+        record.options = TRY(bridge_options_of(network));
+    }
+    return record;
+}
+
 // The host's own part of fd00::/8, always the same one.
 network::SubnetPool local_pool_v6(const std::string& seed) {
     const std::string digits = seed.substr(0, ula_digits);
@@ -143,18 +154,16 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
         if (network.config_only) {
             continue;
         }
-        auto made = bridge_options_of(network);
-        if (!made.ok()) {
+        auto record = record_of(network);
+        if (!record.ok()) {
             log::error(
                 "network cannot be made again, ignoring",
-                {{"network", network.name}, {"error", made.error().message()}});
+                {{"network", network.name}, {"error", record.error().message()}});
             continue;
         }
-        bridge_names[network.id] = made->name;
-        options.networks.push_back(
-            {.options = std::move(made).value(),
-             .endpoints = endpoints_in(network, containers),
-             .is_optional = true});
+        bridge_names[network.id] = record->sublink ? record->sublink->name : record->options.name;
+        record->endpoints = endpoints_in(network, containers);
+        options.networks.push_back(std::move(record).value());
     }
     driver_ = TRY(network::NetworkDriver::start(std::move(options)));
     if (bridge) {
