@@ -230,7 +230,7 @@ class BuildCache::Pruning {
     Pruning(const std::vector<Entry>& entries, const CacheRule& rule)
         : entries_(entries)
         , rule_(rule)
-        , unused_since_(Timestamp::now().nanoseconds - rule.unused_for.count()) {}
+        , unused_since_{Timestamp::now().nanoseconds - rule.unused_for.count()} {}
 
     std::vector<const Entry*> choose(std::uint64_t free, std::size_t bound) {
         std::uint64_t used = 0;

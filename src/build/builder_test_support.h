@@ -196,7 +196,7 @@ class BuilderTest : public testing::Test {
     Result<BuildResult> build(
         const std::string& dockerfile,
         std::vector<File> files = {},
-        BuildRequest request = {},
+        const BuildRequest& request = {},
         std::stop_token stop = {}) {
         output_.clear();
         files.insert(files.begin(), {.name = "Dockerfile", .content = dockerfile});
@@ -212,14 +212,18 @@ class BuilderTest : public testing::Test {
     }
 
     std::string error_of(
-        const std::string& dockerfile, std::vector<File> files = {}, BuildRequest request = {}) {
-        auto built = build(dockerfile, std::move(files), std::move(request));
+        const std::string& dockerfile,
+        std::vector<File> files = {},
+        const BuildRequest& request = {}) {
+        auto built = build(dockerfile, std::move(files), request);
         return built.ok() ? "" : built.error().message();
     }
 
     oci::Digest must_build(
-        const std::string& dockerfile, std::vector<File> files = {}, BuildRequest request = {}) {
-        auto built = build(dockerfile, std::move(files), std::move(request));
+        const std::string& dockerfile,
+        std::vector<File> files = {},
+        const BuildRequest& request = {}) {
+        auto built = build(dockerfile, std::move(files), request);
         EXPECT_TRUE(built.ok()) << built.error().message() << "\n" << output_;
         return built.ok() ? built->image_id : oci::Digest();
     }

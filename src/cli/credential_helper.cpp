@@ -15,8 +15,8 @@ constexpr std::string_view nothing_there = "credentials not found in native keyc
 
 } // namespace
 
-Result<std::string>
-CredentialHelper::run(std::string_view action, std::string_view doing, std::string input) const {
+Result<std::string> CredentialHelper::run(
+    std::string_view action, std::string_view doing, const std::string& input) const {
     std::string what = "error " + std::string(doing) + " credentials - err: ";
     auto outcome = run_program({program_, std::string(action)}, input);
     if (!outcome.ok()) {

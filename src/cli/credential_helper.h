@@ -27,7 +27,7 @@ class CredentialHelper {
   private:
     // What it printed; the error has docker's words: "error <doing> credentials - err: …".
     Result<std::string>
-    run(std::string_view action, std::string_view doing, std::string input) const;
+    run(std::string_view action, std::string_view doing, const std::string& input) const;
 
     std::string program_;
 };

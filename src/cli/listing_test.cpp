@@ -82,8 +82,8 @@ TEST(Listing, WordsSizesAndAges) {
     EXPECT_EQ(human_duration(59), "59 seconds");
     EXPECT_EQ(human_duration(60), "About a minute");
     EXPECT_EQ(human_duration(3600), "About an hour");
-    EXPECT_EQ(human_duration(86400 * 3), "3 days");
-    EXPECT_EQ(human_duration(86400 * 21), "3 weeks");
+    EXPECT_EQ(human_duration(86400L * 3), "3 days");
+    EXPECT_EQ(human_duration(86400L * 21), "3 weeks");
 }
 
 TEST(Table, PadsAllColumnsButTheLastToTenAtLeast) {

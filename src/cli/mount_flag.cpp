@@ -28,13 +28,11 @@ Result<std::vector<std::string>> csv_fields(std::string_view text) {
             ++i;
         } else if (quoted && letter == '"') {
             quoted = false;
-        } else if (quoted) {
-            fields.back() += letter;
-        } else if (letter == ',') {
+        } else if (!quoted && letter == ',') {
             fields.emplace_back();
-        } else if (letter == '"' && fields.back().empty()) {
+        } else if (!quoted && letter == '"' && fields.back().empty()) {
             quoted = true;
-        } else if (letter == '"') {
+        } else if (!quoted && letter == '"') {
             return invalid_argument("parse error: bare \" in non-quoted-field");
         } else {
             fields.back() += letter;

@@ -10,6 +10,7 @@
 #include "cli/published_port.h"
 
 #include <array>
+#include <cmath>
 #include <cstdlib>
 
 #include <arpa/inet.h>
@@ -207,7 +208,7 @@ Result<json::Object> resources_of(const RunOptions& options) {
                 "invalid argument \"" + options.cpus + "\" for \"--cpus\" flag: failed to parse " +
                 options.cpus + " as a rational number");
         }
-        resources["NanoCpus"] = static_cast<std::int64_t>(cpus * 1e9 + 0.5);
+        resources["NanoCpus"] = static_cast<std::int64_t>(std::llround(cpus * 1e9));
     }
     set_number(resources, "CpuShares", options.cpu_shares);
     set_number(resources, "CpuQuota", options.cpu_quota);

@@ -79,13 +79,13 @@ std::string human_duration(std::int64_t seconds) {
     if (hours < 48) {
         return count(hours, "hours");
     }
-    if (hours < 24 * 7 * 2) {
+    if (hours < 24L * 7 * 2) {
         return count(hours / 24, "days");
     }
-    if (hours < 24 * 30 * 2) {
+    if (hours < 24L * 30 * 2) {
         return count(hours / 24 / 7, "weeks");
     }
-    if (hours < 24 * 365 * 2) {
+    if (hours < 24L * 365 * 2) {
         return count(hours / 24 / 30, "months");
     }
     return count(hours / 24 / 365, "years");

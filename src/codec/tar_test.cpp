@@ -57,7 +57,7 @@ void expect_same(const Header& a, const Header& b) {
     EXPECT_EQ(a.xattrs, b.xattrs);
 }
 
-Entry file(std::string name, std::string data) {
+Entry file(std::string name, const std::string& data) {
     return {{.name = std::move(name), .size = data.size()}, data};
 }
 

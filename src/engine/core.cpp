@@ -57,7 +57,7 @@ void Core::close() {
     background->wait_idle();
 }
 
-void Core::in_background(std::function<void()> job) {
+void Core::in_background(const std::function<void()>& job) {
     if (closed) {
         return;
     }

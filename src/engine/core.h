@@ -70,7 +70,7 @@ struct Core {
     void close();
 
     // Runs the job on the background pool; a full queue is logged and the job runs here.
-    void in_background(std::function<void()> job);
+    void in_background(const std::function<void()>& job);
 
     // Calls the job on the background pool after a delay.
     void after(std::chrono::milliseconds delay, std::function<void()> job);

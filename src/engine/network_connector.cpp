@@ -66,7 +66,7 @@ Result<void> NetworkConnector::connect_running(
     const KnownNetwork& network,
     LiveContainer& container,
     const ContainerView& view,
-    std::shared_ptr<const ContainerDefinition> changed) {
+    const std::shared_ptr<const ContainerDefinition>& changed) {
     const std::uint64_t run = container.state.lock()->run;
     const UniqueFd netns = TRY(namespace_of(view));
     std::vector<EndpointState> endpoints = view.life.endpoints;
@@ -122,7 +122,7 @@ Result<void> NetworkConnector::disconnect_running(
     const std::string& network,
     LiveContainer& container,
     const ContainerView& view,
-    std::shared_ptr<const ContainerDefinition> changed) {
+    const std::shared_ptr<const ContainerDefinition>& changed) {
     const std::uint64_t run = container.state.lock()->run;
     const UniqueFd netns = TRY(namespace_of(view));
     std::vector<EndpointState> endpoints = view.life.endpoints;

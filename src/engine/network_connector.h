@@ -35,12 +35,12 @@ class NetworkConnector {
         const KnownNetwork& network,
         LiveContainer& container,
         const ContainerView& view,
-        std::shared_ptr<const ContainerDefinition> changed);
+        const std::shared_ptr<const ContainerDefinition>& changed);
     Result<void> disconnect_running(
         const std::string& network,
         LiveContainer& container,
         const ContainerView& view,
-        std::shared_ptr<const ContainerDefinition> changed);
+        const std::shared_ptr<const ContainerDefinition>& changed);
 
     Core& core_;
 };

@@ -60,7 +60,7 @@ class NetworkRegistry {
 
     NetworkRegistry(const DaemonConfig& config, NetworkTable table)
         : config_(config)
-        , table_(std::move(table)) {}
+        , table_(table) {}
 
     Result<void> start_driver(const std::vector<ContainerRecord>& containers);
     Result<void> add_predefined();

@@ -101,7 +101,7 @@ Result<std::unique_ptr<NetworkRegistry>> NetworkRegistry::start(
     store::Database& database,
     const std::vector<ContainerRecord>& containers) {
     NetworkTable table = TRY(NetworkTable::open(database));
-    auto self = std::unique_ptr<NetworkRegistry>(new NetworkRegistry(config, std::move(table)));
+    auto self = std::unique_ptr<NetworkRegistry>(new NetworkRegistry(config, table));
     TRY(self->add_predefined());
     TRY(self->start_driver(containers));
     return self;

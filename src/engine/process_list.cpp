@@ -110,7 +110,7 @@ std::string start_text(const Process& process, std::int64_t boot_seconds, std::u
     tm local{};
     localtime_r(&started, &local);
     std::array<char, 16> text{};
-    strftime(text.data(), text.size(), age < 24 * 3600 ? "%H:%M" : "%b%d", &local);
+    strftime(text.data(), text.size(), age < 24L * 3600 ? "%H:%M" : "%b%d", &local);
     return text.data();
 }
 
@@ -151,9 +151,9 @@ Result<TopResult> list_processes(const std::vector<pid_t>& pids, const std::stri
         const std::uint64_t cpu_seconds = process.cpu_ticks / ticks;
         const std::string start = start_text(process, boot, ticks);
         const std::string terminal = terminal_name(process.terminal);
+        const std::uint64_t started = process.start_ticks / ticks; // whole seconds, as ps counts
         const double age = std::max<double>(
-            1.0,
-            static_cast<double>(machine.uptime) - static_cast<double>(process.start_ticks / ticks));
+            1.0, static_cast<double>(machine.uptime) - static_cast<double>(started));
         const double cpu = static_cast<double>(cpu_seconds) * 100.0 / age;
         if (is_aux) {
             const double total = static_cast<double>(machine.totalram) * machine.mem_unit / 1024;

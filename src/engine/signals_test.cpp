@@ -48,8 +48,8 @@ TEST(HumanDuration, SpeaksLikeDocker) {
     EXPECT_EQ(human_duration(60), "About a minute");
     EXPECT_EQ(human_duration(180), "3 minutes");
     EXPECT_EQ(human_duration(3600), "About an hour");
-    EXPECT_EQ(human_duration(3 * 3600), "3 hours");
-    EXPECT_EQ(human_duration(3 * 24 * 3600), "3 days");
+    EXPECT_EQ(human_duration(3L * 3600), "3 hours");
+    EXPECT_EQ(human_duration(3L * 24 * 3600), "3 days");
 }
 
 TEST(StatusText, NamesHealthAndExitCode) {

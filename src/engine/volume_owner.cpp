@@ -62,7 +62,7 @@ Result<void> walk(FdRef place, const Visit& visit) {
         if (std::string_view(name) == "." || std::string_view(name) == "..") {
             continue;
         }
-        const UniqueFd directory(dup(dirfd(stream)));
+        const UniqueFd directory(fcntl(dirfd(stream), F_DUPFD_CLOEXEC, 0));
 
         struct stat status {};
 

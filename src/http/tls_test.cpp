@@ -44,7 +44,7 @@ class TlsServer : public testing::Test {
         ASSERT_EQ(made.code, 0) << made.output;
     }
 
-    void start(TlsOptions options, Handler handler, Limits limits = {}) {
+    void start(const TlsOptions& options, Handler handler, Limits limits = {}) {
         auto context = TlsContext::create(options);
         ASSERT_TRUE(context.ok()) << context.error().message();
         ServerOptions server;

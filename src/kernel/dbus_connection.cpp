@@ -91,14 +91,14 @@ bool systemd_is_the_users() {
 Result<SystemdConnection> SystemdConnection::open() {
     const Places there = places();
     Result<UniqueFd> direct = connect_unix(there.direct);
-    Result<UniqueFd> socket = direct.ok() ? std::move(direct) : connect_unix(there.bus);
+    const bool is_bus = !direct.ok();
+    Result<UniqueFd> socket = !is_bus ? std::move(direct) : connect_unix(there.bus);
     if (!socket.ok()) {
         return Error(
             ErrorKind::Unavailable,
             "the systemd cgroup driver needs systemd: neither " + there.direct + " nor " +
                 there.bus + " answers");
     }
-    const bool is_bus = !direct.ok();
     SystemdConnection connection(std::move(*socket));
     connection.deadline_ = Clock::now() + call_deadline;
     TRY_CONTEXT(connection.authenticate(there.uid), "authenticate with systemd");

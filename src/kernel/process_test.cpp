@@ -22,7 +22,7 @@ namespace {
 
 TEST(Spawn, PlacesDescriptorsAndClosesTheRest) {
     auto pipe = Pipe::create();
-    UniqueFd leaky(::open("/etc/passwd", O_RDONLY));
+    UniqueFd leaky(::open("/etc/passwd", O_RDONLY)); // NOLINT(android-cloexec-open): what is tested
     auto child = spawn(
         {.arguments =
              {"sh",

@@ -121,11 +121,12 @@ bootstrap_image(Session& session, const BootstrapFlags& flags, const std::string
         arguments.push_back("--include=" + flags.include);
     }
     // What the official images do: no recommended packages, no services started at installation.
+    const std::string policy = "--customize-hook=printf '#!/bin/sh\\nexit 101\\n' > "
+                               "\"$1/usr/sbin/policy-rc.d\"; chmod +x \"$1/usr/sbin/policy-rc.d\"";
     arguments.insert(
         arguments.end(),
         {"--aptopt=APT::Install-Recommends \"false\"",
-         "--customize-hook=printf '#!/bin/sh\\nexit 101\\n' > \"$1/usr/sbin/policy-rc.d\"; chmod "
-         "+x \"$1/usr/sbin/policy-rc.d\"",
+         policy,
          "--customize-hook=rm -f \"$1/etc/resolv.conf\" \"$1/etc/hostname\"",
          suite,
          "-"});
