@@ -163,7 +163,7 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
 
 Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
     std::shared_ptr<DriverParts> parts = TRY(start_parts(options));
-    SubnetPools subnets = TRY(SubnetPools::create(std::move(options.subnet_pools)));
+    SubnetPools subnets = TRY(SubnetPools::create(options.subnet_pools));
     std::unique_ptr<State> state(
         new State{.parts = std::move(parts), .subnets = std::move(subnets)});
     TRY(state->restore(options.networks));

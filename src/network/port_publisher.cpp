@@ -344,12 +344,13 @@ Result<void> PortReservations::restore(const std::vector<BoundPort>& ports) {
             continue;
         }
         Result<UniqueFd> socket = bind_port(port.protocol, port.host_ip, port.host_port);
-        if (!socket.ok()) {
+        const bool is_held = socket.ok();
+        if (!is_held) {
             failure = std::move(socket).error().with_context(
                 "hold port " + address_and_port(port.host_ip, port.host_port));
         }
         // Without a socket it is still ours: no other container may have it.
-        hold(*state, port, socket.ok() ? std::move(socket).value() : UniqueFd());
+        hold(*state, port, is_held ? std::move(socket).value() : UniqueFd());
     }
     if (failure) {
         return *std::move(failure);

@@ -39,11 +39,11 @@ std::vector<SubnetPool> default_subnet_pools() {
     };
 }
 
-Result<SubnetPools> SubnetPools::create(std::vector<SubnetPool> pools) {
-    return SubnetPools(std::move(pools), TRY(kernel::RouteWatch::open()));
+Result<SubnetPools> SubnetPools::create(const std::vector<SubnetPool>& pools) {
+    return SubnetPools(pools, TRY(kernel::RouteWatch::open()));
 }
 
-SubnetPools::SubnetPools(std::vector<SubnetPool> pools, kernel::RouteWatch watch)
+SubnetPools::SubnetPools(const std::vector<SubnetPool>& pools, kernel::RouteWatch watch)
     : watch_(std::move(watch)) {
     for (const SubnetPool& pool : pools) {
         pools_.push_back(

@@ -27,7 +27,7 @@ std::vector<SubnetPool> default_subnet_pools();
 class SubnetPools {
   public:
     // Belongs to the calling thread's network namespace.
-    static Result<SubnetPools> create(std::vector<SubnetPool> pools);
+    static Result<SubnetPools> create(const std::vector<SubnetPool>& pools);
 
     // Forbidden, in Docker's words, when it overlaps with one that is taken.
     Result<void> take(const kernel::IpPrefix& subnet);
@@ -48,7 +48,7 @@ class SubnetPools {
         std::optional<kernel::IpPrefix> candidate;
     };
 
-    SubnetPools(std::vector<SubnetPool> pools, kernel::RouteWatch watch);
+    SubnetPools(const std::vector<SubnetPool>& pools, kernel::RouteWatch watch);
 
     static bool overlaps_any(const Prefixes& prefixes, const kernel::IpPrefix& candidate);
     bool is_taken(const kernel::IpPrefix& candidate) const;

@@ -21,8 +21,8 @@ struct Given {
     SubnetPools pools;
     RouteSocket host = RouteSocket::open().value();
 
-    explicit Given(std::vector<SubnetPool> configured)
-        : pools(SubnetPools::create(std::move(configured)).value()) {}
+    explicit Given(const std::vector<SubnetPool>& configured)
+        : pools(SubnetPools::create(configured).value()) {}
 
     std::string pick(IpFamily family = IpFamily::V4) {
         auto picked = pools.pick(family, {}, host);
