@@ -28,7 +28,10 @@ make_client(const std::string& host, ClientOptions options = {}, Action action =
 }
 
 void reply(
-    http::ResponseWriter& out, unsigned status, http::Headers headers = {}, std::string body = {}) {
+    http::ResponseWriter& out,
+    unsigned status,
+    http::Headers headers = {},
+    const std::string& body = {}) {
     [[maybe_unused]] auto sent = out.respond(status, std::move(headers), body);
 }
 

@@ -21,7 +21,10 @@ namespace {
 using Handle = std::function<void(http::Request&, http::Body&, http::ResponseWriter&)>;
 
 void reply(
-    http::ResponseWriter& out, unsigned status, http::Headers headers = {}, std::string body = {}) {
+    http::ResponseWriter& out,
+    unsigned status,
+    http::Headers headers = {},
+    const std::string& body = {}) {
     [[maybe_unused]] auto sent = out.respond(status, std::move(headers), body);
 }
 

@@ -122,7 +122,7 @@ FirewallBridge firewall_bridge(const BridgeOptions& options) {
 } // namespace
 
 Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
-    std::shared_ptr<DriverParts> parts,
+    const std::shared_ptr<DriverParts>& parts,
     const BridgeOptions& options,
     const std::vector<EndpointRecord>& known,
     const HostLinks* found) {

@@ -50,7 +50,7 @@ struct BridgeNetworkState {
     // engine starts: veth pairs that are on the bridge and not among the known endpoints are what
     // an earlier engine left, and go before the pool puts new ones there.
     static Result<std::unique_ptr<BridgeNetworkState>> create(
-        std::shared_ptr<DriverParts> parts,
+        const std::shared_ptr<DriverParts>& parts,
         const BridgeOptions& options,
         const std::vector<EndpointRecord>& known = {},
         const HostLinks* found = nullptr);

@@ -73,6 +73,7 @@ TEST(BridgeNetwork, LetsContainersOutMasqueradedAndNobodyIn) {
         const EchoServer server(a.netns, Protocol::Tcp, 80);
         output_of(
             {"nsenter",
+             // NOLINTNEXTLINE(android-cloexec-dup): the program is to have it
              "--net=/proc/self/fd/" + std::to_string(::dup(outside.get())),
              "ip",
              "route",
