@@ -209,6 +209,42 @@ Result<void> check_config(const oci::RuntimeConfig& config) {
     return check_sysctls(config);
 }
 
+Result<void>
+set_device_rules(kernel::Cgroup& cgroup, const std::vector<kernel::CgroupDeviceRule>& rules) {
+    Result<void> set = cgroup.set_device_rules(rules);
+    // runc: the kernel gives the programs for it to root alone, and a user can neither make
+    // devices nor open more of them than without a container.
+    if (!set.ok() && set.error().error_number() == EPERM && kernel::in_user_namespace()) {
+        return ok();
+    }
+    TRY_CONTEXT(std::move(set), "cgroup device rules");
+    return ok();
+}
+
+// Does what init asks for until it is ready: its last message, with the terminal if it has one.
+Result<SyncMessage> attend(
+    const InitTalk& talk,
+    FdRef socket,
+    const kernel::Cloned& child,
+    const oci::RuntimeConfig& config,
+    const State& state) {
+    while (true) {
+        SyncMessage message = TRY(talk.hear());
+        if (message.kind == SyncKind::Ready) {
+            return message;
+        }
+        if (message.kind == SyncKind::Hooks) {
+            TRY(run_hooks(config.hooks.prestart, {"prestart", state, state.bundle}));
+            TRY(run_hooks(config.hooks.create_runtime, {"createRuntime", state, state.bundle}));
+            TRY(talk.check(send_sync(socket, SyncKind::Go)));
+        } else if (message.kind == SyncKind::Listener) {
+            TRY(hand_over_listener(
+                *config.linux_.seccomp, {child.pidfd, child.pid, message.listener}, state));
+            TRY(talk.check(send_sync(socket, SyncKind::Go)));
+        }
+    }
+}
+
 } // namespace
 
 Result<Container> Container::create(CreateOptions options) {
@@ -298,18 +334,8 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
     std::vector<kernel::CgroupDeviceRule> rules =
         TRY(device_rules(config->linux_.resources.value_or(none).devices));
     const bool has_cgroup = !cgroup.directories().empty();
-    auto set_device_rules = [this, &rules]() -> Result<void> {
-        Result<void> set = cgroup.set_device_rules(rules);
-        // runc: the kernel gives the programs for it to root alone, and a user can neither make
-        // devices nor open more of them than without a container.
-        if (!set.ok() && set.error().error_number() == EPERM && kernel::in_user_namespace()) {
-            return ok();
-        }
-        TRY_CONTEXT(std::move(set), "cgroup device rules");
-        return ok();
-    };
     if (has_cgroup && !cgroup.device_rules_are_atomic()) {
-        TRY(set_device_rules());
+        TRY(set_device_rules(cgroup, rules));
     }
     plan.process.seccomp = TRY(seccomp_program(config->linux_.seccomp, seccomp_cache()));
     const RdtGroup rdt = TRY(make_rdt_group(config->linux_.intel_rdt, record.id));
@@ -349,25 +375,13 @@ Result<void> Container::Impl::launch_init(CreateOptions options, ContainerCgroup
         TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
     }
     if (has_cgroup && cgroup.device_rules_are_atomic()) {
-        TRY(set_device_rules());
+        TRY(set_device_rules(cgroup, rules));
     }
-    SyncMessage message;
-    while (message.kind != SyncKind::Ready) {
-        message = TRY(talk.hear());
-        if (message.kind == SyncKind::Hooks) {
-            TRY(run_hooks(config->hooks.prestart, {"prestart", state, state.bundle}));
-            TRY(run_hooks(config->hooks.create_runtime, {"createRuntime", state, state.bundle}));
-            TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
-        } else if (message.kind == SyncKind::Listener) {
-            TRY(hand_over_listener(
-                *config->linux_.seccomp, {child.pidfd, child.pid, message.listener}, state));
-            TRY(talk.check(send_sync(sockets.first, SyncKind::Go)));
-        }
-    }
+    SyncMessage ready = TRY(attend(talk, sockets.first, child, *config, state));
     TRY(group.settle());
     // By us: it may need the host's rights.
     TRY(talk.check(apply_scheduling(child.pid, plan.process.traits)));
-    terminal = std::move(message.descriptor);
+    terminal = std::move(ready.descriptor);
     pidfd = std::move(child.pidfd);
     rollback.commit();
     return ok();

@@ -74,7 +74,7 @@ TEST(AcceptedTypes, KnowWildcardsAndRefusals) {
 
 TEST(Etag, MatchesListsAndBareDigests) {
     oci::Digest digest = oci::Digest::of("x");
-    std::string text = digest.to_string();
+    const std::string& text = digest.to_string();
     EXPECT_TRUE(etag_matches("\"" + text + "\"", digest));
     EXPECT_TRUE(etag_matches("\"a\", W/\"" + text + "\"", digest));
     EXPECT_TRUE(etag_matches(text, digest));
