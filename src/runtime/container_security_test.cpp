@@ -22,7 +22,8 @@ using ::testing::Not;
 class ContainerSecurity : public ContainerTest {};
 
 TEST_F(ContainerSecurity, Cve2024_21626_NoWorkingDirectoryThroughADescriptor) {
-    UniqueFd host(::open("/", O_RDONLY | O_DIRECTORY)); // leaks on purpose
+    // NOLINTNEXTLINE(android-cloexec-open): leaks on purpose
+    UniqueFd host(::open("/", O_RDONLY | O_DIRECTORY));
     for (int fd = 3; fd < 20; ++fd) {
         config_.process->cwd = "/proc/self/fd/" + std::to_string(fd);
         auto container = create();

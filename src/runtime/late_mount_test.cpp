@@ -55,7 +55,8 @@ class LateMounts : public ContainerTest {
     }
 
     oci::Mount bind(std::vector<std::string> options = {"rbind", "rprivate"}) const {
-        return {.destination = "/v", .type = "bind", .source = volume_, .options = options};
+        return {
+            .destination = "/v", .type = "bind", .source = volume_, .options = std::move(options)};
     }
 
     std::string mounts() { return exec(*container_, {"cat", "/proc/mounts"}).output; }

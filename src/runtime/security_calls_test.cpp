@@ -18,8 +18,6 @@ namespace berth::runtime {
 namespace {
 
 using ::testing::AnyOf;
-using ::testing::HasSubstr;
-using ::testing::Not;
 
 const std::string refused = std::to_string(-EPERM) + "\n";
 const std::string absent = std::to_string(-ENOSYS) + "\n";

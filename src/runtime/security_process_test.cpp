@@ -113,7 +113,8 @@ TEST_F(SecurityProcess, Cve2016_9962_ExecIsClosedUntilItsProgramRuns) {
 }
 
 TEST_F(SecurityProcess, Cve2024_21626_OnlyThreeDescriptorsReachAProgram) {
-    UniqueFd leak(::open("/", O_RDONLY | O_DIRECTORY)); // not close-on-exec, on purpose
+    // NOLINTNEXTLINE(android-cloexec-open): not close-on-exec, on purpose
+    UniqueFd leak(::open("/", O_RDONLY | O_DIRECTORY));
     ASSERT_TRUE(leak);
     config_.process->args = {"attack", "fds"};
     EXPECT_EQ(run({"attack", "fds"}).output, "0 1 2\n");
@@ -126,6 +127,7 @@ TEST_F(SecurityProcess, Cve2024_21626_OnlyThreeDescriptorsReachAProgram) {
 
 TEST_F(SecurityProcess, Cve2024_21626_NoProgramThroughADescriptorOfTheHost) {
     // The program's own path leads through the runtime's descriptors just as a directory would.
+    // NOLINTNEXTLINE(android-cloexec-open): what is to leak
     UniqueFd leak(::open("/", O_RDONLY | O_DIRECTORY));
     std::filesystem::create_symlink("/proc/self/fd", root_path() + "/fds");
     for (int fd = 3; fd < 24; ++fd) {
@@ -138,6 +140,7 @@ TEST_F(SecurityProcess, Cve2024_21626_NoProgramThroughADescriptorOfTheHost) {
 }
 
 TEST_F(SecurityProcess, Cve2024_21626_AProgramFoundThroughADescriptorIsNotTheHosts) {
+    // NOLINTNEXTLINE(android-cloexec-open): what is to leak
     UniqueFd host(::open("/", O_RDONLY | O_DIRECTORY));
     ASSERT_TRUE(replace_file(root_path() + "/etc/mark", "container").ok());
     for (int fd = 3; fd < 24; ++fd) {

@@ -65,7 +65,7 @@ Result<LayerInfo> LayerStore::squash(
     const oci::Digest& below) {
     lease.add_layer(chain_id);
     const LayerHold held = TRY(parts_->hold(chain_id));
-    const std::vector<std::string> all = held.directories(); // topmost first
+    const std::vector<std::string>& all = held.directories(); // topmost first
     const std::size_t kept = below.empty() ? 0 : TRY(chain(below)).size();
     VERIFY(kept <= all.size());
     const auto border = all.end() - static_cast<std::ptrdiff_t>(kept);
@@ -80,7 +80,7 @@ Result<void> LayerStore::write_root(std::stop_token stop, const std::string& id,
         const UniqueFd root = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
         return write_tree_tar(std::move(stop), root, sink);
     }();
-    const Result<void> unmounted = unmount(id);
+    Result<void> unmounted = unmount(id);
     TRY(std::move(written));
     if (!has_writable(id)) {
         // Its files vanished under the walk, which takes that for a container's own doing.

@@ -231,7 +231,7 @@ std::string LayerFormsTest::expect_same(const std::string& tar, const std::strin
     EXPECT_TRUE(mounted.ok()) << mounted.error().message();
     std::set<std::string> timeless = implied_;
     timeless.insert({"", also_timeless});
-    const std::string listing = full_listing(path("tree"), timeless);
+    std::string listing = full_listing(path("tree"), timeless);
     EXPECT_EQ(full_listing(path("mount"), timeless), listing);
     FileSource stored = layer->tar();
     EXPECT_EQ(sha256_hex(read_to_end(stored, 1U << 30).value()), sha256_hex(tar));

@@ -298,7 +298,7 @@ Result<void> Check::check_layers(const std::stop_token& stop) {
         }
         Lease lease = store_.leases().create();
         lease.add_layer(chain_id);
-        const Result<void> verified = store_.layers().verify(chain_id, depth);
+        Result<void> verified = store_.layers().verify(chain_id, depth);
         if (!verified.ok() && verified.error().kind() == ErrorKind::NotFound) {
             continue; // removed meanwhile
         }
