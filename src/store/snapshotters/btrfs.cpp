@@ -77,7 +77,7 @@ Result<void> make_subvolume(const std::string& layer, const std::string& below) 
     if (made.ok()) {
         made = snapshot(making, subvolume_of(layer), SubvolumeMode::ReadOnly);
     }
-    const Result<void> removed = remove_tree_of(making);
+    Result<void> removed = remove_tree_of(making);
     TRY(std::move(made));
     return removed;
 }
