@@ -55,8 +55,9 @@ platform_parameters(const Context& context, const std::string& name, int minor) 
             continue;
         }
         for (const json::Value& element : document.get_array()) {
-            const bool quoted = element.is_string();
-            platforms.push_back(TRY(to_text(quoted ? TRY(parse(element.get_string())) : element)));
+            const json::Value platform =
+                element.is_string() ? TRY(parse(element.get_string())) : element;
+            platforms.push_back(TRY(to_text(platform)));
         }
     }
     return platforms;

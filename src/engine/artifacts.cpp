@@ -73,11 +73,9 @@ Result<ArtifactList> Artifacts::list(
     const std::string& name,
     const std::string& type,
     const RegistryCredentials& credentials) const {
+    const oci::Reference reference = TRY(oci::Reference::parse_normalized(name));
     auto list = TRY(registry::list_referrers(
-        std::move(stop),
-        TRY(oci::Reference::parse_normalized(name)),
-        type,
-        client_options(config_, credentials)));
+        std::move(stop), reference, type, client_options(config_, credentials)));
     return ArtifactList{.subject = std::move(list.subject), .referrers = std::move(list.referrers)};
 }
 

@@ -87,8 +87,8 @@ Result<void> Containers::update(const std::string& container, const UpdateReques
 }
 
 Result<PortMap> Containers::publish(const std::string& container, const PortMap& ports) {
-    const auto published = TRY(PortConnector(supervisor_.core)
-                                   .publish(TRY(supervisor_.core.index.find(container)), ports));
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    const auto published = TRY(PortConnector(supervisor_.core).publish(found, ports));
     PortMap shown;
     for (const PublishedPort& port : published) {
         shown[std::to_string(port.container_port) + "/" + port.protocol].push_back(

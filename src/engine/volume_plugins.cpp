@@ -116,8 +116,8 @@ Result<http::Endpoint> VolumePlugins::endpoint_of(const std::string& driver) con
         }
         for (const std::string& path : places(folder, ".json")) {
             if (exists(path)) {
-                const json::Value document =
-                    TRY_CONTEXT(json::parse(TRY(read_file(path, specification_limit))), path);
+                const std::string text = TRY(read_file(path, specification_limit));
+                const json::Value document = TRY_CONTEXT(json::parse(text), path);
                 return http::Endpoint::parse(json::find_string(document, "Addr"));
             }
         }
@@ -204,14 +204,16 @@ Result<void> VolumePlugins::create(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["Opts"] = json::encode(options);
-    TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Create", object_text(body)}))));
+    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Create", object_text(body)}));
+    TRY(parse_answer(text));
     return ok();
 }
 
 Result<void> VolumePlugins::remove(const std::string& driver, const std::string& volume) {
     const PluginPtr plugin = TRY(find(driver));
-    TRY(parse_answer(
-        TRY(call(plugin->client, {"VolumeDriver.Remove", object_text(named(volume))}))));
+    const std::string text =
+        TRY(call(plugin->client, {"VolumeDriver.Remove", object_text(named(volume))}));
+    TRY(parse_answer(text));
     return ok();
 }
 
@@ -220,8 +222,8 @@ Result<std::string> VolumePlugins::mount(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["ID"] = user;
-    const json::Value answer =
-        TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Mount", object_text(body)}))));
+    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Mount", object_text(body)}));
+    const json::Value answer = TRY(parse_answer(text));
     std::string path(json::find_string(answer, "Mountpoint"));
     if (!path.starts_with('/')) {
         return Error(
@@ -236,7 +238,8 @@ Result<void> VolumePlugins::unmount(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["ID"] = user;
-    TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.Unmount", object_text(body)}))));
+    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Unmount", object_text(body)}));
+    TRY(parse_answer(text));
     return ok();
 }
 
@@ -256,8 +259,8 @@ VolumePlugins::get(const std::string& driver, const std::string& volume, Patienc
 Result<std::vector<PluginVolume>>
 VolumePlugins::list(const std::string& driver, Patience patience) {
     const PluginPtr plugin = TRY(find(driver, patience));
-    const json::Value answer =
-        TRY(parse_answer(TRY(call(plugin->client, {"VolumeDriver.List", "{}", patience}))));
+    const std::string text = TRY(call(plugin->client, {"VolumeDriver.List", "{}", patience}));
+    const json::Value answer = TRY(parse_answer(text));
     std::vector<PluginVolume> volumes;
     const json::Value* listed = json::find(answer, "Volumes");
     if (listed != nullptr && listed->is_array()) {

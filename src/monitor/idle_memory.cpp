@@ -16,6 +16,7 @@
 #include <malloc.h>
 #include <poll.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 namespace berth::monitor {
 namespace {
@@ -99,8 +100,10 @@ raw_call(long number, std::uintptr_t first, std::uintptr_t second, std::uintptr_
 }
 
 // Nothing but system calls, and no address of its own: it is copied. The section's name is one for
-// which the linker makes symbols.
-[[gnu::section("berth_idle_wait"), gnu::noinline, gnu::used, gnu::no_stack_protector]] void
+// which the linker makes symbols; clang 14 knows the last attribute in this spelling alone.
+[[gnu::section("berth_idle_wait"),
+  gnu::noinline,
+  gnu::used]] __attribute__((no_stack_protector)) void
 give_back_and_wait(const Wait& wait) {
     for (std::size_t i = 0; i < wait.count; ++i) {
         const Range& range = wait.ranges[i];

@@ -141,7 +141,8 @@ Result<Difference> joint_difference(
     difference.tree = std::move(root);
     std::vector<JointFrame> frames(1);
     for (const std::string& upper : uppers) {
-        TRY(frames[0].uppers.add_root(TRY(open_file(upper, O_RDONLY | O_DIRECTORY))));
+        UniqueFd directory = TRY(open_file(upper, O_RDONLY | O_DIRECTORY));
+        TRY(frames[0].uppers.add_root(std::move(directory)));
     }
     frames[0].lower = TRY(MergedDirectory::open(layers));
     frames[0].names = TRY(all_names(frames[0].uppers));

@@ -258,7 +258,8 @@ Result<int> artifact_ls(Session& session, const Invocation& invocation) {
     const std::string auth = TRY(session.registry_auth(names[0]));
     const auto source = TRY(
         session.stream({.target = "/berth/artifacts/json" + query.text(), .registry_auth = auth}));
-    const json::Value list = TRY(json::parse(TRY(read_to_end(*source, 64U << 20))));
+    const std::string text = TRY(read_to_end(*source, 64U << 20));
+    const json::Value list = TRY(json::parse(text));
     std::vector<json::Object> rows;
     for (const json::Value& referrer : list_of(list, "Referrers")) {
         const std::string digest = text_of(referrer, "digest");

@@ -127,8 +127,8 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
     const std::vector<EndpointRecord>& known,
     const HostLinks* found) {
     auto host = parts->host.lock();
-    BridgeOptions resolved =
-        TRY(resolve_bridge_options(options, TRY(remembered_mtu(*parts, options, *host))));
+    const auto mtu = TRY(remembered_mtu(*parts, options, *host));
+    BridgeOptions resolved = TRY(resolve_bridge_options(options, mtu));
     Members members = TRY(make_members(resolved));
     UniqueFd claim = TRY(claim_name("bridge", resolved.name));
     const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, found, *host));

@@ -46,7 +46,8 @@ Result<IndexChange> IndexChange::parse(std::string_view line) {
     }
     change.number = static_cast<std::uint64_t>(number->get_int64());
     if (const json::Value* put = json::find(document, "put")) {
-        change.put = TRY(read_entry(TRY(json::decode<oci::Descriptor>(*put))));
+        auto descriptor = TRY(json::decode<oci::Descriptor>(*put));
+        change.put = TRY(read_entry(std::move(descriptor)));
         return change;
     }
     bool tag = json::find(document, "untag") != nullptr;
