@@ -46,14 +46,17 @@ std::string extended_message(const nlmsghdr& header) {
     return {};
 }
 
+constexpr int greatest_errno = 4095; // MAX_ERRNO, err.h of the kernel
+
 std::optional<NetlinkReply> parse_reply(const nlmsghdr& header) {
     if (header.nlmsg_type != NLMSG_ERROR || mnl_nlmsg_get_payload_len(&header) < sizeof(nlmsgerr)) {
         return std::nullopt;
     }
     const auto* error = static_cast<const nlmsgerr*>(mnl_nlmsg_get_payload(&header));
+    const bool is_known = error->error <= 0 && error->error >= -greatest_errno;
     return NetlinkReply{
         .sequence = header.nlmsg_seq,
-        .error_number = -error->error,
+        .error_number = is_known ? -error->error : EPROTO,
         .message = extended_message(header),
     };
 }
