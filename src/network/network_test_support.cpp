@@ -113,6 +113,14 @@ std::string ask_within(
     if (!wait_for(socket, POLLOUT, milliseconds)) {
         return "timeout";
     }
+    // An ICMP error that came while connect() still held the socket wakes poll(), but send() knows
+    // nothing of it: only SO_ERROR does.
+    int error = 0;
+    socklen_t size_of_error = sizeof error;
+    ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size_of_error);
+    if (error != 0) {
+        return failure_text(error);
+    }
     if (::send(socket.get(), "?", 1, MSG_NOSIGNAL) < 0) {
         return failure_text(errno);
     }
