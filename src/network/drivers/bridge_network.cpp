@@ -31,18 +31,13 @@ BridgeNetwork::~BridgeNetwork() {
 Result<Endpoint> BridgeNetwork::connect(const EndpointRequest& request) {
     const ContainerAddresses addresses = TRY(state_->enroll(request));
     Rollback rollback;
-    rollback.push([&] { state_->strike_off(request.id, addresses); });
+    rollback.push([&] { state_->strike_off(request.id); });
     // The ports first: they are what fails, and cost nothing to give back.
-    std::vector<BoundPort> ports =
+    const std::vector<BoundPort> ports =
         TRY(state_->open_ports(request.ports, addresses, request.container_name, request.id));
     rollback.push([&] { state_->close_ports(ports, addresses); });
-    Endpoint endpoint = TRY(state_->wire(request, addresses));
+    Endpoint endpoint = TRY(state_->wire(request, addresses, ports));
     rollback.commit();
-    endpoint.ports = ports;
-    auto guard = state_->members.lock();
-    if (std::optional<BridgeNetworkState::Live>& live = guard->endpoints[request.id]) {
-        live->ports = std::move(ports);
-    }
     return endpoint;
 }
 
@@ -50,13 +45,12 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
     BridgeNetworkState::Live live;
     {
         auto guard = state_->members.lock();
-        const auto found = guard->endpoints.find(endpoint_id);
-        if (found == guard->endpoints.end() || !found->second) {
+        auto found = guard->endpoints.extract(endpoint_id);
+        if (found.empty()) {
             return no_endpoint(endpoint_id);
         }
         // The place stays taken until the address may be given out again.
-        live = *std::move(found->second);
-        found->second.reset();
+        live = std::move(found.mapped());
     }
     state_->close_ports(live.ports, live.addresses);
     state_->unguard_sources(live.host_interface);
@@ -77,7 +71,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
         }
     }
     state_->bridges.lock()->give_back(live.bridge_index);
-    state_->strike_off(endpoint_id, live.addresses);
+    state_->strike_off(endpoint_id);
     return ok();
 }
 
@@ -87,23 +81,24 @@ BridgeNetwork::publish(const std::string& endpoint_id, const std::vector<PortReq
     std::string container_name;
     {
         auto guard = state_->members.lock();
-        const auto found = guard->endpoints.find(endpoint_id);
-        if (found == guard->endpoints.end() || !found->second) {
+        const BridgeNetworkState::Live* live = guard->find(endpoint_id);
+        if (live == nullptr) {
             return no_endpoint(endpoint_id);
         }
-        addresses = found->second->addresses;
-        container_name = found->second->container_name;
+        addresses = live->addresses;
+        container_name = live->container_name;
     }
     std::vector<BoundPort> bound =
         TRY(state_->open_ports(ports, addresses, container_name, endpoint_id));
-    auto guard = state_->members.lock();
-    const auto found = guard->endpoints.find(endpoint_id);
-    if (found == guard->endpoints.end() || !found->second) {
-        state_->close_ports(bound, addresses);
-        return not_found("endpoint " + endpoint_id + " was disconnected meanwhile");
+    {
+        auto guard = state_->members.lock();
+        if (BridgeNetworkState::Live* live = guard->find(endpoint_id)) {
+            live->ports.insert(live->ports.end(), bound.begin(), bound.end());
+            return bound;
+        }
     }
-    found->second->ports.insert(found->second->ports.end(), bound.begin(), bound.end());
-    return bound;
+    state_->close_ports(bound, addresses);
+    return not_found("endpoint " + endpoint_id + " was disconnected meanwhile");
 }
 
 Result<void>
@@ -112,12 +107,12 @@ BridgeNetwork::unpublish(const std::string& endpoint_id, const std::vector<Bound
     ContainerAddresses addresses;
     {
         auto guard = state_->members.lock();
-        const auto found = guard->endpoints.find(endpoint_id);
-        if (found == guard->endpoints.end() || !found->second) {
+        BridgeNetworkState::Live* live = guard->find(endpoint_id);
+        if (live == nullptr) {
             return no_endpoint(endpoint_id);
         }
-        addresses = found->second->addresses;
-        std::vector<BoundPort>& open = found->second->ports;
+        addresses = live->addresses;
+        std::vector<BoundPort>& open = live->ports;
         for (const BoundPort& port : ports) {
             const auto place = std::find(open.begin(), open.end(), port);
             if (place != open.end()) {
@@ -151,7 +146,7 @@ std::uint32_t BridgeNetwork::mtu() const {
 }
 
 std::size_t BridgeNetwork::endpoint_count() const {
-    return state_->members.lock()->endpoints.size();
+    return state_->members.lock()->places.size();
 }
 
 std::size_t BridgeNetwork::ready() const {

@@ -21,32 +21,14 @@ namespace {
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-Result<BridgeNetworkState::Members> make_members(const BridgeOptions& options) {
-    BridgeNetworkState::Members members;
-    const std::string& owner = options.description;
-    if (options.subnet.length != 0) {
-        members.v4 = TRY(AddressPool::create(options.subnet, options.ip_range, owner));
-        TRY(members.v4->reserve(*options.gateway));
-    }
-    if (options.subnet_v6) {
-        members.v6 = TRY(AddressPool::create(*options.subnet_v6, options.ip_range_v6, owner));
-        TRY(members.v6->reserve(*options.gateway_v6));
-    }
-    std::vector<IpAddress> reserved = options.reserved;
+NetworkAddressPlan address_plan(const BridgeOptions& options) {
+    NetworkAddressPlan plan = NetworkAddressPlan::of(options);
     for (const std::optional<IpAddress>& router : {options.router, options.router_v6}) {
         if (router && router != options.gateway && router != options.gateway_v6) {
-            reserved.push_back(*router);
+            plan.reserved.push_back(*router);
         }
     }
-    for (const IpAddress& address : reserved) {
-        std::optional<AddressPool>& pool = address.is_v4() ? members.v4 : members.v6;
-        if (!pool) {
-            return invalid_argument(
-                "no configured subnet contains IP address " + address.to_string());
-        }
-        TRY(pool->reserve(address));
-    }
-    return members;
+    return plan;
 }
 
 // Veth pairs on the bridge that are not among the known ones: what a killed engine left.
@@ -129,7 +111,7 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
     auto host = parts->host.lock();
     const auto mtu = TRY(remembered_mtu(*parts, options, *host));
     BridgeOptions resolved = TRY(resolve_bridge_options(options, mtu));
-    Members members = TRY(make_members(resolved));
+    NetworkMembers places = TRY(NetworkMembers::create(address_plan(resolved)));
     UniqueFd claim = TRY(claim_name("bridge", resolved.name));
     const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, found, *host));
     BridgePorts bridges(resolved, parts->owner, bridge, found);
@@ -155,50 +137,21 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
         .bridge = bridge,
         .shape = shape,
         .shelf = shelf,
-        .members = Synchronized<Members>(std::move(members)),
+        .members = Synchronized<Members>({.places = std::move(places)}),
         .bridges = Synchronized<BridgePorts>(std::move(bridges)),
     });
 }
 
 // Gives the endpoint its place and addresses.
 Result<ContainerAddresses> BridgeNetworkState::enroll(const EndpointRequest& request) {
-    auto guard = members.lock();
-    if (guard->removed) {
-        return not_found("network " + options.name + " not found");
-    }
-    if (guard->endpoints.contains(request.id)) {
-        return conflict(
-            "endpoint with name " + request.container_name + " already exists in network " +
-            options.name);
-    }
-    ContainerAddresses addresses;
+    ContainerAddresses addresses = TRY(members.lock()->places.enroll(request));
     addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
     addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
-    addresses.v4 = TRY(give_address(guard->v4, request.ip));
-    if (!request.disable_ipv6) {
-        Result<std::optional<IpAddress>> v6 = give_address(guard->v6, request.ip_v6);
-        if (!v6.ok()) {
-            if (addresses.v4) {
-                guard->v4->release(*addresses.v4);
-            }
-            return std::move(v6).error();
-        }
-        addresses.v6 = *v6;
-    }
-    guard->endpoints.emplace(request.id, std::nullopt);
     return addresses;
 }
 
-void BridgeNetworkState::strike_off(
-    const std::string& endpoint_id, const ContainerAddresses& addresses) {
-    auto guard = members.lock();
-    guard->endpoints.erase(endpoint_id);
-    if (addresses.v4) {
-        guard->v4->release(*addresses.v4);
-    }
-    if (addresses.v6) {
-        guard->v6->release(*addresses.v6);
-    }
+void BridgeNetworkState::strike_off(const std::string& endpoint_id) {
+    members.lock()->places.strike_off(endpoint_id);
 }
 
 Result<PreparedNamespace>
@@ -220,9 +173,10 @@ BridgeNetworkState::plug(const EndpointRequest& request, int bridge_index) {
         attached.inside_index};
 }
 
-// The interfaces, without the ports.
-Result<Endpoint>
-BridgeNetworkState::wire(const EndpointRequest& request, const ContainerAddresses& addresses) {
+Result<Endpoint> BridgeNetworkState::wire(
+    const EndpointRequest& request,
+    const ContainerAddresses& addresses,
+    std::vector<BoundPort> ports) {
     Endpoint endpoint;
     endpoint.id = request.id;
     endpoint.interface_name = request.interface_name;
@@ -274,15 +228,16 @@ BridgeNetworkState::wire(const EndpointRequest& request, const ContainerAddresse
     }
     TRY(guard_sources(endpoint.host_interface, endpoint.mac, addresses, request.link_local));
     rollback.commit();
-    auto guard = members.lock();
-    guard->endpoints[request.id] = Live{
+    endpoint.ports = ports;
+    Live live{
         .container_name = request.container_name,
         .addresses = addresses,
         .bridge_index = bridge_index,
         .host_interface = endpoint.host_interface,
         .host_index = host_index,
         .netns = std::move(netns),
-        .ports = {}};
+        .ports = std::move(ports)};
+    members.lock()->endpoints.emplace(request.id, std::move(live));
     return endpoint;
 }
 
@@ -349,7 +304,10 @@ void BridgeNetworkState::unguard_sources(const std::string& host_interface) {
 }
 
 void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& found) {
-    Live live{.container_name = record.container_name, .addresses = {}, .ports = record.ports};
+    Live live{
+        .container_name = record.container_name,
+        .addresses = addresses_of(record),
+        .ports = record.ports};
     live.addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
     live.addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
     for (const int candidate : bridges.lock()->bridges()) {
@@ -366,10 +324,6 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
         }
     }
     bridges.lock()->count(live.bridge_index);
-    if (!record.ip.is_unspecified()) {
-        live.addresses.v4 = record.ip;
-    }
-    live.addresses.v6 = record.ip_v6;
     const auto complain = [&record](const Result<void>& done) {
         if (!done.ok()) {
             log::debug(
@@ -383,39 +337,25 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
         complain(guard_sources(record.host_interface, record.mac, live.addresses));
     }
     auto guard = members.lock();
-    if (live.addresses.v4 && guard->v4) {
-        complain(guard->v4->reserve(*live.addresses.v4));
-    }
-    if (live.addresses.v6 && guard->v6) {
-        complain(guard->v6->reserve(*live.addresses.v6));
-    }
+    complain(guard->places.restore(record.id, live.addresses));
     guard->endpoints.insert_or_assign(record.id, std::move(live));
 }
 
 Result<void> BridgeNetworkState::close() {
-    auto guard = members.lock();
-    if (!guard->endpoints.empty()) {
-        return Error(
-            ErrorKind::Forbidden,
-            "error while removing network: network " + options.name + " has active endpoints");
-    }
-    guard->removed = true;
-    return ok();
+    return members.lock()->places.close(options.name);
 }
 
 Result<void> BridgeNetworkState::tear_down() {
-    std::map<std::string, std::optional<Live>> endpoints;
+    std::map<std::string, Live> endpoints;
     {
         auto guard = members.lock();
-        guard->removed = true;
+        guard->places.dissolve();
         endpoints = std::exchange(guard->endpoints, {});
     }
     for (auto& [id, live] : endpoints) {
-        if (live) {
-            close_ports(live->ports, live->addresses);
-            unguard_sources(live->host_interface);
-            parts->reaper->discard(live->host_index, std::move(live->netns));
-        }
+        close_ports(live.ports, live.addresses);
+        unguard_sources(live.host_interface);
+        parts->reaper->discard(live.host_index, std::move(live.netns));
     }
     parts->pool->remove_shelf(shelf);
     TRY(parts->firewall.remove_bridge(options.name));

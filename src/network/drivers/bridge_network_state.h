@@ -2,16 +2,15 @@
 // What a BridgeNetwork holds, for its own files and for NetworkDriver.
 #pragma once
 
-#include "network/address_pool.h"
 #include "network/bridge.h"
 #include "network/driver_parts.h"
 #include "network/drivers/bridge_network.h"
 #include "network/drivers/bridge_ports.h"
 #include "network/namespace_pool.h"
+#include "network/network_members.h"
 
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -31,10 +30,14 @@ struct BridgeNetworkState {
     };
 
     struct Members {
-        std::optional<AddressPool> v4;
-        std::optional<AddressPool> v6;
-        std::map<std::string, std::optional<Live>> endpoints; // empty while being connected
-        bool removed = false;
+        NetworkMembers places;
+        // Those with an interface: not while they are being connected or disconnected.
+        std::map<std::string, Live> endpoints{};
+
+        Live* find(const std::string& endpoint_id) {
+            const auto found = endpoints.find(endpoint_id);
+            return found == endpoints.end() ? nullptr : &found->second;
+        }
     };
 
     std::shared_ptr<DriverParts> parts;
@@ -56,8 +59,12 @@ struct BridgeNetworkState {
         const HostLinks* found = nullptr);
 
     Result<ContainerAddresses> enroll(const EndpointRequest& request);
-    void strike_off(const std::string& endpoint_id, const ContainerAddresses& addresses);
-    Result<Endpoint> wire(const EndpointRequest& request, const ContainerAddresses& addresses);
+    void strike_off(const std::string& endpoint_id);
+    // The interfaces, and the endpoint with these ports, from then on.
+    Result<Endpoint> wire(
+        const EndpointRequest& request,
+        const ContainerAddresses& addresses,
+        std::vector<BoundPort> ports);
     // The interfaces of wire(), in a namespace of their own or in the request's.
     Result<PreparedNamespace> plug(const EndpointRequest& request, int bridge_index);
     Result<std::vector<BoundPort>> open_ports(

@@ -81,20 +81,4 @@ Result<void> configure_interface(
     return interface.inside.execute(further);
 }
 
-Result<std::optional<IpAddress>>
-give_address(std::optional<AddressPool>& pool, const std::optional<IpAddress>& wanted) {
-    if (!pool) {
-        if (wanted) {
-            return invalid_argument(
-                "no configured subnet contains IP address " + wanted->to_string());
-        }
-        return std::optional<IpAddress>();
-    }
-    if (wanted) {
-        TRY(pool->reserve(*wanted));
-        return wanted;
-    }
-    return std::optional(TRY(pool->allocate()));
-}
-
 } // namespace berth::network

@@ -132,29 +132,6 @@ SublinkNetwork::ensure_parent(DriverParts& parts, const SublinkOptions& options)
     return Parent{.index = link->index, .mtu = link->mtu, .ours = link->alias == parts.owner};
 }
 
-Result<SublinkNetwork::Members> SublinkNetwork::make_members(const SublinkOptions& options) {
-    Members members;
-    if (options.subnet.length != 0) {
-        members.v4 =
-            TRY(AddressPool::create(options.subnet, options.ip_range, options.description));
-        TRY(members.v4->reserve(*options.gateway));
-    }
-    if (options.subnet_v6) {
-        members.v6 =
-            TRY(AddressPool::create(*options.subnet_v6, options.ip_range_v6, options.description));
-        TRY(members.v6->reserve(*options.gateway_v6));
-    }
-    for (const IpAddress& address : options.reserved) {
-        std::optional<AddressPool>& pool = address.is_v4() ? members.v4 : members.v6;
-        if (!pool) {
-            return invalid_argument(
-                "no configured subnet contains IP address " + address.to_string());
-        }
-        TRY(pool->reserve(address));
-    }
-    return members;
-}
-
 Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
     std::shared_ptr<DriverParts> parts,
     const SublinkOptions& options,
@@ -166,99 +143,59 @@ Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
     if (options.subnet_v6 && !options.gateway_v6) {
         resolved.gateway_v6 = successor(options.subnet_v6->network().address);
     }
-    Members members = TRY(make_members(resolved));
+    Members members{.places = TRY(NetworkMembers::create(NetworkAddressPlan::of(resolved)))};
     for (const EndpointRecord& endpoint : known) {
-        Live live{.v6 = endpoint.ip_v6, .mac = endpoint.mac};
-        if (members.v4 && members.v4->reserve(endpoint.ip).ok()) {
-            live.v4 = endpoint.ip;
+        const Result<void> restored = members.places.restore(endpoint.id, addresses_of(endpoint));
+        if (!restored.ok()) {
+            log::debug(
+                "cannot restore an endpoint's addresses, ignoring",
+                {{"endpoint", endpoint.id}, {"error", restored.error().message()}});
         }
-        if (members.v6 && endpoint.ip_v6) {
-            static_cast<void>(members.v6->reserve(*endpoint.ip_v6).ok());
-        }
-        members.endpoints.emplace(endpoint.id, std::move(live));
+        members.endpoints.emplace(endpoint.id, Live());
     }
     const Parent parent = TRY(ensure_parent(*parts, resolved));
     resolved.internal = resolved.internal || resolved.parent.empty();
     resolved.mtu = resolved.mtu == 0 ? parent.mtu : resolved.mtu;
-    std::shared_ptr<SublinkNetwork> network(
-        new SublinkNetwork(std::move(parts), std::move(resolved), parent));
-    *network->members_.lock() = std::move(members);
-    return network;
+    return std::shared_ptr<SublinkNetwork>(
+        new SublinkNetwork(std::move(parts), std::move(resolved), parent, std::move(members)));
 }
 
-Result<void> SublinkNetwork::enroll(const EndpointRequest& request) {
+Result<ContainerAddresses> SublinkNetwork::enroll(const EndpointRequest& request) {
     auto members = members_.lock();
-    if (members->removed) {
-        return not_found("network " + options_.name + " not found");
-    }
-    if (members->endpoints.contains(request.id)) {
-        return conflict(
-            "endpoint with name " + request.container_name + " already exists in network " +
-            options_.name);
-    }
-    if (options_.mode == SublinkMode::Passthru && !members->endpoints.empty()) {
+    if (options_.mode == SublinkMode::Passthru && members->places.size() != 0) {
         return conflict(
             "a macvlan network in passthru mode has one container, and has it: the parent "
             "interface is its own");
     }
-    Live live;
-    live.v4 = TRY(give_address(members->v4, request.ip));
-    if (!request.disable_ipv6) {
-        Result<std::optional<IpAddress>> v6 = give_address(members->v6, request.ip_v6);
-        if (!v6.ok()) {
-            if (live.v4) {
-                members->v4->release(*live.v4);
-            }
-            return std::move(v6).error();
-        }
-        live.v6 = *v6;
-    }
-    live.interface_name = request.interface_name;
-    members->endpoints.emplace(request.id, std::move(live));
-    return ok();
+    return members->places.enroll(request);
 }
 
-void SublinkNetwork::strike_off(const std::string& endpoint_id) {
-    auto members = members_.lock();
-    const auto found = members->endpoints.find(endpoint_id);
-    if (found == members->endpoints.end()) {
-        return;
-    }
-    if (found->second.v4) {
-        members->v4->release(*found->second.v4);
-    }
-    if (found->second.v6) {
-        members->v6->release(*found->second.v6);
-    }
-    members->endpoints.erase(found);
-}
-
-Endpoint SublinkNetwork::endpoint_of(const EndpointRequest& request) const {
+Endpoint SublinkNetwork::endpoint_of(
+    const EndpointRequest& request, const ContainerAddresses& addresses) const {
     Endpoint endpoint;
     endpoint.id = request.id;
     endpoint.interface_name = request.interface_name;
     // Nothing of it is on the host; the parent's name tells the books that it is wired.
     endpoint.host_interface = options_.parent.empty() ? options_.name : options_.parent;
-    auto members = members_.lock();
-    const Live& live = members->endpoints.at(request.id);
     const bool has_gateway = !options_.internal && !is_layer3(options_);
-    if (live.v4) {
-        endpoint.ip = *live.v4;
+    if (addresses.v4) {
+        endpoint.ip = *addresses.v4;
         endpoint.prefix_length = options_.subnet.length;
         endpoint.gateway = has_gateway ? *options_.gateway : IpAddress();
     }
-    if (live.v6) {
-        endpoint.ip_v6 = live.v6;
+    if (addresses.v6) {
+        endpoint.ip_v6 = addresses.v6;
         endpoint.prefix_length_v6 = options_.subnet_v6->length;
         endpoint.gateway_v6 = has_gateway ? options_.gateway_v6 : std::nullopt;
     }
-    endpoint.mac =
-        request.mac.value_or(live.v4 ? MacAddress::for_address(*live.v4) : MacAddress::random());
+    endpoint.mac = request.mac.value_or(
+        addresses.v4 ? MacAddress::for_address(*addresses.v4) : MacAddress::random());
     return endpoint;
 }
 
-Result<Endpoint> SublinkNetwork::wire(const EndpointRequest& request) {
-    Endpoint endpoint = endpoint_of(request);
+Result<Endpoint>
+SublinkNetwork::wire(const EndpointRequest& request, const ContainerAddresses& addresses) {
+    Endpoint endpoint = endpoint_of(request, addresses);
     UniqueFd made;
     if (request.netns == nullptr) {
         made = std::move(TRY(parts_->pool->take(NamespaceTemplate{})).netns);
@@ -307,46 +244,53 @@ Result<Endpoint> SublinkNetwork::wire(const EndpointRequest& request) {
     }
     UniqueFd kept(TRY(request.netns != nullptr ? request.netns->duplicate() : made.duplicate()));
     rollback.commit();
-    auto members = members_.lock();
-    Live& live = members->endpoints.at(request.id);
-    live.netns = std::move(kept);
-    live.mac = endpoint.mac;
+    members_.lock()->endpoints.emplace(
+        request.id, Live{.netns = std::move(kept), .interface_name = request.interface_name});
     endpoint.netns = std::move(made);
     return endpoint;
 }
 
 Result<Endpoint> SublinkNetwork::connect(const EndpointRequest& request) {
-    TRY(enroll(request));
-    Result<Endpoint> endpoint = wire(request);
+    const ContainerAddresses addresses = TRY(enroll(request));
+    Result<Endpoint> endpoint = wire(request, addresses);
     if (!endpoint.ok()) {
-        strike_off(request.id);
+        members_.lock()->places.strike_off(request.id);
     }
     return endpoint;
 }
 
+Result<void> SublinkNetwork::unplug(const Live& live) {
+    if (!live.netns) {
+        return ok();
+    }
+    const auto scope = TRY(kernel::NetworkNamespaceScope::enter(live.netns));
+    RouteSocket inside = TRY(RouteSocket::open());
+    const std::optional<kernel::Link> link = TRY(inside.find_link(live.interface_name));
+    if (!link) {
+        return ok();
+    }
+    RouteBatch batch;
+    batch.delete_link(link->index);
+    return inside.execute(batch);
+}
+
 Result<void> SublinkNetwork::disconnect(const std::string& endpoint_id, Detach /*detach*/) {
-    UniqueFd netns;
-    std::string interface_name;
+    Live live;
     {
         auto members = members_.lock();
-        const auto found = members->endpoints.find(endpoint_id);
-        if (found == members->endpoints.end()) {
+        auto found = members->endpoints.extract(endpoint_id);
+        if (found.empty()) {
             return not_found("endpoint " + endpoint_id + " not found");
         }
-        netns = std::move(found->second.netns);
-        interface_name = found->second.interface_name;
+        live = std::move(found.mapped());
     }
-    if (netns) {
-        const auto scope = TRY(kernel::NetworkNamespaceScope::enter(netns));
-        RouteSocket inside = TRY(RouteSocket::open());
-        const std::optional<kernel::Link> link = TRY(inside.find_link(interface_name));
-        if (link) {
-            RouteBatch batch;
-            batch.delete_link(link->index);
-            TRY(inside.execute(batch));
-        }
+    const Result<void> unplugged = unplug(live);
+    auto members = members_.lock();
+    if (!unplugged.ok()) {
+        members->endpoints.emplace(endpoint_id, std::move(live)); // it may be tried again
+        return unplugged;
     }
-    strike_off(endpoint_id);
+    members->places.strike_off(endpoint_id);
     return ok();
 }
 
@@ -373,19 +317,11 @@ Result<void> SublinkNetwork::unpublish(
 }
 
 Result<void> SublinkNetwork::close() {
-    auto members = members_.lock();
-    if (!members->endpoints.empty()) {
-        return Error(
-            ErrorKind::Forbidden,
-            "error while removing network: network " + options_.description +
-                " has active endpoints");
-    }
-    members->removed = true;
-    return ok();
+    return members_.lock()->places.close(options_.description);
 }
 
 void SublinkNetwork::tear_down() {
-    members_.lock()->removed = true;
+    members_.lock()->places.dissolve();
     if (parent_.ours) {
         parts_->reaper->discard(parent_.index);
     }

@@ -5,9 +5,8 @@
 #pragma once
 
 #include "base/synchronized.h"
-#include "network/address_pool.h"
 #include "network/driver_parts.h"
-#include "network/network.h"
+#include "network/network_members.h"
 
 #include <map>
 #include <memory>
@@ -70,7 +69,7 @@ class SublinkNetwork final : public Network {
 
     std::uint32_t mtu() const override { return options_.mtu; }
 
-    std::size_t endpoint_count() const override { return members_.lock()->endpoints.size(); }
+    std::size_t endpoint_count() const override { return members_.lock()->places.size(); }
 
     const SublinkOptions& options() const { return options_; }
 
@@ -89,31 +88,28 @@ class SublinkNetwork final : public Network {
     };
 
     struct Live {
-        std::optional<IpAddress> v4;
-        std::optional<IpAddress> v6;
-        UniqueFd netns; // empty: of an earlier engine's endpoint, until it is looked for
-        MacAddress mac;
-        std::string interface_name;
+        UniqueFd netns{}; // empty: of an earlier engine's endpoint, until it is looked for
+        std::string interface_name{};
     };
 
     struct Members {
-        std::optional<AddressPool> v4;
-        std::optional<AddressPool> v6;
-        std::map<std::string, Live> endpoints;
-        bool removed = false;
+        NetworkMembers places;
+        // Those with an interface: not while they are being connected or disconnected.
+        std::map<std::string, Live> endpoints{};
     };
 
-    SublinkNetwork(std::shared_ptr<DriverParts> parts, SublinkOptions options, Parent parent)
+    SublinkNetwork(
+        std::shared_ptr<DriverParts> parts, SublinkOptions options, Parent parent, Members members)
         : parts_(std::move(parts))
         , options_(std::move(options))
-        , parent_(parent) {}
+        , parent_(parent)
+        , members_(std::move(members)) {}
 
-    static Result<Members> make_members(const SublinkOptions& options);
     static Result<Parent> ensure_parent(DriverParts& parts, const SublinkOptions& options);
-    Result<void> enroll(const EndpointRequest& request);
-    void strike_off(const std::string& endpoint_id);
-    Result<Endpoint> wire(const EndpointRequest& request);
-    Endpoint endpoint_of(const EndpointRequest& request) const;
+    Result<ContainerAddresses> enroll(const EndpointRequest& request);
+    Result<Endpoint> wire(const EndpointRequest& request, const ContainerAddresses& addresses);
+    static Result<void> unplug(const Live& live);
+    Endpoint endpoint_of(const EndpointRequest& request, const ContainerAddresses& addresses) const;
 
     std::shared_ptr<DriverParts> parts_;
     SublinkOptions options_;
