@@ -1,24 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// A bridge network's own work: making it, giving addresses, wiring, ports, and what a restart
-// finds.
+// A bridge network's own work: making it, giving addresses, wiring, and what a restart finds.
 #include "network/drivers/bridge_network_state.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/rollback.h"
-#include "base/strings.h"
 #include "base/verify.h"
 #include "network/drivers/endpoint_interface.h"
 #include "network/name_claim.h"
 
-#include <algorithm>
 #include <cerrno>
 #include <set>
 
 namespace berth::network {
 namespace {
 
-using kernel::RouteBatch;
 using kernel::RouteSocket;
 
 NetworkAddressPlan address_plan(const BridgeOptions& options) {
@@ -239,68 +234,6 @@ Result<Endpoint> BridgeNetworkState::wire(
         .ports = std::move(ports)};
     members.lock()->endpoints.emplace(request.id, std::move(live));
     return endpoint;
-}
-
-Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
-    const std::vector<PortRequest>& ports,
-    const ContainerAddresses& addresses,
-    const std::string& container_name,
-    const std::string& endpoint_id) {
-    // Docker ignores -p on an internal network.
-    if (ports.empty() || options.internal) {
-        return std::vector<BoundPort>();
-    }
-    const std::string context = "driver failed programming external connectivity on endpoint " +
-                                container_name + " (" + endpoint_id + ")";
-    std::vector<BoundPort> bound = TRY_CONTEXT(parts->ports.reserve(ports, addresses), context);
-    Result<void> written = parts->firewall.add_ports(bound, addresses);
-    if (!written.ok()) {
-        parts->ports.release(bound);
-        return std::move(written).error().with_context(context);
-    }
-    parts->firewall.forget_datagram_flows(bound, addresses);
-    return bound;
-}
-
-void BridgeNetworkState::close_ports(
-    const std::vector<BoundPort>& ports, const ContainerAddresses& addresses) {
-    if (ports.empty()) {
-        return;
-    }
-    const Result<void> removed = parts->firewall.remove_ports(ports, addresses);
-    if (!removed.ok()) {
-        log::debug(
-            "cannot remove published ports, ignoring", {{"error", removed.error().message()}});
-    }
-    parts->firewall.forget_datagram_flows(ports, addresses);
-    parts->ports.release(ports);
-}
-
-Result<void> BridgeNetworkState::guard_sources(
-    const std::string& host_interface,
-    const MacAddress& mac,
-    const ContainerAddresses& addresses,
-    const std::vector<IpAddress>& further) {
-    FirewallEndpoint endpoint{
-        .bridge = options.name, .mac = mac, .addresses = further, .any_source = options.any_source};
-    for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
-        if (address) {
-            endpoint.addresses.push_back(*address);
-        }
-    }
-    return parts->firewall.add_endpoint(host_interface, endpoint);
-}
-
-void BridgeNetworkState::unguard_sources(const std::string& host_interface) {
-    if (host_interface.empty()) {
-        return;
-    }
-    const Result<void> done = parts->firewall.remove_endpoint(host_interface);
-    if (!done.ok()) {
-        log::debug(
-            "cannot take an endpoint out of the firewall, ignoring",
-            {{"interface", host_interface}, {"error", done.error().message()}});
-    }
 }
 
 void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& found) {
