@@ -100,14 +100,6 @@ std::string free_interface_name(
     }
 }
 
-const EndpointSettings&
-settings_in(const ContainerDefinition& definition, const std::string& name) {
-    static const EndpointSettings none;
-    const auto& all = definition.networking.endpoints_config;
-    const auto found = all.find(name);
-    return found == all.end() ? none : found->second;
-}
-
 bool turns_ipv6_off(const HostConfig& host_config) {
     const auto found = host_config.sysctls.find("net.ipv6.conf.all.disable_ipv6");
     return found != host_config.sysctls.end() && found->second == "1";

@@ -149,6 +149,14 @@ Result<void> check_endpoint_settings(
     return invalid_argument("invalid endpoint settings:\n" + join(problems, "\n"));
 }
 
+const EndpointSettings&
+settings_in(const ContainerDefinition& definition, const std::string& network_name) {
+    static const EndpointSettings none;
+    const auto& all = definition.networking.endpoints_config;
+    const auto found = all.find(network_name);
+    return found == all.end() ? none : found->second;
+}
+
 Result<network::RateLimits>
 rates_of(const StringMap& network_options, const EndpointSettings& settings) {
     const auto rate = [&](std::string_view option) -> Result<std::uint64_t> {

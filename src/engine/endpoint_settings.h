@@ -20,6 +20,10 @@ namespace berth::engine {
 Result<void> check_endpoint_settings(
     const std::string& network_name, const KnownNetwork* network, const EndpointSettings& settings);
 
+// The container's own settings in the network; empty ones when it has none.
+const EndpointSettings&
+settings_in(const ContainerDefinition& definition, const std::string& network_name);
+
 // The driver's request, without id, names, ports and routes. REQUIRES: the settings were checked.
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings);
 

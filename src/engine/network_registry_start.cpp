@@ -3,6 +3,7 @@
 // endpoints of the containers that went on running.
 #include "base/log.h"
 #include "base/random.h"
+#include "engine/endpoint_settings.h"
 #include "engine/network_options.h"
 #include "engine/network_registry.h"
 
@@ -17,8 +18,9 @@ constexpr std::size_t label_length = 12;
 constexpr std::size_t ula_digits = 10;
 
 Result<network::EndpointRecord>
-driver_record(const EndpointState& state, const std::string& container_name) {
-    network::EndpointRecord record{.id = state.id, .container_name = container_name};
+driver_record(const EndpointState& state, const ContainerDefinition& container) {
+    network::EndpointRecord record{.id = state.id, .container_name = container.name};
+    record.link_local = TRY(endpoint_request(settings_in(container, state.network))).link_local;
     if (!state.ip.empty()) {
         record.ip = TRY(kernel::IpAddress::parse(state.ip));
     }
@@ -46,7 +48,7 @@ endpoints_in(const NetworkInspect& network, const std::vector<ContainerRecord>& 
             if (endpoint.network != network.name || endpoint.host_interface.empty()) {
                 continue;
             }
-            auto kept = driver_record(endpoint, container.definition->name);
+            auto kept = driver_record(endpoint, *container.definition);
             if (kept.ok()) {
                 endpoints.push_back(std::move(kept).value());
             }

@@ -72,6 +72,7 @@ struct EndpointRecord {
     std::string host_interface;
     std::vector<BoundPort> ports;
     std::optional<IpAddress> ip_v6{};
+    std::vector<IpAddress> link_local{};
 };
 
 enum class Detach : std::uint8_t {

@@ -28,7 +28,9 @@ TEST(NetworkDriver, RestoresNetworksEndpointsAndPorts) {
         {
             const auto driver = start_driver();
             const auto network = create(*driver, record.options);
-            web = connect(*network, "web", {tcp(8080, 80)});
+            EndpointRequest request{.id = "web", .container_name = "web", .ports = {tcp(8080, 80)}};
+            request.link_local = {*IpAddress::parse("169.254.5.5")};
+            web = connect(*network, request);
             forgotten = connect(*network, "forgotten", {tcp(8081, 80)});
         }
         const EchoServer server(web.netns, Protocol::Tcp, 80);
@@ -40,12 +42,16 @@ TEST(NetworkDriver, RestoresNetworksEndpointsAndPorts) {
              .ip = web.ip,
              .mac = web.mac,
              .host_interface = web.host_interface,
-             .ports = web.ports}};
+             .ports = web.ports,
+             .link_local = {*IpAddress::parse("169.254.5.5")}}};
         NetworkDriver::Options options;
         options.networks = {record};
         const auto driver = start_driver(std::move(options));
         const auto network = driver->find("test0");
         ASSERT_TRUE(network);
+        EXPECT_THAT(
+            output_of({"nft", "list", "set", "bridge", "berth", "sources4"}),
+            HasSubstr("169.254.5.5"));
         EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8080), "172.17.0.1");
         EXPECT_EQ(ask(here, Protocol::Tcp, "127.0.0.1", 8081), "refused");
         driver->wait_until_removed();

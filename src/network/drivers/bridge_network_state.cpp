@@ -267,7 +267,8 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
     complain(parts->ports.restore(record.ports));
     complain(parts->firewall.add_ports(record.ports, live.addresses));
     if (live.host_index != 0) {
-        complain(guard_sources(record.host_interface, record.mac, live.addresses));
+        complain(
+            guard_sources(record.host_interface, record.mac, live.addresses, record.link_local));
     }
     auto guard = members.lock();
     complain(guard->places.restore(record.id, live.addresses));

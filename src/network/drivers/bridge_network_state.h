@@ -78,7 +78,7 @@ struct BridgeNetworkState {
         const std::string& host_interface,
         const MacAddress& mac,
         const ContainerAddresses& addresses,
-        const std::vector<IpAddress>& further = {});
+        const std::vector<IpAddress>& further);
     void unguard_sources(const std::string& host_interface);
     void restore(const EndpointRecord& record, const HostLinks& found);
     // No endpoint joins any more. Forbidden while there are some.
