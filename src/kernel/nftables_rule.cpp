@@ -119,6 +119,12 @@ NftRule& NftRule::if_protocol(std::uint8_t number) {
     return *this;
 }
 
+NftRule& NftRule::if_protocol_is_not(std::uint8_t number) {
+    load_meta(NFT_META_L4PROTO, reg(0));
+    compare(reg(0), NFT_CMP_NEQ, std::array{number});
+    return *this;
+}
+
 NftRule& NftRule::if_mark_is(std::uint32_t mark) {
     load_meta(NFT_META_MARK, reg(0));
     compare(reg(0), NFT_CMP_EQ, native_bytes(mark));
@@ -155,22 +161,12 @@ NftRule& NftRule::if_destination_in(const IpPrefix& prefix) {
 }
 
 NftRule& NftRule::if_input_is(std::string_view name) {
-    interface(NFT_META_IIFNAME, NFT_CMP_EQ, name);
+    input(NFT_CMP_EQ, name);
     return *this;
 }
 
 NftRule& NftRule::if_input_is_not(std::string_view name) {
-    interface(NFT_META_IIFNAME, NFT_CMP_NEQ, name);
-    return *this;
-}
-
-NftRule& NftRule::if_output_is(std::string_view name) {
-    interface(NFT_META_OIFNAME, NFT_CMP_EQ, name);
-    return *this;
-}
-
-NftRule& NftRule::if_output_is_not(std::string_view name) {
-    interface(NFT_META_OIFNAME, NFT_CMP_NEQ, name);
+    input(NFT_CMP_NEQ, name);
     return *this;
 }
 
@@ -229,11 +225,7 @@ NftRule& NftRule::if_destination_port_in(IpFamily family, const std::string& set
 NftRule& NftRule::if_published_in(IpFamily family, NftPortKey key, const std::string& map) {
     if_family(family);
     load_port_key(family, key);
-    begin_expression("lookup");
-    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
-    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(8)); // a map wants one
-    messages_.put_string(NFTA_LOOKUP_SET, map);
-    end_expression();
+    look_up(map, reg(0), reg(8)); // a map wants one
     return *this;
 }
 
@@ -244,19 +236,16 @@ NftRule& NftRule::if_ether_type(std::uint16_t type) {
     return *this;
 }
 
-NftRule& NftRule::if_ether_type_is_not(std::uint16_t type) {
-    load_meta(NFT_META_PROTOCOL, reg(0));
-    compare(reg(0), NFT_CMP_NEQ, big_endian_bytes(type));
+NftRule& NftRule::if_source_in_set(
+    const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
+    load_port_and_source(base, offset, size);
+    lookup(set, reg(0));
     return *this;
 }
 
 NftRule& NftRule::if_source_not_in(
     const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
-    load_meta(NFT_META_IIFNAME, reg(0));
-    load_payload(NFT_PAYLOAD_LL_HEADER, ether_source_offset, 6, reg(4));
-    if (size != 0) {
-        load_payload(base, offset, size, reg(6));
-    }
+    load_port_and_source(base, offset, size);
     not_in(set, reg(0));
     return *this;
 }
@@ -313,11 +302,7 @@ void NftRule::return_to_caller() {
 void NftRule::dnat(IpFamily family, NftPortKey key, const std::string& map) {
     if_family(family);
     load_port_key(family, key);
-    begin_expression("lookup");
-    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
-    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(0));
-    messages_.put_string(NFTA_LOOKUP_SET, map);
-    end_expression();
+    look_up(map, reg(0), reg(0));
     begin_expression("nat");
     messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
     messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
@@ -329,11 +314,7 @@ void NftRule::dnat(IpFamily family, NftPortKey key, const std::string& map) {
 void NftRule::snat_by_input(IpFamily family, const std::string& map) {
     if_family(family);
     load_meta(NFT_META_IIFNAME, reg(0));
-    begin_expression("lookup");
-    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, reg(0));
-    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, reg(0));
-    messages_.put_string(NFTA_LOOKUP_SET, map);
-    end_expression();
+    look_up(map, reg(0), reg(0));
     begin_expression("nat");
     messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
     messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
@@ -390,6 +371,14 @@ void NftRule::load_type_of_destination(std::uint32_t flags) {
     messages_.put_big_endian_u32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
     messages_.put_big_endian_u32(NFTA_FIB_FLAGS, flags);
     end_expression();
+}
+
+void NftRule::load_port_and_source(std::uint32_t base, std::uint32_t offset, std::uint32_t size) {
+    load_meta(NFT_META_IIFNAME, reg(0));
+    load_payload(NFT_PAYLOAD_LL_HEADER, ether_source_offset, 6, reg(4));
+    if (size != 0) {
+        load_payload(base, offset, size, reg(6));
+    }
 }
 
 void NftRule::immediate(std::uint32_t target, std::span<const std::uint8_t> value) {
@@ -489,6 +478,14 @@ void NftRule::lookup(const std::string& set, std::uint32_t source) {
     end_expression();
 }
 
+void NftRule::look_up(const std::string& map, std::uint32_t source, std::uint32_t target) {
+    begin_expression("lookup");
+    messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, source);
+    messages_.put_big_endian_u32(NFTA_LOOKUP_DREG, target);
+    messages_.put_string(NFTA_LOOKUP_SET, map);
+    end_expression();
+}
+
 void NftRule::not_in(const std::string& set, std::uint32_t source) {
     begin_expression("lookup");
     messages_.put_big_endian_u32(NFTA_LOOKUP_SREG, source);
@@ -515,10 +512,7 @@ void NftRule::port_is(std::uint32_t offset, std::uint16_t port) {
 
 void NftRule::write_port(std::uint8_t protocol, std::uint32_t offset, std::uint16_t port) {
     VERIFY(protocol == tcp || protocol == udp);
-    begin_expression("immediate");
-    messages_.put_big_endian_u32(NFTA_IMMEDIATE_DREG, reg(0));
-    put_value(NFTA_IMMEDIATE_DATA, big_endian_bytes(port));
-    end_expression();
+    immediate(reg(0), big_endian_bytes(port));
     begin_expression("payload");
     messages_.put_big_endian_u32(NFTA_PAYLOAD_SREG, reg(0));
     messages_.put_big_endian_u32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
@@ -530,11 +524,11 @@ void NftRule::write_port(std::uint8_t protocol, std::uint32_t offset, std::uint1
     end_expression();
 }
 
-void NftRule::interface(std::uint32_t key, std::uint32_t operation, std::string_view name) {
+void NftRule::input(std::uint32_t operation, std::string_view name) {
     std::array<std::uint8_t, 16> padded{};
     VERIFY(name.size() < padded.size());
     std::memcpy(padded.data(), name.data(), name.size());
-    load_meta(key, reg(0));
+    load_meta(NFT_META_IIFNAME, reg(0));
     compare(reg(0), operation, padded);
 }
 

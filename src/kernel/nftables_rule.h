@@ -35,6 +35,7 @@ class NftRule {
     NftRule& if_destination_is_not_of_the_link(); // fib daddr . iif type != local
     NftRule& if_family(IpFamily family);          // in a table of the family inet
     NftRule& if_protocol(std::uint8_t number);    // meta l4proto
+    NftRule& if_protocol_is_not(std::uint8_t number);
     NftRule& if_mark_is(std::uint32_t mark);
     NftRule& if_mark_has(std::uint32_t bit);
     // The first byte behind the IP header: ICMP's type. After if_protocol().
@@ -44,8 +45,6 @@ class NftRule {
     NftRule& if_destination_in(const IpPrefix& prefix);
     NftRule& if_input_is(std::string_view interface);
     NftRule& if_input_is_not(std::string_view interface);
-    NftRule& if_output_is(std::string_view interface);
-    NftRule& if_output_is_not(std::string_view interface);
     NftRule& if_input_in(const std::string& set);
     NftRule& if_input_not_in(const std::string& set);
     NftRule& if_output_in(const std::string& set);
@@ -61,9 +60,10 @@ class NftRule {
 
     // In a table of the families bridge and netdev.
     NftRule& if_ether_type(std::uint16_t type);
-    NftRule& if_ether_type_is_not(std::uint16_t type);
-    // iifname . ether saddr . <bytes of the packet> is not in the set: a source that is not the
-    // port's own. `base` is NFT_PAYLOAD_*.
+    // iifname . ether saddr . <bytes of the packet> is in the set, or is not: a source that is the
+    // port's own, or not. `base` is NFT_PAYLOAD_*.
+    NftRule& if_source_in_set(
+        const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size);
     NftRule& if_source_not_in(
         const std::string& set, std::uint32_t base, std::uint32_t offset, std::uint32_t size);
     // iifname . <MAC within the network header> is not in the set.
@@ -99,6 +99,7 @@ class NftRule {
     void address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set);
     void load_port_key(IpFamily family, NftPortKey key);
     void load_type_of_destination(std::uint32_t flags);
+    void load_port_and_source(std::uint32_t base, std::uint32_t offset, std::uint32_t size);
     void immediate(std::uint32_t reg, std::span<const std::uint8_t> value);
     void not_in(const std::string& set, std::uint32_t reg);
     void begin_expression(std::string_view name);
@@ -117,10 +118,12 @@ class NftRule {
     void compare(std::uint32_t reg, std::uint32_t operation, std::span<const std::uint8_t> value);
     void any_bit_of(std::uint32_t reg, std::uint32_t bits);
     void lookup(const std::string& set, std::uint32_t reg);
+    // What the map has goes to the other register.
+    void look_up(const std::string& map, std::uint32_t reg, std::uint32_t target);
     void address_in(std::uint32_t offset, const IpPrefix& prefix);
     void port_is(std::uint32_t offset, std::uint16_t port);
     void write_port(std::uint8_t protocol, std::uint32_t offset, std::uint16_t port);
-    void interface(std::uint32_t key, std::uint32_t operation, std::string_view name);
+    void input(std::uint32_t operation, std::string_view name);
     void verdict(std::int32_t code, std::string_view chain);
     void put_value(std::uint16_t attribute, std::span<const std::uint8_t> value);
 

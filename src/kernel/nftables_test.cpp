@@ -79,12 +79,12 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
             "post", {.type = "nat", .hook = NftHook::Postrouting, .priority = 100});
         batch.rule("post")
             .if_source_in(*IpPrefix::parse("172.17.0.0/16"))
-            .if_output_is_not("br0")
+            .if_input_is_not("br0")
             .masquerade();
         batch.rule("post")
             .if_source_in(*IpPrefix::parse("10.0.0.128/25"))
             .if_destination_in(*IpPrefix::parse("1.2.3.4/32"))
-            .if_output_is("br0")
+            .if_input_is("br0")
             .drop();
         batch.add_base_chain("pre", {.type = "nat", .hook = NftHook::Prerouting, .priority = -100});
         batch.rule("pre").if_destination_is_local().jump("other");
@@ -101,8 +101,8 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
                  "\t\tiifname . oifname @pairs accept\n",
                  "\t\tiifname @bridges drop\n",
                  "\t\toifname @bridges ct status dnat accept\n",
-                 "\t\tip saddr 172.17.0.0/16 oifname != \"br0\" masquerade\n",
-                 "\t\tip saddr 10.0.0.128/25 ip daddr 1.2.3.4 oifname \"br0\" drop\n",
+                 "\t\tip saddr 172.17.0.0/16 iifname != \"br0\" masquerade\n",
+                 "\t\tip saddr 10.0.0.128/25 ip daddr 1.2.3.4 iifname \"br0\" drop\n",
                  "\t\tfib daddr type local jump other\n",
              }) {
             EXPECT_THAT(text, HasSubstr(line));
