@@ -330,6 +330,10 @@ Result<void> ContainerControl::rename(const ContainerPtr& container, const std::
     core_.index.release_name(old_name);
     if (view.life.state.is_running()) {
         core_.announce(*renamed, view.life);
+        if (container->state.lock()->monitor == nullptr) {
+            // Its end may have been first: nobody else takes these names away.
+            core_.network->disconnect(container->id, view.life.endpoints);
+        }
     }
     core_.publish(*renamed, "rename", {{"oldName", "/" + old_name}});
     return ok();

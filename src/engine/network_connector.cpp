@@ -35,6 +35,12 @@ bool is_connected(const ContainerView& view, const std::string& network) {
     });
 }
 
+// From the moment on that its end is handled, which takes the monitor first, the endpoints are
+// those that the end takes away: one that came later would stay.
+bool is_in_run(const LiveState& state, std::uint64_t run) {
+    return state.run == run && state.monitor != nullptr && state.life.state.is_running();
+}
+
 } // namespace
 
 Result<void> NetworkConnector::connect(
@@ -157,16 +163,18 @@ Result<bool> NetworkConnector::commit(
     {
         auto state = container.state.lock();
         life = state->life;
-        is_alive = endpoints != nullptr && state->run == run && state->life.state.is_running();
+        is_alive = endpoints != nullptr && is_in_run(*state, run);
     }
     if (is_alive) {
         life.endpoints = *endpoints;
+        TRY(core_.table->update(*definition, life));
+    } else {
+        TRY(core_.table->update_definition(*definition));
     }
-    TRY(core_.table->update(*definition, life));
     {
         auto state = container.state.lock();
         state->definition = std::move(definition);
-        if (is_alive && state->run == run && state->life.state.is_running()) {
+        if (is_alive && is_in_run(*state, run)) {
             state->life.endpoints = *endpoints;
             return true;
         }

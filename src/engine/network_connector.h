@@ -22,8 +22,9 @@ class NetworkConnector {
 
     Result<void> disconnect(const std::string& network, const ContainerPtr& container);
 
-    // Both columns in one transaction, then the memory. False: the container has ended meanwhile,
-    // and only the definition was changed. REQUIRES: the caller holds the container's `operation`.
+    // Both columns in one transaction, then the memory. False: there are no endpoints, or the
+    // container has ended meanwhile; only the definition was changed. REQUIRES: the caller holds
+    // the container's `operation`.
     Result<bool> commit(
         LiveContainer& container,
         std::uint64_t run,
