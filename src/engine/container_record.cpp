@@ -165,7 +165,19 @@ namespace {
 
 constexpr std::string_view migrations[] = {
     "CREATE TABLE engine_containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
-    " definition TEXT NOT NULL, life TEXT NOT NULL)"};
+    " definition TEXT NOT NULL, life TEXT NOT NULL)",
+    // Engines before networks of users named no endpoint, or "default", for the one network that
+    // there was, and the only interface was always the same.
+    "UPDATE engine_containers SET definition = json_set(definition, '$.Networking.EndpointsConfig',"
+    " json_object(json_extract(definition, '$.HostConfig.NetworkMode'), json(coalesce("
+    "json_extract(definition, '$.Networking.EndpointsConfig.default'), '{}'))))"
+    " WHERE json_extract(definition, '$.HostConfig.NetworkMode') NOT LIKE 'container:%'"
+    " AND (coalesce(json_extract(definition, '$.Networking.EndpointsConfig'), '{}') = '{}'"
+    " OR json_type(definition, '$.Networking.EndpointsConfig.default') = 'object')",
+    "UPDATE engine_containers SET life = json_set(life, '$.Endpoints[0].Interface', 'eth0')"
+    " WHERE json_type(life, '$.Endpoints[0]') = 'object'"
+    " AND json_type(life, '$.Endpoints[0].Interface') IS NULL"
+    " AND json_extract(life, '$.Endpoints[0].HostInterface') != ''"};
 
 } // namespace
 
