@@ -204,11 +204,12 @@ Result<void> ContainerNetwork::check_combination(
 Result<std::vector<ContainerNetwork::Wanted>>
 ContainerNetwork::wanted_networks(const ContainerDefinition& definition) const {
     const std::string& mode = definition.host_config.network_mode;
+    const auto main = find(mode);
     std::vector<Wanted> wanted;
     for (const auto& [name, settings] : definition.networking.endpoints_config) {
         KnownNetworkPtr network = TRY(find(name));
         TRY(check_combination(mode, definition.networking, *network));
-        const bool is_main = name == mode || network->info.id.starts_with(mode);
+        const bool is_main = main.ok() && network == *main;
         wanted.insert(
             is_main ? wanted.begin() : wanted.end(),
             Wanted{.network = std::move(network), .settings = &settings});

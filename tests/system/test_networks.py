@@ -210,6 +210,14 @@ def test_the_way_out(engine):
     assert "default" not in inside(engine, "inner", "ip", "route").stdout
 
 
+def test_the_main_network_is_the_one_of_that_name(engine):
+    """Its name may be the beginning of another one's id."""
+    main = network(engine, "other")[:3]
+    network(engine, main, "--subnet", "10.67.0.0/24")
+    sleeper(engine, "both", "--network", main, "--network", "other")
+    assert "inet 10.67.0." in inside(engine, "both", "ip", "address", "show", "eth0").stdout
+
+
 def test_published_ports_follow_the_way_out(engine):
     network(engine, "za")
     network(engine, "zb")
