@@ -2,6 +2,7 @@
 // Cells of docker's listings.
 #include "cli/listing.h"
 
+#include "base/human_duration.h"
 #include "base/strings.h"
 #include "base/time.h"
 #include "cli/table.h"

@@ -3,7 +3,6 @@
 #include "cli/table.h"
 
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
 
 namespace berth::cli {
@@ -50,45 +49,6 @@ std::string human_size(std::int64_t bytes, int digits) {
     char text[32];
     std::snprintf(text, sizeof text, "%.*g%s", digits, size, units[unit]);
     return text;
-}
-
-std::string human_duration(std::int64_t seconds) {
-    auto count = [](std::int64_t number, const char* unit) {
-        return std::to_string(number) + " " + unit;
-    };
-    std::int64_t minutes = seconds / 60;
-    auto hours = static_cast<std::int64_t>(std::lround(static_cast<double>(seconds) / 3600.0));
-    if (seconds < 1) {
-        return "Less than a second";
-    }
-    if (seconds == 1) {
-        return "1 second";
-    }
-    if (seconds < 60) {
-        return count(seconds, "seconds");
-    }
-    if (minutes == 1) {
-        return "About a minute";
-    }
-    if (minutes < 60) {
-        return count(minutes, "minutes");
-    }
-    if (hours == 1) {
-        return "About an hour";
-    }
-    if (hours < 48) {
-        return count(hours, "hours");
-    }
-    if (hours < 24L * 7 * 2) {
-        return count(hours / 24, "days");
-    }
-    if (hours < 24L * 30 * 2) {
-        return count(hours / 24 / 7, "weeks");
-    }
-    if (hours < 24L * 365 * 2) {
-        return count(hours / 24 / 30, "months");
-    }
-    return count(hours / 24 / 365, "years");
 }
 
 std::size_t display_width(std::string_view text) {

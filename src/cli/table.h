@@ -26,9 +26,6 @@ class Table {
 // have three, its sums four.
 std::string human_size(std::int64_t bytes, int digits = 3);
 
-// "Less than a second", "5 seconds", "About a minute", "3 weeks"; as go-units HumanDuration.
-std::string human_duration(std::int64_t seconds);
-
 // Cells counted as a terminal shows them: one a UTF-8 sequence.
 std::size_t display_width(std::string_view text);
 

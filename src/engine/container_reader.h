@@ -30,7 +30,4 @@ class ContainerReader {
 // "Up 5 minutes (healthy)", "Exited (0) 3 hours ago".
 std::string status_text(const ContainerState& state, Timestamp now);
 
-// Go's units.HumanDuration: "Less than a second", "About an hour", "3 days".
-std::string human_duration(std::int64_t seconds);
-
 } // namespace berth::engine

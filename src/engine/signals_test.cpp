@@ -41,17 +41,6 @@ TEST(Names, RejectsSlashesSpacesAndSingleCharacters) {
     EXPECT_TRUE(is_valid_container_name("a_b.c-d1"));
 }
 
-TEST(HumanDuration, SpeaksLikeDocker) {
-    EXPECT_EQ(human_duration(0), "Less than a second");
-    EXPECT_EQ(human_duration(1), "1 second");
-    EXPECT_EQ(human_duration(45), "45 seconds");
-    EXPECT_EQ(human_duration(60), "About a minute");
-    EXPECT_EQ(human_duration(180), "3 minutes");
-    EXPECT_EQ(human_duration(3600), "About an hour");
-    EXPECT_EQ(human_duration(3L * 3600), "3 hours");
-    EXPECT_EQ(human_duration(3L * 24 * 3600), "3 days");
-}
-
 TEST(StatusText, NamesHealthAndExitCode) {
     const Timestamp now = Timestamp::from_seconds(1000);
     ContainerState state{.status = ContainerStatus::Running};
