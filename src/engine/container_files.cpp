@@ -96,6 +96,12 @@ Result<std::string> resolv_text(const ContainerFilesInput& input) {
     return network::container_resolv_conf(host.text, options);
 }
 
+// In place.
+Result<void> rewrite(const std::string& path, std::string_view text) {
+    const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
+    return write_all(file, text);
+}
+
 } // namespace
 
 Result<void> write_container_files(const ContainerFilesInput& input) {
@@ -107,23 +113,10 @@ Result<void> write_container_files(const ContainerFilesInput& input) {
     return replace_file(input.directory + "/hostname", hostname, 0644, Sync::No);
 }
 
-Result<void> update_hosts(
-    const std::string& directory,
-    const ContainerDefinition& definition,
-    const DaemonConfig& daemon,
-    const std::vector<EndpointState>& before,
-    const std::vector<EndpointState>& after) {
-    const auto text_with = [&](const std::vector<EndpointState>& endpoints) {
-        return hosts_text(
-            {.definition = definition,
-             .daemon = daemon,
-             .directory = directory,
-             .endpoints = endpoints,
-             .host_gateway = "0.0.0.0"});
-    };
-    const std::set<std::string> old_lines = lines_of(TRY(text_with(before)));
-    const std::set<std::string> new_lines = lines_of(TRY(text_with(after)));
-    const std::string path = directory + "/hosts";
+Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFilesInput& after) {
+    const std::set<std::string> old_lines = lines_of(TRY(hosts_text(before)));
+    const std::set<std::string> new_lines = lines_of(TRY(hosts_text(after)));
+    const std::string path = after.directory + "/hosts";
     const std::string present = TRY(read_file(path));
     std::string text;
     for (const std::string_view line : split(present, '\n')) {
@@ -137,32 +130,18 @@ Result<void> update_hosts(
             text += line + "\n";
         }
     }
-    const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
-    return write_all(file, text);
+    return rewrite(path, text);
 }
 
-Result<void> update_resolv_conf(
-    const std::string& directory,
-    const ContainerDefinition& definition,
-    const DaemonConfig& daemon,
-    const std::vector<EndpointState>& before,
-    const std::vector<EndpointState>& after) {
-    const auto text_with = [&](const std::vector<EndpointState>& endpoints) {
-        return resolv_text(
-            {.definition = definition,
-             .daemon = daemon,
-             .directory = directory,
-             .endpoints = endpoints,
-             .host_gateway = {}});
-    };
-    const std::string old_text = TRY(text_with(before));
-    const std::string new_text = TRY(text_with(after));
-    const std::string path = directory + "/resolv.conf";
+Result<void>
+update_resolv_conf(const ContainerFilesInput& before, const ContainerFilesInput& after) {
+    const std::string old_text = TRY(resolv_text(before));
+    const std::string new_text = TRY(resolv_text(after));
+    const std::string path = after.directory + "/resolv.conf";
     if (old_text == new_text || TRY(read_file(path)) != old_text) {
         return ok();
     }
-    const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
-    return write_all(file, new_text);
+    return rewrite(path, new_text);
 }
 
 network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon) {

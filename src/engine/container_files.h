@@ -20,30 +20,23 @@ struct ContainerFilesInput {
     const DaemonConfig& daemon;
     std::string directory;
     const std::vector<EndpointState>& endpoints;
-    std::string host_gateway;              // empty: none
+    std::string host_gateway{};            // empty: none
     std::vector<std::string> link_hosts{}; // lines about linked containers
 };
 
 // Anew at every start: addresses and the host's resolvers change.
 Result<void> write_container_files(const ContainerFilesInput& input);
 
-// The lines about a running container's own addresses, in place: the file is mounted in the
-// container, and what the container has written into it stays.
-Result<void> update_hosts(
-    const std::string& directory,
-    const ContainerDefinition& definition,
-    const DaemonConfig& daemon,
-    const std::vector<EndpointState>& before,
-    const std::vector<EndpointState>& after);
+// The two below are about a running container whose endpoints or links have changed, and work in
+// place: the files are mounted in the container. REQUIRES: nothing else differs in the inputs.
 
-// The resolv.conf of a running container that has gained networks, in place: with its first
-// user-defined one comes the embedded DNS. What the container has changed itself stays.
-Result<void> update_resolv_conf(
-    const std::string& directory,
-    const ContainerDefinition& definition,
-    const DaemonConfig& daemon,
-    const std::vector<EndpointState>& before,
-    const std::vector<EndpointState>& after);
+// What the container has written into the file itself stays.
+Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFilesInput& after);
+
+// With the first user-defined network comes the embedded DNS. A file that the container has changed
+// stays as it is.
+Result<void>
+update_resolv_conf(const ContainerFilesInput& before, const ContainerFilesInput& after);
 
 // The container's own DNS settings (--dns …), the daemon's where it has none.
 network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon);

@@ -6,7 +6,6 @@
 
 #include "base/log.h"
 #include "engine/config_check.h"
-#include "engine/container_files.h"
 
 #include <algorithm>
 
@@ -33,6 +32,14 @@ bool is_connected(const ContainerView& view, const std::string& network) {
     return std::ranges::any_of(view.life.endpoints, [&](const EndpointState& endpoint) {
         return endpoint.network == network;
     });
+}
+
+void complain(const std::string& id, const char* what, const Result<void>& written) {
+    if (!written.ok()) {
+        log::warn(
+            std::string(what) + " not updated, ignoring",
+            {{"id", id}, {"error", written.error().message()}});
+    }
 }
 
 // From the moment on that its end is handled, which takes the monitor first, the endpoints are
@@ -68,6 +75,17 @@ Result<void> NetworkConnector::connect(
     return ok();
 }
 
+ContainerFilesInput NetworkConnector::files_with(
+    const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const {
+    return {
+        .definition = definition,
+        .daemon = core_.config(),
+        .directory = core_.directory(definition.id),
+        .endpoints = endpoints,
+        // Any: its lines are the same before and after, and stay as they are.
+        .host_gateway = "0.0.0.0"};
+}
+
 Result<void> NetworkConnector::connect_running(
     const KnownNetwork& network,
     LiveContainer& container,
@@ -83,16 +101,10 @@ Result<void> NetworkConnector::connect_running(
         core_.network->detach(*view.definition, network.info.name, netns, endpoints);
         return kept.ok() ? ok() : Result<void>(std::move(kept).error());
     }
-    auto written = update_hosts(
-        core_.directory(container.id), *changed, core_.config(), view.life.endpoints, endpoints);
-    if (!written.ok()) {
-        log::warn("hosts file not updated, ignoring", {{"id", container.id}});
-    }
-    written = update_resolv_conf(
-        core_.directory(container.id), *changed, core_.config(), view.life.endpoints, endpoints);
-    if (!written.ok()) {
-        log::warn("resolv.conf not updated, ignoring", {{"id", container.id}});
-    }
+    const ContainerFilesInput before = files_with(*changed, view.life.endpoints);
+    const ContainerFilesInput after = files_with(*changed, endpoints);
+    complain(container.id, "hosts file", update_hosts(before, after));
+    complain(container.id, "resolv.conf", update_resolv_conf(before, after));
     core_.publish_network(*changed, {made}, "connect");
     return ok();
 }
@@ -139,15 +151,12 @@ Result<void> NetworkConnector::disconnect_running(
     if (is_alive) {
         // The published ports may have moved.
         TRY(commit(container, run, changed, &endpoints));
-        auto written = update_hosts(
-            core_.directory(container.id),
-            *changed,
-            core_.config(),
-            view.life.endpoints,
-            endpoints);
-        if (!written.ok()) {
-            log::warn("hosts file not updated, ignoring", {{"id", container.id}});
-        }
+        // The names of a last user-defined network go, its DNS stays: the next one needs it.
+        complain(
+            container.id,
+            "hosts file",
+            update_hosts(
+                files_with(*changed, view.life.endpoints), files_with(*changed, endpoints)));
     }
     core_.publish_network(*changed, {EndpointState{.network = network}}, "disconnect");
     return ok();

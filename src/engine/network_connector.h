@@ -3,6 +3,7 @@
 // what it has while it runs) and the kernel change together.
 #pragma once
 
+#include "engine/container_files.h"
 #include "engine/core.h"
 
 #include <string>
@@ -32,6 +33,8 @@ class NetworkConnector {
         const std::vector<EndpointState>* endpoints);
 
   private:
+    ContainerFilesInput files_with(
+        const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const;
     Result<void> connect_running(
         const KnownNetwork& network,
         LiveContainer& container,
