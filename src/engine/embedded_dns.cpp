@@ -118,7 +118,6 @@ void EmbeddedDns::joined(const JoinedEndpoint& endpoint) {
     const network::EmbeddedResolvConf conf = network::embedded_resolv_conf(
         host.ok() ? *host : network::HostResolvConf{}, dns_options(endpoint.definition, config_));
     network::DnsView view;
-    bool is_served = false;
     {
         auto containers = containers_.lock();
         Container& container = (*containers)[id];
@@ -134,11 +133,9 @@ void EmbeddedDns::joined(const JoinedEndpoint& endpoint) {
         container.view.servers = conf.servers;
         container.view.has_ndots = conf.has_ndots;
         view = container.view;
-        is_served = container.served || view.networks.empty();
-        container.served = container.served || !view.networks.empty();
     }
-    if (is_served) {
-        server_->update(id, std::move(view));
+    // With its first user-defined network, or the next one where that failed.
+    if (server_->update(id, view) || view.networks.empty()) {
         return;
     }
     const Result<void> attached = server_->attach(id, endpoint.netns, std::move(view));

@@ -36,7 +36,6 @@ class EmbeddedDns final : public EndpointWatch {
     struct Container {
         std::vector<Member> members; // in the order in which names are looked up
         network::DnsView view;       // of these members
-        bool served = false;
     };
 
     EmbeddedDns(const DaemonConfig& config, std::unique_ptr<network::DnsServer> server)
