@@ -49,9 +49,15 @@ endpoints_in(const NetworkInspect& network, const std::vector<ContainerRecord>& 
                 continue;
             }
             auto kept = driver_record(endpoint, *container.definition);
-            if (kept.ok()) {
-                endpoints.push_back(std::move(kept).value());
+            if (!kept.ok()) {
+                log::error(
+                    "endpoint cannot be read from the database, removing it from its container",
+                    {{"container", container.definition->id},
+                     {"network", network.name},
+                     {"error", kept.error().message()}});
+                continue;
             }
+            endpoints.push_back(std::move(kept).value());
         }
     }
     return endpoints;
