@@ -9,11 +9,20 @@
 #include "engine/network_connector.h"
 
 #include <algorithm>
+#include <set>
+#include <tuple>
 
 namespace berth::engine {
 namespace {
 
-Result<void> check_mode(const ContainerDefinition& definition) {
+Result<void> check_changeable(const ContainerView& view) {
+    const ContainerDefinition& definition = *view.definition;
+    const ContainerStatus status = view.life.state.status;
+    if (status == ContainerStatus::Removing || status == ContainerStatus::Dead) {
+        return conflict(
+            "container " + definition.id +
+            " is marked for removal and its published ports cannot be changed");
+    }
     const std::string& mode = definition.host_config.network_mode;
     if (mode == "host" || mode == "none" || mode.starts_with("container:")) {
         return conflict(
@@ -41,6 +50,23 @@ bool is_of(const PublishedPort& published, const std::string& port, const PortBi
 bool is_of(const PortBinding& binding, const PortBinding& wanted) {
     return (wanted.host_port.empty() || wanted.host_port == binding.host_port) &&
            (wanted.host_ip.empty() || wanted.host_ip == binding.host_ip);
+}
+
+// Of a container that does not run nobody else sees that it asks for a port of the host twice: it
+// would never start again.
+Result<void> check_distinct(const HostConfig& host, const std::string& default_ip) {
+    std::set<std::tuple<network::Protocol, std::string, std::uint16_t>> fixed;
+    for (const network::PortRequest& port :
+         TRY(ContainerNetwork::port_requests({}, host, default_ip))) {
+        const bool is_fixed = port.host_port != 0 && port.host_port_end == 0;
+        const std::string address = port.host_ip.to_string();
+        if (is_fixed && !fixed.emplace(port.protocol, address, port.host_port).second) {
+            return conflict(
+                "Bind for " + (port.host_ip.is_v4() ? address : "[" + address + "]") + ":" +
+                std::to_string(port.host_port) + " failed: port is already allocated");
+        }
+    }
+    return ok();
 }
 
 // -P becomes the ports that it stands for: one of them may be about to go.
@@ -109,7 +135,7 @@ Result<std::vector<PublishedPort>>
 PortConnector::publish(const ContainerPtr& container, const PortMap& ports) {
     const std::lock_guard operation(container->operation);
     const ContainerView view = view_of(*container);
-    TRY(check_mode(*view.definition));
+    TRY(check_changeable(view));
     auto changed = std::make_shared<ContainerDefinition>(*view.definition);
     // What is new, as if it were all of it.
     ContainerDefinition added = *view.definition;
@@ -132,6 +158,7 @@ PortConnector::publish(const ContainerPtr& container, const PortMap& ports) {
     TRY(ContainerNetwork::port_requests({}, added.host_config, core_.config().ip));
     NetworkConnector connector(core_);
     if (!view.life.state.is_running()) {
+        TRY(check_distinct(changed->host_config, core_.config().ip));
         TRY(connector.commit(*container, 0, changed, nullptr));
         return std::vector<PublishedPort>();
     }
@@ -154,7 +181,7 @@ PortConnector::publish(const ContainerPtr& container, const PortMap& ports) {
 Result<void> PortConnector::withdraw(const ContainerPtr& container, const PortMap& ports) {
     const std::lock_guard operation(container->operation);
     const ContainerView view = view_of(*container);
-    TRY(check_mode(*view.definition));
+    TRY(check_changeable(view));
     auto changed = std::make_shared<ContainerDefinition>(*view.definition);
     spell_out_all_ports(*changed);
     std::vector<EndpointState> endpoints = view.life.endpoints;

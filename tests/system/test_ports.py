@@ -256,6 +256,8 @@ def test_ports_come_and_go_while_the_container_runs(engine, server, hosts):
 def test_ports_of_a_stopped_container_wait_for_its_start(engine, server, hosts):
     engine.berth("create", "--name", "web", "-p", "8095:80", *server)
     assert engine.berth("port", "add", "web", "8094:80").stdout == ""
+    twice = engine.berth("port", "add", "web", "8094:81", check=False)
+    assert twice.returncode == 1 and "Bind for 0.0.0.0:8094 failed: port is already allocated" in twice.stderr
     engine.berth("port", "rm", "web", "8095:80")
     engine.berth("start", "web")
     wait_until("server", lambda: hosts[0].ask(8094) == hosts[0].address)
