@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Copies by descriptor: reflinks where the file system has them, otherwise the kernel copies what
-// is data and leaves out the holes.
+// is data and leaves out the holes. Containers may be at work on both sides: one that runs gets a
+// volume, or another one has the volume already.
 #include "engine/volume_copy.h"
 
 #include "base/file.h"
+#include "kernel/path.h"
 
 #include <linux/fs.h>
 
@@ -33,10 +35,11 @@ constexpr std::size_t attribute_bytes = 64U << 10;
 constexpr std::size_t piece_bytes = 1U << 30;
 
 std::string path_in(FdRef directory, const std::string& name) {
-    return "/proc/self/fd/" + std::to_string(directory.get()) + "/" + name;
+    return kernel::fd_path(directory) + "/" + name;
 }
 
-// Of a name that is not followed: files, directories and links alike.
+// From a name that is not followed, to a descriptor's (fd_path): files, directories and links
+// alike.
 Result<void>
 copy_xattrs(const std::string& from, const std::string& to, OverlayAttributes overlay) {
     std::string names(attribute_bytes, '\0');
@@ -53,7 +56,7 @@ copy_xattrs(const std::string& from, const std::string& to, OverlayAttributes ov
         }
         const ssize_t size = lgetxattr(from.c_str(), name.c_str(), value.data(), value.size());
         if (size >= 0 &&
-            lsetxattr(to.c_str(), name.c_str(), value.data(), static_cast<std::size_t>(size), 0) !=
+            setxattr(to.c_str(), name.c_str(), value.data(), static_cast<std::size_t>(size), 0) !=
                 0 &&
             errno != EOPNOTSUPP) {
             return errno_error("setxattr " + name);
@@ -78,11 +81,14 @@ Result<void> copy_piece(FdRef from, FdRef to, off_t start, off_t end) {
         if (errno != EXDEV && errno != EINVAL && errno != EOPNOTSUPP && errno != ENOSYS) {
             return errno_error("copy");
         }
-        std::array<char, 128U << 10> buffer{};
+        std::array<char, 32U << 10> buffer{}; // stacks are small
         const ssize_t got =
             pread(from.get(), buffer.data(), std::min(left, buffer.size()), read_at);
+        if (got < 0 && errno == EINTR) {
+            continue;
+        }
         if (got <= 0) {
-            return got == 0 || errno == EINTR ? ok() : errno_error("read");
+            return got == 0 ? ok() : errno_error("read");
         }
         const ssize_t put =
             pwrite(to.get(), buffer.data(), static_cast<std::size_t>(got), write_at);
@@ -145,11 +151,12 @@ class TreeCopy {
             Frame& frame = frames.back();
             const dirent* entry = readdir(frame.stream.get());
             if (entry == nullptr) {
-                const Frame done = std::move(frame);
-                frames.pop_back();
-                if (!frames.empty()) {
-                    TRY(copy_attributes(frames.back(), done.name, done.status));
+                if (frames.size() > 1) {
+                    TRY_CONTEXT(
+                        copy_attributes(path_in(frame.from(), "."), frame.to, frame.status),
+                        frame.path);
                 }
+                frames.pop_back();
                 continue;
             }
             const std::string name = static_cast<const char*>(entry->d_name);
@@ -170,7 +177,6 @@ class TreeCopy {
     struct Frame {
         DirectoryStream stream;
         UniqueFd to;
-        std::string name;
         std::string path;
 
         struct stat status {};
@@ -192,14 +198,21 @@ class TreeCopy {
         if (status.st_nlink > 1 && TRY(link(status, frame.to, name, path))) {
             return std::optional<Frame>();
         }
+        UniqueFd made;
         if (S_ISREG(status.st_mode)) {
-            TRY(copy_file(frame.from(), frame.to, name));
+            made = TRY(copy_file(frame.from(), frame.to, name));
         } else if (S_ISLNK(status.st_mode)) {
             TRY(copy_link(frame.from(), frame.to, name));
         } else if (mknodat(frame.to.get(), name.c_str(), status.st_mode, status.st_rdev) != 0) {
             return errno_error("mknod " + name);
         }
-        TRY(copy_attributes(frame, name, status));
+        if (!made) {
+            made = UniqueFd(openat(frame.to.get(), name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+        }
+        if (!made) {
+            return errno_error("opening " + name);
+        }
+        TRY_CONTEXT(copy_attributes(path_in(frame.from(), name), made, status), path);
         return std::optional<Frame>();
     }
 
@@ -217,12 +230,12 @@ class TreeCopy {
         return Frame{
             .stream = std::move(stream),
             .to = std::move(to),
-            .name = name,
             .path = std::move(path),
             .status = status};
     }
 
-    // True when another name of the file is there already. Both lie in what this copy made.
+    // True when another name of the file is there already. It is walked to without links: somebody
+    // else in the volume may have put one in the way, and would get a name of a file of the host.
     Result<bool>
     link(const struct stat& status, FdRef to, const std::string& name, const std::string& path) {
         const auto [first, is_new] =
@@ -230,28 +243,36 @@ class TreeCopy {
         if (is_new) {
             return false;
         }
-        if (linkat(top_.get(), first->second.c_str(), to.get(), name.c_str(), 0) != 0) {
+        const UniqueFd there = TRY(kernel::open_in_root(
+            top_, first->second, O_PATH | O_NOFOLLOW, 0, kernel::FollowLinks::Never));
+        if (linkat(there.get(), "", to.get(), name.c_str(), AT_EMPTY_PATH) != 0) {
             return errno_error("link " + name);
         }
         return true;
     }
 
-    static Result<void> copy_file(FdRef from_parent, FdRef to_parent, const std::string& name) {
+    // The file that it has made. What is read is looked at before it is opened: to open a device is
+    // to do something with it.
+    static Result<UniqueFd> copy_file(FdRef from_parent, FdRef to_parent, const std::string& name) {
         constexpr int flags = O_NOFOLLOW | O_CLOEXEC;
-        const UniqueFd from(openat(from_parent.get(), name.c_str(), flags | O_RDONLY | O_NONBLOCK));
-        const UniqueFd to(
-            openat(to_parent.get(), name.c_str(), flags | O_WRONLY | O_CREAT | O_EXCL, 0600));
-        if (!from || !to) {
-            return errno_error("copying " + name);
-        }
+        const UniqueFd place(openat(from_parent.get(), name.c_str(), flags | O_PATH));
 
         struct stat status {};
 
-        if (fstat(from.get(), &status) != 0) {
+        if (!place || fstat(place.get(), &status) != 0) {
             return errno_error("stat " + name);
         }
+        if (!S_ISREG(status.st_mode)) {
+            return conflict(name + " was exchanged while it was copied");
+        }
+        const UniqueFd from = TRY(open_file(kernel::fd_path(place), O_RDONLY));
+        UniqueFd to(
+            openat(to_parent.get(), name.c_str(), flags | O_WRONLY | O_CREAT | O_EXCL, 0600));
+        if (!to) {
+            return errno_error("copying " + name);
+        }
         TRY_CONTEXT(copy_data(from, to, status.st_size), name);
-        return ok();
+        return to;
     }
 
     static Result<void> copy_link(FdRef from, FdRef to, const std::string& name) {
@@ -263,23 +284,21 @@ class TreeCopy {
         return ok();
     }
 
-    // The owner first: a change of it takes set-id bits and capabilities away.
+    // To what was made and no other: it has its descriptor. The owner first: a change of it takes
+    // set-id bits and capabilities away.
     Result<void>
-    copy_attributes(const Frame& frame, const std::string& name, const struct stat& status) const {
-        const FdRef from = frame.from();
-        const FdRef to = frame.to;
-        if (fchownat(to.get(), name.c_str(), status.st_uid, status.st_gid, AT_SYMLINK_NOFOLLOW) !=
-            0) {
-            return errno_error("chown " + name);
+    copy_attributes(const std::string& from, FdRef made, const struct stat& status) const {
+        const std::string itself = kernel::fd_path(made);
+        if (fchownat(made.get(), "", status.st_uid, status.st_gid, AT_EMPTY_PATH) != 0) {
+            return errno_error("chown");
         }
-        if (!S_ISLNK(status.st_mode) &&
-            fchmodat(to.get(), name.c_str(), status.st_mode & 07777, 0) != 0) {
-            return errno_error("chmod " + name);
+        if (!S_ISLNK(status.st_mode) && chmod(itself.c_str(), status.st_mode & 07777) != 0) {
+            return errno_error("chmod");
         }
-        TRY(copy_xattrs(path_in(from, name), path_in(to, name), overlay_));
+        TRY(copy_xattrs(from, itself, overlay_));
         const std::array<timespec, 2> times{status.st_atim, status.st_mtim};
-        if (utimensat(to.get(), name.c_str(), times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
-            return errno_error("utimensat " + name);
+        if (utimensat(made.get(), "", times.data(), AT_EMPTY_PATH) != 0) {
+            return errno_error("utimensat");
         }
         return ok();
     }
@@ -302,7 +321,7 @@ Result<void> copy_directory_attributes(FdRef from, FdRef to, OverlayAttributes o
         fchmod(to.get(), status.st_mode & 07777) != 0) {
         return errno_error("copy a directory's owner and mode");
     }
-    TRY(copy_xattrs(path_in(from, "."), path_in(to, "."), overlay));
+    TRY(copy_xattrs(path_in(from, "."), kernel::fd_path(to), overlay));
     const std::array<timespec, 2> times{status.st_atim, status.st_mtim};
     return futimens(to.get(), times.data()) == 0 ? ok() : Result<void>(errno_error("set times"));
 }

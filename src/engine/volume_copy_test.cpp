@@ -6,6 +6,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -101,6 +105,79 @@ TEST_F(VolumeCopy, LeavesOverlaysOwnAttributesWhereTheyMeanNothing) {
     const std::string copied = to() + "/opaque";
     EXPECT_EQ(getxattr(copied.c_str(), "trusted.other", value.data(), value.size()), 1);
     EXPECT_LT(getxattr(copied.c_str(), "trusted.overlay.opaque", value.data(), value.size()), 0);
+}
+
+// A container that has the volume already exchanges what is being made in it.
+class VolumeCopyAttacked : public VolumeCopy {
+  protected:
+    std::string outside() const { return folder_.path() + "/outside"; }
+
+    // Without a sync, as there are many.
+    static void write_file(const std::string& path, std::string_view text) {
+        const UniqueFd file = open_file(path, O_WRONLY | O_CREAT, 0600).value();
+        EXPECT_EQ(write(file.get(), text.data(), text.size()), static_cast<ssize_t>(text.size()));
+    }
+
+    bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
+
+    // Makes `name` of the copy a link out of it as soon as `sign` is there.
+    std::jthread swap(std::string sign, std::string name, std::string target) {
+        return std::jthread([=, this](const std::stop_token& stop) {
+            while (!stop.stop_requested() && !is_there(to() + "/" + sign)) {
+            }
+            const std::string path = to() + "/" + name;
+            rename(path.c_str(), (folder_.path() + "/taken").c_str());
+            EXPECT_EQ(symlink(target.c_str(), path.c_str()), 0);
+        });
+    }
+};
+
+TEST_F(VolumeCopyAttacked, ChangesNoModeOfWhatALinkLeadsTo) {
+    write_file(outside(), "host");
+    write_file(from() + "/file", std::string(64U << 20, 'x'));
+    ASSERT_EQ(chmod((from() + "/file").c_str(), 04777), 0);
+    std::jthread attacker = swap("file", "file", outside());
+    [[maybe_unused]] const auto copied = copy();
+    attacker.join();
+    ASSERT_TRUE(S_ISLNK(status_of(to() + "/file").st_mode));
+    EXPECT_EQ(status_of(outside()).st_mode & 07777, 0600U);
+    EXPECT_EQ(status_of(folder_.path() + "/taken").st_mode & 07777, 04777U);
+}
+
+TEST_F(VolumeCopyAttacked, GivesNoNamesToFilesThatALinkLeadsTo) {
+    constexpr int files = 1000;
+    // Which directory is copied first is the file system's choice: both are.
+    const std::string targets[] = {"/one", "/two"};
+    ASSERT_TRUE(make_directories(outside()).ok());
+    for (const std::string& directory : targets) {
+        ASSERT_TRUE(make_directories(from() + directory).ok());
+    }
+    for (int i = 0; i < files; ++i) {
+        const std::string name = "/" + std::to_string(i);
+        write_file(outside() + name, "host");
+        write_file(from() + "/one" + name, "");
+        ASSERT_EQ(link((from() + "/one" + name).c_str(), (from() + "/two" + name).c_str()), 0);
+    }
+    std::string first;
+    std::jthread attacker([&] {
+        while (first.empty()) {
+            for (const std::string& name : targets) {
+                first = is_there(to() + name) ? name : first;
+            }
+        }
+        const std::string second = first == "/one" ? "/two" : "/one";
+        while (!is_there(to() + second)) {
+        }
+        rename((to() + first).c_str(), (folder_.path() + "/taken").c_str());
+        EXPECT_EQ(symlink(outside().c_str(), (to() + first).c_str()), 0);
+    });
+    EXPECT_FALSE(copy().ok());
+    attacker.join();
+    int named = 0;
+    for (int i = 0; i < files; ++i) {
+        named += status_of(outside() + "/" + std::to_string(i)).st_nlink > 1 ? 1 : 0;
+    }
+    EXPECT_EQ(named, 0);
 }
 
 TEST_F(VolumeCopy, EndsWhereDirectoriesAreNestedTooDeep) {
