@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <climits>
 #include <mutex>
 #include <set>
 #include <thread>
@@ -20,6 +21,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t answer_limit = 16U << 20;
+constexpr std::size_t words_limit = 4096; // of a plugin's error: it goes to clients and the log
 constexpr std::size_t specification_limit = 64U << 10;
 constexpr const char* media_type = "application/vnd.docker.plugins.v1.2+json";
 
@@ -39,6 +41,10 @@ bool is_plugin_name(std::string_view name) {
     return !name.empty() && name.find('/') == std::string_view::npos && !name.starts_with('.');
 }
 
+Error said_by_plugin(ErrorKind kind, const std::string& context, std::string_view words) {
+    return Error(kind, context + std::string(words.substr(0, words_limit)));
+}
+
 std::string object_text(const json::Object& object) {
     return json::serialize(json::Value(object));
 }
@@ -54,7 +60,7 @@ Result<json::Value> parse_answer(const std::string& text) {
     json::Value answer = TRY_CONTEXT(json::parse(text), "answer of a plugin");
     const std::string_view problem = json::find_string(answer, "Err");
     if (!problem.empty()) {
-        return Error(ErrorKind::Internal, std::string(problem));
+        return said_by_plugin(ErrorKind::Internal, "", problem);
     }
     return answer;
 }
@@ -74,14 +80,14 @@ PluginVolume volume_of(const json::Value& value) {
 } // namespace
 
 struct VolumePlugins::Plugin {
-    Plugin(http::Endpoint endpoint, std::chrono::milliseconds answer_time)
-        : client(std::move(endpoint), {.receive_time = answer_time}) {}
+    explicit Plugin(http::Endpoint endpoint)
+        : client(std::move(endpoint)) {}
 
     http::Client client;
     std::mutex activation; // held while it is asked what it is
     std::atomic<bool> is_known = false;
     std::atomic<bool> is_volume_driver = false;
-    std::string scope;
+    Synchronized<std::string> scope;
 };
 
 VolumePlugins::VolumePlugins()
@@ -134,25 +140,12 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, 
         }
     }
     if (plugin == nullptr) {
-        auto made = std::make_shared<Plugin>(TRY(endpoint_of(driver)), options_.answer_time);
+        auto made = std::make_shared<Plugin>(TRY(endpoint_of(driver)));
         plugin = active_.lock()->emplace(driver, std::move(made)).first->second;
     }
-    const std::lock_guard activation(plugin->activation);
     if (!plugin->is_known) {
-        auto text = call(plugin->client, {"Plugin.Activate", "", patience});
-        if (!text.ok()) {
-            active_.lock()->erase(driver); // looked for again the next time
-            return std::move(text).error().with_context("error looking up volume plugin " + driver);
-        }
-        const json::Value answer = TRY(parse_answer(*text));
-        const json::Value* implements = json::find(answer, "Implements");
-        if (implements != nullptr && implements->is_array()) {
-            plugin->is_volume_driver =
-                std::ranges::any_of(implements->get_array(), [](const json::Value& name) {
-                    return name.is_string() && name.get_string() == "VolumeDriver";
-                });
-        }
-        plugin->is_known = true;
+        TRY_CONTEXT(
+            activate(*plugin, driver, patience), "error looking up volume plugin " + driver);
     }
     if (!plugin->is_volume_driver) {
         return not_found(
@@ -160,6 +153,39 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, 
             "\" does not implement the requested driver \"VolumeDriver\"");
     }
     return plugin;
+}
+
+Result<void> VolumePlugins::activate(Plugin& plugin, const std::string& driver, Patience patience) {
+    std::unique_lock activation(plugin.activation, std::defer_lock);
+    if (patience == Patience::Full) {
+        activation.lock();
+    } else if (!activation.try_lock()) {
+        return Error(ErrorKind::Unavailable, "it does not answer yet");
+    }
+    if (plugin.is_known) {
+        return ok();
+    }
+    auto text = call(plugin.client, {"Plugin.Activate", "", patience});
+    if (!text.ok()) {
+        active_.lock()->erase(driver); // looked for again the next time
+        return std::move(text).error();
+    }
+    const json::Value answer = TRY(parse_answer(*text));
+    const json::Value* implements = json::find(answer, "Implements");
+    if (implements != nullptr && implements->is_array()) {
+        plugin.is_volume_driver =
+            std::ranges::any_of(implements->get_array(), [](const json::Value& name) {
+                return name.is_string() && name.get_string() == "VolumeDriver";
+            });
+    }
+    plugin.is_known = true;
+    return ok();
+}
+
+// As moby's volume/drivers/proxy.go.
+std::chrono::milliseconds VolumePlugins::answer_time(std::string_view method) const {
+    return method == "VolumeDriver.Create" || method == "VolumeDriver.Mount" ? options_.long_time
+                                                                             : options_.short_time;
 }
 
 // Where it cannot be reached, again after 1, 2, 4, 8 … s: it may be about to start.
@@ -172,7 +198,8 @@ Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) 
             {.method = "POST",
              .target = "/" + std::string(call.method),
              .headers = {{"Accept", media_type}, {"Content-Type", media_type}},
-             .body = call.body});
+             .body = call.body,
+             .answer_time = answer_time(call.method)});
         if (response.ok()) {
             const std::string text = TRY(response->read_body(answer_limit));
             if (response->status == 200) {
@@ -181,9 +208,10 @@ Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) 
             const auto document = json::parse(text);
             const std::string words(
                 document.ok() ? json::find_string(*document, "Err") : std::string_view(text));
-            return Error(
+            return said_by_plugin(
                 response->status == 404 ? ErrorKind::NotFound : ErrorKind::Internal,
-                std::string(call.method) + ": " + (words.empty() ? text : words));
+                std::string(call.method) + ": ",
+                words.empty() ? text : words);
         }
         const bool unreachable = response.error().kind() == ErrorKind::Unavailable ||
                                  response.error().kind() == ErrorKind::Forbidden;
@@ -225,7 +253,7 @@ Result<std::string> VolumePlugins::mount(
     const std::string text = TRY(call(plugin->client, {"VolumeDriver.Mount", object_text(body)}));
     const json::Value answer = TRY(parse_answer(text));
     std::string path(json::find_string(answer, "Mountpoint"));
-    if (!path.starts_with('/')) {
+    if (!path.starts_with('/') || path.size() >= PATH_MAX) {
         return Error(
             ErrorKind::Internal,
             "VolumeDriver.Mount: plugin " + driver + " gave no absolute path for volume " + volume);
@@ -276,19 +304,18 @@ std::string VolumePlugins::scope(const std::string& driver) {
     if (!plugin.ok()) {
         return "local";
     }
-    const std::lock_guard activation((*plugin)->activation);
-    if ((*plugin)->scope.empty()) {
-        const auto text =
-            call((*plugin)->client, {"VolumeDriver.Capabilities", "{}", Patience::None});
-        const auto answer = text.ok() ? parse_answer(*text) : Result<json::Value>(text.error());
-        const json::Value* capabilities =
-            answer.ok() ? json::find(*answer, "Capabilities") : nullptr;
-        const std::string told = capabilities == nullptr
-                                     ? std::string()
-                                     : to_lower(json::find_string(*capabilities, "Scope"));
-        (*plugin)->scope = told == "global" ? "global" : "local";
+    if (const std::string known = *(*plugin)->scope.lock(); !known.empty()) {
+        return known;
     }
-    return (*plugin)->scope;
+    const auto text = call((*plugin)->client, {"VolumeDriver.Capabilities", "{}", Patience::None});
+    const auto answer = text.ok() ? parse_answer(*text) : Result<json::Value>(text.error());
+    const json::Value* capabilities = answer.ok() ? json::find(*answer, "Capabilities") : nullptr;
+    const std::string told = capabilities == nullptr
+                                 ? std::string()
+                                 : to_lower(json::find_string(*capabilities, "Scope"));
+    std::string scope = told == "global" ? "global" : "local";
+    *(*plugin)->scope.lock() = scope;
+    return scope;
 }
 
 std::vector<std::string> VolumePlugins::names() const {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Volume plugins over Docker's protocol: JSON over HTTP on a socket that is found by the plugin's
 // name. https://docs.docker.com/engine/extend/plugin_api/ and plugins_volume/. Thread-safe; calls
-// block, each for half a minute at most where the plugin cannot be reached.
+// block, for as long as Options says at most, whatever the plugin does.
 #pragma once
 
 #include "base/result.h"
@@ -34,8 +34,9 @@ class VolumePlugins {
         // Unreachable for this long: given up (Docker's times).
         std::chrono::milliseconds patience{30'000};
         std::chrono::milliseconds first_wait{1'000};
-        // A plugin that took the request and is silent.
-        std::chrono::milliseconds answer_time{120'000};
+        // For a whole answer: of a creation or a mount, and of all else.
+        std::chrono::milliseconds long_time{120'000};
+        std::chrono::milliseconds short_time{60'000};
     };
 
     // One that is asked by name may be about to start; one that is asked because it happens to be
@@ -72,6 +73,8 @@ class VolumePlugins {
     using PluginPtr = std::shared_ptr<Plugin>;
 
     Result<PluginPtr> find(const std::string& driver, Patience patience = Patience::Full);
+    // Asks what it is.
+    Result<void> activate(Plugin& plugin, const std::string& driver, Patience patience);
     Result<http::Endpoint> endpoint_of(const std::string& driver) const;
 
     struct Call {
@@ -80,6 +83,7 @@ class VolumePlugins {
         Patience patience = Patience::Full;
     };
 
+    std::chrono::milliseconds answer_time(std::string_view method) const;
     Result<std::string> call(http::Client& client, const Call& call) const;
 
     Options options_;

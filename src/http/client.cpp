@@ -86,7 +86,7 @@ class Client::Pool : public std::enable_shared_from_this<Client::Pool> {
     Result<Response> request(const ClientRequest& request);
     Result<Sent> exchange(const ClientRequest& request);
     Result<Sent> exchange_on(UniqueFd fd, const ClientRequest& request);
-    Result<void> send_request(const UniqueFd& fd, const ClientRequest& request);
+    Result<void> send_request(const Wire& wire, const ClientRequest& request);
 
     UniqueFd take_idle() {
         auto guard = idle.lock();
@@ -152,7 +152,7 @@ class ResponseBody final : public ByteSource {
 };
 
 // Sends as one chunk each what the source gives.
-Result<void> send_chunked(const UniqueFd& fd, ByteSource& source) {
+Result<void> send_chunked(const Wire& wire, ByteSource& source) {
     std::vector<char> buffer(64U << 10);
     while (std::size_t count = TRY(source.read(buffer))) {
         std::string size;
@@ -162,12 +162,12 @@ Result<void> send_chunked(const UniqueFd& fd, ByteSource& source) {
         size += "\r\n";
         std::array<iovec, 3> parts{
             as_iovec(size), as_iovec(std::string_view(buffer.data(), count)), as_iovec("\r\n")};
-        TRY(send_parts(fd, parts, Milliseconds(0)));
+        TRY(send_parts(wire, parts, Milliseconds(0)));
     }
-    return send_bytes(fd, "0\r\n\r\n", Milliseconds(0));
+    return send_bytes(wire, "0\r\n\r\n", Milliseconds(0));
 }
 
-Result<void> send_counted(const UniqueFd& fd, ByteSource& source, std::uint64_t length) {
+Result<void> send_counted(const Wire& wire, ByteSource& source, std::uint64_t length) {
     std::vector<char> buffer(64U << 10);
     while (length > 0) {
         std::size_t wanted = std::min<std::uint64_t>(buffer.size(), length);
@@ -175,7 +175,7 @@ Result<void> send_counted(const UniqueFd& fd, ByteSource& source, std::uint64_t 
         if (count == 0) {
             return Error(ErrorKind::DataLoss, "the request's body is shorter than announced");
         }
-        TRY(send_bytes(fd, std::string_view(buffer.data(), count), Milliseconds(0)));
+        TRY(send_bytes(wire, std::string_view(buffer.data(), count), Milliseconds(0)));
         length -= count;
     }
     return ok();
@@ -183,23 +183,27 @@ Result<void> send_counted(const UniqueFd& fd, ByteSource& source, std::uint64_t 
 
 } // namespace
 
-Result<void> Client::Pool::send_request(const UniqueFd& fd, const ClientRequest& request) {
+Result<void> Client::Pool::send_request(const Wire& wire, const ClientRequest& request) {
     std::string host = endpoint.kind == Endpoint::Kind::Unix
                            ? std::string("api.moby.localhost")
                            : endpoint.to_string().substr(sizeof("tcp://") - 1);
     std::string head = head_text(request, host, options.user_agent);
     std::string_view body = request.body_source == nullptr ? request.body : std::string_view();
     std::array<iovec, 2> parts{as_iovec(head), as_iovec(body)};
-    TRY(send_parts(fd, parts, Milliseconds(0)));
+    TRY(send_parts(wire, parts, Milliseconds(0)));
     if (request.body_source == nullptr) {
         return ok();
     }
-    return request.body_length ? send_counted(fd, *request.body_source, *request.body_length)
-                               : send_chunked(fd, *request.body_source);
+    return request.body_length ? send_counted(wire, *request.body_source, *request.body_length)
+                               : send_chunked(wire, *request.body_source);
 }
 
 Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRequest& request) {
-    auto sent = send_request(fd, request);
+    Wire wire(fd);
+    if (request.answer_time.count() > 0) {
+        wire.deadline = std::chrono::steady_clock::now() + request.answer_time;
+    }
+    auto sent = send_request(wire, request);
     if (!sent.ok() && sent.error().kind() != ErrorKind::Cancelled) {
         return std::move(sent).error();
     }
@@ -209,12 +213,10 @@ Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRe
     std::string buffered;
     do {
         reader = std::make_unique<MessageReader>(
-            fd,
+            wire,
             std::exchange(buffered, {}),
             MessageReader::Options{
-                .kind = MessageKind::Response,
-                .limits = response_limits,
-                .wait = options.receive_time});
+                .kind = MessageKind::Response, .limits = response_limits, .wait = {}});
         if (auto read = reader->read_head(); !read.ok()) {
             Error error = sent.ok() ? std::move(read).error() : std::move(sent).error();
             return std::move(error).as(ErrorKind::DataLoss);

@@ -38,6 +38,8 @@ struct ClientRequest {
     std::string body; // sent with its length, also when empty for POST, PUT, PATCH
     ByteSource* body_source = nullptr; // instead of body: sent chunked, or with body_length
     std::optional<std::uint64_t> body_length;
+    // From the request's first byte to the answer's last, once there is a connection; 0: for ever.
+    std::chrono::milliseconds answer_time{0};
 };
 
 // Reading `body` to its end makes the connection free for the next request; destroying the
@@ -61,8 +63,6 @@ struct Upgraded {
 
 struct ClientOptions {
     std::chrono::milliseconds connect_time{10'000};
-    // Without a byte received while one is awaited; 0: for ever.
-    std::chrono::milliseconds receive_time{0};
     std::string user_agent = "berth";
 };
 

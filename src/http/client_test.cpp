@@ -3,6 +3,9 @@
 #include "http/test_server.h"
 
 #include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
 #include <set>
 #include <thread>
 #include <vector>
@@ -93,6 +96,35 @@ TEST(Client, RunsRequestsInParallel) {
         }
     }
     EXPECT_EQ(good, 400);
+}
+
+// One that sends something again and again is not done either.
+TEST(Client, GivesUpWhenAnAnswerTakesTooLong) {
+    TestServer server(
+        [](const std::stop_token& stop, Request& request, Body&, ResponseWriter& out) {
+            if (request.target == "/slow") {
+                ASSERT_TRUE(out.begin(200, {}).ok());
+            }
+            std::mutex mutex;
+            std::unique_lock lock(mutex);
+            std::condition_variable_any never;
+            while (!stop.stop_requested()) {
+                never.wait_for(lock, stop, std::chrono::milliseconds(20), [] { return false; });
+                if (out.begun() && !out.write(".").ok()) {
+                    return;
+                }
+            }
+        });
+    Client client = server.client();
+    for (const char* target : {"/silent", "/slow"}) {
+        auto response =
+            client.request({.target = target, .answer_time = std::chrono::milliseconds(200)});
+        const auto text =
+            response.ok() ? response->read_body() : Result<std::string>(response.error());
+        ASSERT_FALSE(text.ok()) << target;
+        EXPECT_NE(text.error().message().find("took too long"), std::string::npos)
+            << text.error().message();
+    }
 }
 
 TEST(Client, SaysWhyItCannotConnect) {

@@ -25,17 +25,32 @@ Error broken(std::string_view what, int error_number) {
     return Error::from_errno(what, error_number).as(ErrorKind::Cancelled);
 }
 
+Result<void> check_deadline(const Wire& wire) {
+    if (wire.deadline && std::chrono::steady_clock::now() >= *wire.deadline) {
+        return Error(ErrorKind::DeadlineExceeded, "the peer took too long");
+    }
+    return ok();
+}
+
+int poll_time(Milliseconds time) {
+    return static_cast<int>(std::clamp<Milliseconds::rep>(time.count(), 0, INT_MAX));
+}
+
 Result<void> wait_for(const Wire& wire, short events, Milliseconds limit) {
     pollfd watched{.fd = wire.fd.get(), .events = events, .revents = 0};
-    int timeout = limit.count() == 0
-                      ? -1
-                      : static_cast<int>(std::min<Milliseconds::rep>(limit.count(), INT_MAX));
+    int timeout = limit.count() == 0 ? -1 : poll_time(limit);
+    if (wire.deadline) {
+        const int left = poll_time(
+            std::chrono::ceil<Milliseconds>(*wire.deadline - std::chrono::steady_clock::now()));
+        timeout = timeout < 0 ? left : std::min(timeout, left);
+    }
     while (true) {
         int ready = poll(&watched, 1, timeout);
         if (ready > 0) {
             return ok();
         }
         if (ready == 0) {
+            TRY(check_deadline(wire));
             return Error(
                 ErrorKind::DeadlineExceeded,
                 "the peer moved no data for " + std::to_string(limit.count()) + " ms");
@@ -187,6 +202,7 @@ ssize_t Wire::send(std::string_view bytes) const {
 
 Result<std::size_t> receive_some(Wire wire, std::span<char> buffer, Milliseconds limit) {
     while (true) {
+        TRY(check_deadline(wire));
         ssize_t count = wire.receive(buffer);
         if (count >= 0) {
             return static_cast<std::size_t>(count);

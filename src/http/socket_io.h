@@ -9,6 +9,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -22,6 +23,8 @@ using Milliseconds = std::chrono::milliseconds;
 struct Wire {
     FdRef fd;
     TlsSession* tls = nullptr;
+    // However often a byte comes or goes: DeadlineExceeded after it.
+    std::optional<std::chrono::steady_clock::time_point> deadline = {};
 
     Wire(FdRef socket, TlsSession* session = nullptr)
         : fd(socket)
