@@ -87,6 +87,18 @@ Result<void> check_there(LiveContainer& container) {
                : ok();
 }
 
+// What lies below would be hidden, or go along, with nobody to know of it until the next start.
+Result<void> check_nothing_below(const ContainerDefinition& definition, const std::string& place) {
+    for (const PlannedMount& mount : definition.mounts) {
+        if (mount.point.destination.starts_with(place + "/")) {
+            return conflict(
+                "container " + definition.name + " has a mount below " + place + ", at " +
+                mount.point.destination + ": take that one away first");
+        }
+    }
+    return ok();
+}
+
 struct Quiet {
     std::vector<ContainerPtr> containers;
     std::vector<std::unique_lock<std::mutex>> locks;
@@ -104,11 +116,14 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
     if (find_mount(*changed, mount.point.destination) != nullptr) {
         return conflict("Duplicate mount point: " + mount.point.destination);
     }
+    const bool runs = view.life.state.is_running();
+    if (runs) {
+        TRY(check_nothing_below(*changed, mount.point.destination));
+    }
     Rollback rollback;
     rollback.push([&] { let_go(*view.definition, mount, AnonymousVolumes::Remove); });
     TRY(mounts_.make_one(mount, container->id));
     TRY(mounts_.fill(with_only(*changed, mount)));
-    const bool runs = view.life.state.is_running();
     mount.in_transit = runs;
     insert_sorted(*changed, mount);
     remember_request(*changed, request);
@@ -150,6 +165,7 @@ Result<void> LateMounts::remove(const ContainerPtr& container, const std::string
     const PlannedMount mount = *found;
     const bool runs = view.life.state.is_running();
     if (runs) {
+        TRY(check_nothing_below(*marked, destination));
         found->in_transit = true;
         TRY(replace(*container, marked));
         auto detached = detach(*container, mount);
@@ -235,7 +251,8 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
 Result<void> LateMounts::detach(LiveContainer& container, const PlannedMount& mount) {
     const UniqueFd inside = TRY(mount_namespace(container));
     UniqueFd expected;
-    if (mount.point.type == "bind" && mount.subpath.empty()) {
+    const bool is_at_source = mount.point.type == "bind" || mount.point.driver == "local";
+    if (is_at_source && mount.subpath.empty()) {
         // Exchanged on the host meanwhile, it is not to be recognized.
         if (auto place = open_file(mount.point.source, O_PATH); place.ok()) {
             expected = std::move(*place);

@@ -222,9 +222,11 @@ detach_late_mount(FdRef mount_namespace, const std::string& destination, const U
         if (!place.is_mount_root || there == mounts.end()) {
             return nothing();
         }
-        // A container can exchange what leads to its mounts, and so send us to a mask of /proc.
+        // A container can exchange what leads to its mounts, and so send us to a mask of /proc, or
+        // to a mount of the host's that it sees, which would go from there, too.
         const auto parent = mounts.find(there->second.parent);
         if (parent == mounts.end() || protects(parent->second) || protects(there->second) ||
+            parent->second.is_shared ||
             (wanted && (wanted->device != place.device || wanted->inode != place.inode))) {
             return nothing();
         }

@@ -104,6 +104,21 @@ def test_mounts_from_the_start_can_be_taken_too(engine):
     assert engine.inspect("box")["HostConfig"].get("Tmpfs") in (None, {})
 
 
+def test_what_lies_below_stays_visible_and_known(engine):
+    run(engine, "-v", "data:/data/sub")
+    for command in (["add", "box", "type=tmpfs,dst=/data"], ["rm", "box", "/data"]):
+        if command[0] == "rm":
+            engine.berth("mount", "rm", "box", "/data/sub")
+            engine.berth("mount", "add", "box", "type=tmpfs,dst=/data")
+            engine.berth("mount", "add", "box", "data:/data/sub")
+        refused = engine.berth("mount", *command, check=False)
+        assert refused.returncode == 1 and "has a mount below /data, at /data/sub" in refused.stderr
+        assert " /data/sub " in sh(engine, "cat /proc/mounts").stdout
+    engine.berth("mount", "rm", "box", "/data/sub")
+    engine.berth("mount", "rm", "box", "/data")
+    assert " /data" not in sh(engine, "cat /proc/mounts").stdout
+
+
 def test_a_new_volume_gets_the_images_content(engine):
     engine.docker("build", "-t", "content", "-", input="FROM busybox\nRUN mkdir /data && echo from image > /data/file\n")
     engine.berth("run", "-d", "--name", "box", "content", "sleep", "1000")
@@ -186,6 +201,32 @@ def test_nothing_reaches_the_host_through_a_shared_mount(engine):
         assert f"{shared}/sub" not in pathlib.Path("/proc/mounts").read_text()
     finally:
         engine.berth("rm", "-f", "box")
+        subprocess.run(["umount", "-l", shared], check=True)
+        shared.rmdir()
+
+
+def test_no_mount_but_its_own_is_taken_away(engine, tmp_path):
+    """A container exchanges what leads to its mount for a link to what covers something for it, or to the host's."""
+    (tmp_path / "secret").mkdir()
+    (tmp_path / "secret" / "file").touch()
+    shared = pathlib.Path("/run/shared-with-containers")
+    shared.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", shared], check=True)
+    subprocess.run(["mount", "--make-shared", shared], check=True)
+    try:
+        (shared / "sub").mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "of-the-host", shared / "sub"], check=True)
+        run(engine, "-v", f"{tmp_path}:/host", "-v", "cover:/host/secret", "-v", "data:/a/secret", "--tmpfs", "/b/sub",
+            "-v", f"{shared}:/s:rshared")
+        sh(engine, "mv /a /was-a && ln -s /host /a; mv /b /was-b && ln -s /s /b")
+        for target in ("/a/secret", "/b/sub"):
+            refused = engine.berth("mount", "rm", "box", target, check=False)
+            assert refused.returncode == 1 and "nothing that was mounted for the container" in refused.stderr
+        assert sh(engine, "ls /host/secret").stdout == ""
+        assert f"of-the-host {shared}/sub " in pathlib.Path("/proc/mounts").read_text()
+    finally:
+        engine.berth("rm", "-f", "box", check=False)
+        subprocess.run(["umount", "-l", shared / "sub"], check=False)
         subprocess.run(["umount", "-l", shared], check=True)
         shared.rmdir()
 
