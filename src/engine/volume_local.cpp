@@ -28,8 +28,8 @@ namespace {
 // Above what others count up from 1.
 constexpr std::uint32_t first_project = 0x0BE0'0000;
 
-// mke2fs makes nothing useful below.
 constexpr int most_mounts = 16;
+// mke2fs makes nothing useful below.
 constexpr std::uint64_t smallest_image = 1U << 20;
 
 Result<std::string> resolve(const std::string& host) {
@@ -143,18 +143,22 @@ Result<void> run_mkfs(const std::string& path) {
 } // namespace
 
 Result<void> LocalVolume::make(std::uint32_t project) const {
-    TRY(make_directories(data(), 0755));
+    TRY(make_directories(directory_, 0755));
     if (options_.size != 0) {
-        UniqueFd place = TRY(open_file(data(), O_RDONLY | O_DIRECTORY));
+        // On the directory around the content, which inherits it: the content's own is what
+        // containers make it to be.
+        UniqueFd place = TRY(open_file(directory_, O_RDONLY | O_DIRECTORY));
         auto limited = kernel::limit_directory(place, project, options_.size);
         if (!limited.ok() && !kernel::lacks_project_quota(limited.error())) {
             return limited;
         }
         place.reset();
         if (!limited.ok()) {
+            TRY(make_directories(data(), 0755));
             TRY(make_image());
         }
     }
+    TRY(make_directories(data(), 0755));
     if ((options_.uid || options_.gid) && !needs_mount() &&
         chown(data().c_str(), options_.uid.value_or(0), options_.gid.value_or(0)) != 0) {
         return errno_error("owner of " + data());
@@ -245,7 +249,7 @@ void LocalVolume::forget_limit() const {
     if (options_.size == 0 || exists(image())) {
         return;
     }
-    auto place = open_file(data(), O_RDONLY | O_DIRECTORY);
+    auto place = open_file(directory_, O_RDONLY | O_DIRECTORY);
     if (!place.ok()) {
         return;
     }
@@ -256,7 +260,7 @@ void LocalVolume::forget_limit() const {
     if (auto done = kernel::limit_directory(*place, *project, 0); !done.ok()) {
         log::warn(
             "project quota of a volume not given back, ignoring",
-            {{"path", data()}, {"error", done.error().message()}});
+            {{"path", directory_}, {"error", done.error().message()}});
     }
 }
 
@@ -273,8 +277,7 @@ std::uint32_t highest_project(const std::string& volumes_directory) {
     std::uint32_t highest = first_project - 1;
     const auto names = list_directory(volumes_directory);
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-        const auto place =
-            open_file(volumes_directory + "/" + name + "/_data", O_RDONLY | O_DIRECTORY);
+        const auto place = open_file(volumes_directory + "/" + name, O_RDONLY | O_DIRECTORY);
         if (place.ok()) {
             const auto project = kernel::project_of(*place);
             highest = std::max(highest, project.ok() ? *project : 0);

@@ -10,15 +10,20 @@ import pytest
 from engine import Engine
 
 FS_IOC_FSGETXATTR = 0x801C581F
+FS_IOC_FSSETXATTR = 0x401C5820
 
 
-def project_of(path):
+def project_of(path, new=None):
+    """The project of a directory, which gets a new one where that is given."""
     directory = os.open(path, os.O_RDONLY)
     try:
-        answer = fcntl.ioctl(directory, FS_IOC_FSGETXATTR, b"\0" * 28)
+        fields = list(struct.unpack("IIIII8s", fcntl.ioctl(directory, FS_IOC_FSGETXATTR, b"\0" * 28)))
+        if new is not None:
+            fields[3] = new
+            fcntl.ioctl(directory, FS_IOC_FSSETXATTR, struct.pack("IIIII8s", *fields))
     finally:
         os.close(directory)
-    return struct.unpack("IIIII8x", answer)[3]
+    return fields[3]
 
 
 @pytest.fixture
@@ -66,3 +71,23 @@ def test_sizes_are_project_quotas(quota_engine):
     engine.berth("volume", "rm", "small")
     engine.berth("volume", "create", "small")
     assert project_of(data["small"]) == 0 and written("small") == 30
+
+
+def test_a_container_that_changes_its_project_takes_no_limit_from_others(quota_engine):
+    """Root in a container can do so with what it owns."""
+    engine = quota_engine
+    for name in ("evil", "good"):
+        engine.berth("volume", "create", "-o", "size=8m", name)
+    evil, good = (engine.data / "volumes" / name / "_data" for name in ("evil", "good"))
+    taken = project_of(good)
+    project_of(evil, new=taken)
+    engine.berth("volume", "rm", "evil")
+    engine.berth("run", "--rm", "-v", "good:/v", "busybox", "dd", "if=/dev/zero", "of=/v/big", "bs=1M", "count=30",
+                 check=False)
+    assert 7 <= (good / "big").stat().st_size >> 20 <= 8
+    # Nor does it choose the projects of others: the next ones are not beyond the last there is.
+    project_of(good, new=0xFFFFFFFE)
+    for name in ("next", "last"):
+        engine.berth("volume", "create", "-o", "size=8m", name)
+        assert taken < project_of(engine.data / "volumes" / name / "_data") < taken + 10
+        assert not (engine.data / "volumes" / name / "disk.img").exists()
