@@ -3,7 +3,6 @@
 // kept quiet, and who wants to use it waits for the volume's lock.
 #include "base/file.h"
 #include "base/random.h"
-#include "base/rollback.h"
 #include "codec/compression.h"
 #include "codec/tar.h"
 #include "engine/volume_copy.h"
@@ -56,19 +55,14 @@ Volumes::open_for_reading(const std::string& name, const KeepQuiet& quiet, Readi
     reading.user = "reader-" + random_hex(8);
     const std::string path = TRY(mount_locked(reading.locked, reading.user));
     table_.lock()->at(name).users.insert(reading.user);
+    reading.give_back.push(
+        [this, &reading] { give_back_locked(reading.locked.row, reading.user, Uses::One); });
     return path;
 }
 
 Result<void> Volumes::export_files(
     std::stop_token stop, const std::string& name, const KeepQuiet& quiet, ByteSink& sink) {
     Reading reading;
-    Rollback rollback;
-    rollback.push([&] {
-        reading.locked.lock = {};
-        if (!reading.user.empty()) {
-            unmount(name, reading.user);
-        }
-    });
     const std::string path = TRY(open_for_reading(name, quiet, reading));
     const UniqueFd tree = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
     TRY(write_root(tree, sink));
@@ -93,13 +87,6 @@ Volumes::clone(const std::string& source, const VolumeCreate& request, const Kee
         return conflict("clone " + source + ": a volume cannot be cloned to itself");
     }
     Reading reading;
-    Rollback rollback;
-    rollback.push([&] {
-        reading.locked.lock = {};
-        if (!reading.user.empty()) {
-            unmount(source, reading.user);
-        }
-    });
     const std::string path = TRY(open_for_reading(source, quiet, reading));
     const Contents copy = [&path](const std::string& data) -> Result<void> {
         const UniqueFd from = TRY(open_file(path, O_RDONLY | O_DIRECTORY));

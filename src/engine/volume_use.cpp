@@ -103,14 +103,20 @@ void Volumes::unmount_all(const std::string& name, const std::string& user) {
 }
 
 void Volumes::give_back(const std::string& name, const std::string& user, Uses uses) {
-    const auto locked = lock(name);
-    if (!locked.ok() || !locked->users.contains(user)) {
-        return;
+    if (const auto locked = lock(name); locked.ok()) {
+        give_back_locked(locked->row, user, uses);
     }
+}
+
+void Volumes::give_back_locked(const VolumeRow& row, const std::string& user, Uses uses) {
+    const std::string& name = row.info.name;
     bool has_users = false;
     {
         auto table = table_.lock();
         auto& users = table->at(name).users;
+        if (!users.contains(user)) {
+            return;
+        }
         users.erase(users.find(user));
         if (uses == Uses::All) {
             users.erase(user);
@@ -120,23 +126,26 @@ void Volumes::give_back(const std::string& name, const std::string& user, Uses u
         }
         has_users = !users.empty();
     }
-    const VolumeInfo& info = locked->row.info;
-    if (info.driver != "local") {
+    if (row.info.driver != "local") {
         complain(
             "plugin did not unmount a volume, ignoring",
             name,
-            plugins_->unmount(info.driver, name, user));
+            plugins_->unmount(row.info.driver, name, user));
         complain(
             "plugin mount not forgotten, ignoring", name, rows_.remove_plugin_mount({name, user}));
         return;
     }
     if (!has_users) {
-        const auto volume = local(locked->row);
-        complain(
-            "volume not unmounted, ignoring",
-            name,
-            volume.ok() ? volume->unmount() : Result<void>(volume.error()));
+        unmount_local(row);
     }
+}
+
+void Volumes::unmount_local(const VolumeRow& row) {
+    const auto volume = local(row);
+    complain(
+        "volume not unmounted, ignoring",
+        row.info.name,
+        volume.ok() ? volume->unmount() : Result<void>(volume.error()));
 }
 
 void Volumes::adopt(const std::string& name, const std::string& user) {
@@ -196,11 +205,7 @@ void Volumes::sweep() {
             held.push_back(name);
         }
         if (row.info.driver == "local" && locked->users.empty()) {
-            const auto volume = local(row);
-            complain(
-                "volume not unmounted, ignoring",
-                name,
-                volume.ok() ? volume->unmount() : Result<void>(volume.error()));
+            unmount_local(row);
         }
     }
     settle(held);

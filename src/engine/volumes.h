@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/rollback.h"
 #include "base/synchronized.h"
 #include "base/time.h"
 #include "codec/stream.h"
@@ -169,11 +170,12 @@ class Volumes {
     Result<VolumeInfo>
     make_whole(const VolumeCreate& request, const std::string& verb, const Contents& contents);
 
-    // A volume that is read as a whole.
+    // A volume that is read as a whole; given back before anybody else gets its lock.
     struct Reading {
         std::shared_ptr<void> quiet;
         Locked locked;
         std::string user;
+        Rollback give_back;
     };
 
     Result<std::string>
@@ -182,6 +184,8 @@ class Volumes {
     Result<VolumeInfo> take_existing(const VolumeCreate& request);
     enum class Uses : bool { One, All };
     void give_back(const std::string& name, const std::string& user, Uses uses);
+    void give_back_locked(const VolumeRow& row, const std::string& user, Uses uses);
+    void unmount_local(const VolumeRow& row);
     Result<std::string> mount_locked(const Locked& locked, const std::string& user);
     Result<void> remove_locked(const VolumeRow& row, bool force);
     Result<void> remove_local(const VolumeRow& row);
