@@ -57,6 +57,9 @@ class LocalVolume {
 
     std::string data() const { return directory_ + "/_data"; }
 
+    // The content is that of a device, a share or a directory of the host.
+    bool is_elsewhere() const { return options_.has_source(); }
+
     // Everything below `directory`, with its size limit. `project` is a free project quota id.
     Result<void> make(std::uint32_t project) const;
 

@@ -167,9 +167,10 @@ Result<void> Volumes::fill(const std::string& name, const std::string& user, con
     if (!TRY(list_directory(directory)).empty()) {
         return ok();
     }
-    // With somebody else in it, what is there may be theirs.
+    // With somebody else in it, what is there may be theirs; what lies elsewhere (a directory of
+    // the host, a share) is open to others in any case.
     const bool alone = locked.users.size() <= 1;
-    if (!alone || locked.row.info.driver != "local") {
+    if (!alone || locked.row.info.driver != "local" || TRY(local(locked.row)).is_elsewhere()) {
         return fill(directory);
     }
     TRY(set_filling(name, true));

@@ -99,7 +99,7 @@ class Volumes {
     void sweep();
 
     // Calls `fill` with the directory where it is empty. A fill that ends half done, by an error or
-    // a killed engine, leaves it empty.
+    // a killed engine, leaves it empty where nobody else can have put anything there.
     using Fill = std::function<Result<void>(const std::string& directory)>;
     Result<void> fill(const std::string& name, const std::string& user, const Fill& fill);
 
