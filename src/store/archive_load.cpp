@@ -21,8 +21,14 @@ constexpr std::size_t index_depth_limit = 4;
 
 class Loader {
   public:
-    Loader(ArchiveContents& contents, ImageStore& images, Lease& lease, const LoadOptions& options)
-        : contents_(contents)
+    Loader(
+        std::stop_token stop,
+        ArchiveContents& contents,
+        ImageStore& images,
+        Lease& lease,
+        const LoadOptions& options)
+        : stop_(std::move(stop))
+        , contents_(contents)
         , images_(images)
         , lease_(lease)
         , platforms_(options.platforms) {}
@@ -198,7 +204,7 @@ class Loader {
     // The image of each platform that is in the archive, under the name of the whole.
     Result<void> load_platforms(
         const oci::Index& index, const std::string& bytes, const oci::Descriptor& descriptor) {
-        IndexPath path{.names = names_of(descriptor), .indexes = {}, .loaded = 0};
+        IndexPath path{.names = names_of(descriptor), .indexes = {}, .seen = {}, .loaded = 0};
         TRY(load_entries(index, bytes, descriptor, path));
         if (path.loaded > 0) {
             for (const oci::Reference& name : path.names) {
@@ -215,6 +221,7 @@ class Loader {
     struct IndexPath {
         std::vector<oci::Reference> names;
         std::vector<IndexDocument> indexes; // outermost first
+        std::set<oci::Digest> seen;         // each document counts once, however often it is named
         std::size_t loaded = 0;             // images
     };
 
@@ -234,7 +241,7 @@ class Loader {
         path.indexes.push_back(std::move(own));
         for (const oci::Descriptor& entry : index.manifests) {
             const std::string* text = blob_document(entry.digest);
-            if (text == nullptr) {
+            if (text == nullptr || !path.seen.insert(entry.digest).second) {
                 continue; // the archive has some of the platforms
             }
             auto document = TRY(oci::parse_manifest(*text, entry.media_type));
@@ -278,7 +285,7 @@ class Loader {
 
     Result<void> load_manifest(
         const oci::Manifest& manifest, const std::string& bytes, const oci::Descriptor& from) {
-        IndexPath alone{.names = names_of(from), .indexes = {}, .loaded = 0};
+        IndexPath alone{.names = names_of(from), .indexes = {}, .seen = {}, .loaded = 0};
         return load_manifest(manifest, bytes, from, alone);
     }
 
@@ -341,6 +348,9 @@ class Loader {
 
     // Two names of one image are two entries in an index.
     Result<void> add(const NewImage& image) {
+        if (stop_.stop_requested()) {
+            return Error(ErrorKind::Cancelled, "loading was cancelled");
+        }
         Image stored = TRY(images_.create(image));
         auto same = find_loaded(stored.id);
         if (same == loaded_.end()) {
@@ -351,6 +361,7 @@ class Loader {
         return ok();
     }
 
+    std::stop_token stop_;
     ArchiveContents& contents_;
     ImageStore& images_;
     Lease& lease_;
@@ -365,9 +376,9 @@ class Loader {
 Result<std::vector<LoadedImage>> load_archive(
     std::stop_token stop, ImageStore& images, ByteSource& archive, const LoadOptions& options) {
     Lease lease = images.lease();
-    ArchiveContents contents(std::move(stop), images, lease, options.progress);
+    ArchiveContents contents(stop, images, lease, options.progress);
     TRY(contents.read(archive));
-    return Loader(contents, images, lease, options).load();
+    return Loader(std::move(stop), contents, images, lease, options).load();
 }
 
 } // namespace berth::store

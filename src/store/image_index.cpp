@@ -22,13 +22,17 @@ IndexDocument describe(oci::Digest digest, std::string_view media_type, std::str
     return document;
 }
 
-// Its members as far as they are here, indexes below it included.
+// Its members as far as they are here, indexes below it included. Each document once: a stranger's
+// indexes may name one another a thousand times each, at every level.
 class IndexWalk {
   public:
     explicit IndexWalk(const BlobStore& blobs)
         : blobs_(blobs) {}
 
     void enter(const oci::Digest& digest, std::string_view media_type, int depth = 0) {
+        if (!seen_.insert(digest).second) {
+            return;
+        }
         auto bytes = blobs_.read(digest, oci::ManifestLimits::bytes);
         if (!bytes.ok() || depth > depth_limit) {
             add_entry(digest, media_type);
@@ -46,7 +50,7 @@ class IndexWalk {
         for (const oci::Descriptor& entry : index->manifests) {
             if (oci::media_type::is_index(entry.media_type)) {
                 enter(entry.digest, entry.media_type, depth + 1);
-            } else {
+            } else if (seen_.insert(entry.digest).second) {
                 entries.push_back(entry);
             }
         }
@@ -64,6 +68,7 @@ class IndexWalk {
     }
 
     const BlobStore& blobs_;
+    std::set<oci::Digest> seen_;
 };
 
 // The id of the image that a manifest's configuration makes.
@@ -94,7 +99,11 @@ Result<void> ImageStore::keep_indexes(Lease& lease, const NewImage& image) {
         if (!std::holds_alternative<oci::Index>(document)) {
             return invalid_argument(index.descriptor.digest.to_string() + " is no index");
         }
-        TRY(blobs_.put(lease, index.bytes, index.descriptor.digest.algorithm()));
+        const oci::Digest& digest = index.descriptor.digest;
+        if (TRY(blobs_.put(lease, index.bytes, digest.algorithm())).digest != digest) {
+            return Error(
+                ErrorKind::DataLoss, "the index has another digest than " + digest.to_string());
+        }
     }
     return ok();
 }

@@ -73,6 +73,10 @@ class ImageIndexTest : public testing::StoreTest {
             index.manifests.push_back(add_platform(architecture));
         }
         index.manifests.push_back(add_attestation(index.manifests[0].digest));
+        return layout_of(index);
+    }
+
+    std::string layout_of(const oci::Index& index) {
         oci::Index top;
         top.manifests.push_back(add_blob(oci::media_type::oci_index, index.serialize()));
         index_ = top.manifests[0].digest;
@@ -212,6 +216,25 @@ TEST_F(ImageIndexTest, ATagTakesTheIndexAlong) {
     ASSERT_TRUE(images().tag(ids_["s390x"].to_string(), reference("copy:2")).ok());
     EXPECT_THAT(architectures("copy:2"), ::testing::ElementsAre("s390x"));
     EXPECT_FALSE(index_of("copy:2").has_value());
+}
+
+// 200 to the power of 4 ways lead to its image.
+TEST_F(ImageIndexTest, WalksIndexesThatNameOneAnotherOften) {
+    oci::Descriptor named = add_platform(host_);
+    oci::Index index;
+    index.media_type = oci::media_type::oci_index;
+    for (int level = 0; level < 4; ++level) {
+        index.manifests.assign(200, named);
+        named = add_blob(index.media_type, index.serialize());
+    }
+    ASSERT_TRUE(load(layout_of(index)).ok());
+    const auto found = index_of("app:1");
+    ASSERT_TRUE(found.has_value());
+    EXPECT_TRUE(found->complete);
+    EXPECT_EQ(found->documents.size(), 4U);
+    EXPECT_EQ(found->entries.size(), 1U);
+    ASSERT_TRUE(store_->garbage_collector().collect().ok());
+    EXPECT_TRUE(index_of("app:1")->complete);
 }
 
 TEST_F(ImageIndexTest, SaysWhatIsMissing) {

@@ -73,7 +73,7 @@ struct IndexEntry {
 // The index that a name stands for, as far as it is here.
 struct ImageIndex {
     std::vector<IndexDocument> documents; // itself first, then those that it names
-    std::vector<IndexEntry> entries;      // of all documents, in their order
+    std::vector<IndexEntry> entries;      // of all documents, in their order, each manifest once
     bool complete = false;
 };
 
