@@ -171,21 +171,25 @@ class Saver {
         if (!manifest) {
             return ok();
         }
-        TRY(write_blob(manifest->manifest.config.digest));
-        for (const oci::Descriptor& layer : manifest->manifest.layers) {
-            TRY(write_blob(layer.digest));
+        if (!entry.image.empty()) {
+            return save_original(*manifest, TRY(images_.get(entry.image)).config_json);
         }
-        return write_blob_document(entry.descriptor.digest, manifest->bytes);
+        TRY(write_blob(manifest->manifest.config.digest));
+        return save_manifest(*manifest);
     }
 
     // The manifest that the image came with, so that whoever loads the archive can push it on as it
     // was.
     Result<void> save_original(const PushableManifest& original, const std::string& config) {
         TRY(write_blob_document(original.manifest.config.digest, config));
-        for (const oci::Descriptor& layer : original.manifest.layers) {
+        return save_manifest(original);
+    }
+
+    Result<void> save_manifest(const PushableManifest& manifest) {
+        for (const oci::Descriptor& layer : manifest.manifest.layers) {
             TRY(write_blob(layer.digest));
         }
-        return write_blob_document(original.descriptor.digest, original.bytes);
+        return write_blob_document(manifest.descriptor.digest, manifest.bytes);
     }
 
     void describe_names(

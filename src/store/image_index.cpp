@@ -71,14 +71,15 @@ class IndexWalk {
     std::set<oci::Digest> seen_;
 };
 
-// The id of the image that a manifest's configuration makes.
-std::optional<oci::Digest> image_of(const BlobStore& blobs, const oci::Manifest& manifest) {
+// Which of the images the manifest's configuration makes.
+const Image* image_of(const std::vector<Image>& images, const oci::Manifest& manifest) {
     const oci::Digest& config = manifest.config.digest;
-    if (config.algorithm() == "sha256") {
-        return config;
-    }
-    auto bytes = blobs.read(config);
-    return bytes.ok() ? std::optional(oci::Digest::of(*bytes)) : std::nullopt;
+    const auto found = std::find_if(images.begin(), images.end(), [&](const Image& image) {
+        return config.algorithm() == image.id.algorithm()
+                   ? config == image.id
+                   : config == oci::digest_of(config.algorithm(), image.config_json);
+    });
+    return found == images.end() ? nullptr : &*found;
 }
 
 std::optional<oci::Manifest> read_manifest(const BlobStore& blobs, const oci::Descriptor& entry) {
@@ -103,6 +104,25 @@ Result<void> ImageStore::keep_indexes(Lease& lease, const NewImage& image) {
         if (TRY(blobs_.put(lease, index.bytes, digest.algorithm())).digest != digest) {
             return Error(
                 ErrorKind::DataLoss, "the index has another digest than " + digest.to_string());
+        }
+        if (&index == &image.indexes.back()) {
+            TRY(keep_as_named(lease, std::get<oci::Index>(document), image.manifest));
+        }
+    }
+    return ok();
+}
+
+// Its row names a manifest by its sha256; an index may name it by another digest.
+Result<void>
+ImageStore::keep_as_named(Lease& lease, const oci::Index& index, const std::string& manifest) {
+    for (const std::string_view algorithm : oci::blob_algorithms) {
+        const oci::Digest digest = oci::digest_of(algorithm, manifest);
+        const bool named = std::any_of(
+            index.manifests.begin(), index.manifests.end(), [&](const oci::Descriptor& entry) {
+                return entry.digest == digest;
+            });
+        if (named) {
+            TRY(blobs_.put(lease, manifest, algorithm));
         }
     }
     return ok();
@@ -165,10 +185,7 @@ Result<std::optional<ImageIndex>> ImageStore::index(Lease& lease, std::string_vi
     if (walk.documents.empty()) { // a manifest, or gone
         return nothing;
     }
-    std::set<oci::Digest> images;
-    for (const Image& image : TRY(platforms(name))) {
-        images.insert(image.id);
-    }
+    const std::vector<Image> images = TRY(platforms(name));
     ImageIndex index{.documents = std::move(walk.documents), .entries = {}, .complete = true};
     for (const IndexDocument& document : index.documents) {
         lease.add_blob(document.descriptor.digest);
@@ -177,14 +194,13 @@ Result<std::optional<ImageIndex>> ImageStore::index(Lease& lease, std::string_vi
         IndexEntry entry{.descriptor = std::move(descriptor), .image = {}, .complete = false};
         lease.add_blob(entry.descriptor.digest);
         if (const auto manifest = read_manifest(blobs_, entry.descriptor)) {
-            const auto id = image_of(blobs_, *manifest);
-            if (id && images.contains(*id)) {
-                entry.image = *id;
+            if (const Image* image = image_of(images, *manifest)) {
+                entry.image = image->id;
             }
-            entry.complete =
-                (!is_image(entry.descriptor, *manifest) || !entry.image.empty()) &&
-                TRY(whole_manifest(lease, entry.descriptor.digest, entry.descriptor.media_type))
-                    .has_value();
+            const bool has_config = is_image(entry.descriptor, *manifest)
+                                        ? !entry.image.empty()
+                                        : keeps(lease, manifest->config.digest);
+            entry.complete = has_config && has_layers(lease, *manifest);
         }
         index.complete = index.complete && entry.complete;
         index.entries.push_back(std::move(entry));

@@ -22,9 +22,9 @@ class ImageIndexTest : public testing::StoreTest {
     oci::Descriptor add_blob(std::string_view media_type, const std::string& bytes) {
         oci::Descriptor descriptor;
         descriptor.media_type = media_type;
-        descriptor.digest = oci::Digest::of(bytes);
+        descriptor.digest = oci::digest_of(algorithm_, bytes);
         descriptor.size = static_cast<std::int64_t>(bytes.size());
-        blobs_["blobs/sha256/" + std::string(descriptor.digest.hex())] = bytes;
+        blobs_["blobs/" + algorithm_ + "/" + std::string(descriptor.digest.hex())] = bytes;
         return descriptor;
     }
 
@@ -38,12 +38,11 @@ class ImageIndexTest : public testing::StoreTest {
         oci::Manifest manifest;
         manifest.media_type = oci::media_type::oci_manifest;
         manifest.layers.push_back(add_blob(oci::media_type::oci_layer_gzip, packed.take()));
-        manifest.config = add_blob(
-            oci::media_type::oci_config,
-            R"({"os":"linux","architecture":")" + architecture +
-                R"(","rootfs":{"type":"layers","diff_ids":[")" + oci::Digest::of(tar).to_string() +
-                "\"]}}");
-        ids_[architecture] = manifest.config.digest;
+        const std::string config = R"({"os":"linux","architecture":")" + architecture +
+                                   R"(","rootfs":{"type":"layers","diff_ids":[")" +
+                                   oci::Digest::of(tar).to_string() + "\"]}}";
+        manifest.config = add_blob(oci::media_type::oci_config, config);
+        ids_[architecture] = oci::Digest::of(config);
         oci::Descriptor entry = add_blob(manifest.media_type, manifest.serialize());
         entry.platform = oci::Platform{};
         entry.platform->os = "linux";
@@ -133,6 +132,7 @@ class ImageIndexTest : public testing::StoreTest {
     }
 
     std::string host_ = oci::Platform::host().architecture;
+    std::string algorithm_ = "sha256";
     std::map<std::string, std::string> blobs_;
     std::map<std::string, oci::Digest> ids_;
     oci::Digest index_;
@@ -216,6 +216,30 @@ TEST_F(ImageIndexTest, ATagTakesTheIndexAlong) {
     ASSERT_TRUE(images().tag(ids_["s390x"].to_string(), reference("copy:2")).ok());
     EXPECT_THAT(architectures("copy:2"), ::testing::ElementsAre("s390x"));
     EXPECT_FALSE(index_of("copy:2").has_value());
+}
+
+TEST_F(ImageIndexTest, KeepsWhatIsNamedBySha512) {
+    algorithm_ = "sha512";
+    ASSERT_TRUE(load(layout({"s390x", host_})).ok());
+    ASSERT_TRUE(store_->garbage_collector().collect().ok());
+    const auto index = index_of("app:1");
+    ASSERT_TRUE(index.has_value());
+    EXPECT_TRUE(index->complete);
+    EXPECT_EQ(index->entries[0].image, ids_["s390x"]);
+    const std::string archive = save("app:1");
+    start_over();
+    ASSERT_TRUE(load(archive).ok());
+    const auto again = index_of("app:1");
+    EXPECT_TRUE(again && again->complete && again->documents.front().descriptor.digest == index_);
+}
+
+TEST_F(ImageIndexTest, AnAttestationWithoutItsConfigurationIsNotWhole) {
+    const std::string archive = layout({host_});
+    const oci::Digest config = oci::Digest::of(R"({"os":"unknown"})");
+    ASSERT_TRUE(load(archive).ok());
+    ASSERT_TRUE(index_of("app:1")->complete);
+    ASSERT_TRUE(store_->blobs().remove(config).ok());
+    EXPECT_FALSE(index_of("app:1")->complete);
 }
 
 // 200 to the power of 4 ways lead to its image.

@@ -42,6 +42,18 @@ std::string oci_layer_type(const std::string& type) {
 
 } // namespace
 
+bool ImageStore::keeps(Lease& lease, const oci::Digest& blob) const {
+    lease.add_blob(blob); // first the lease: what is there cannot vanish then
+    return blobs_.contains(blob);
+}
+
+bool ImageStore::has_layers(Lease& lease, const oci::Manifest& manifest) const {
+    return std::all_of(
+        manifest.layers.begin(), manifest.layers.end(), [&](const oci::Descriptor& layer) {
+            return keeps(lease, layer.digest);
+        });
+}
+
 Result<std::optional<PushableManifest>> ImageStore::whole_manifest(
     Lease& lease, const oci::Digest& digest, std::string_view media_type) const {
     std::optional<PushableManifest> nothing;
@@ -55,11 +67,8 @@ Result<std::optional<PushableManifest>> ImageStore::whole_manifest(
     if (manifest == nullptr) {
         return nothing;
     }
-    for (const oci::Descriptor& layer : manifest->layers) {
-        lease.add_blob(layer.digest);
-        if (!blobs_.contains(layer.digest)) {
-            return nothing;
-        }
+    if (!has_layers(lease, *manifest)) {
+        return nothing;
     }
     PushableManifest pushable;
     pushable.descriptor.media_type = media_type;

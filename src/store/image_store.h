@@ -185,6 +185,10 @@ class ImageStore {
         , leases_(leases) {}
 
     Result<void> keep_indexes(Lease& lease, const NewImage& image);
+    Result<void> keep_as_named(Lease& lease, const oci::Index& index, const std::string& manifest);
+    // Whether it is here; it stays then.
+    bool keeps(Lease& lease, const oci::Digest& blob) const;
+    bool has_layers(Lease& lease, const oci::Manifest& manifest) const;
     Result<void> add_index_roots(std::vector<ContentKey>& keys) const;
 
     Database& database_;
