@@ -303,6 +303,7 @@ Result<void> LayerStore::remove(const oci::Digest& chain_id) {
         }
         TRY(transaction.commit());
     }
+    parts_->measured_trees.lock()->erase(chain_id);
     TRY(parts_->layer_mounts->forget(parts_->layer_directory(chain_id)));
     return parts_->janitor->discard(parts_->layer_directory(chain_id));
 }
