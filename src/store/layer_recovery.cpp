@@ -11,6 +11,7 @@
 #include "store/layer_store_parts.h"
 #include "store/tree_removal.h"
 
+#include <cerrno>
 #include <cstdio>
 #include <set>
 
@@ -157,18 +158,51 @@ Result<void> LayerStore::Parts::forget_above(const oci::Digest& chain_id) {
     return ok();
 }
 
+namespace {
+
+Result<void> move_to(const std::string& from, const std::string& to) {
+    return ::rename(from.c_str(), to.c_str()) == 0
+               ? ok()
+               : disk_error(errno_error("rename " + from + " to " + to));
+}
+
+// For file systems that exchange nothing (NFS). After a kill at any point there is the old form of
+// the layer or the new one, or none: then there is its blob, from which the next start makes it.
+Result<void> exchange_forms(const std::string& staged, const std::string& directory) {
+    const std::string tree = LayerMounts::tree_of(directory);
+    const std::string image = LayerMounts::image_of(directory);
+    const std::string new_image = LayerMounts::image_of(staged);
+    if (exists(new_image)) {
+        TRY(move_to(new_image, image));
+    }
+    if (exists(tree)) {
+        TRY(move_to(tree, staged + "/replaced"));
+    }
+    if (!exists(LayerMounts::tree_of(staged))) {
+        return ok();
+    }
+    TRY(move_to(LayerMounts::tree_of(staged), tree));
+    return exists(image) ? move_to(image, staged + "/replaced-image") : ok();
+}
+
+// In one step: what is there may be all that there is of the layer. What comes out is in `staged`.
+Result<void> exchange_layers(const std::string& staged, const std::string& directory) {
+    if (renameat2(AT_FDCWD, staged.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) == 0) {
+        return ok();
+    }
+    return errno == EINVAL || errno == ENOSYS
+               ? exchange_forms(staged, directory)
+               : disk_error(errno_error("exchange " + staged + " and " + directory));
+}
+
+} // namespace
+
 Result<void> LayerStore::Parts::replace(const LayerInfo& layer, StagedLayer staged) {
     TRY(adopt_implied_directories(staged, layer.parent));
     const std::string directory = layer_directory(layer.chain_id);
     TRY(layer_mounts->forget(directory));
-    // In one step: what is there may be all that there is of the layer. What comes out is deleted
-    // with `staged`.
     TRY(disk_result(make_directories(directory, 0700))); // gone with a power cut
-    if (renameat2(
-            AT_FDCWD, staged.directory_.c_str(), AT_FDCWD, directory.c_str(), RENAME_EXCHANGE) !=
-        0) {
-        return disk_error(errno_error("exchange " + staged.directory_ + " and " + directory));
-    }
+    TRY(exchange_layers(staged.directory_, directory));
     return forget_above(layer.chain_id);
 }
 

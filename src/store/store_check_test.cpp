@@ -4,10 +4,20 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
 #include <fstream>
+#include <thread>
 
+#include <fcntl.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 namespace berth::store {
@@ -155,6 +165,50 @@ TEST_F(StoreCheckTest, MakesALayersImageAgainWhoseTarIsDamaged) {
     EXPECT_EQ(problems[0].kind, "layer");
     EXPECT_TRUE(problems[0].repaired) << problems[0].remedy;
     EXPECT_THAT(check({.deep = true}), IsEmpty());
+}
+
+// The calling thread finds a kernel that exchanges no files, as on NFS.
+void forbid_exchange() {
+    std::array<sock_filter, 6> filter{
+        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, nr)),
+        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_renameat2, 0, 3),
+        sock_filter BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(seccomp_data, args[4])),
+        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, RENAME_EXCHANGE, 0, 1),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+    sock_fprog program{.len = filter.size(), .filter = filter.data()};
+    ASSERT_EQ(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+    ASSERT_EQ(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program), 0);
+    ASSERT_NE(renameat2(AT_FDCWD, "/", AT_FDCWD, "/", RENAME_EXCHANGE), 0);
+    ASSERT_EQ(errno, EINVAL);
+}
+
+TEST_F(StoreCheckTest, RepairsWhereNothingCanBeExchanged) {
+    const Image image = add_pushed_image("app", "content");
+    const std::string layer = root() + "/layers/" + std::string(image.chain_id.hex());
+    // From files to files, from files to an image where the kernel has those, and back.
+    for (const LayerForm form :
+         {LayerForm::Directory, LayerForm::Automatic, LayerForm::Directory}) {
+        const bool was_image = exists(layer + "/layer.erofs");
+        if (was_image) {
+            std::fstream file(
+                layer + "/layer.erofs", std::ios::in | std::ios::out | std::ios::binary);
+            file.seekp(4096 + 512);
+            file.put('C');
+        } else {
+            flip_first_bit(file_of(image));
+        }
+        open(SnapshotterKind::Overlay, form);
+        std::jthread([&] {
+            forbid_exchange();
+            const auto problems = check({.repair = true, .deep = true});
+            ASSERT_THAT(problems, SizeIs(1));
+            EXPECT_TRUE(problems[0].repaired) << problems[0].remedy;
+        }).join();
+        EXPECT_THAT(check({.deep = true}), IsEmpty());
+        EXPECT_NE(exists(layer + "/layer.erofs"), exists(file_of(image)));
+    }
+    EXPECT_EQ(read_file(file_of(image)).value(), "content");
 }
 
 TEST_F(StoreCheckTest, SaysWhatCannotBeRepaired) {
