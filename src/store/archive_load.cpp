@@ -6,6 +6,7 @@
 #include "store/archive.h"
 #include "store/archive_contents.h"
 #include "store/archive_document.h"
+#include "store/archive_selection.h"
 #include "store/image_rows.h"
 #include "store/layer_extractor.h"
 
@@ -37,8 +38,7 @@ class Loader {
         if (const std::string* text = contents_.document(archive::manifest_name)) {
             auto images = TRY_CONTEXT(
                 json::decode_text<std::vector<archive::SavedImage>>(*text), "manifest.json");
-            TRY(find_original_manifests());
-            TRY(load_indexes());
+            TRY(load_index_beside_manifest());
             for (const archive::SavedImage& image : images) {
                 TRY(load_saved(image));
             }
@@ -66,13 +66,6 @@ class Loader {
 
     Error missing(const std::string& name) const { return contents_.no_document(name); }
 
-    bool is_wanted(const oci::ImageConfig& config) const {
-        return platforms_.empty() ||
-               std::any_of(platforms_.begin(), platforms_.end(), [&](const oci::Platform& wanted) {
-                   return config.platform.normalized().runs_on(wanted.normalized());
-               });
-    }
-
     const std::string* blob_document(const oci::Digest& digest) const {
         return contents_.document(archive::blob_name(digest));
     }
@@ -92,10 +85,10 @@ class Loader {
         return parent;
     }
 
-    // manifest.json says nothing of compressed layers; the index beside it does, for archives of
-    // images that were pulled. By configuration; of two, Docker's (see archive_save.cpp) comes
-    // second.
-    Result<void> find_original_manifests() {
+    // What manifest.json does not say, index.json beside it does: what stands there for several
+    // platforms, and, by configuration, the manifests of images that were pulled, with their
+    // compressed layers; of two manifests, Docker's (see archive_save.cpp) comes second.
+    Result<void> load_index_beside_manifest() {
         const std::string* text = contents_.document(archive::index_name);
         if (text == nullptr) {
             return ok();
@@ -107,10 +100,13 @@ class Loader {
                 continue;
             }
             auto document = oci::parse_manifest(*bytes, descriptor.media_type);
-            if (!document.ok()) {
+            if (oci::media_type::is_index(descriptor.media_type)) {
+                const auto parsed = TRY(std::move(document));
+                TRY(load_platforms(std::get<oci::Index>(parsed), *bytes, descriptor));
                 continue;
             }
-            if (const auto* manifest = std::get_if<oci::Manifest>(&*document)) {
+            const auto* manifest = document.ok() ? std::get_if<oci::Manifest>(&*document) : nullptr;
+            if (manifest != nullptr) {
                 originals_.insert_or_assign(manifest->config.digest, descriptor);
             }
         }
@@ -147,7 +143,7 @@ class Loader {
             return missing(config_name);
         }
         auto config = TRY(oci::ImageConfig::parse(*config_json));
-        if (!is_wanted(config)) {
+        if (!is_wanted(config.platform, platforms_)) {
             return ok();
         }
         NewImage image;
@@ -179,24 +175,6 @@ class Loader {
             } else {
                 TRY(load_platforms(std::get<oci::Index>(document), *bytes, descriptor));
             }
-        }
-        return ok();
-    }
-
-    // The indexes that index.json names, beside manifest.json.
-    Result<void> load_indexes() {
-        const std::string* text = contents_.document(archive::index_name);
-        if (text == nullptr) {
-            return ok();
-        }
-        auto index = TRY_CONTEXT(json::decode_text<oci::Index>(*text), "index.json");
-        for (const oci::Descriptor& descriptor : index.manifests) {
-            const std::string* bytes = blob_document(descriptor.digest);
-            if (bytes == nullptr || !oci::media_type::is_index(descriptor.media_type)) {
-                continue;
-            }
-            auto document = TRY(oci::parse_manifest(*bytes, descriptor.media_type));
-            TRY(load_platforms(std::get<oci::Index>(document), *bytes, descriptor));
         }
         return ok();
     }
@@ -299,7 +277,7 @@ class Loader {
             return missing(archive::blob_name(manifest.config.digest));
         }
         auto config = TRY(oci::ImageConfig::parse(*config_json));
-        if (!is_wanted(config)) {
+        if (!is_wanted(config.platform, platforms_)) {
             return ok();
         }
         std::vector<std::string> names;

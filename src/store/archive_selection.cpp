@@ -6,14 +6,14 @@
 
 namespace berth::store {
 
-namespace {
-
-bool is_wanted(const Image& image, const std::vector<oci::Platform>& platforms) {
-    return platforms.empty() ||
-           std::any_of(platforms.begin(), platforms.end(), [&](const oci::Platform& wanted) {
-               return image.config.platform.normalized().runs_on(wanted.normalized());
+bool is_wanted(const oci::Platform& platform, const std::vector<oci::Platform>& wanted) {
+    return wanted.empty() ||
+           std::any_of(wanted.begin(), wanted.end(), [&](const oci::Platform& one) {
+               return platform.normalized().runs_on(one.normalized());
            });
 }
+
+namespace {
 
 class Selector {
   public:
@@ -27,7 +27,7 @@ class Selector {
         Selection found;
         found.images = TRY(images_.platforms(text));
         std::erase_if(found.images, [&](const Image& image) {
-            return !is_wanted(image, options_.platforms);
+            return !is_wanted(image.config.platform, options_.platforms);
         });
         if (found.images.empty()) {
             return not_found("no image of " + text + " is for a platform that was asked for");

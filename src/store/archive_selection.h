@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// What docker save was asked for. Internal to archive_save.cpp.
+// What docker save and load were asked for. Internal to archive_save.cpp and archive_load.cpp.
 #pragma once
 
 #include "store/archive.h"
@@ -11,6 +11,9 @@
 #include <vector>
 
 namespace berth::store {
+
+// Whether it runs on one of those that were chosen. None: all are.
+bool is_wanted(const oci::Platform& platform, const std::vector<oci::Platform>& wanted);
 
 // One entry of the archive: an image, or one for several platforms, with the names that it was
 // asked for by.

@@ -19,27 +19,11 @@ using testing::TarBuilder;
 
 class ArchiveTest : public testing::StoreTest {
   protected:
-    ImageStore& images() { return store_->images(); }
-
     Result<std::vector<LoadedImage>> load(std::string bytes) {
-        StringSource source(std::move(bytes));
-        return load_archive({}, images(), source);
+        return load_images(std::move(bytes));
     }
 
-    std::string save(const std::vector<std::string>& names) {
-        StringSink sink;
-        Result<void> saved = save_archive({}, images(), names, sink);
-        EXPECT_TRUE(saved.ok()) << (saved.ok() ? "" : saved.error().message());
-        return sink.take();
-    }
-
-    // Another, empty store.
-    void start_over() {
-        lease_.reset();
-        store_.reset();
-        directory_ = TemporaryDirectory::create("/tmp").value();
-        open();
-    }
+    std::string save(const std::vector<std::string>& names) { return save_images(names); }
 
     // The archive as libarchive reads it.
     static std::map<std::string, std::string> entries_of(const std::string& bytes) {

@@ -17,8 +17,6 @@ using testing::TarBuilder;
 // An OCI layout with one image for several platforms, each of one gzip layer, and an attestation.
 class ImageIndexTest : public testing::StoreTest {
   protected:
-    ImageStore& images() { return store_->images(); }
-
     oci::Descriptor add_blob(std::string_view media_type, const std::string& bytes) {
         oci::Descriptor descriptor;
         descriptor.media_type = media_type;
@@ -95,8 +93,7 @@ class ImageIndexTest : public testing::StoreTest {
         for (const std::string& platform : platforms) {
             options.platforms.push_back(oci::Platform::parse(platform).value());
         }
-        StringSource source(std::move(archive));
-        return load_archive({}, images(), source, options);
+        return load_images(std::move(archive), options);
     }
 
     std::string save(const std::string& name, const std::vector<std::string>& platforms = {}) {
@@ -104,18 +101,7 @@ class ImageIndexTest : public testing::StoreTest {
         for (const std::string& platform : platforms) {
             options.platforms.push_back(oci::Platform::parse(platform).value());
         }
-        StringSink sink;
-        const std::vector<std::string> names{name};
-        auto saved = save_archive({}, images(), names, sink, options);
-        EXPECT_TRUE(saved.ok()) << (saved.ok() ? "" : saved.error().message());
-        return sink.take();
-    }
-
-    void start_over() {
-        lease_.reset();
-        store_.reset();
-        directory_ = TemporaryDirectory::create("/tmp").value();
-        open();
+        return save_images({name}, options);
     }
 
     std::vector<std::string> architectures(const std::string& name) {

@@ -14,8 +14,6 @@ using testing::TarBuilder;
 
 class ImageStoreTest : public testing::StoreTest {
   protected:
-    ImageStore& images() { return store_->images(); }
-
     std::string error_of(std::string_view name) {
         auto image = images().get(name);
         return image.ok() ? "found" : image.error().message();

@@ -156,6 +156,27 @@ void StoreTest::open(SnapshotterKind kind, LayerForm form) {
     lease_ = std::make_unique<Lease>(store_->leases().create());
 }
 
+void StoreTest::start_over() {
+    lease_.reset();
+    store_.reset();
+    directory_ = TemporaryDirectory::create("/tmp").value();
+    open();
+}
+
+Result<std::vector<LoadedImage>>
+StoreTest::load_images(std::string archive, const LoadOptions& options) {
+    StringSource source(std::move(archive));
+    return load_archive({}, images(), source, options);
+}
+
+std::string
+StoreTest::save_images(const std::vector<std::string>& names, const SaveOptions& options) {
+    StringSink sink;
+    const Result<void> saved = save_archive({}, images(), names, sink, options);
+    EXPECT_TRUE(saved.ok()) << (saved.ok() ? "" : saved.error().message());
+    return sink.take();
+}
+
 LayerInfo StoreTest::add_layer(const oci::Digest& parent, std::string tar, StageOptions options) {
     StringSource source(std::move(tar));
     auto layer = store_->layers().apply(*lease_, parent, source, std::move(options));

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "codec/tar.h"
+#include "store/archive.h"
 #include "store/store.h"
 
 #include <gtest/gtest.h>
@@ -47,9 +48,19 @@ class StoreTest : public ::testing::Test {
 
     void close() { store_.reset(); }
 
+    // With another, empty store.
+    void start_over();
+
     const std::string& root() const { return directory_.path(); }
 
     LayerStore& layers() { return store_->layers(); }
+
+    ImageStore& images() { return store_->images(); }
+
+    Result<std::vector<LoadedImage>>
+    load_images(std::string archive, const LoadOptions& options = {});
+    // Fails the test when it cannot be.
+    std::string save_images(const std::vector<std::string>& names, const SaveOptions& options = {});
 
     // A directory with a file in it.
     static std::string simple_tar(const std::string& content) {
