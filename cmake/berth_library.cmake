@@ -23,6 +23,7 @@ function(berth_library name)
     target_link_libraries(berth_${name}_test PRIVATE berth_${name} ${test_uses} ${ARG_TEST_EXTERNAL}
                                                      GTest::gmock GTest::gtest_main)
     target_precompile_headers(berth_${name}_test REUSE_FROM berth_precompiled_test)
+    target_compile_options(berth_${name}_test PRIVATE ${BERTH_TEST_OPTIONS})
     add_test(NAME ${name} COMMAND berth_${name}_test)
   endif()
 endfunction()

@@ -23,6 +23,8 @@ if(BERTH_WERROR)
 endif()
 # -O2: nothing here gains from -O3 but the compiler's own running time.
 set(CMAKE_CXX_FLAGS_RELEASE "-O2 -DNDEBUG")
+# Of the sources of tests: optimising GoogleTest's macros takes a third of their time (docs/decisions/0013).
+set(BERTH_TEST_OPTIONS $<$<CONFIG:Release>:-Og>)
 if(CMAKE_BUILD_TYPE STREQUAL "Release")
   add_compile_options(-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3 -fstack-protector-strong
                       -fstack-clash-protection -ffunction-sections -fdata-sections)

@@ -11,6 +11,7 @@ function(berth_precompiled name)
   if(name STREQUAL "test")
     add_executable(${carrier} EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled/carrier.cpp)
     target_link_libraries(${carrier} PRIVATE GTest::gmock GTest::gtest_main)
+    target_compile_options(${carrier} PRIVATE ${BERTH_TEST_OPTIONS})
     set_target_properties(${carrier} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/CMakeFiles) # no test to run
   else()
     add_library(${carrier} OBJECT EXCLUDE_FROM_ALL ${CMAKE_SOURCE_DIR}/cmake/precompiled/carrier.cpp)
