@@ -24,6 +24,7 @@ constexpr std::string_view egress_rate_option = "com.berth.rate.egress";
 constexpr std::string_view ingress_rate_option = "com.berth.rate.ingress";
 
 constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
+constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";
 
 // The value of an option, or fallback.
 std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback);

@@ -17,10 +17,14 @@ constexpr std::size_t isolated_pool_size = 1;
 constexpr std::size_t label_length = 12;
 constexpr std::size_t ula_digits = 10;
 
-Result<network::EndpointRecord>
-driver_record(const EndpointState& state, const ContainerDefinition& container) {
+Result<network::EndpointRecord> driver_record(
+    const EndpointState& state,
+    const NetworkInspect& network,
+    const ContainerDefinition& container) {
     network::EndpointRecord record{.id = state.id, .container_name = container.name};
-    record.link_local = TRY(endpoint_request(settings_in(container, state.network))).link_local;
+    const EndpointSettings& settings = settings_in(container, state.network);
+    record.link_local = TRY(endpoint_request(settings)).link_local;
+    record.rates = TRY(rates_of(network.options, settings));
     if (!state.ip.empty()) {
         record.ip = TRY(kernel::IpAddress::parse(state.ip));
     }
@@ -48,7 +52,7 @@ endpoints_in(const NetworkInspect& network, const std::vector<ContainerRecord>& 
             if (endpoint.network != network.name || endpoint.host_interface.empty()) {
                 continue;
             }
-            auto kept = driver_record(endpoint, *container.definition);
+            auto kept = driver_record(endpoint, network, *container.definition);
             if (!kept.ok()) {
                 log::error(
                     "endpoint cannot be read from the database, removing it from its container",

@@ -2,18 +2,13 @@
 // Which devices a group may use. Version 1 has files for it; version 2 has an eBPF program of type
 // BPF_PROG_TYPE_CGROUP_DEVICE, which is called for each open and mknod of a device.
 #include "base/file.h"
+#include "kernel/bpf.h"
 #include "kernel/cgroup_files.h"
 
-#include <linux/bpf.h>
-
 #include <array>
-#include <cerrno>
 #include <cstddef>
-#include <cstring>
 
 #include <fcntl.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 namespace berth::kernel::cgroup_files {
 
@@ -27,25 +22,6 @@ constexpr std::uint8_t type_register = BPF_REG_2;
 constexpr std::uint8_t access_register = BPF_REG_3;
 constexpr std::uint8_t major_register = BPF_REG_4;
 constexpr std::uint8_t minor_register = BPF_REG_5;
-
-long bpf(int command, bpf_attr& attributes) {
-    return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
-}
-
-bpf_insn instruction(
-    int code,
-    std::uint8_t destination,
-    std::uint8_t source,
-    std::size_t offset,
-    std::int64_t value) {
-    bpf_insn made{};
-    made.code = static_cast<std::uint8_t>(code);
-    made.dst_reg = destination & 0xfU;
-    made.src_reg = source & 0xfU;
-    made.off = static_cast<std::int16_t>(offset);
-    made.imm = static_cast<std::int32_t>(value);
-    return made;
-}
 
 constexpr std::uint32_t mknod_access = BPF_DEVCG_ACC_MKNOD;
 constexpr std::uint32_t read_access = BPF_DEVCG_ACC_READ;
@@ -65,7 +41,7 @@ bool is_everything(const CgroupDeviceRule& rule) {
 void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
     std::vector<bpf_insn> body;
     auto unless_equal = [&body](std::uint8_t reg, std::int64_t value) {
-        body.push_back(instruction(BPF_JMP32 | BPF_JNE | BPF_K, reg, 0, 0, value));
+        body.push_back(bpf_instruction(BPF_JMP32 | BPF_JNE | BPF_K, reg, 0, 0, value));
     };
     if (rule.type != 'a') {
         unless_equal(type_register, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
@@ -73,15 +49,16 @@ void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
     std::uint32_t access = access_bits(rule);
     if (access != all_access) {
         // Allowed only if the rule covers all that is asked; refused if any of it is refused.
-        body.push_back(instruction(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_0, access_register, 0, 0));
-        body.push_back(instruction(
+        body.push_back(
+            bpf_instruction(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_0, access_register, 0, 0));
+        body.push_back(bpf_instruction(
             BPF_ALU | BPF_AND | BPF_K,
             BPF_REG_0,
             0,
             0,
             rule.allow ? ~access & all_access : access));
-        body.push_back(
-            instruction(BPF_JMP32 | (rule.allow ? BPF_JNE : BPF_JEQ) | BPF_K, BPF_REG_0, 0, 0, 0));
+        body.push_back(bpf_instruction(
+            BPF_JMP32 | (rule.allow ? BPF_JNE : BPF_JEQ) | BPF_K, BPF_REG_0, 0, 0, 0));
     }
     if (rule.major >= 0) {
         unless_equal(major_register, rule.major);
@@ -89,8 +66,8 @@ void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
     if (rule.minor >= 0) {
         unless_equal(minor_register, rule.minor);
     }
-    body.push_back(instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, rule.allow ? 1 : 0));
-    body.push_back(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+    body.push_back(bpf_instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, rule.allow ? 1 : 0));
+    body.push_back(bpf_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
     for (std::size_t i = 0; i < body.size(); ++i) {
         if ((body[i].code & 7) == BPF_JMP32) {
             body[i].off = static_cast<std::int16_t>(body.size() - i - 1);
@@ -102,12 +79,13 @@ void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
 std::vector<bpf_insn> device_program(const std::vector<CgroupDeviceRule>& rules) {
     std::vector<bpf_insn> program;
     auto load = [&program](std::uint8_t reg, std::size_t offset) {
-        program.push_back(instruction(BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, offset, 0));
+        program.push_back(bpf_instruction(BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, offset, 0));
     };
     load(type_register, offsetof(bpf_cgroup_dev_ctx, access_type));
-    program.push_back(instruction(BPF_ALU | BPF_MOV | BPF_X, access_register, type_register, 0, 0));
-    program.push_back(instruction(BPF_ALU | BPF_AND | BPF_K, type_register, 0, 0, 0xffff));
-    program.push_back(instruction(BPF_ALU | BPF_RSH | BPF_K, access_register, 0, 0, 16));
+    program.push_back(
+        bpf_instruction(BPF_ALU | BPF_MOV | BPF_X, access_register, type_register, 0, 0));
+    program.push_back(bpf_instruction(BPF_ALU | BPF_AND | BPF_K, type_register, 0, 0, 0xffff));
+    program.push_back(bpf_instruction(BPF_ALU | BPF_RSH | BPF_K, access_register, 0, 0, 16));
     load(major_register, offsetof(bpf_cgroup_dev_ctx, major));
     load(minor_register, offsetof(bpf_cgroup_dev_ctx, minor));
     bool otherwise = false;
@@ -119,31 +97,10 @@ std::vector<bpf_insn> device_program(const std::vector<CgroupDeviceRule>& rules)
         }
         emit_rule(program, *rule);
     }
-    program.push_back(instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, otherwise ? 1 : 0));
-    program.push_back(instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
+    program.push_back(
+        bpf_instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, otherwise ? 1 : 0));
+    program.push_back(bpf_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
     return program;
-}
-
-Result<UniqueFd> load_program(const std::vector<bpf_insn>& program) {
-    static constexpr char license[] = "Apache-2.0";
-    bpf_attr attributes{};
-    attributes.prog_type = BPF_PROG_TYPE_CGROUP_DEVICE;
-    attributes.insns = reinterpret_cast<std::uintptr_t>(program.data());
-    attributes.insn_cnt = static_cast<std::uint32_t>(program.size());
-    attributes.license = reinterpret_cast<std::uintptr_t>(license);
-    std::memcpy(attributes.prog_name, "berth_devices", sizeof "berth_devices");
-    // The kernel gives up with EAGAIN when a signal comes while it checks the program.
-    constexpr int attempts = 16;
-    for (int i = 0; i < attempts; ++i) {
-        UniqueFd fd(static_cast<int>(bpf(BPF_PROG_LOAD, attributes)));
-        if (fd) {
-            return fd;
-        }
-        if (errno != EAGAIN) {
-            break;
-        }
-    }
-    return errno_error("load the device program");
 }
 
 Result<std::vector<std::uint32_t>> attached_programs(FdRef group) {
@@ -153,7 +110,7 @@ Result<std::vector<std::uint32_t>> attached_programs(FdRef group) {
     attributes.query.attach_type = BPF_CGROUP_DEVICE;
     attributes.query.prog_ids = reinterpret_cast<std::uintptr_t>(ids.data());
     attributes.query.prog_cnt = max_attached;
-    if (bpf(BPF_PROG_QUERY, attributes) < 0) {
+    if (bpf_call(BPF_PROG_QUERY, attributes) < 0) {
         return errno_error("query device programs");
     }
     ids.resize(attributes.query.prog_cnt);
@@ -164,7 +121,7 @@ Result<void> detach_programs(FdRef group, const std::vector<std::uint32_t>& ids)
     for (std::uint32_t id : ids) {
         bpf_attr open{};
         open.prog_id = id;
-        UniqueFd program(static_cast<int>(bpf(BPF_PROG_GET_FD_BY_ID, open)));
+        UniqueFd program(static_cast<int>(bpf_call(BPF_PROG_GET_FD_BY_ID, open)));
         if (!program) {
             return errno_error("open a device program");
         }
@@ -172,7 +129,7 @@ Result<void> detach_programs(FdRef group, const std::vector<std::uint32_t>& ids)
         detach.target_fd = static_cast<std::uint32_t>(group.get());
         detach.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
         detach.attach_type = BPF_CGROUP_DEVICE;
-        if (bpf(BPF_PROG_DETACH, detach) < 0) {
+        if (bpf_call(BPF_PROG_DETACH, detach) < 0) {
             return errno_error("detach a device program");
         }
     }
@@ -215,13 +172,14 @@ allow_devices_version2(const std::string& directory, const std::vector<CgroupDev
     std::vector<std::uint32_t> before = TRY(attached_programs(group));
     // The default of a group without a program is to allow everything.
     if (!rules.empty() && !(is_everything(rules.back()) && rules.back().allow)) {
-        UniqueFd program = TRY(load_program(device_program(rules)));
+        UniqueFd program = TRY(
+            load_bpf_program(BPF_PROG_TYPE_CGROUP_DEVICE, "berth_devices", device_program(rules)));
         bpf_attr attributes{};
         attributes.target_fd = static_cast<std::uint32_t>(group.get());
         attributes.attach_bpf_fd = static_cast<std::uint32_t>(program.get());
         attributes.attach_type = BPF_CGROUP_DEVICE;
         attributes.attach_flags = BPF_F_ALLOW_MULTI;
-        if (bpf(BPF_PROG_ATTACH, attributes) < 0) {
+        if (bpf_call(BPF_PROG_ATTACH, attributes) < 0) {
             return errno_error("attach the device program");
         }
     }

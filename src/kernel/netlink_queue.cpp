@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// Layouts: include/uapi/linux/pkt_sched.h (tbf).
+// Layouts: include/uapi/linux/pkt_sched.h (tbf), pkt_cls.h (bpf).
 #include "kernel/netlink_queue.h"
 
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
+
+#include <arpa/inet.h>
 
 namespace berth::kernel {
 namespace {
@@ -52,6 +56,36 @@ void add_rate_limit(RouteBatch& batch, int index, std::uint64_t bytes_per_second
             TCA_TBF_RATE64,
             {reinterpret_cast<const std::uint8_t*>(&bytes_per_second), sizeof bytes_per_second});
     }
+    messages.end_nested();
+}
+
+void add_receive_program(RouteBatch& batch, int index, FdRef program, const std::string& name) {
+    constexpr std::uint32_t priority = 1;
+    NetlinkBatch& messages = batch.messages();
+    tcmsg header{};
+    header.tcm_ifindex = index;
+    header.tcm_handle = TC_H_MAKE(TC_H_CLSACT, 0);
+    header.tcm_parent = TC_H_CLSACT;
+    messages.begin(
+        RTM_NEWQDISC,
+        NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL,
+        struct_bytes(header),
+        "make a place for programs at interface " + std::to_string(index));
+    messages.put_string(TCA_KIND, "clsact");
+
+    header.tcm_handle = 1;
+    header.tcm_parent = TC_H_MAKE(TC_H_CLSACT, TC_H_MIN_INGRESS);
+    header.tcm_info = TC_H_MAKE(priority << 16U, htons(ETH_P_ALL));
+    messages.begin(
+        RTM_NEWTFILTER,
+        NLM_F_ACK | NLM_F_CREATE,
+        struct_bytes(header),
+        "put a program at interface " + std::to_string(index));
+    messages.put_string(TCA_KIND, "bpf");
+    messages.begin_nested(TCA_OPTIONS);
+    messages.put_u32(TCA_BPF_FD, static_cast<std::uint32_t>(program.get()));
+    messages.put_string(TCA_BPF_NAME, name);
+    messages.put_u32(TCA_BPF_FLAGS, TCA_BPF_FLAG_ACT_DIRECT);
     messages.end_nested();
 }
 

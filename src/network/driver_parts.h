@@ -4,6 +4,7 @@
 
 #include "base/synchronized.h"
 #include "kernel/netlink_route.h"
+#include "network/bridge_shortcut.h"
 #include "network/firewall.h"
 #include "network/interface_reaper.h"
 #include "network/namespace_pool.h"
@@ -25,7 +26,8 @@ struct WayOutMtu {
 };
 
 struct DriverParts {
-    std::string owner; // the label of all that this driver makes on the host
+    std::string owner;       // the label of all that this driver makes on the host
+    BridgeShortcut shortcut; // told of others' rules by the firewall until that is gone
     Firewall firewall;
     std::unique_ptr<NamespacePool> pool;
     std::unique_ptr<InterfaceReaper> reaper;

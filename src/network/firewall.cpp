@@ -7,7 +7,6 @@
 #include "kernel/nftables.h"
 #include "network/firewall_judge.h"
 #include "network/firewall_watch.h"
-#include "network/foreign_chains.h"
 #include "network/loopback_v6.h"
 
 #include <linux/netfilter.h>
@@ -76,7 +75,15 @@ Result<void> Firewall::write_again(State& state) {
 }
 
 Result<void> Firewall::pass(State& state) {
-    return pass_foreign_chains(state.socket, state.table);
+    TRY(pass_foreign_chains(state.socket, state.table));
+    if (state.heed) {
+        state.heed(TRY(find_foreign_rules(state.socket, state.table)));
+    }
+    return ok();
+}
+
+void Firewall::when_others_change(std::function<void(const ForeignRules&)> heed) {
+    state_->lock()->heed = std::move(heed);
 }
 
 Result<void>

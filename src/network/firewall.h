@@ -9,9 +9,11 @@
 #include "base/synchronized.h"
 #include "kernel/netlink_socket.h"
 #include "network/firewall_content.h"
+#include "network/foreign_chains.h"
 #include "network/port_publisher.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -32,6 +34,10 @@ class Firewall {
     Firewall(Firewall&& other) noexcept;
     Firewall& operator=(Firewall&& other) noexcept;
     ~Firewall();
+
+    // Called whenever other programs' rules may have changed, from the watch's thread too, and once
+    // in rebuild(). REQUIRES: before rebuild().
+    void when_others_change(std::function<void(const ForeignRules&)> heed);
 
     // Replaces the whole tables in one transaction. From here on they are watched
     // (firewall_watch.h).
@@ -68,6 +74,7 @@ class Firewall {
         HostFirewall host = HostFirewall::Passed;
         FirewallContent content{};
         bool active = false;
+        std::function<void(const ForeignRules&)> heed{};
     };
 
     explicit Firewall(State state);

@@ -2,6 +2,7 @@
 // The rule is one that iptables can show and save: `-m mark --mark 0x8000000/0x8000000 -j ACCEPT`.
 #include "network/foreign_chains.h"
 
+#include "base/file.h"
 #include "kernel/nftables_list.h"
 
 #include <linux/netfilter.h>
@@ -50,6 +51,32 @@ Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::strin
         }
     }
     return ok();
+}
+
+Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std::string& own) {
+    ForeignRules found;
+    // Of the interface before nf_tables, which does not list its rules.
+    for (const char* legacy : {"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"}) {
+        const auto tables = read_file(legacy, 4096);
+        found.forwarded =
+            found.forwarded || (tables.ok() && tables->find("filter") != tables->npos);
+    }
+    for (const NftChainInfo& chain : TRY(kernel::list_nft_chains(socket))) {
+        const bool bridged = chain.family == NFPROTO_BRIDGE;
+        if (chain.table == own || (!bridged && chain.hook != NF_INET_FORWARD)) {
+            continue;
+        }
+        const auto family = static_cast<NftFamily>(chain.family);
+        const std::vector<NftRuleInfo> rules =
+            TRY(kernel::list_nft_rules(socket, family, chain.table, chain.name));
+        const bool judges =
+            chain.policy == NF_DROP || std::ranges::any_of(rules, [&](const NftRuleInfo& rule) {
+                return rule.comment != own;
+            });
+        found.bridged = found.bridged || (bridged && judges);
+        found.forwarded = found.forwarded || (!bridged && judges);
+    }
+    return found;
 }
 
 Result<void> leave_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment) {

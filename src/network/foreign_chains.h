@@ -25,4 +25,15 @@ bool is_adaptable(const kernel::NftChainInfo& chain);
 Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
 Result<void> leave_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
 
+// Whether other programs have rules that judge frames between the ports of a bridge.
+struct ForeignRules {
+    bool bridged = false;   // of nftables' bridge family
+    bool forwarded = false; // of forwarded packets: with br_netfilter they see bridged ones too
+
+    bool operator==(const ForeignRules&) const = default;
+};
+
+// Chains without rules, whose policy is to accept, do not count. `own`: our tables' name.
+Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std::string& own);
+
 } // namespace berth::network

@@ -73,6 +73,7 @@ struct EndpointRecord {
     std::vector<BoundPort> ports;
     std::optional<IpAddress> ip_v6{};
     std::vector<IpAddress> link_local{};
+    RateLimits rates{};
 };
 
 enum class Detach : std::uint8_t {

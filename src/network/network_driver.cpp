@@ -91,6 +91,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
     kernel::RouteSocket host = TRY(kernel::RouteSocket::open());
     return std::shared_ptr<DriverParts>(new DriverParts{
         .owner = "berth:" + options.table,
+        .shortcut = BridgeShortcut::open(),
         .firewall = std::move(firewall),
         .pool = std::move(pool),
         .reaper = std::move(reaper),
@@ -167,6 +168,8 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
     std::unique_ptr<State> state(
         new State{.parts = std::move(parts), .subnets = std::move(subnets)});
     TRY(state->restore(options.networks));
+    state->parts->firewall.when_others_change(
+        [&shortcut = state->parts->shortcut](const ForeignRules& rules) { shortcut.heed(rules); });
     TRY(state->parts->firewall.rebuild());
     state->isolated_shelf = state->parts->pool->add_shelf({}, options.isolated_pool_size);
     return std::unique_ptr<NetworkDriver>(new NetworkDriver(std::move(state)));

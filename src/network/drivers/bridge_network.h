@@ -46,6 +46,7 @@ struct BridgeOptions {
     // Interfaces of the host: what comes in there may reach every port of the containers.
     std::vector<std::string> trusted_interfaces{};
     bool any_source = false;   // containers may send from addresses that are not theirs
+    bool shortcut = true;      // frames between containers pass the bridge by: bridge_shortcut.h
     std::string description{}; // "name (id)" for error sentences; default: the bridge's name
 };
 

@@ -1,10 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 // What of a bridge network's endpoints is written into the firewall: published ports, and the
-// addresses that an interface may send from.
+// addresses that an interface may send from, and its short way past the bridge.
 #include "base/log.h"
 #include "network/drivers/bridge_network_state.h"
 
 namespace berth::network {
+namespace {
+
+std::vector<IpAddress>
+sent_from(const ContainerAddresses& addresses, std::vector<IpAddress> further) {
+    for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
+        if (address) {
+            further.push_back(*address);
+        }
+    }
+    return further;
+}
+
+} // namespace
 
 Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
     const std::vector<PortRequest>& ports,
@@ -46,13 +59,11 @@ Result<void> BridgeNetworkState::guard_sources(
     const MacAddress& mac,
     const ContainerAddresses& addresses,
     const std::vector<IpAddress>& further) {
-    FirewallEndpoint endpoint{
-        .bridge = options.name, .mac = mac, .addresses = further, .any_source = options.any_source};
-    for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
-        if (address) {
-            endpoint.addresses.push_back(*address);
-        }
-    }
+    const FirewallEndpoint endpoint{
+        .bridge = options.name,
+        .mac = mac,
+        .addresses = sent_from(addresses, further),
+        .any_source = options.any_source};
     return parts->firewall.add_endpoint(host_interface, endpoint);
 }
 
@@ -65,6 +76,28 @@ void BridgeNetworkState::unguard_sources(const std::string& host_interface) {
         log::debug(
             "cannot take an endpoint out of the firewall, ignoring",
             {{"interface", host_interface}, {"error", done.error().message()}});
+    }
+}
+
+void BridgeNetworkState::join_shortcut(
+    const Live& live,
+    const MacAddress& mac,
+    const std::vector<IpAddress>& further,
+    const RateLimits& rates) {
+    const bool limited = rates != RateLimits();
+    if (!options.shortcut || !options.inter_container || limited) {
+        return;
+    }
+    const Result<void> joined = parts->shortcut.join(
+        *parts->host.lock(),
+        {.network = bridge.index,
+         .host_index = live.host_index,
+         .mac = mac,
+         .addresses = sent_from(live.addresses, further)});
+    if (!joined.ok()) {
+        log::debug(
+            "no short way for an endpoint, ignoring",
+            {{"interface", live.host_interface}, {"error", joined.error().message()}});
     }
 }
 

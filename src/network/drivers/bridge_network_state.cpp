@@ -232,6 +232,7 @@ Result<Endpoint> BridgeNetworkState::wire(
         .host_index = host_index,
         .netns = std::move(netns),
         .ports = std::move(ports)};
+    join_shortcut(live, endpoint.mac, request.link_local, request.rates);
     members.lock()->endpoints.emplace(request.id, std::move(live));
     return endpoint;
 }
@@ -269,6 +270,7 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
     if (live.host_index != 0) {
         complain(
             guard_sources(record.host_interface, record.mac, live.addresses, record.link_local));
+        join_shortcut(live, record.mac, record.link_local, record.rates);
     }
     auto guard = members.lock();
     complain(guard->places.restore(record.id, live.addresses));
@@ -288,6 +290,7 @@ Result<void> BridgeNetworkState::tear_down() {
     }
     for (auto& [id, live] : endpoints) {
         close_ports(live.ports, live.addresses);
+        parts->shortcut.leave(live.host_index);
         unguard_sources(live.host_interface);
         parts->reaper->discard(live.host_index, std::move(live.netns));
     }

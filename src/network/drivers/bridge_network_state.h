@@ -80,6 +80,12 @@ struct BridgeNetworkState {
         const ContainerAddresses& addresses,
         const std::vector<IpAddress>& further);
     void unguard_sources(const std::string& host_interface);
+    // The short way past the bridge, where it is possible and would not lead around a rate's limit.
+    void join_shortcut(
+        const Live& live,
+        const MacAddress& mac,
+        const std::vector<IpAddress>& further,
+        const RateLimits& rates);
     void restore(const EndpointRecord& record, const HostLinks& found);
     // No endpoint joins any more. Forbidden while there are some.
     Result<void> close();

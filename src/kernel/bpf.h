@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// eBPF by bpf(2): programs as lists of instructions, and hash tables that they share with us.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+
+#include <linux/bpf.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+namespace berth::kernel {
+
+bpf_insn bpf_instruction(
+    int code,
+    std::uint8_t destination,
+    std::uint8_t source,
+    std::int64_t offset = 0,
+    std::int64_t value = 0);
+
+// The system call. The error is in errno.
+long bpf_call(int command, bpf_attr& attributes);
+
+// The name has at most 15 bytes. A program that the kernel's verifier refuses is InvalidArgument.
+Result<UniqueFd>
+load_bpf_program(bpf_prog_type type, std::string_view name, std::span<const bpf_insn> program);
+
+// BPF_MAP_TYPE_HASH. Lives as long as this or a program that uses it. Thread-safe.
+class BpfHash {
+  public:
+    struct Shape {
+        std::string_view name; // at most 15 bytes
+        std::size_t key_size = 0;
+        std::size_t value_size = 0;
+        std::uint32_t limit = 0; // entries; memory is taken for those that there are
+    };
+
+    static Result<BpfHash> create(const Shape& shape);
+
+    // ResourceExhausted (E2BIG) when it is full.
+    Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) const;
+    // NotFound when there is none.
+    Result<void> remove(std::span<const std::byte> key) const;
+
+    FdRef fd() const { return fd_; }
+
+  private:
+    explicit BpfHash(UniqueFd fd)
+        : fd_(std::move(fd)) {}
+
+    UniqueFd fd_;
+};
+
+} // namespace berth::kernel

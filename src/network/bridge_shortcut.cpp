@@ -1,0 +1,337 @@
+// SPDX-License-Identifier: Apache-2.0
+// bpf-helpers(7), bpf_redirect_peer; tc-bpf(8), direct action.
+#include "network/bridge_shortcut.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "base/strings.h"
+#include "kernel/netlink_queue.h"
+
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/ip.h>
+#include <netinet/ip6.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::bpf_instruction;
+using kernel::BpfHash;
+
+constexpr std::uint32_t most_addresses = 1U << 14;
+constexpr const char* program_name = "berth_shortcut";
+
+// Of both tables, without holes. The addresses of IPv4 are followed by zeros.
+struct Key {
+    std::uint32_t scope = 0; // an interface, or a network
+    std::array<std::uint8_t, ETH_ALEN> mac{};
+    std::uint16_t ether_type = 0; // network order
+    std::array<std::uint8_t, 16> address{};
+};
+
+static_assert(sizeof(Key) == 28);
+
+constexpr int source_key = -32; // on the program's stack, from its frame pointer
+constexpr int target_key = -64;
+
+constexpr auto context = BPF_REG_6;
+constexpr auto ether_type = BPF_REG_7;
+constexpr auto packet = BPF_REG_2;
+constexpr auto packet_end = BPF_REG_3;
+constexpr auto scratch = BPF_REG_4;
+
+class Assembler {
+  public:
+    void
+    add(int code,
+        std::uint8_t to,
+        std::uint8_t from,
+        std::int64_t offset = 0,
+        std::int64_t value = 0) {
+        program_.push_back(bpf_instruction(code, to, from, offset, value));
+    }
+
+    void load(int size, std::uint8_t to, std::uint8_t base, std::size_t offset) {
+        add(BPF_LDX | BPF_MEM | size, to, base, static_cast<std::int64_t>(offset));
+    }
+
+    void load_context(std::uint8_t to, std::size_t offset) { load(BPF_W, to, context, offset); }
+
+    void store(int size, std::int64_t stack_offset, std::uint8_t from) {
+        add(BPF_STX | BPF_MEM | size, BPF_REG_10, from, stack_offset);
+    }
+
+    // Bytes of the packet, a multiple of two, to the stack.
+    void copy(std::size_t packet_offset, std::int64_t stack_offset, std::size_t size) {
+        for (std::size_t done = 0; done < size;) {
+            const bool word = size - done >= 4;
+            load(word ? BPF_W : BPF_H, scratch, packet, packet_offset + done);
+            store(word ? BPF_W : BPF_H, stack_offset + static_cast<std::int64_t>(done), scratch);
+            done += word ? 4 : 2;
+        }
+    }
+
+    // The frame goes on to the bridge.
+    void give_up_if(int condition, std::uint8_t reg, std::int64_t value) {
+        to_end_.push_back(program_.size());
+        add(BPF_JMP | condition | BPF_K, reg, 0, 0, value);
+    }
+
+    void give_up_if_shorter_than(std::size_t size) {
+        add(BPF_ALU64 | BPF_MOV | BPF_X, scratch, packet);
+        add(BPF_ALU64 | BPF_ADD | BPF_K, scratch, 0, 0, static_cast<std::int64_t>(size));
+        to_end_.push_back(program_.size());
+        add(BPF_JMP | BPF_JGT | BPF_X, scratch, packet_end);
+    }
+
+    void give_up_unless_transport(std::size_t protocol_offset) {
+        load(BPF_B, scratch, packet, protocol_offset);
+        add(BPF_JMP | BPF_JEQ | BPF_K, scratch, 0, 2, IPPROTO_TCP);
+        add(BPF_JMP | BPF_JEQ | BPF_K, scratch, 0, 1, IPPROTO_UDP);
+        give_up_if(BPF_JNE, scratch, IPPROTO_SCTP);
+    }
+
+    // r0: the value's address.
+    void look_up(const BpfHash& table, int key) {
+        add(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, table.fd().get());
+        add(0, 0, 0);
+        add(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10);
+        add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, key);
+        call(BPF_FUNC_map_lookup_elem);
+        give_up_if(BPF_JEQ, BPF_REG_0, 0);
+    }
+
+    void call(int function) { add(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
+
+    void leave() { add(BPF_JMP | BPF_EXIT, 0, 0); }
+
+    std::size_t place() const { return program_.size(); }
+
+    // The jump at `from` comes here.
+    void land(std::size_t from) {
+        program_[from].off = static_cast<std::int16_t>(program_.size() - from - 1);
+    }
+
+    std::vector<bpf_insn> finish() {
+        for (const std::size_t jump : to_end_) {
+            land(jump);
+        }
+        add(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, TC_ACT_UNSPEC);
+        leave();
+        return std::move(program_);
+    }
+
+  private:
+    std::vector<bpf_insn> program_;
+    std::vector<std::size_t> to_end_;
+};
+
+void copy_addresses(Assembler& code, std::size_t source, std::size_t target, std::size_t size) {
+    constexpr auto address = static_cast<int>(offsetof(Key, address));
+    code.copy(source, source_key + address, size);
+    code.copy(target, target_key + address, size);
+}
+
+// What is known of the frame, into both keys.
+void read_frame(Assembler& code) {
+    constexpr std::size_t behind_ether = sizeof(ethhdr);
+    code.load_context(scratch, offsetof(__sk_buff, vlan_present));
+    code.give_up_if(BPF_JNE, scratch, 0);
+    code.load_context(packet, offsetof(__sk_buff, data));
+    code.load_context(packet_end, offsetof(__sk_buff, data_end));
+    code.load_context(ether_type, offsetof(__sk_buff, protocol));
+    const std::size_t if_v4 = code.place();
+    code.add(BPF_JMP | BPF_JEQ | BPF_K, ether_type, 0, 0, htons(ETH_P_IP));
+    code.give_up_if(BPF_JNE, ether_type, htons(ETH_P_IPV6));
+
+    code.give_up_if_shorter_than(behind_ether + sizeof(ip6_hdr));
+    code.give_up_unless_transport(behind_ether + offsetof(ip6_hdr, ip6_nxt));
+    copy_addresses(
+        code,
+        behind_ether + offsetof(ip6_hdr, ip6_src),
+        behind_ether + offsetof(ip6_hdr, ip6_dst),
+        16);
+    const std::size_t after_v6 = code.place();
+    code.add(BPF_JMP | BPF_JA, 0, 0);
+
+    code.land(if_v4);
+    code.give_up_if_shorter_than(behind_ether + sizeof(iphdr));
+    code.give_up_unless_transport(behind_ether + offsetof(iphdr, protocol));
+    copy_addresses(
+        code, behind_ether + offsetof(iphdr, saddr), behind_ether + offsetof(iphdr, daddr), 4);
+
+    code.land(after_v6);
+    code.copy(offsetof(ethhdr, h_source), source_key + static_cast<int>(offsetof(Key, mac)), 6);
+    code.copy(offsetof(ethhdr, h_dest), target_key + static_cast<int>(offsetof(Key, mac)), 6);
+}
+
+std::vector<bpf_insn> shortcut_program(const BpfHash& sources, const BpfHash& targets) {
+    Assembler code;
+    code.add(BPF_ALU64 | BPF_MOV | BPF_X, context, BPF_REG_1);
+    code.add(BPF_ALU64 | BPF_MOV | BPF_K, scratch, 0, 0, 0);
+    for (const int key : {source_key, target_key}) {
+        for (int offset = 0; offset < 32; offset += 8) {
+            code.store(BPF_DW, key + offset, scratch);
+        }
+    }
+    read_frame(code);
+    for (const int key : {source_key, target_key}) {
+        code.store(BPF_H, key + static_cast<int>(offsetof(Key, ether_type)), ether_type);
+    }
+    code.load_context(scratch, offsetof(__sk_buff, ifindex));
+    code.store(BPF_W, source_key, scratch);
+    code.look_up(sources, source_key);
+    code.load(BPF_W, scratch, BPF_REG_0, 0);
+    code.store(BPF_W, target_key, scratch);
+    code.look_up(targets, target_key);
+    code.load(BPF_W, BPF_REG_1, BPF_REG_0, 0);
+    code.add(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0, 0);
+    code.call(BPF_FUNC_redirect_peer);
+    code.leave();
+    return code.finish();
+}
+
+Key key_of(int scope, const kernel::MacAddress& mac, const kernel::IpAddress& address) {
+    Key key{
+        .scope = static_cast<std::uint32_t>(scope),
+        .mac = mac.bytes,
+        .ether_type = htons(address.is_v4() ? ETH_P_IP : ETH_P_IPV6)};
+    std::ranges::copy(address.bytes(), key.address.begin());
+    return key;
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+    return std::as_bytes(std::span(&value, 1));
+}
+
+// br_netfilter, of which each network namespace has its own switches.
+bool iptables_sees_bridged() {
+    constexpr auto switches = std::to_array(
+        {"/proc/sys/net/bridge/bridge-nf-call-iptables",
+         "/proc/sys/net/bridge/bridge-nf-call-ip6tables"});
+    return std::ranges::any_of(switches, [](const char* path) {
+        const auto text = read_file(path, 16);
+        return text.ok() && trim(*text) != "0";
+    });
+}
+
+} // namespace
+
+Result<BridgeShortcut::Parts> BridgeShortcut::make() {
+    const BpfHash::Shape shape{
+        .key_size = sizeof(Key), .value_size = sizeof(std::uint32_t), .limit = most_addresses};
+    BpfHash::Shape sources_shape = shape;
+    sources_shape.name = "berth_sources";
+    BpfHash::Shape targets_shape = shape;
+    targets_shape.name = "berth_targets";
+    BpfHash sources = TRY(BpfHash::create(sources_shape));
+    BpfHash targets = TRY(BpfHash::create(targets_shape));
+    UniqueFd program = TRY(kernel::load_bpf_program(
+        BPF_PROG_TYPE_SCHED_CLS, program_name, shortcut_program(sources, targets)));
+    return Parts{std::move(sources), std::move(targets), std::move(program)};
+}
+
+BridgeShortcut BridgeShortcut::open() {
+    auto parts = make();
+    if (parts.ok()) {
+        return BridgeShortcut(std::move(*parts));
+    }
+    log::info(
+        "no short way between containers: their frames go over the bridge",
+        {{"error", parts.error().message()}});
+    return BridgeShortcut(std::nullopt);
+}
+
+Result<void> BridgeShortcut::enter(const ShortcutMember& member) const {
+    const auto network = static_cast<std::uint32_t>(member.network);
+    const auto interface = static_cast<std::uint32_t>(member.host_index);
+    for (const kernel::IpAddress& address : member.addresses) {
+        const Key source = key_of(member.host_index, member.mac, address);
+        const Key target = key_of(member.network, member.mac, address);
+        TRY(parts_->sources.put(bytes_of(source), bytes_of(network)));
+        TRY(parts_->targets.put(bytes_of(target), bytes_of(interface)));
+    }
+    return ok();
+}
+
+void BridgeShortcut::withdraw(const ShortcutMember& member) const {
+    for (const kernel::IpAddress& address : member.addresses) {
+        // Not there: the table was full when it joined, or the way is closed.
+        const Key source = key_of(member.host_index, member.mac, address);
+        const Key target = key_of(member.network, member.mac, address);
+        [[maybe_unused]] Result<void> removed = parts_->sources.remove(bytes_of(source));
+        removed = parts_->targets.remove(bytes_of(target));
+    }
+}
+
+void BridgeShortcut::look_again(Members& members) const {
+    const ForeignRules& foreign = members.foreign;
+    const bool open = !foreign.bridged && !(foreign.forwarded && iptables_sees_bridged());
+    if (open == members.open) {
+        return;
+    }
+    members.open = open;
+    log::info(
+        open ? "frames between containers take the short way again"
+             : "rules of others judge bridged frames: they all go over the bridge");
+    for (const auto& [index, member] : members.by_interface) {
+        if (!open) {
+            withdraw(member);
+        } else if (const Result<void> entered = enter(member); !entered.ok()) {
+            withdraw(member);
+        }
+    }
+}
+
+void BridgeShortcut::heed(const ForeignRules& rules) {
+    if (parts_) {
+        auto members = members_.lock();
+        members->foreign = rules;
+        look_again(*members);
+    }
+}
+
+Result<void> BridgeShortcut::join(kernel::RouteSocket& host, const ShortcutMember& member) {
+    if (!parts_) {
+        return ok();
+    }
+    kernel::RouteBatch batch;
+    kernel::add_receive_program(batch, member.host_index, parts_->program, program_name);
+    const std::vector<int> errors = TRY(host.execute_each(batch));
+    const bool placed = errors[0] == 0 || errors[0] == EEXIST;
+    if (!placed || errors[1] != 0) {
+        errno = placed ? errors[1] : errors[0];
+        return errno_error("put a program at interface " + std::to_string(member.host_index));
+    }
+    auto members = members_.lock();
+    look_again(*members);
+    if (members->open) {
+        const Result<void> entered = enter(member);
+        if (!entered.ok()) {
+            withdraw(member);
+            return entered;
+        }
+    }
+    members->by_interface.insert_or_assign(member.host_index, member);
+    return ok();
+}
+
+void BridgeShortcut::leave(int host_index) {
+    auto members = members_.lock();
+    const auto left = members->by_interface.extract(host_index);
+    if (!left.empty()) {
+        withdraw(left.mapped());
+    }
+}
+
+} // namespace berth::network

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+// What goes the short way, what must not, and that nothing is let through which the bridge drops.
+#include "base/file.h"
+#include "kernel/netlink_test_support.h"
+#include "network/network_driver.h"
+#include "network/network_test_support.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <sstream>
+#include <string>
+
+namespace berth::network {
+namespace {
+
+using kernel::in_new_network;
+using kernel::output_of;
+using testing::HasSubstr;
+
+constexpr int questions = 60;
+
+// Packets that the bridge has handed to the endpoint: the short way does not come by there.
+int over_the_bridge(const Endpoint& endpoint) {
+    const std::string shown = output_of({"ip", "-s", "link", "show", endpoint.host_interface});
+    std::istringstream numbers(shown.substr(shown.find("TX:")));
+    std::string heading;
+    std::getline(numbers, heading);
+    long bytes = 0;
+    int packets = 0;
+    numbers >> bytes >> packets;
+    return packets;
+}
+
+// Whether the answers to many questions came, and how many packets went over the bridge for them.
+int packets_for_questions(
+    const Endpoint& from, const Endpoint& to, Protocol protocol, const std::string& address) {
+    const EchoServer server(to.netns, protocol, 80);
+    EXPECT_NE(ask(from.netns, protocol, address, 80), "timeout"); // with the search for its MAC
+    const int before = over_the_bridge(to);
+    const std::string own = from.ip.is_unspecified() || !IpAddress::parse(address)->is_v4()
+                                ? from.ip_v6->to_string()
+                                : from.ip.to_string();
+    for (int i = 0; i < questions; ++i) {
+        EXPECT_EQ(ask(from.netns, protocol, address, 80), own);
+    }
+    return over_the_bridge(to) - before;
+}
+
+bool goes_the_short_way(const Endpoint& from, const Endpoint& to) {
+    return packets_for_questions(from, to, Protocol::Tcp, to.ip.to_string()) < questions;
+}
+
+TEST(BridgeShortcut, PassesTheBridgeByBothWaysAndInBothFamilies) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.subnet_v6 = *IpPrefix::parse("fd00:5::/64");
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        for (const Protocol protocol : {Protocol::Tcp, Protocol::Udp}) {
+            for (const std::string& address : {b.ip.to_string(), b.ip_v6->to_string()}) {
+                EXPECT_LT(packets_for_questions(a, b, protocol, address), questions) << address;
+            }
+        }
+        EXPECT_TRUE(goes_the_short_way(b, a));
+        EXPECT_TRUE(reaches(a, "172.17.0.3")); // ICMP, over the bridge
+    });
+}
+
+TEST(BridgeShortcut, IsLeftAloneWhereTheBridgeMustSeeTheFrames) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.shortcut = false;
+        const auto refused = create(*driver, options);
+        const Endpoint a = connect(*refused, "a");
+        const Endpoint b = connect(*refused, "b");
+        EXPECT_FALSE(goes_the_short_way(a, b));
+
+        const auto network = create(*driver, bridge_options("test1", "172.18.0.0/16"));
+        const Endpoint c = connect(*network, "c");
+        const Endpoint limited = connect(*network, {.id = "d", .rates = {.ingress = 1U << 24}});
+        EXPECT_FALSE(goes_the_short_way(c, limited));
+        EXPECT_FALSE(goes_the_short_way(limited, c));
+    });
+}
+
+bool comes_true(const std::function<bool()>& condition) {
+    constexpr auto patience = std::chrono::seconds(10);
+    const auto end = std::chrono::steady_clock::now() + patience;
+    while (!condition()) {
+        if (std::chrono::steady_clock::now() > end) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// The rule stops a while after it has come, and lets through a while after it has gone.
+void expect_heeded(
+    const Endpoint& from, const Endpoint& to, const std::string& family, const std::string& rule) {
+    const EchoServer server(to.netns, Protocol::Tcp, 80);
+    const std::string address = to.ip.to_string();
+    const auto stopped = [&] {
+        return ask_in_vain(from.netns, Protocol::Tcp, address, 80) == "timeout";
+    };
+    const auto passes_the_bridge = [&] {
+        const int before = over_the_bridge(to);
+        const std::string seen = ask(from.netns, Protocol::Tcp, address, 80);
+        return seen == from.ip.to_string() && over_the_bridge(to) == before;
+    };
+    output_of({"nft", "add table " + family + " other"});
+    output_of(
+        {"nft", "add chain " + family + " other forward { type filter hook forward priority 0; }"});
+    EXPECT_TRUE(passes_the_bridge()) << "a chain without rules judges nothing";
+    output_of({"nft", "add rule " + family + " other forward " + rule});
+    EXPECT_TRUE(comes_true(stopped));
+    output_of({"nft", "delete table " + family + " other"});
+    EXPECT_TRUE(comes_true(passes_the_bridge));
+}
+
+TEST(BridgeShortcut, IsClosedWhileRulesOfOthersJudgeBridgedFrames) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        ASSERT_TRUE(goes_the_short_way(a, b));
+        const std::string rule = "ip daddr 172.17.0.3 tcp dport 80 drop";
+        expect_heeded(a, b, "bridge", rule);
+        const auto filtered = read_file("/proc/sys/net/bridge/bridge-nf-call-iptables", 16);
+        if (filtered.ok() && filtered->starts_with("1")) {
+            expect_heeded(a, b, "inet", rule);
+        }
+    });
+}
+
+TEST(BridgeShortcut, CarriesNoForgedSources) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        ASSERT_TRUE(goes_the_short_way(b, a));
+        const EchoServer server(a.netns, Protocol::Tcp, 80);
+        inside(b, {"ip", "address", "delete", "172.17.0.3/16", "dev", "eth0"});
+        inside(b, {"ip", "address", "add", "172.17.0.77/16", "dev", "eth0"});
+        EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+        inside(b, {"ip", "address", "delete", "172.17.0.77/16", "dev", "eth0"});
+        inside(b, {"ip", "address", "add", "172.17.0.3/16", "dev", "eth0"});
+        EXPECT_EQ(ask(b.netns, Protocol::Tcp, "172.17.0.2", 80), "172.17.0.3");
+        inside(b, {"ip", "link", "set", "eth0", "address", "02:42:ac:11:00:99"});
+        EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+    });
+}
+
+TEST(BridgeShortcut, LeadsIntoNoOtherNetwork) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto one = create_default(*driver);
+        const auto other = create(*driver, bridge_options("test1", "172.18.0.0/16"));
+        const Endpoint a = connect(*one, "a");
+        const Endpoint b = connect(*other, "b");
+        const EchoServer server(a.netns, Protocol::Tcp, 80);
+        // Who knows the way and the MAC.
+        inside(b, {"ip", "route", "add", "172.17.0.2", "dev", "eth0"});
+        inside(
+            b, {"ip", "neighbor", "add", "172.17.0.2", "lladdr", a.mac.to_string(), "dev", "eth0"});
+        inside(a, {"ip", "route", "add", "172.18.0.2", "dev", "eth0"});
+        inside(
+            a, {"ip", "neighbor", "add", "172.18.0.2", "lladdr", b.mac.to_string(), "dev", "eth0"});
+        EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+    });
+}
+
+TEST(BridgeShortcut, JoinsNobodyWhereContainersAreKeptApart) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.inter_container = false;
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const EchoServer server(a.netns, Protocol::Tcp, 80);
+        inside(
+            b, {"ip", "neighbor", "add", "172.17.0.2", "lladdr", a.mac.to_string(), "dev", "eth0"});
+        inside(
+            a, {"ip", "neighbor", "add", "172.17.0.3", "lladdr", b.mac.to_string(), "dev", "eth0"});
+        EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+    });
+}
+
+TEST(BridgeShortcut, EndsWithTheEndpointAndFindsItsSuccessor) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        {
+            const Endpoint b = connect(*network, "b");
+            ASSERT_TRUE(goes_the_short_way(a, b));
+            ASSERT_TRUE(network->disconnect("b").ok());
+            const EchoServer server(b.netns, Protocol::Tcp, 80);
+            EXPECT_EQ(ask_in_vain(a.netns, Protocol::Tcp, "172.17.0.3", 80), "timeout");
+        }
+        EndpointRequest again{.id = "c", .ip = *IpAddress::parse("172.17.0.3")};
+        const Endpoint c = connect(*network, std::move(again));
+        EXPECT_TRUE(goes_the_short_way(a, c));
+    });
+}
+
+TEST(BridgeShortcut, IsThereAgainAfterARestart) {
+    in_new_network([] {
+        NetworkRecord record{.options = bridge_options("test0", "172.17.0.0/16"), .endpoints = {}};
+        Endpoint a;
+        Endpoint b;
+        {
+            const auto driver = start_driver();
+            const auto network = create_default(*driver);
+            a = connect(*network, "a");
+            b = connect(*network, "b");
+        }
+        EXPECT_TRUE(goes_the_short_way(a, b)) << "while no engine is there";
+        for (const Endpoint* kept : {&a, &b}) {
+            record.endpoints.push_back(
+                {.id = kept->id,
+                 .container_name = kept->id,
+                 .ip = kept->ip,
+                 .mac = kept->mac,
+                 .host_interface = kept->host_interface,
+                 .ports = {}});
+        }
+        const auto driver = start_driver({.networks = {record}});
+        EXPECT_TRUE(goes_the_short_way(a, b));
+        const std::string shown =
+            output_of({"tc", "filter", "show", "dev", a.host_interface, "ingress"});
+        EXPECT_THAT(shown, HasSubstr("berth_shortcut"));
+        EXPECT_EQ(shown.find("handle"), shown.rfind("handle")) << "two programs: " << shown;
+        // The two know each other and the ones that come.
+        const Endpoint c = connect(*driver->find("test0"), "c");
+        EXPECT_TRUE(goes_the_short_way(a, c));
+        EXPECT_TRUE(goes_the_short_way(c, b));
+    });
+}
+
+} // namespace
+} // namespace berth::network
