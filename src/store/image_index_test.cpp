@@ -106,7 +106,8 @@ class ImageIndexTest : public testing::StoreTest {
 
     std::vector<std::string> architectures(const std::string& name) {
         std::vector<std::string> found;
-        for (const Image& image : images().platforms(name).value()) {
+        const std::vector<Image> there = images().platforms(name).value();
+        for (const Image& image : there) {
             found.push_back(image.config.platform.architecture);
         }
         return found;
