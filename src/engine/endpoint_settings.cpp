@@ -47,7 +47,7 @@ void check_address(
                               "networks with user configured subnets");
         return;
     }
-    for (const IpamPool& pool : info.ipam_config) {
+    for (const IpamPool& pool : info.ipam.config) {
         const auto subnet = IpPrefix::parse(pool.subnet);
         if (subnet.ok() && subnet->contains(*address)) {
             return;

@@ -288,7 +288,7 @@ Result<void> read_pool(const IpamPool& pool, std::string_view driver, Options& b
 
 template <class Options>
 Result<void> read_pools(const NetworkInspect& network, Options& options) {
-    for (const IpamPool& pool : network.ipam_config) {
+    for (const IpamPool& pool : network.ipam.config) {
         const bool is_v4 = pool.subnet.find(':') == std::string::npos;
         if (is_v4 ? network.enable_ipv4 : network.enable_ipv6) {
             TRY(read_pool(pool, network.driver, options));

@@ -6,31 +6,28 @@
 #include "base/random.h"
 #include "engine/network_json.h"
 
+namespace berth::engine {
+namespace {
+
+// What a user sees, and what only the engine knows.
+struct NetworkRow {
+    NetworkInspect network;
+    bool chosen_v4 = false;
+    bool chosen_v6 = false;
+};
+
+} // namespace
+} // namespace berth::engine
+
 namespace berth::json {
 
 template <>
-struct Fields<engine::NetworkInspect> {
-    using T = engine::NetworkInspect;
+struct Fields<engine::NetworkRow> {
+    using T = engine::NetworkRow;
     static constexpr auto table = std::tuple{
-        field("Name", &T::name),
-        field("Id", &T::id),
-        field("Created", &T::created),
-        field("Scope", &T::scope),
-        field("Driver", &T::driver),
-        field("EnableIPv4", &T::enable_ipv4),
-        field("EnableIPv6", &T::enable_ipv6),
-        field("IpamDriver", &T::ipam_driver),
-        field("IpamOptions", &T::ipam_options, OmitEmpty),
-        field("IpamConfig", &T::ipam_config),
-        field("ChosenIPv4", &T::subnet_v4_is_chosen, OmitEmpty),
-        field("ChosenIPv6", &T::subnet_v6_is_chosen, OmitEmpty),
-        field("Internal", &T::internal, OmitEmpty),
-        field("Attachable", &T::attachable, OmitEmpty),
-        field("Ingress", &T::ingress, OmitEmpty),
-        field("ConfigFrom", &T::config_from, OmitEmpty),
-        field("ConfigOnly", &T::config_only, OmitEmpty),
-        field("Options", &T::options),
-        field("Labels", &T::labels)};
+        embedded(&T::network),
+        field("ChosenIPv4", &T::chosen_v4, OmitEmpty),
+        field("ChosenIPv6", &T::chosen_v6, OmitEmpty)};
 };
 
 } // namespace berth::json
@@ -41,7 +38,14 @@ namespace {
 constexpr std::string_view migrations[] = {
     "CREATE TABLE engine_networks (name TEXT PRIMARY KEY, id TEXT NOT NULL,"
     " created INTEGER NOT NULL, subnet TEXT NOT NULL)",
-    "ALTER TABLE engine_networks ADD COLUMN definition TEXT NOT NULL DEFAULT ''"};
+    "ALTER TABLE engine_networks ADD COLUMN definition TEXT NOT NULL DEFAULT ''",
+    // The names of the API, which were others at first.
+    "UPDATE engine_networks SET definition = json_set(definition, '$.IPAM', json_object("
+    "'Driver', json_extract(definition, '$.IpamDriver'),"
+    " 'Options', json_extract(definition, '$.IpamOptions'),"
+    " 'Config', json_extract(definition, '$.IpamConfig')), '$.ConfigFrom', json_object("
+    "'Network', coalesce(json_extract(definition, '$.ConfigFrom'), ''))) WHERE CASE definition"
+    " WHEN '' THEN 0 ELSE json_type(definition, '$.IpamConfig') IS NOT NULL END"};
 
 } // namespace
 
@@ -56,20 +60,23 @@ Result<std::vector<NetworkInspect>> NetworkTable::load() const {
         "SELECT name, definition FROM engine_networks WHERE definition != '' ORDER BY created"));
     std::vector<NetworkInspect> networks;
     while (TRY(statement.step())) {
-        auto network = json::decode_text<NetworkInspect>(statement.text(1));
-        if (!network.ok()) {
+        auto row = json::decode_text<NetworkRow>(statement.text(1));
+        if (!row.ok()) {
             log::error(
                 "network cannot be read from the database, ignoring",
-                {{"name", statement.text(0)}, {"error", network.error().message()}});
+                {{"name", statement.text(0)}, {"error", row.error().message()}});
             continue;
         }
-        networks.push_back(std::move(network).value());
+        networks.push_back(std::move(row->network));
+        networks.back().subnet_v4_is_chosen = row->chosen_v4;
+        networks.back().subnet_v6_is_chosen = row->chosen_v6;
     }
     return networks;
 }
 
 Result<void> NetworkTable::insert(const NetworkInspect& network) {
-    const std::string text = json::encode_text(network);
+    const std::string text = json::encode_text(
+        NetworkRow{network, network.subnet_v4_is_chosen, network.subnet_v6_is_chosen});
     auto transaction = TRY(database_->begin(store::Durability::Durable));
     {
         auto statement = TRY(transaction->prepare(

@@ -49,6 +49,10 @@ Result<void> check_driver(const std::string& driver) {
     return not_found("plugin \"" + driver + "\" not found");
 }
 
+bool is_default_driver(const Ipam& ipam) {
+    return ipam.driver.empty() || ipam.driver == Ipam().driver;
+}
+
 Result<void> check_config_only(const NetworkCreate& request) {
     if (request.config_only &&
         (request.ingress || request.internal || request.attachable || !request.scope.empty())) {
@@ -56,15 +60,15 @@ Result<void> check_config_only(const NetworkCreate& request) {
             "configuration network can only contain network specific fields. Network operator "
             "fields like [ ingress | internal | attachable | scope ] are not supported.");
     }
-    if (request.config_from.empty()) {
+    if (!request.config_from || request.config_from->network.empty()) {
         return ok();
     }
     if (request.config_only) {
         return forbidden("a configuration network cannot depend on another configuration network");
     }
-    const bool has_ipam = (!request.ipam_driver.empty() && request.ipam_driver != "default") ||
-                          !request.ipam_options.value_or(StringMap()).empty() ||
-                          !request.ipam_config.empty();
+    const Ipam ipam = request.ipam.value_or(Ipam());
+    const bool has_ipam = !is_default_driver(ipam) || !ipam.options.value_or(StringMap()).empty() ||
+                          !ipam.config.empty();
     if (has_ipam || !request.enable_ipv4.value_or(true) || request.enable_ipv6.value_or(false) ||
         !request.labels.empty()) {
         return forbidden(
@@ -99,7 +103,7 @@ Result<bool> family_is_enabled(
 }
 
 bool has_pool(const NetworkInspect& network, bool v4) {
-    return std::ranges::any_of(network.ipam_config, [v4](const IpamPool& pool) {
+    return std::ranges::any_of(network.ipam.config, [v4](const IpamPool& pool) {
         return (pool.subnet.find(':') == std::string::npos) == v4;
     });
 }
@@ -151,17 +155,16 @@ std::vector<KnownNetworkPtr> NetworkRegistry::all() const {
 }
 
 Result<void> NetworkRegistry::apply_config_from(NetworkInspect& network) const {
-    auto found = find(network.config_from);
+    auto found = find(network.config_from.network);
     if (!found.ok() || !(*found)->info.config_only) {
-        return not_found("configuration network \"" + network.config_from + "\" does not exist");
+        return not_found(
+            "configuration network \"" + network.config_from.network + "\" does not exist");
     }
     const NetworkInspect& from = (*found)->info;
-    network.config_from = from.name;
+    network.config_from.network = from.name;
     network.enable_ipv4 = from.enable_ipv4;
     network.enable_ipv6 = from.enable_ipv6;
-    network.ipam_driver = from.ipam_driver;
-    network.ipam_options = from.ipam_options;
-    network.ipam_config = from.ipam_config;
+    network.ipam = from.ipam;
     network.options = from.options;
     network.labels = from.labels;
     return ok();
@@ -183,30 +186,31 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
     const std::string driver = request.driver.empty() ? "bridge" : request.driver;
     network.driver = request.config_only ? "null" : driver;
     network.options = request.options;
+    network.config_from = request.config_from.value_or(ConfigFrom());
+    const bool is_copy = !network.config_from.network.empty();
     const auto defaults = config_.default_network_options.find(network.driver);
-    if (request.config_from.empty() && defaults != config_.default_network_options.end()) {
+    if (!is_copy && defaults != config_.default_network_options.end()) {
         network.options.insert(defaults->second.begin(), defaults->second.end());
     }
     network.enable_ipv4 = TRY(
         family_is_enabled(network, request.enable_ipv4, "com.docker.network.enable_ipv4", true));
     network.enable_ipv6 = TRY(
         family_is_enabled(network, request.enable_ipv6, "com.docker.network.enable_ipv6", false));
-    TRY(check_ipam(request.ipam_config, network.enable_ipv6));
-    if (!request.ipam_driver.empty() && request.ipam_driver != "default") {
-        return not_found("ipam driver \"" + request.ipam_driver + "\" not found");
+    network.ipam = request.ipam.value_or(Ipam());
+    TRY(check_ipam(network.ipam.config, network.enable_ipv6));
+    if (!is_default_driver(network.ipam)) {
+        return not_found("ipam driver \"" + network.ipam.driver + "\" not found");
     }
-    network.ipam_options = request.ipam_options;
+    network.ipam.driver = Ipam().driver;
     // As an inspect shows them: IPv4 first.
-    network.ipam_config = request.ipam_config;
-    std::ranges::stable_sort(network.ipam_config, {}, [](const IpamPool& pool) {
+    std::ranges::stable_sort(network.ipam.config, {}, [](const IpamPool& pool) {
         return pool.subnet.find(':') != std::string::npos;
     });
     network.internal = request.internal;
     network.attachable = request.attachable;
     network.config_only = request.config_only;
     network.labels = request.labels;
-    network.config_from = request.config_from;
-    if (!network.config_from.empty()) {
+    if (is_copy) {
         TRY(apply_config_from(network));
     }
     if (!network.enable_ipv4 && !network.enable_ipv6) {
@@ -218,7 +222,7 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
 Result<void> NetworkRegistry::choose_subnets(NetworkInspect& network) {
     const auto choose = [&](kernel::IpFamily family) -> Result<void> {
         const kernel::IpPrefix subnet = TRY(driver_->pick_subnet(family));
-        network.ipam_config.push_back(
+        network.ipam.config.push_back(
             {.subnet = subnet.to_string(),
              .ip_range = {},
              .gateway = network::successor(subnet.address).to_string(),
@@ -290,7 +294,7 @@ Result<void> NetworkRegistry::remove(const KnownNetworkPtr& network) {
     }
     if (info.config_only) {
         for (const KnownNetworkPtr& other : all()) {
-            if (other->info.config_from == info.name) {
+            if (other->info.config_from.network == info.name) {
                 return forbidden("configuration network \"" + info.name + "\" is in use");
             }
         }

@@ -262,7 +262,7 @@ Result<void> NetworkRegistry::add_default_bridge(network::BridgeOptions options)
         bridge_ = TRY(driver_->create(options));
     }
     NetworkInspect& shown = predefined_.front();
-    shown.ipam_config = {
+    shown.ipam.config = {
         {.subnet = options.subnet.network().to_string(),
          .ip_range = options.ip_range ? options.ip_range->to_string() : std::string(),
          .gateway = bridge_->gateway().to_string(),
@@ -277,7 +277,7 @@ Result<void> NetworkRegistry::add_default_bridge(network::BridgeOptions options)
         {std::string(mtu_option), std::to_string(bridge_->mtu())}};
     if (options.subnet_v6) {
         shown.enable_ipv6 = true;
-        shown.ipam_config.push_back(
+        shown.ipam.config.push_back(
             {.subnet = options.subnet_v6->network().to_string(),
              .ip_range = options.ip_range_v6 ? options.ip_range_v6->to_string() : std::string(),
              .gateway = bridge_->gateway_v6()->to_string(),

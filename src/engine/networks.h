@@ -22,6 +22,16 @@ struct IpamPool {
     StringMap aux_addresses;
 };
 
+struct Ipam {
+    std::string driver = "default";
+    std::optional<StringMap> options;
+    std::vector<IpamPool> config;
+};
+
+struct ConfigFrom {
+    std::string network; // a config-only one's name; empty: none
+};
+
 struct NetworkEndpoint {
     std::string container_id;
     std::string name; // the container's, without slash
@@ -39,16 +49,14 @@ struct NetworkInspect {
     std::string driver;
     bool enable_ipv4 = true;
     bool enable_ipv6 = false;
-    std::string ipam_driver = "default";
-    std::optional<StringMap> ipam_options;
-    std::vector<IpamPool> ipam_config;
+    Ipam ipam;
     // By the engine and not by the user: no static addresses in it.
     bool subnet_v4_is_chosen = false;
     bool subnet_v6_is_chosen = false;
     bool internal = false;
     bool attachable = false;
     bool ingress = false;
-    std::string config_from; // a config-only network's name
+    ConfigFrom config_from;
     bool config_only = false;
     StringMap options;
     StringMap labels;
@@ -63,12 +71,10 @@ struct NetworkCreate {
     bool attachable = false;
     bool ingress = false;
     bool config_only = false;
-    std::string config_from;
+    std::optional<ConfigFrom> config_from;
     std::optional<bool> enable_ipv4; // true
     std::optional<bool> enable_ipv6; // false
-    std::string ipam_driver;
-    std::optional<StringMap> ipam_options;
-    std::vector<IpamPool> ipam_config;
+    std::optional<Ipam> ipam;
     StringMap options;
     StringMap labels;
 };

@@ -31,16 +31,8 @@ Result<void> inspect(Context& context) {
 }
 
 Result<void> create(Context& context) {
-    auto body = TRY(context.decode_body<wire::NetworkCreateBody>());
-    if (body.ipam) {
-        body.request.ipam_driver = std::move(body.ipam->driver);
-        body.request.ipam_options = std::move(body.ipam->options);
-        body.request.ipam_config = std::move(body.ipam->config);
-    }
-    if (body.config_from) {
-        body.request.config_from = std::move(body.config_from->network);
-    }
-    const std::string id = TRY(context.engine().networks().create(body.request));
+    const auto request = TRY(context.decode_body<engine::NetworkCreate>());
+    const std::string id = TRY(context.engine().networks().create(request));
     return context.reply(201, json::Object{{"Id", id}, {"Warning", ""}});
 }
 

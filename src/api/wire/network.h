@@ -8,26 +8,9 @@
 #include "engine/network_json.h"
 #include "engine/networks.h"
 
-#include <optional>
 #include <string>
 
 namespace berth::api::wire {
-
-struct ConfigFromBody {
-    std::string network;
-};
-
-struct IpamBody {
-    std::string driver;
-    std::optional<engine::StringMap> options;
-    std::vector<engine::IpamPool> config;
-};
-
-struct NetworkCreateBody {
-    engine::NetworkCreate request;
-    std::optional<IpamBody> ipam;
-    std::optional<ConfigFromBody> config_from;
-};
 
 struct ConnectBody {
     std::string container;
@@ -46,17 +29,6 @@ json::Value encode_network(const engine::NetworkInspect& network, ApiVersion ver
 namespace berth::json {
 
 template <>
-struct Fields<engine::NetworkEndpoint> {
-    using T = engine::NetworkEndpoint;
-    static constexpr auto table = std::tuple{
-        field("Name", &T::name),
-        field("EndpointID", &T::endpoint_id),
-        field("MacAddress", &T::mac_address),
-        field("IPv4Address", &T::ipv4_address),
-        field("IPv6Address", &T::ipv6_address)};
-};
-
-template <>
 struct Fields<engine::NetworkCreate> {
     using T = engine::NetworkCreate;
     static constexpr auto table = std::tuple{
@@ -69,28 +41,10 @@ struct Fields<engine::NetworkCreate> {
         field("ConfigOnly", &T::config_only),
         field("EnableIPv4", &T::enable_ipv4),
         field("EnableIPv6", &T::enable_ipv6),
+        field("IPAM", &T::ipam),
+        field("ConfigFrom", &T::config_from),
         field("Options", &T::options),
         field("Labels", &T::labels)};
-};
-
-template <>
-struct Fields<api::wire::ConfigFromBody> {
-    using T = api::wire::ConfigFromBody;
-    static constexpr auto table = std::tuple{field("Network", &T::network)};
-};
-
-template <>
-struct Fields<api::wire::IpamBody> {
-    using T = api::wire::IpamBody;
-    static constexpr auto table = std::tuple{
-        field("Driver", &T::driver), field("Options", &T::options), field("Config", &T::config)};
-};
-
-template <>
-struct Fields<api::wire::NetworkCreateBody> {
-    using T = api::wire::NetworkCreateBody;
-    static constexpr auto table = std::tuple{
-        embedded(&T::request), field("IPAM", &T::ipam), field("ConfigFrom", &T::config_from)};
 };
 
 template <>
