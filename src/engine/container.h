@@ -131,6 +131,7 @@ struct ContainerSummary {
     std::vector<MountPoint> mounts;
     std::optional<std::int64_t> size_rw;
     std::optional<std::int64_t> size_root_fs;
+    std::vector<std::string> link_names{}; // that other containers' links give it: "/web/alias"
 };
 
 } // namespace berth::engine

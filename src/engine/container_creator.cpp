@@ -86,7 +86,7 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     Rollback rollback;
     definition->name = TRY(reserve_name(request.name, definition->id));
     rollback.push([&] { core_.index.release_name(definition->name); });
-    TRY(check_links(definition->name, definition->host_config, core_.index));
+    definition->links = TRY(take_links(definition->host_config, core_.index));
     definition->mounts = std::move(mounts);
     rollback.push([&] { mounts_.remove(*definition, AnonymousVolumes::Remove); });
     TRY(mounts_.make(*definition));

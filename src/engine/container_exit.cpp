@@ -5,6 +5,7 @@
 #include "engine/container_files.h"
 #include "engine/container_runner.h"
 #include "engine/exec_table.h"
+#include "engine/link_renewal.h"
 
 #include <algorithm>
 #include <csignal>
@@ -267,6 +268,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         resume_frozen(container);
         log::info("container found running", {{"id", container->id}, {"pid", status->pid}});
         execs_.adopt(container, *status);
+        renew_links(core_, *container);
         if (exit) {
             handle_exit(container, run, *exit);
         } else {

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <mutex>
 #include <set>
 
 #include <fcntl.h>
@@ -96,6 +97,13 @@ Result<std::string> resolv_text(const ContainerFilesInput& input) {
     return network::container_resolv_conf(host.text, options);
 }
 
+// What reads a hosts file and writes it again is done by one at a time: networks and links of a
+// container change independently.
+std::mutex& hosts_files() {
+    static std::mutex mutex;
+    return mutex;
+}
+
 // In place.
 Result<void> rewrite(const std::string& path, std::string_view text) {
     const UniqueFd file = TRY(open_file(path, O_WRONLY | O_TRUNC));
@@ -117,6 +125,7 @@ Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFile
     const std::set<std::string> old_lines = lines_of(TRY(hosts_text(before)));
     const std::set<std::string> new_lines = lines_of(TRY(hosts_text(after)));
     const std::string path = after.directory + "/hosts";
+    const std::lock_guard alone(hosts_files());
     const std::string present = TRY(read_file(path));
     std::string text;
     for (const std::string_view line : split(present, '\n')) {
@@ -131,6 +140,15 @@ Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFile
         }
     }
     return rewrite(path, text);
+}
+
+Result<void> renew_hosts(
+    const std::string& directory, const std::string& names, const std::vector<std::string>& lines) {
+    const std::string path = directory + "/hosts";
+    const std::lock_guard alone(hosts_files());
+    const std::string present = TRY(read_file(path));
+    const std::string text = network::replace_hosts_lines(present, names, lines);
+    return text == present ? ok() : rewrite(path, text);
 }
 
 Result<void>

@@ -27,11 +27,15 @@ struct ContainerFilesInput {
 // Anew at every start: addresses and the host's resolvers change.
 Result<void> write_container_files(const ContainerFilesInput& input);
 
-// The two below are about a running container whose endpoints or links have changed, and work in
+// Those below are about a running container whose endpoints or links have changed, and work in
 // place: the files are mounted in the container. REQUIRES: nothing else differs in the inputs.
 
 // What the container has written into the file itself stays.
 Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFilesInput& after);
+
+// As network::replace_hosts_lines(), in the file of the container with this directory.
+Result<void> renew_hosts(
+    const std::string& directory, const std::string& names, const std::vector<std::string>& lines);
 
 // With the first user-defined network comes the embedded DNS. A file that the container has changed
 // stays as it is.

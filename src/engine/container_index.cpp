@@ -11,6 +11,9 @@ ContainerView view_of(LiveContainer& container) {
 
 Result<ContainerPtr> ContainerIndex::find(const std::string& text) const {
     const std::string name = text.starts_with('/') ? text.substr(1) : text;
+    if (const std::size_t slash = name.rfind('/'); slash != std::string::npos) {
+        return find_by_link(name.substr(0, slash), name.substr(slash + 1));
+    }
     auto tables = tables_.lock();
     if (auto found = tables->by_id.find(name); found != tables->by_id.end()) {
         return found->second;
@@ -32,6 +35,37 @@ Result<ContainerPtr> ContainerIndex::find(const std::string& text) const {
     return first->second;
 }
 
+Result<ContainerPtr>
+ContainerIndex::find_by_link(const std::string& owner, const std::string& alias) const {
+    if (owner.find('/') == std::string::npos && !owner.empty()) {
+        const auto linking = find(owner);
+        if (linking.ok()) {
+            const auto definition = view_of(**linking).definition;
+            for (const ContainerLink& link : definition->links) {
+                if (link.alias == alias) {
+                    return find_linked(link);
+                }
+            }
+        }
+    }
+    return not_found("No such container: " + owner + "/" + alias);
+}
+
+Result<ContainerPtr> ContainerIndex::find_linked(const ContainerLink& link) const {
+    auto tables = tables_.lock();
+    auto found = tables->by_id.find(link.id);
+    if (found == tables->by_id.end()) {
+        const auto named = tables->ids_by_name.find(link.name);
+        if (named != tables->ids_by_name.end()) {
+            found = tables->by_id.find(named->second);
+        }
+    }
+    if (found == tables->by_id.end()) {
+        return not_found("No such container: " + link.name);
+    }
+    return found->second;
+}
+
 Result<void> ContainerIndex::reserve_name(const std::string& name, const std::string& id) {
     auto tables = tables_.lock();
     auto [entry, is_new] = tables->ids_by_name.emplace(name, id);
@@ -49,13 +83,18 @@ void ContainerIndex::release_name(const std::string& name) {
 }
 
 void ContainerIndex::add(ContainerPtr container) {
+    const bool has_links = !view_of(*container).definition->links.empty();
     auto tables = tables_.lock();
+    if (has_links) {
+        tables->linking.insert(container->id);
+    }
     tables->by_id.insert_or_assign(container->id, std::move(container));
 }
 
 void ContainerIndex::remove(const std::string& id) {
     auto tables = tables_.lock();
     tables->by_id.erase(id);
+    tables->linking.erase(id);
     std::erase_if(tables->ids_by_name, [&id](const auto& entry) { return entry.second == id; });
 }
 
@@ -65,6 +104,17 @@ std::vector<ContainerPtr> ContainerIndex::all() const {
     result.reserve(tables->by_id.size());
     for (const auto& [id, container] : tables->by_id) {
         result.push_back(container);
+    }
+    return result;
+}
+
+std::vector<ContainerPtr> ContainerIndex::linking() const {
+    auto tables = tables_.lock();
+    std::vector<ContainerPtr> result;
+    for (const std::string& id : tables->linking) {
+        if (const auto found = tables->by_id.find(id); found != tables->by_id.end()) {
+            result.push_back(found->second);
+        }
     }
     return result;
 }

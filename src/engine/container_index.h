@@ -7,6 +7,7 @@
 #include "engine/live_container.h"
 
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -14,9 +15,14 @@ namespace berth::engine {
 
 class ContainerIndex {
   public:
-    // An id, a unique prefix of one, or a name with or without slash. NotFound "No such container:
-    // x"; InvalidArgument for a prefix of several.
+    // An id, a unique prefix of one, a name with or without slash, or the name that a link gives
+    // it: "web/alias". NotFound "No such container: x"; InvalidArgument for a prefix of several.
     Result<ContainerPtr> find(const std::string& text) const;
+
+    // The other end of a link.
+    Result<ContainerPtr> find_linked(const ContainerLink& link) const;
+    // Those that have links, which are few or none.
+    std::vector<ContainerPtr> linking() const;
 
     // Names are taken first and given to a container second, so that two creations at a time cannot
     // both succeed. Conflict in Docker's words.
@@ -31,9 +37,12 @@ class ContainerIndex {
     std::size_t size() const;
 
   private:
+    Result<ContainerPtr> find_by_link(const std::string& owner, const std::string& alias) const;
+
     struct Tables {
         std::map<std::string, ContainerPtr> by_id;
         std::map<std::string, std::string> ids_by_name;
+        std::set<std::string> linking; // ids
     };
 
     Synchronized<Tables> tables_;

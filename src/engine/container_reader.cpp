@@ -8,6 +8,8 @@
 #include "engine/apparmor.h"
 #include "engine/config_check.h"
 #include "engine/container_filter.h"
+#include "engine/legacy_links.h"
+#include "engine/link_renewal.h"
 
 #include <algorithm>
 
@@ -183,6 +185,9 @@ Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container,
     result.exec_ids = view.exec_ids;
     result.config = definition.config;
     result.host_config = definition.host_config;
+    for (std::string& link : shown_links(definition, core_.index)) {
+        result.host_config.links.push_back(std::move(link));
+    }
     result.graph_driver.name = result.driver;
     if (auto data = core_.store->layers().describe(definition.id); data.ok()) {
         result.graph_driver.data.insert(data->begin(), data->end());
@@ -238,8 +243,13 @@ Result<std::vector<ContainerSummary>> ContainerReader::list(const ListOptions& o
     }
     std::vector<ContainerSummary> summaries;
     summaries.reserve(views.size());
+    const std::multimap<std::string, std::string> names = link_names(core_.index);
     for (const ContainerView& view : views) {
         summaries.push_back(summarize(view, options.size));
+        const auto [first, last] = names.equal_range(view.definition->id);
+        for (auto name = first; name != last; ++name) {
+            summaries.back().link_names.push_back(name->second);
+        }
     }
     return summaries;
 }

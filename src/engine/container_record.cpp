@@ -142,6 +142,13 @@ struct Fields<engine::ContainerLife> {
 };
 
 template <>
+struct Fields<engine::ContainerLink> {
+    using T = engine::ContainerLink;
+    static constexpr auto table =
+        std::tuple{field("Id", &T::id), field("Name", &T::name), field("Alias", &T::alias)};
+};
+
+template <>
 struct Fields<engine::ContainerDefinition> {
     using T = engine::ContainerDefinition;
     static constexpr auto table = std::tuple{
@@ -155,7 +162,8 @@ struct Fields<engine::ContainerDefinition> {
         field("Config", &T::config),
         field("HostConfig", &T::host_config),
         field("Networking", &T::networking),
-        field("Mounts", &T::mounts)};
+        field("Mounts", &T::mounts),
+        field("Links", &T::links, OmitEmpty)};
 };
 
 } // namespace berth::json
@@ -177,7 +185,14 @@ constexpr std::string_view migrations[] = {
     "UPDATE engine_containers SET life = json_set(life, '$.Endpoints[0].Interface', 'eth0')"
     " WHERE json_type(life, '$.Endpoints[0]') = 'object'"
     " AND json_type(life, '$.Endpoints[0].Interface') IS NULL"
-    " AND json_extract(life, '$.Endpoints[0].HostInterface') != ''"};
+    " AND json_extract(life, '$.Endpoints[0].HostInterface') != ''",
+    // Links were kept as an inspect shows them: "/db:/web/alias".
+    "UPDATE engine_containers SET definition = json_set(definition, '$.Links', json((SELECT"
+    " json_group_array(json_object('Name', substr(value, 2, instr(value, ':') - 2), 'Alias',"
+    " replace(value, rtrim(value, replace(value, '/', '')), '')))"
+    " FROM json_each(definition, '$.HostConfig.Links'))), '$.HostConfig.Links', json('null'))"
+    " WHERE json_extract(definition, '$.HostConfig.NetworkMode') IN ('bridge', 'default')"
+    " AND json_type(definition, '$.HostConfig.Links') = 'array'"};
 
 } // namespace
 

@@ -15,6 +15,13 @@
 
 namespace berth::engine {
 
+// --link on the default bridge: `alias` stands for another container.
+struct ContainerLink {
+    std::string id;   // the other's; whoever has its name takes its place once it is gone
+    std::string name; // without slash, when the link was made
+    std::string alias;
+};
+
 struct ContainerDefinition {
     std::string id;
     std::string name; // without slash
@@ -27,6 +34,7 @@ struct ContainerDefinition {
     HostConfig host_config;
     NetworkingConfig networking;
     std::vector<PlannedMount> mounts;
+    std::vector<ContainerLink> links{};
 };
 
 struct PublishedPort {

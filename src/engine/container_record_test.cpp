@@ -15,7 +15,8 @@ class ContainerRows : public ::testing::Test {
         const std::string& id,
         const std::string& mode,
         const std::string& networking,
-        const std::string& endpoints = "[]") {
+        const std::string& endpoints = "[]",
+        const std::string& links = "null") {
         static constexpr std::string_view steps[] = {
             "CREATE TABLE engine_containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
             " definition TEXT NOT NULL, life TEXT NOT NULL)"};
@@ -24,9 +25,9 @@ class ContainerRows : public ::testing::Test {
         {
             auto statement =
                 transaction->prepare("INSERT INTO engine_containers VALUES (?, ?, ?, ?)").value();
-            const std::string definition = R"({"Id":")" + id + R"(","Name":")" + id +
-                                           R"(","HostConfig":{"NetworkMode":")" + mode +
-                                           R"("},"Networking":)" + networking + "}";
+            const std::string definition =
+                R"({"Id":")" + id + R"(","Name":")" + id + R"(","HostConfig":{"NetworkMode":")" +
+                mode + R"(","Links":)" + links + R"(},"Networking":)" + networking + "}";
             const std::string life =
                 R"({"State":{"Status":"exited"},"Endpoints":)" + endpoints + "}";
             ASSERT_TRUE(
@@ -78,6 +79,26 @@ TEST_F(ContainerRows, OfBeforeThatRunKnowTheirInterface) {
 TEST_F(ContainerRows, OfBeforeThatShareANetworkHaveNone) {
     insert_old("c1", "container:c2", R"({"EndpointsConfig":{}})");
     EXPECT_TRUE(read().definition->networking.endpoints_config.empty());
+}
+
+TEST_F(ContainerRows, OfBeforeKeepTheirLinks) {
+    insert_old(
+        "web", "bridge", R"({"EndpointsConfig":{}})", "[]", R"(["/db:/web/store","/c-1:/web/c"])");
+    const ContainerRecord record = read();
+    const std::vector<ContainerLink>& links = record.definition->links;
+    ASSERT_EQ(links.size(), 2U);
+    EXPECT_EQ(links[0].name, "db");
+    EXPECT_EQ(links[0].alias, "store");
+    EXPECT_EQ(links[1].name, "c-1");
+    EXPECT_EQ(links[1].alias, "c");
+    EXPECT_TRUE(record.definition->host_config.links.empty());
+}
+
+TEST_F(ContainerRows, OfBeforeKeepWhatNetworksOfUsersCallLinks) {
+    insert_old("web", "front", R"({"EndpointsConfig":{"front":{}}})", "[]", R"(["db:store"])");
+    const ContainerRecord record = read();
+    EXPECT_TRUE(record.definition->links.empty());
+    EXPECT_EQ(record.definition->host_config.links, std::vector<std::string>{"db:store"});
 }
 
 } // namespace

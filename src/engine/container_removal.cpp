@@ -8,6 +8,7 @@
 #include "engine/container_files.h"
 #include "engine/container_mounts.h"
 #include "engine/exec_table.h"
+#include "engine/link_renewal.h"
 #include "engine/resource_check.h"
 #include "engine/runtime_spec.h"
 
@@ -57,7 +58,7 @@ ContainerControl::begin_remove(const ContainerPtr& container, const std::string&
 
 Result<void> ContainerControl::remove(const ContainerPtr& container, const RemoveOptions& options) {
     if (options.link) {
-        return not_implemented("legacy links are not implemented by this engine");
+        return remove_link(core_, options.asked_as);
     }
     // Errors name the container as its user did.
     const std::string& name = options.asked_as.empty() ? container->id : options.asked_as;

@@ -12,6 +12,7 @@
 #include "engine/container_files.h"
 #include "engine/exec_table.h"
 #include "engine/legacy_links.h"
+#include "engine/link_renewal.h"
 #include "engine/start_failure.h"
 
 #include <cerrno>
@@ -117,6 +118,7 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
         core_.publish_network(definition, launched.network.endpoints, "connect");
     }
     launched.links = TRY(link_effects(definition, core_.index));
+    open_links(core_, definition, launched.network.endpoints);
     TRY(write_files(launched, shared));
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
     return run_program(*container, launched);
@@ -307,6 +309,7 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
         early = std::exchange(state->early_exit, std::nullopt);
     }
     core_.publish(*launched.definition, "start");
+    renew_links(core_, *container);
     if (early) {
         core_.in_background([this, container, run = launched.run, exit = std::move(*early)] {
             handle_exit(container, run, exit);

@@ -86,67 +86,142 @@ bool uses_links(const HostConfig& host_config) {
     return is_predefined_network(host_config.network_mode) && !host_config.links.empty();
 }
 
+// Whoever has the other's network: it may be in that of a third one.
+Result<ContainerView> owner_of_network(const std::string& name, const ContainerIndex& containers) {
+    std::string text = name;
+    for (;;) {
+        const auto found = containers.find(text);
+        if (!found.ok()) {
+            return invalid_argument("could not get container for " + text);
+        }
+        ContainerView view = view_of(**found);
+        text = container_of_mode(view.definition->host_config.network_mode);
+        if (text.empty()) {
+            return view;
+        }
+    }
+}
+
+std::string first_names(const ContainerLink& link, const ContainerDefinition& other) {
+    return link.alias + " " + other.config.hostname;
+}
+
+std::vector<std::string> hosts_lines(
+    const ContainerLink& link, const ContainerDefinition& other, const EndpointState& endpoint) {
+    std::string names = first_names(link, other);
+    if (link.alias != other.name) {
+        names += " " + other.name;
+    }
+    std::vector<std::string> lines;
+    for (const std::string& address : {endpoint.ip, endpoint.ip_v6}) {
+        if (!address.empty()) {
+            lines.push_back(address + "\t" + names);
+        }
+    }
+    return lines;
+}
+
 } // namespace
 
-Result<void>
-check_links(const std::string& name, HostConfig& host_config, const ContainerIndex& containers) {
+const EndpointState* bridge_endpoint(const ContainerLife& life) {
+    const auto endpoint = std::ranges::find_if(
+        life.endpoints, [](const EndpointState& one) { return one.network == "bridge"; });
+    return endpoint == life.endpoints.end() ? nullptr : &*endpoint;
+}
+
+Result<std::vector<ContainerLink>>
+take_links(HostConfig& host_config, const ContainerIndex& containers) {
+    std::vector<ContainerLink> links;
     if (!uses_links(host_config)) {
-        return ok();
+        return links;
     }
+    const Error no_host = invalid_argument(
+        "conflicting options: host type networking can't be used with links. This would result in "
+        "undefined behavior");
     if (is_host_mode(host_config.network_mode)) {
-        return invalid_argument("conflicting options: host type networking can't be used with "
-                                "links. This would result in undefined behavior");
+        return no_host;
     }
-    for (std::string& link : host_config.links) {
-        const auto parts = cut(link, ":");
-        const std::string target(parts ? parts->before : std::string_view(link));
-        const std::string alias = last_part(parts ? parts->after : std::string_view(link));
-        if (target.empty() || alias.empty()) {
-            return invalid_argument("bad format for links: " + link);
+    for (const std::string& text : host_config.links) {
+        const auto parts = cut(text, ":");
+        const std::string target(parts ? parts->before : std::string_view(text));
+        const std::string alias = last_part(parts ? parts->after : std::string_view(text));
+        if (target.empty() || alias.empty() || alias.find_first_of(" \t\r\n") != alias.npos) {
+            return invalid_argument("bad format for links: " + text);
         }
-        const auto child = containers.find(target);
-        if (!child.ok()) {
-            return invalid_argument("could not get container for " + target);
+        const ContainerView other = TRY(owner_of_network(target, containers));
+        if (is_host_mode(other.definition->host_config.network_mode)) {
+            return no_host;
         }
-        const ContainerView view = view_of(**child);
-        if (is_host_mode(view.definition->host_config.network_mode)) {
-            return invalid_argument("conflicting options: host type networking can't be used with "
-                                    "links. This would result in undefined behavior");
+        // As with Docker, the first of two with the same alias counts.
+        const bool is_taken = std::ranges::any_of(
+            links, [&alias](const ContainerLink& link) { return link.alias == alias; });
+        if (!is_taken) {
+            links.push_back(
+                {.id = other.definition->id, .name = other.definition->name, .alias = alias});
         }
-        link = "/" + view.definition->name + ":/" + name + "/" + alias;
     }
-    return ok();
+    host_config.links.clear();
+    return links;
+}
+
+std::vector<std::string>
+shown_links(const ContainerDefinition& definition, const ContainerIndex& containers) {
+    std::vector<std::string> shown;
+    for (const ContainerLink& link : definition.links) {
+        const auto other = containers.find_linked(link);
+        const std::string name = other.ok() ? view_of(**other).definition->name : link.name;
+        shown.push_back("/" + name + ":/" + definition.name + "/" + link.alias);
+    }
+    return shown;
 }
 
 Result<LinkEffects>
 link_effects(const ContainerDefinition& definition, const ContainerIndex& containers) {
     LinkEffects effects;
-    if (!uses_links(definition.host_config)) {
-        return effects;
-    }
-    for (const std::string& link : definition.host_config.links) {
-        const auto parts = cut(link, ":");
-        if (!parts) {
-            continue;
-        }
-        const std::string alias = last_part(parts->after);
-        const ContainerView child = view_of(*TRY(containers.find(std::string(parts->before))));
-        const ContainerDefinition& other = *child.definition;
-        const auto endpoint = std::ranges::find_if(
-            child.life.endpoints, [](const EndpointState& one) { return one.network == "bridge"; });
-        if (!child.life.state.is_running() || endpoint == child.life.endpoints.end()) {
+    for (const ContainerLink& link : definition.links) {
+        const auto found = containers.find_linked(link);
+        const ContainerView child = found.ok() ? view_of(**found) : ContainerView();
+        const EndpointState* endpoint = bridge_endpoint(child.life);
+        if (!child.life.state.is_running() || endpoint == nullptr) {
             return invalid_argument(
-                "Cannot link to a non running container: /" + other.name + " AS /" +
-                definition.name + "/" + alias);
+                "Cannot link to a non running container: /" +
+                (child.definition ? child.definition->name : link.name) + " AS /" +
+                definition.name + "/" + link.alias);
         }
-        std::string names = alias + " " + other.config.hostname;
-        if (alias != other.name) {
-            names += " " + other.name;
+        const ContainerDefinition& other = *child.definition;
+        for (std::string& line : hosts_lines(link, other, *endpoint)) {
+            effects.hosts.push_back(std::move(line));
         }
-        effects.hosts.push_back(endpoint->ip + "\t" + names);
-        add_environment(effects.environment, definition, other, alias, endpoint->ip);
+        add_environment(effects.environment, definition, other, link.alias, endpoint->ip);
     }
     return effects;
+}
+
+std::optional<LiveLink> live_link(const ContainerLink& link, const ContainerIndex& containers) {
+    const auto found = containers.find_linked(link);
+    if (!found.ok()) {
+        return std::nullopt;
+    }
+    const ContainerView other = view_of(**found);
+    const EndpointState* endpoint = bridge_endpoint(other.life);
+    if (!other.life.state.is_running() || endpoint == nullptr) {
+        return std::nullopt;
+    }
+    LiveLink live{
+        .hosts = hosts_lines(link, *other.definition, *endpoint),
+        .endpoint = endpoint->id,
+        .ports = {}};
+    for (const Port& port : exposed_ports(other.definition->config)) {
+        if (const auto protocol = network::parse_protocol(port.protocol); protocol.ok()) {
+            live.ports.emplace_back(*protocol, port.number);
+        }
+    }
+    return live;
+}
+
+std::string names_of(const ContainerLink& link, const ContainerIndex& containers) {
+    const auto found = containers.find_linked(link);
+    return found.ok() ? first_names(link, *view_of(**found).definition) : std::string();
 }
 
 } // namespace berth::engine

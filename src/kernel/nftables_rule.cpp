@@ -222,6 +222,15 @@ NftRule& NftRule::if_destination_port_in(IpFamily family, const std::string& set
     return *this;
 }
 
+NftRule& NftRule::if_flow_in(IpFamily family, const std::string& set) {
+    const AddressPlace place = place_of(family);
+    if_family(family);
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.source, place.size, reg(0));
+    load_port_key(family, NftPortKey::AddressProtocolAndPort, place.size / 4);
+    lookup(set, reg(0));
+    return *this;
+}
+
 NftRule& NftRule::if_published_in(IpFamily family, NftPortKey key, const std::string& map) {
     if_family(family);
     load_port_key(family, key);
@@ -353,13 +362,12 @@ void NftRule::address_and_output_in(IpFamily family, std::uint32_t offset, const
     lookup(set, reg(0));
 }
 
-// daddr . l4proto . dport, or the last two, from the first register on.
-void NftRule::load_port_key(IpFamily family, NftPortKey key) {
+// daddr . l4proto . dport, or the last two, from this register on.
+void NftRule::load_port_key(IpFamily family, NftPortKey key, std::uint32_t next) {
     const AddressPlace place = place_of(family);
-    std::uint32_t next = 0;
     if (key == NftPortKey::AddressProtocolAndPort) {
-        load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.destination, place.size, reg(0));
-        next = place.size / 4;
+        load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.destination, place.size, reg(next));
+        next += place.size / 4;
     }
     load_meta(NFT_META_L4PROTO, reg(next));
     load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, destination_port_offset, 2, reg(next + 1));

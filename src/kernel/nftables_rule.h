@@ -55,6 +55,8 @@ class NftRule {
     NftRule& if_destination_and_output_in(IpFamily family, const std::string& set);
     // daddr . l4proto . dport
     NftRule& if_destination_port_in(IpFamily family, const std::string& set);
+    // saddr . daddr . l4proto . dport
+    NftRule& if_flow_in(IpFamily family, const std::string& set);
     // The key is in the map; what it maps to does not matter.
     NftRule& if_published_in(IpFamily family, NftPortKey key, const std::string& map);
 
@@ -97,7 +99,7 @@ class NftRule {
   private:
     void match_family(IpFamily family); // unless the type of the frame says it
     void address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set);
-    void load_port_key(IpFamily family, NftPortKey key);
+    void load_port_key(IpFamily family, NftPortKey key, std::uint32_t next = 0);
     void load_type_of_destination(std::uint32_t flags);
     void load_port_and_source(std::uint32_t base, std::uint32_t offset, std::uint32_t size);
     void immediate(std::uint32_t reg, std::span<const std::uint8_t> value);

@@ -61,6 +61,20 @@ Result<void> prepare_host_v6(const std::string& bridge) {
     return ensure_sysctl(folder + bridge + "/proxy_ndp", "0");
 }
 
+// Containers that are kept apart have isolated ports: the host is all that they can send to. It
+// answers at once when one of them asks for another's address (RFC 3069), so that what they send
+// each other passes the firewall, which lets linked ones through.
+Result<void> stand_in_for_neighbors(const BridgeOptions& options) {
+    const std::string folder = "/proc/sys/net/ipv4/";
+    const std::string answers = folder + "conf/" + options.name + "/proxy_arp_pvlan";
+    TRY_CONTEXT(
+        ensure_sysctl(answers, options.inter_container ? "0" : "1"),
+        "let " + options.name + " answer for containers that are kept apart");
+    return options.inter_container
+               ? ok()
+               : ensure_sysctl(folder + "neigh/" + options.name + "/proxy_delay", "0");
+}
+
 Result<void> prepare_host(const BridgeOptions& options) {
     if (options.subnet.length != 0) {
         TRY_CONTEXT(ensure_sysctl("/proc/sys/net/ipv4/ip_forward", "1"), "enable IP forwarding");
@@ -68,6 +82,7 @@ Result<void> prepare_host(const BridgeOptions& options) {
         TRY_CONTEXT(
             ensure_sysctl("/proc/sys/net/ipv4/conf/" + options.name + "/route_localnet", "1"),
             "let " + options.name + " carry localhost's packets");
+        TRY(stand_in_for_neighbors(options));
     }
     if (options.subnet_v6) {
         return prepare_host_v6(options.name);

@@ -270,6 +270,42 @@ Firewall::remove_ports(const std::vector<BoundPort>& ports, const ContainerAddre
     return removed.routed.empty() ? ok() : apply(*state, {}, removed);
 }
 
+Result<void> Firewall::add_links(const std::set<FirewallContent::Link>& links) {
+    auto state = state_->lock();
+    FirewallElements added;
+    std::vector<FirewallContent::Link> fresh;
+    for (const FirewallContent::Link& link : links) {
+        if (state->content.links.insert(link).second) {
+            fresh.push_back(link);
+            add_link_element(added, link);
+        }
+    }
+    if (fresh.empty()) {
+        return ok();
+    }
+    Result<void> committed = apply(*state, added, {});
+    if (!committed.ok()) {
+        for (const FirewallContent::Link& link : fresh) {
+            state->content.links.erase(link);
+        }
+    }
+    return committed;
+}
+
+Result<void> Firewall::remove_links(const IpAddress& one, const std::optional<IpAddress>& other) {
+    auto state = state_->lock();
+    FirewallElements removed;
+    std::erase_if(state->content.links, [&](const FirewallContent::Link& link) {
+        const auto& [from, to, protocol, port] = link;
+        const bool goes = other ? from == one && to == *other : from == one || to == one;
+        if (goes) {
+            add_link_element(removed, link);
+        }
+        return goes;
+    });
+    return removed.routed.empty() ? ok() : apply(*state, {}, removed);
+}
+
 void Firewall::forget_datagram_flows(
     const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
     constexpr auto udp = static_cast<std::uint8_t>(Protocol::Udp);

@@ -15,6 +15,8 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,6 +59,12 @@ class Firewall {
     add_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& container);
     Result<void>
     remove_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& container);
+
+    // What is there already stays.
+    Result<void> add_links(const std::set<FirewallContent::Link>& links);
+    // All from `one` to `other`; all of `one`, in both directions, without the other.
+    Result<void>
+    remove_links(const kernel::IpAddress& one, const std::optional<kernel::IpAddress>& other = {});
 
     // Makes clients that go on sending datagrams meet the rules as they are now: those to the
     // ports, and those that the container answered. TCP clients notice by themselves.

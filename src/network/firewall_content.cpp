@@ -34,6 +34,7 @@ const std::string internal_set = "internal";     // those without a way out
 const std::string open_pairs_set = "open_pairs"; // (bridge, same bridge) where containers may talk
 const std::string loops_set = "loops";           // (bridge, same bridge) of all
 const std::string trusted_set = "trusted";       // (interface of the host, bridge)
+const std::string links_set = "links";           // (container, other one, protocol, port), IPv4
 // The family's number follows in these.
 const std::string masquerade_set = "masquerade";
 const std::string source_map = "source"; // bridge -> address that it goes out with
@@ -99,6 +100,10 @@ void write_sets(NftBatch& batch) {
     for (const std::string& set : {open_pairs_set, loops_set, trusted_set}) {
         batch.add_set({.name = set, .key = pair, .data = {}});
     }
+    batch.add_set(
+        {.name = links_set,
+         .key = {NftType::Ipv4Address, NftType::Ipv4Address, NftType::Protocol, NftType::Port},
+         .data = {}});
     for (const IpFamily family : families) {
         const NftType address = address_type(family);
         const std::vector<NftType> port{address, NftType::Protocol, NftType::Port};
@@ -236,6 +241,11 @@ void write_forward(NftBatch& batch) {
     batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
     batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().jump("pass");
     batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");
+    // Containers that are kept apart send all that is for each other to the host (bridge.cpp).
+    batch.rule(chain)
+        .if_input_and_output_in(loops_set)
+        .if_flow_in(IpFamily::V4, links_set)
+        .jump("pass");
     batch.rule(chain).if_input_in(internal_set).drop();
     batch.rule(chain).if_output_in(internal_set).drop();
     batch.rule(chain).if_output_in(bridges_set).if_destination_changed().jump("pass");
@@ -504,6 +514,17 @@ void add_routed_port_element(FirewallElements& elements, const FirewallContent::
          .data = {}});
 }
 
+void add_link_element(FirewallElements& elements, const FirewallContent::Link& link) {
+    const auto& [from, to, protocol, port] = link;
+    elements.routed[links_set].push_back(
+        {.key = NftValue()
+                    .address(from)
+                    .address(to)
+                    .protocol(static_cast<std::uint8_t>(protocol))
+                    .port(port),
+         .data = {}});
+}
+
 void delete_firewall(NftBatch& batch) {
     for (const NftFamily family :
          {NftFamily::Inet, NftFamily::Bridge, NftFamily::Ipv4, NftFamily::Ipv6}) {
@@ -526,6 +547,9 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
     }
     for (const FirewallContent::PortKey& key : content.routed_ports) {
         add_routed_port_element(elements, key);
+    }
+    for (const FirewallContent::Link& link : content.links) {
+        add_link_element(elements, link);
     }
     delete_firewall(batch);
     for (const NftFamily family : {NftFamily::Inet, NftFamily::Bridge}) {

@@ -67,12 +67,16 @@ struct FirewallElements {
 struct FirewallContent {
     using PortKey = std::tuple<Protocol, kernel::IpAddress, std::uint16_t>;
     using Target = std::pair<kernel::IpAddress, std::uint16_t>;
+    // Who, to whom, and at which port.
+    using Link = std::tuple<kernel::IpAddress, kernel::IpAddress, Protocol, std::uint16_t>;
 
     std::map<std::string, FirewallBridge> bridges;
     std::map<std::string, FirewallEndpoint> endpoints; // by the interface on the host
     std::map<PortKey, Target> ports;
     // Container ports that are open at the container's own address.
     std::set<PortKey> routed_ports;
+    // What is open between two containers of a network that keeps its containers apart. IPv4.
+    std::set<Link> links;
     std::optional<FirewallJudge> judge;
     bool carries_loopback_v6 = true; // loopback_v6.h
 };
@@ -86,6 +90,7 @@ void add_port_element(
     const FirewallContent::PortKey& key,
     const FirewallContent::Target& target);
 void add_routed_port_element(FirewallElements& elements, const FirewallContent::PortKey& key);
+void add_link_element(FirewallElements& elements, const FirewallContent::Link& link);
 
 void delete_firewall(kernel::NftBatch& batch);
 // Everything, in place of what the tables held.

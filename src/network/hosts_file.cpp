@@ -4,6 +4,8 @@
 
 #include "base/strings.h"
 
+#include <utility>
+
 namespace berth::network {
 namespace {
 
@@ -60,6 +62,29 @@ Result<std::string> hosts_file(const HostsOptions& options) {
         text += address.to_string() + "\t" + own_names(options) + "\n";
     }
     return text;
+}
+
+std::string replace_hosts_lines(
+    std::string_view text, std::string_view names, const std::vector<std::string>& lines) {
+    std::string result;
+    bool has_new_lines = false;
+    while (!text.empty()) {
+        const std::size_t end = text.find('\n');
+        const std::string_view line = text.substr(0, end);
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        const auto parts = cut(line, "\t");
+        const bool is_one =
+            parts && parts->after.starts_with(names) &&
+            (parts->after.size() == names.size() || parts->after[names.size()] == ' ');
+        if (!is_one) {
+            result.append(line).append("\n");
+        } else if (!std::exchange(has_new_lines, true)) {
+            for (const std::string& fresh : lines) {
+                result.append(fresh).append("\n");
+            }
+        }
+    }
+    return result;
 }
 
 } // namespace berth::network

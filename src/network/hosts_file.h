@@ -7,6 +7,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace berth::network {
@@ -22,5 +23,10 @@ struct HostsOptions {
 
 // InvalidArgument for a malformed extra host.
 Result<std::string> hosts_file(const HostsOptions& options);
+
+// In place of the lines whose names begin with these ("alias hostname"), which go. A text without
+// such a line stays as it is.
+std::string replace_hosts_lines(
+    std::string_view text, std::string_view names, const std::vector<std::string>& lines);
 
 } // namespace berth::network

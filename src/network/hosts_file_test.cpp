@@ -67,5 +67,17 @@ TEST(HostsFile, RefusesMalformedExtraHosts) {
     }
 }
 
+TEST(HostsFile, GivesTheLinesOfALinkAnotherAddress) {
+    const std::string text = "127.0.0.1\tlocalhost\n10.0.0.2\tdb dbhost store\n# mine\n"
+                             "fd00::2\tdb dbhost store\n10.0.0.3\tdb dbhost2\n10.0.0.4\tdb";
+    EXPECT_EQ(
+        replace_hosts_lines(text, "db dbhost", {"10.0.0.9\tdb dbhost"}),
+        "127.0.0.1\tlocalhost\n10.0.0.9\tdb dbhost\n# mine\n10.0.0.3\tdb dbhost2\n10.0.0.4\tdb\n");
+    EXPECT_EQ(
+        replace_hosts_lines(text, "db dbhost", {}),
+        "127.0.0.1\tlocalhost\n# mine\n10.0.0.3\tdb dbhost2\n10.0.0.4\tdb\n");
+    EXPECT_EQ(replace_hosts_lines("a\tb\n", "db dbhost", {"x\tdb dbhost"}), "a\tb\n");
+}
+
 } // namespace
 } // namespace berth::network

@@ -76,6 +76,13 @@ struct EndpointRecord {
     RateLimits rates{};
 };
 
+// Ports of an endpoint that another one reaches although the network keeps its containers apart.
+struct PeerOpening {
+    std::string from; // endpoint ids
+    std::string to;
+    std::vector<std::pair<Protocol, std::uint16_t>> ports;
+};
+
 enum class Detach : std::uint8_t {
     Behind, // the container has ended: the interface disappears soon, nobody waits for it
     Now,    // the container runs on: its interface is gone when disconnect() returns
@@ -103,6 +110,14 @@ class Network {
     publish(const std::string& endpoint_id, const std::vector<PortRequest>& ports) = 0;
     virtual Result<void>
     unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) = 0;
+
+    // Until one of the two is disconnected, or close_to_peer(). In a network whose containers reach
+    // each other anyway there is nothing to do. NotFound for an endpoint that is not connected.
+    virtual Result<void> open_to_peer(const PeerOpening& /*opening*/) { return ok(); }
+
+    virtual Result<void> close_to_peer(const std::string& /*from*/, const std::string& /*to*/) {
+        return ok();
+    }
 
     // A container of an earlier engine is there still, in this namespace, with this interface.
     virtual void

@@ -214,7 +214,7 @@ constexpr auto routes = std::to_array<Route>({
     {"GET", "/containers/json", list},
     {"POST", "/containers/create", create},
     {"POST", "/containers/prune", prune},
-    {"GET", "/containers/{id}/json", inspect},
+    {"GET", "/containers/{id...}/json", inspect},
     {"GET", "/containers/{id}/top", top},
     {"POST", "/containers/{id}/start", start},
     {"POST", "/containers/{id}/stop", stop},
@@ -225,7 +225,7 @@ constexpr auto routes = std::to_array<Route>({
     {"POST", "/containers/{id}/rename", rename},
     {"POST", "/containers/{id}/update", update},
     {"POST", "/containers/{id}/resize", resize},
-    {"DELETE", "/containers/{id}", remove},
+    {"DELETE", "/containers/{id...}", remove},
 });
 
 } // namespace

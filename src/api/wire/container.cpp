@@ -337,9 +337,11 @@ json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion
 }
 
 json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
+    std::vector<std::string> names{container.name};
+    names.insert(names.end(), container.link_names.begin(), container.link_names.end());
     const Summary wire{
         .id = container.id,
-        .names = {container.name},
+        .names = std::move(names),
         .image = container.image,
         .image_id = container.image_id,
         .command = container.command,

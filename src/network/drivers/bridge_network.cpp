@@ -54,6 +54,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
     }
     state_->close_ports(live.ports, live.addresses);
     state_->parts->shortcut.leave(live.host_index);
+    state_->close_links(live.addresses);
     state_->unguard_sources(live.host_interface);
     if (live.host_index != 0) {
         RouteBatch batch;
@@ -124,6 +125,14 @@ BridgeNetwork::unpublish(const std::string& endpoint_id, const std::vector<Bound
     }
     state_->close_ports(closing, addresses);
     return ok();
+}
+
+Result<void> BridgeNetwork::open_to_peer(const PeerOpening& opening) {
+    return state_->open_to_peer(opening);
+}
+
+Result<void> BridgeNetwork::close_to_peer(const std::string& from, const std::string& to) {
+    return state_->close_to_peer(from, to);
 }
 
 const std::string& BridgeNetwork::name() const {

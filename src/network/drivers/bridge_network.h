@@ -62,6 +62,9 @@ class BridgeNetwork final : public Network {
     Result<void>
     unpublish(const std::string& endpoint_id, const std::vector<BoundPort>& ports) override;
 
+    Result<void> open_to_peer(const PeerOpening& opening) override;
+    Result<void> close_to_peer(const std::string& from, const std::string& to) override;
+
     const std::string& name() const override;
     IpAddress gateway() const override;
     std::optional<IpAddress> gateway_v6() const override;

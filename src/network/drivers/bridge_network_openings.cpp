@@ -4,6 +4,8 @@
 #include "base/log.h"
 #include "network/drivers/bridge_network_state.h"
 
+#include <set>
+
 namespace berth::network {
 namespace {
 
@@ -65,6 +67,48 @@ Result<void> BridgeNetworkState::guard_sources(
         .addresses = sent_from(addresses, further),
         .any_source = options.any_source};
     return parts->firewall.add_endpoint(host_interface, endpoint);
+}
+
+// Under the lock of the members: an endpoint that goes is out of it before its links are closed, so
+// that none can stay, for whoever has the address next.
+Result<void> BridgeNetworkState::open_to_peer(const PeerOpening& opening) {
+    if (options.inter_container) {
+        return ok();
+    }
+    auto guard = members.lock();
+    const Live* from = guard->find(opening.from);
+    const Live* to = guard->find(opening.to);
+    if (from == nullptr || to == nullptr) {
+        return not_found("one of two linked endpoints is not connected any more");
+    }
+    if (!from->addresses.v4 || !to->addresses.v4) {
+        return ok(); // as with Docker, links open nothing in IPv6
+    }
+    std::set<FirewallContent::Link> links;
+    for (const auto& [protocol, port] : opening.ports) {
+        links.emplace(*from->addresses.v4, *to->addresses.v4, protocol, port);
+    }
+    return parts->firewall.add_links(links);
+}
+
+Result<void> BridgeNetworkState::close_to_peer(const std::string& from, const std::string& to) {
+    auto guard = members.lock();
+    const Live* one = guard->find(from);
+    const Live* other = guard->find(to);
+    if (one == nullptr || other == nullptr || !one->addresses.v4 || !other->addresses.v4) {
+        return ok();
+    }
+    return parts->firewall.remove_links(*one->addresses.v4, *other->addresses.v4);
+}
+
+void BridgeNetworkState::close_links(const ContainerAddresses& addresses) {
+    if (options.inter_container || !addresses.v4) {
+        return;
+    }
+    const Result<void> closed = parts->firewall.remove_links(*addresses.v4);
+    if (!closed.ok()) {
+        log::debug("cannot close links, ignoring", {{"error", closed.error().message()}});
+    }
 }
 
 void BridgeNetworkState::unguard_sources(const std::string& host_interface) {

@@ -86,6 +86,10 @@ struct BridgeNetworkState {
         const MacAddress& mac,
         const std::vector<IpAddress>& further,
         const RateLimits& rates);
+    Result<void> open_to_peer(const PeerOpening& opening);
+    Result<void> close_to_peer(const std::string& from, const std::string& to);
+    // Those of an endpoint that goes.
+    void close_links(const ContainerAddresses& addresses);
     void restore(const EndpointRecord& record, const HostLinks& found);
     // No endpoint joins any more. Forbidden while there are some.
     Result<void> close();
