@@ -7,6 +7,7 @@
 #include <linux/netlink.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <endian.h>
@@ -99,6 +100,13 @@ void NetlinkBatch::put_u32(std::uint16_t attribute, std::uint32_t value) {
 
 void NetlinkBatch::put_big_endian_u32(std::uint16_t attribute, std::uint32_t value) {
     put_u32(attribute, htobe32(value));
+}
+
+void NetlinkBatch::put_big_endian_u64(std::uint16_t attribute, std::uint64_t value) {
+    std::array<std::uint8_t, sizeof value> bytes{};
+    const std::uint64_t big_endian = htobe64(value);
+    std::memcpy(bytes.data(), &big_endian, bytes.size());
+    put_bytes(attribute, bytes);
 }
 
 void NetlinkBatch::put_raw(std::span<const std::byte> bytes) {

@@ -31,6 +31,7 @@ class NetlinkBatch {
     void put_u16(std::uint16_t attribute, std::uint16_t value); // host order
     void put_u32(std::uint16_t attribute, std::uint32_t value); // host order
     void put_big_endian_u32(std::uint16_t attribute, std::uint32_t value);
+    void put_big_endian_u64(std::uint16_t attribute, std::uint64_t value);
 
     // Bytes without an attribute's header, padded: the fixed part within IFLA_INFO's peer.
     void put_raw(std::span<const std::byte> bytes);

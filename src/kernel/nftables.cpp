@@ -20,6 +20,7 @@ namespace {
 
 // A list of elements is one attribute, whose length is a 16-bit number.
 constexpr std::size_t elements_per_message = 256;
+constexpr std::uint32_t largest_packet = 1U << 16;
 constexpr std::size_t type_bits = 6; // in nft's number of a concatenated type
 
 // A note for nft(8), which prints an interface's name backwards without it: attribute 0 (the key's
@@ -64,6 +65,32 @@ TypeAndSize concatenate(const std::vector<NftType>& parts) {
         sum.size += (size_of(part) + 3) / 4 * 4;
     }
     return parts.size() == 1 ? TypeAndSize{sum.type, size_of(parts[0])} : sum;
+}
+
+void put_bound(NetlinkBatch& messages, const NftBound& bound) {
+    messages.begin_nested(NFTA_SET_ELEM_EXPR);
+    switch (bound.unit) {
+    case NftBound::Unit::BytesPerSecond:
+        messages.put_string(NFTA_EXPR_NAME, "limit");
+        messages.begin_nested(NFTA_EXPR_DATA);
+        messages.put_big_endian_u64(NFTA_LIMIT_RATE, bound.value);
+        messages.put_big_endian_u64(NFTA_LIMIT_UNIT, 1);
+        // The bucket holds a second's worth, and one packet of the largest size.
+        messages.put_big_endian_u32(NFTA_LIMIT_BURST, largest_packet);
+        messages.put_big_endian_u32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKT_BYTES);
+        messages.put_big_endian_u32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
+        break;
+    case NftBound::Unit::Connections:
+        messages.put_string(NFTA_EXPR_NAME, "connlimit");
+        messages.begin_nested(NFTA_EXPR_DATA);
+        messages.put_big_endian_u32(
+            NFTA_CONNLIMIT_COUNT,
+            static_cast<std::uint32_t>(std::min<std::uint64_t>(bound.value, UINT32_MAX)));
+        messages.put_big_endian_u32(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+        break;
+    }
+    messages.end_nested();
+    messages.end_nested();
 }
 
 std::string string_of(const nlattr& attribute) {
@@ -179,8 +206,13 @@ void NftBatch::add_set(const NftSet& set) {
     messages_.put_string(NFTA_SET_TABLE, table_);
     messages_.put_string(NFTA_SET_NAME, set.name);
     // NFT_SET_CONCAT is for intervals only: a hash of the whole key needs no parts.
-    messages_.put_big_endian_u32(
-        NFTA_SET_FLAGS, set.data.empty() ? 0U : std::uint32_t{NFT_SET_MAP});
+    std::uint32_t set_flags = set.data.empty() ? 0U : std::uint32_t{NFT_SET_MAP};
+    if (set.timeout.count() != 0) {
+        set_flags |= NFT_SET_TIMEOUT | NFT_SET_EVAL; // rules add to it
+        messages_.put_big_endian_u64(
+            NFTA_SET_TIMEOUT, static_cast<std::uint64_t>(set.timeout.count()));
+    }
+    messages_.put_big_endian_u32(NFTA_SET_FLAGS, set_flags);
     messages_.put_big_endian_u32(NFTA_SET_KEY_TYPE, key.type);
     messages_.put_big_endian_u32(NFTA_SET_KEY_LEN, key.size);
     messages_.put_big_endian_u32(NFTA_SET_ID, ++set_ids_);
@@ -223,6 +255,9 @@ void NftBatch::change_elements(
                 messages_.put_bytes(NFTA_DATA_VALUE, elements[i].data.bytes());
                 messages_.end_nested();
             }
+            if (elements[i].bound && message == NFT_MSG_NEWSETELEM) {
+                put_bound(messages_, *elements[i].bound);
+            }
             messages_.end_nested();
         }
         messages_.end_nested();
@@ -253,10 +288,7 @@ void NftBatch::delete_rule(const std::string& chain, std::uint64_t handle) {
     begin(NFT_MSG_DELRULE, 0, "delete a rule of chain " + chain);
     messages_.put_string(NFTA_RULE_TABLE, table_);
     messages_.put_string(NFTA_RULE_CHAIN, chain);
-    std::array<std::uint8_t, sizeof handle> bytes{};
-    const std::uint64_t big_endian = htobe64(handle);
-    std::memcpy(bytes.data(), &big_endian, bytes.size());
-    messages_.put_bytes(NFTA_RULE_HANDLE, bytes);
+    messages_.put_big_endian_u64(NFTA_RULE_HANDLE, handle);
 }
 
 Result<void> NftBatch::commit(NetlinkSocket& socket) {

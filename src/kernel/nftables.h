@@ -14,6 +14,7 @@
 #include "kernel/netlink_socket.h"
 #include "kernel/nftables_rule.h"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -61,6 +62,8 @@ struct NftSet {
     std::string name;
     std::vector<NftType> key;  // more than one: a concatenation
     std::vector<NftType> data; // empty: a plain set
+    // Of elements that rules add (NftRule::add_source_to()); 0: only batches add some.
+    std::chrono::milliseconds timeout{0};
 };
 
 // Each part is padded to four bytes, as registers are.
@@ -80,9 +83,21 @@ class NftValue {
     std::vector<std::uint8_t> bytes_;
 };
 
+// What an element holds against those that are found in it: a rule goes on only for what is above.
+struct NftBound {
+    enum class Unit : std::uint8_t {
+        BytesPerSecond, // token bucket of a second
+        Connections,    // tracked ones that are not closed
+    };
+
+    Unit unit = Unit::BytesPerSecond;
+    std::uint64_t value = 0;
+};
+
 struct NftElement {
     NftValue key;
     NftValue data; // empty for a plain set
+    std::optional<NftBound> bound{};
 };
 
 // Not thread-safe.

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// nf_tables expressions. Layouts: include/uapi/linux/netfilter/nf_tables.h. Numbers in attributes
-// are big-endian; values in registers are as the packet or the kernel has them.
+// What a rule matches: nf_tables expressions. Layouts: include/uapi/linux/netfilter/nf_tables.h.
+// Numbers in attributes are big-endian; values in registers are as the packet or the kernel has
+// them.
 #include "kernel/nftables_rule.h"
 
 #include "base/verify.h"
+#include "kernel/nftables_registers.h"
 
 #include <linux/if_ether.h>
 #include <linux/netfilter.h>
@@ -17,29 +19,7 @@
 namespace berth::kernel {
 namespace {
 
-constexpr std::uint32_t source_port_offset = 0; // in the TCP, UDP and SCTP headers
-constexpr std::uint32_t destination_port_offset = 2;
-constexpr std::uint8_t tcp = 6; // IPPROTO_*, whose header does not go with linux/netfilter.h
-constexpr std::uint8_t udp = 17;
-constexpr std::uint32_t udp_checksum_offset = 6;
-constexpr std::uint32_t tcp_checksum_offset = 16;
 constexpr std::uint32_t ether_source_offset = 6;
-
-// Where the addresses are in an IP header.
-struct AddressPlace {
-    std::uint32_t source = 12;
-    std::uint32_t destination = 16;
-    std::uint32_t size = 4;
-};
-
-AddressPlace place_of(IpFamily family) {
-    return family == IpFamily::V4 ? AddressPlace{}
-                                  : AddressPlace{.source = 8, .destination = 24, .size = 16};
-}
-
-std::uint8_t protocol_family(IpFamily family) {
-    return family == IpFamily::V4 ? std::uint8_t{NFPROTO_IPV4} : std::uint8_t{NFPROTO_IPV6};
-}
 
 std::array<std::uint8_t, 16> mask_of(std::uint8_t prefix_length) {
     std::array<std::uint8_t, 16> bits{};
@@ -47,21 +27,6 @@ std::array<std::uint8_t, 16> mask_of(std::uint8_t prefix_length) {
         bits[i / 8] = static_cast<std::uint8_t>(bits[i / 8] | 0x80U >> (i % 8));
     }
     return bits;
-}
-
-// Registers of four bytes; a longer value runs over the next ones.
-constexpr std::uint32_t reg(std::uint32_t number) {
-    return NFT_REG32_00 + number;
-}
-
-std::array<std::uint8_t, 4> native_bytes(std::uint32_t number) {
-    std::array<std::uint8_t, 4> bytes{};
-    std::memcpy(bytes.data(), &number, bytes.size());
-    return bytes;
-}
-
-std::array<std::uint8_t, 2> big_endian_bytes(std::uint16_t number) {
-    return {static_cast<std::uint8_t>(number >> 8), static_cast<std::uint8_t>(number & 0xff)};
 }
 
 } // namespace
@@ -195,6 +160,14 @@ NftRule& NftRule::if_input_and_output_in(const std::string& set) {
     return *this;
 }
 
+NftRule& NftRule::if_source_in_addresses(IpFamily family, const std::string& set) {
+    const AddressPlace place = place_of(family);
+    if_family(family);
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.source, place.size, reg(0));
+    lookup(set, reg(0));
+    return *this;
+}
+
 NftRule& NftRule::if_source_port(std::uint16_t port) {
     port_is(source_port_offset, port);
     return *this;
@@ -280,80 +253,6 @@ NftRule& NftRule::if_bytes_are_not(
     return *this;
 }
 
-void NftRule::accept() {
-    verdict(NF_ACCEPT, {});
-}
-
-void NftRule::drop() {
-    verdict(NF_DROP, {});
-}
-
-void NftRule::reject() {
-    begin_expression("reject");
-    messages_.put_big_endian_u32(NFTA_REJECT_TYPE, NFT_REJECT_ICMPX_UNREACH);
-    messages_.put_u8(NFTA_REJECT_ICMP_CODE, NFT_REJECT_ICMPX_PORT_UNREACH);
-    end_expression();
-}
-
-void NftRule::jump(std::string_view chain) {
-    verdict(NFT_JUMP, chain);
-}
-
-void NftRule::masquerade() {
-    begin_expression("masq");
-    end_expression();
-}
-
-void NftRule::return_to_caller() {
-    verdict(NFT_RETURN, {});
-}
-
-void NftRule::dnat(IpFamily family, NftPortKey key, const std::string& map) {
-    if_family(family);
-    load_port_key(family, key);
-    look_up(map, reg(0), reg(0));
-    begin_expression("nat");
-    messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_DNAT);
-    messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
-    messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
-    messages_.put_big_endian_u32(NFTA_NAT_REG_PROTO_MIN, reg(place_of(family).size / 4));
-    end_expression();
-}
-
-void NftRule::snat_by_input(IpFamily family, const std::string& map) {
-    if_family(family);
-    load_meta(NFT_META_IIFNAME, reg(0));
-    look_up(map, reg(0), reg(0));
-    begin_expression("nat");
-    messages_.put_big_endian_u32(NFTA_NAT_TYPE, NFT_NAT_SNAT);
-    messages_.put_big_endian_u32(NFTA_NAT_FAMILY, protocol_family(family));
-    messages_.put_big_endian_u32(NFTA_NAT_REG_ADDR_MIN, reg(0));
-    end_expression();
-}
-
-NftRule& NftRule::add_to_mark(std::uint32_t bit) {
-    load_meta(NFT_META_MARK, reg(0));
-    bitwise(reg(0), native_bytes(~bit), native_bytes(bit));
-    store_mark(reg(0));
-    return *this;
-}
-
-NftRule& NftRule::set_mark(std::uint32_t mark) {
-    immediate(reg(0), native_bytes(mark));
-    store_mark(reg(0));
-    return *this;
-}
-
-NftRule& NftRule::duplicate_to(const IpAddress& neighbor, int interface) {
-    immediate(reg(0), neighbor.bytes());
-    immediate(reg(4), native_bytes(static_cast<std::uint32_t>(interface)));
-    begin_expression("dup");
-    messages_.put_big_endian_u32(NFTA_DUP_SREG_ADDR, reg(0));
-    messages_.put_big_endian_u32(NFTA_DUP_SREG_DEV, reg(4));
-    end_expression();
-    return *this;
-}
-
 void NftRule::address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set) {
     const std::uint32_t size = place_of(family).size;
     if_family(family);
@@ -387,21 +286,6 @@ void NftRule::load_port_and_source(std::uint32_t base, std::uint32_t offset, std
     if (size != 0) {
         load_payload(base, offset, size, reg(6));
     }
-}
-
-void NftRule::immediate(std::uint32_t target, std::span<const std::uint8_t> value) {
-    begin_expression("immediate");
-    messages_.put_big_endian_u32(NFTA_IMMEDIATE_DREG, target);
-    put_value(NFTA_IMMEDIATE_DATA, value);
-    end_expression();
-}
-
-void NftRule::set_source_port(std::uint8_t protocol, std::uint16_t port) {
-    write_port(protocol, source_port_offset, port);
-}
-
-void NftRule::set_destination_port(std::uint8_t protocol, std::uint16_t port) {
-    write_port(protocol, destination_port_offset, port);
 }
 
 void NftRule::begin_expression(std::string_view name) {
@@ -458,13 +342,6 @@ void NftRule::bitwise(
     end_expression();
 }
 
-void NftRule::store_mark(std::uint32_t source) {
-    begin_expression("meta");
-    messages_.put_big_endian_u32(NFTA_META_KEY, NFT_META_MARK);
-    messages_.put_big_endian_u32(NFTA_META_SREG, source);
-    end_expression();
-}
-
 void NftRule::compare(
     std::uint32_t source, std::uint32_t operation, std::span<const std::uint8_t> value) {
     begin_expression("cmp");
@@ -518,40 +395,12 @@ void NftRule::port_is(std::uint32_t offset, std::uint16_t port) {
     compare(reg(0), NFT_CMP_EQ, big_endian_bytes(port));
 }
 
-void NftRule::write_port(std::uint8_t protocol, std::uint32_t offset, std::uint16_t port) {
-    VERIFY(protocol == tcp || protocol == udp);
-    immediate(reg(0), big_endian_bytes(port));
-    begin_expression("payload");
-    messages_.put_big_endian_u32(NFTA_PAYLOAD_SREG, reg(0));
-    messages_.put_big_endian_u32(NFTA_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
-    messages_.put_big_endian_u32(NFTA_PAYLOAD_OFFSET, offset);
-    messages_.put_big_endian_u32(NFTA_PAYLOAD_LEN, 2);
-    messages_.put_big_endian_u32(NFTA_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
-    messages_.put_big_endian_u32(
-        NFTA_PAYLOAD_CSUM_OFFSET, protocol == tcp ? tcp_checksum_offset : udp_checksum_offset);
-    end_expression();
-}
-
 void NftRule::input(std::uint32_t operation, std::string_view name) {
     std::array<std::uint8_t, 16> padded{};
     VERIFY(name.size() < padded.size());
     std::memcpy(padded.data(), name.data(), name.size());
     load_meta(NFT_META_IIFNAME, reg(0));
     compare(reg(0), operation, padded);
-}
-
-void NftRule::verdict(std::int32_t code, std::string_view chain) {
-    begin_expression("immediate");
-    messages_.put_big_endian_u32(NFTA_IMMEDIATE_DREG, NFT_REG_VERDICT);
-    messages_.begin_nested(NFTA_IMMEDIATE_DATA);
-    messages_.begin_nested(NFTA_DATA_VERDICT);
-    messages_.put_big_endian_u32(NFTA_VERDICT_CODE, static_cast<std::uint32_t>(code));
-    if (!chain.empty()) {
-        messages_.put_string(NFTA_VERDICT_CHAIN, chain);
-    }
-    messages_.end_nested();
-    messages_.end_nested();
-    end_expression();
 }
 
 void NftRule::put_value(std::uint16_t attribute, std::span<const std::uint8_t> value) {

@@ -53,6 +53,7 @@ class NftRule {
     NftRule& if_input_and_output_in(const std::string& set);                   // iifname . oifname
     NftRule& if_source_and_output_in(IpFamily family, const std::string& set); // saddr . oifname
     NftRule& if_destination_and_output_in(IpFamily family, const std::string& set);
+    NftRule& if_source_in_addresses(IpFamily family, const std::string& set);
     // daddr . l4proto . dport
     NftRule& if_destination_port_in(IpFamily family, const std::string& set);
     // saddr . daddr . l4proto . dport
@@ -89,7 +90,10 @@ class NftRule {
     void dnat(IpFamily family, NftPortKey key, const std::string& map);
     // From the address that the map has for the input interface.
     void snat_by_input(IpFamily family, const std::string& map);
-    // These three go on: an action may follow.
+    // These go on: an action may follow.
+    // The source's address becomes an element, with the set's timeout. After if_family() or what
+    // asks for the family.
+    NftRule& add_source_to(IpFamily family, const std::string& set);
     NftRule& add_to_mark(std::uint32_t bit);
     NftRule& set_mark(std::uint32_t mark);
     // A copy of the packet leaves by the interface (its index), towards the neighbor. In a table of

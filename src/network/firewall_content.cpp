@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// Sets, maps and rules. The table of the family inet sees what is routed, that of the family bridge
-// each frame that comes from a container.
+// Sets, maps and rules of the table of the family inet, which sees what is routed.
 #include "network/firewall_content.h"
 
+#include "network/firewall_names.h"
+#include "network/firewall_sources.h"
 #include "network/foreign_chains.h"
 
-#include <linux/if_ether.h>
 #include <linux/netfilter/nf_tables.h>
 
 #include <array>
@@ -27,8 +27,6 @@ using kernel::NftRule;
 using kernel::NftType;
 using kernel::NftValue;
 
-constexpr IpFamily families[] = {IpFamily::V4, IpFamily::V6};
-
 const std::string bridges_set = "bridges";       // every bridge of ours
 const std::string internal_set = "internal";     // those without a way out
 const std::string open_pairs_set = "open_pairs"; // (bridge, same bridge) where containers may talk
@@ -44,12 +42,7 @@ const std::string routed_ports_set = "routed_ports"; // address, protocol, port 
 const std::string members_set = "members";           // (container's address, its bridge)
 const std::string ports_map = "ports";               // published on every address of the host
 const std::string address_ports_map = "ports_by_address";
-// In the bridge table.
-const std::string guarded_set = "guarded";
-const std::string macs_set = "macs";
-const std::string sources_set = "sources";
 
-constexpr std::int32_t raw_priority = -300; // before connection tracking
 constexpr std::int32_t before_other_filters = -1;
 constexpr std::int32_t destination_nat_priority = -100;
 constexpr std::int32_t source_nat_priority = 100;
@@ -62,19 +55,6 @@ constexpr std::uint8_t icmp = IPPROTO_ICMP;
 constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::uint8_t echo_request = 8;
 constexpr std::uint8_t echo_request_v6 = 128;
-constexpr std::uint8_t router_advertisement = 134;
-constexpr std::uint8_t neighbor_solicitation = 135;
-constexpr std::uint8_t neighbor_advertisement = 136;
-constexpr std::uint8_t redirect = 137;
-constexpr std::uint32_t neighbor_target_offset = 8; // in the ICMPv6 message
-
-std::string of(const std::string& set, IpFamily family) {
-    return set + (family == IpFamily::V4 ? "4" : "6");
-}
-
-NftType address_type(IpFamily family) {
-    return family == IpFamily::V4 ? NftType::Ipv4Address : NftType::Ipv6Address;
-}
 
 IpPrefix loopback_v4() {
     return {IpAddress::from_v4(0x7f000000), 8};
@@ -294,92 +274,6 @@ void write_postrouting(NftBatch& batch) {
     }
 }
 
-void write_bridge_sets(NftBatch& batch) {
-    batch.add_set({.name = guarded_set, .key = {NftType::InterfaceName}, .data = {}});
-    const std::vector<NftType> source{NftType::InterfaceName, NftType::EtherAddress};
-    batch.add_set({.name = macs_set, .key = source, .data = {}});
-    for (const IpFamily family : families) {
-        std::vector<NftType> key = source;
-        key.push_back(address_type(family));
-        batch.add_set({.name = of(sources_set, family), .key = key, .data = {}});
-    }
-}
-
-void write_arp_rules(NftBatch& batch) {
-    constexpr std::array<std::uint8_t, 6> ethernet_and_ipv4{0, 1, 8, 0, 6, 4};
-    constexpr std::array<std::uint8_t, 4> nobody{};
-    constexpr std::uint32_t sender_mac = 8;
-    constexpr std::uint32_t sender_ip = 14;
-    const std::string chain = "arp";
-    batch.add_chain(chain);
-    batch.rule(chain).if_bytes_are_not(NFT_PAYLOAD_NETWORK_HEADER, 0, ethernet_and_ipv4).drop();
-    batch.rule(chain).if_sender_not_in(macs_set, sender_mac).drop();
-    // A probe asks for an address before it is taken and claims none.
-    batch.rule(chain).if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, sender_ip, nobody).accept();
-    batch.rule(chain)
-        .if_source_not_in(of(sources_set, IpFamily::V4), NFT_PAYLOAD_NETWORK_HEADER, sender_ip, 4)
-        .drop();
-    batch.rule(chain).accept();
-}
-
-void write_ipv6_rules(NftBatch& batch) {
-    constexpr std::array<std::uint8_t, 16> nobody{};
-    constexpr std::uint32_t source = 8;
-    const std::string sources = of(sources_set, IpFamily::V6);
-    const std::string neighbors = "neighbors";
-    batch.add_chain(neighbors);
-    batch.rule(neighbors).if_icmp_type(router_advertisement).drop();
-    batch.rule(neighbors).if_icmp_type(redirect).drop();
-    batch.rule(neighbors)
-        .if_icmp_type(neighbor_advertisement)
-        .if_source_not_in(sources, NFT_PAYLOAD_TRANSPORT_HEADER, neighbor_target_offset, 16)
-        .drop();
-    // From nobody: the question whether an address is free, which only its owner-to-be may ask.
-    batch.rule(neighbors)
-        .if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, source, nobody)
-        .if_icmp_type(neighbor_solicitation)
-        .if_source_not_in(sources, NFT_PAYLOAD_TRANSPORT_HEADER, neighbor_target_offset, 16)
-        .drop();
-    batch.rule(neighbors).if_bytes_are(NFT_PAYLOAD_NETWORK_HEADER, source, nobody).accept();
-
-    const std::string chain = "ipv6";
-    batch.add_chain(chain);
-    batch.rule(chain).if_protocol(icmp_v6).jump(neighbors);
-    batch.rule(chain).if_source_not_in(sources, NFT_PAYLOAD_NETWORK_HEADER, source, 16).drop();
-    batch.rule(chain).accept();
-}
-
-// Each frame from a container's interface carries that container's addresses, or it is dropped
-// before the bridge learns from it. Nearly all frames are honest and ask one set only: who is among
-// the sources is with its MAC, and by its interface. The other rules tell what is wrong with the
-// rest, or that the interface is not guarded.
-void write_bridge_rules(NftBatch& batch) {
-    constexpr std::uint32_t source_v4 = 12;
-    constexpr std::uint32_t source_v6 = 8;
-    write_arp_rules(batch);
-    write_ipv6_rules(batch);
-    batch.add_base_chain(
-        "sources", {.type = "filter", .hook = NftHook::Prerouting, .priority = raw_priority});
-    batch.rule("sources")
-        .if_ether_type(ETH_P_IP)
-        .if_source_in_set(of(sources_set, IpFamily::V4), NFT_PAYLOAD_NETWORK_HEADER, source_v4, 4)
-        .accept();
-    batch.rule("sources")
-        .if_ether_type(ETH_P_IPV6)
-        .if_protocol_is_not(icmp_v6)
-        .if_source_in_set(of(sources_set, IpFamily::V6), NFT_PAYLOAD_NETWORK_HEADER, source_v6, 16)
-        .accept();
-    batch.rule("sources").if_input_not_in(guarded_set).accept();
-    batch.rule("sources").if_source_not_in(macs_set, 0, 0, 0).drop();
-    batch.rule("sources").if_ether_type(ETH_P_ARP).jump("arp");
-    batch.rule("sources").if_ether_type(ETH_P_IPV6).jump("ipv6");
-    batch.rule("sources").drop();
-}
-
-NftElement interface_element(const std::string& name) {
-    return {.key = NftValue().interface(name), .data = {}};
-}
-
 NftElement pair_element(const std::string& input, const std::string& output) {
     return {.key = NftValue().interface(input).interface(output), .data = {}};
 }
@@ -421,29 +315,6 @@ void add_family_elements(
 
 } // namespace
 
-IpAddress link_local_address(const kernel::MacAddress& mac) {
-    const auto& m = mac.bytes;
-    // RFC 4291, appendix A: the modified EUI-64 identifier.
-    const std::array<std::uint8_t, 16> bytes{
-        0xfe,
-        0x80,
-        0,
-        0,
-        0,
-        0,
-        0,
-        0,
-        static_cast<std::uint8_t>(m[0] ^ 2U),
-        m[1],
-        m[2],
-        0xff,
-        0xfe,
-        m[3],
-        m[4],
-        m[5]};
-    return IpAddress::from_bytes(bytes);
-}
-
 void add_bridge_elements(
     FirewallElements& elements, const std::string& name, const FirewallBridge& bridge) {
     elements.routed[bridges_set].push_back(interface_element(name));
@@ -474,20 +345,7 @@ void add_endpoint_elements(
         elements.routed[of(members_set, address.family())].push_back(
             member_element(address, endpoint.bridge));
     }
-    if (endpoint.any_source) {
-        return;
-    }
-    const NftValue source = NftValue().interface(interface).ether_address(endpoint.mac);
-    elements.bridged[guarded_set].push_back(interface_element(interface));
-    elements.bridged[macs_set].push_back({.key = source, .data = {}});
-    std::set<IpAddress> addresses(endpoint.addresses.begin(), endpoint.addresses.end());
-    addresses.insert(link_local_address(endpoint.mac));
-    for (const IpAddress& address : addresses) {
-        NftValue key = source;
-        key.address(address);
-        elements.bridged[of(sources_set, address.family())].push_back(
-            {.key = std::move(key), .data = {}});
-    }
+    add_source_elements(elements, interface, endpoint);
 }
 
 void add_port_element(
@@ -556,8 +414,7 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
         batch.continue_in(family);
         batch.add_table();
     }
-    write_bridge_sets(batch);
-    write_bridge_rules(batch);
+    write_source_guard(batch);
     for (const auto& [set, members] : elements.bridged) {
         batch.add_elements(set, members);
     }
