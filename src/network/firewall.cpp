@@ -6,6 +6,7 @@
 #include "kernel/netlink_conntrack.h"
 #include "kernel/nftables.h"
 #include "network/firewall_judge.h"
+#include "network/firewall_sources.h"
 #include "network/firewall_watch.h"
 #include "network/loopback_v6.h"
 
@@ -96,6 +97,7 @@ Firewall::apply(State& state, const FirewallElements& added, const FirewallEleme
     add_all(batch, added.routed);
     batch.continue_in(NftFamily::Bridge);
     delete_all(batch, removed.bridged);
+    write_rates(batch, added);
     add_all(batch, added.bridged);
     const Result<void> committed = batch.commit(state.socket);
     if (committed.ok()) {

@@ -415,6 +415,7 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
         batch.add_table();
     }
     write_source_guard(batch);
+    write_rates(batch, elements);
     for (const auto& [set, members] : elements.bridged) {
         batch.add_elements(set, members);
     }

@@ -48,6 +48,7 @@ struct FirewallEndpoint {
     std::vector<kernel::IpAddress> addresses{}; // of both families; the link-local one is implied
     // Whatever it likes may come from it: for containers that are routers or switches themselves.
     bool any_source = false;
+    std::uint64_t egress = 0; // bytes per second that it may send; 0: as fast as it goes
 };
 
 // The way by which published traffic passes the host's own rules: see firewall_judge.h.

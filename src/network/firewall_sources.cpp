@@ -20,6 +20,8 @@ namespace {
 using kernel::IpAddress;
 using kernel::IpFamily;
 using kernel::NftBatch;
+using kernel::NftBound;
+using kernel::NftElement;
 using kernel::NftFamily;
 using kernel::NftHook;
 using kernel::NftType;
@@ -28,6 +30,7 @@ using kernel::NftValue;
 const std::string guarded_set = "guarded";
 const std::string macs_set = "macs";
 const std::string sources_set = "sources";
+const std::string rates_set = "rates"; // interface, with its bound
 
 constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::uint8_t router_advertisement = 134;
@@ -37,7 +40,9 @@ constexpr std::uint8_t redirect = 137;
 constexpr std::uint32_t neighbor_target_offset = 8; // in the ICMPv6 message
 
 void write_bridge_sets(NftBatch& batch) {
-    batch.add_set({.name = guarded_set, .key = {NftType::InterfaceName}, .data = {}});
+    for (const std::string& set : {guarded_set, rates_set}) {
+        batch.add_set({.name = set, .key = {NftType::InterfaceName}, .data = {}});
+    }
     const std::vector<NftType> source{NftType::InterfaceName, NftType::EtherAddress};
     batch.add_set({.name = macs_set, .key = source, .data = {}});
     for (const IpFamily family : families) {
@@ -145,6 +150,11 @@ IpAddress link_local_address(const kernel::MacAddress& mac) {
 
 void add_source_elements(
     FirewallElements& elements, const std::string& interface, const FirewallEndpoint& endpoint) {
+    if (endpoint.egress != 0) {
+        NftElement element = interface_element(interface);
+        element.bound = {.unit = NftBound::Unit::BytesPerSecond, .value = endpoint.egress};
+        elements.bridged[rates_set].push_back(std::move(element));
+    }
     if (endpoint.any_source) {
         return;
     }
@@ -164,6 +174,17 @@ void add_source_elements(
 void write_source_guard(NftBatch& batch) {
     write_bridge_sets(batch);
     write_bridge_rules(batch);
+}
+
+void write_rates(NftBatch& batch, const FirewallElements& elements) {
+    if (!elements.bridged.contains(rates_set)) {
+        return;
+    }
+    const std::string chain = "rates";
+    batch.add_base_chain(
+        chain, {.type = "filter", .hook = NftHook::Prerouting, .priority = raw_priority - 1});
+    batch.flush_chain(chain);
+    batch.rule(chain).if_input_in(rates_set).drop();
 }
 
 } // namespace berth::network

@@ -23,7 +23,8 @@ struct RateLimits {
 Result<std::uint64_t> parse_rate(std::string_view text);
 
 // Egress is held back in the container's own interface, where its programs feel it at once, ingress
-// in the host's end.
+// in the host's end. A container that may administer its network can take the former away: what it
+// sends then is held to its rate by the firewall (FirewallEndpoint), which drops.
 Result<void> limit_rates(
     const RateLimits& limits,
     kernel::RouteSocket& host,

@@ -5,6 +5,7 @@
 #include "network/drivers/bridge_network_state.h"
 
 #include <set>
+#include <utility>
 
 namespace berth::network {
 namespace {
@@ -58,14 +59,11 @@ void BridgeNetworkState::close_ports(
 
 Result<void> BridgeNetworkState::guard_sources(
     const std::string& host_interface,
-    const MacAddress& mac,
-    const ContainerAddresses& addresses,
-    const std::vector<IpAddress>& further) {
-    const FirewallEndpoint endpoint{
-        .bridge = options.name,
-        .mac = mac,
-        .addresses = sent_from(addresses, further),
-        .any_source = options.any_source};
+    FirewallEndpoint endpoint,
+    const ContainerAddresses& addresses) {
+    endpoint.bridge = options.name;
+    endpoint.any_source = options.any_source;
+    endpoint.addresses = sent_from(addresses, std::move(endpoint.addresses));
     return parts->firewall.add_endpoint(host_interface, endpoint);
 }
 

@@ -221,7 +221,10 @@ Result<Endpoint> BridgeNetworkState::wire(
     if (endpoint.netns) {
         netns = TRY(endpoint.netns.duplicate());
     }
-    TRY(guard_sources(endpoint.host_interface, endpoint.mac, addresses, request.link_local));
+    TRY(guard_sources(
+        endpoint.host_interface,
+        {.mac = endpoint.mac, .addresses = request.link_local, .egress = request.rates.egress},
+        addresses));
     rollback.commit();
     endpoint.ports = ports;
     Live live{
@@ -268,8 +271,10 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
     complain(parts->ports.restore(record.ports));
     complain(parts->firewall.add_ports(record.ports, live.addresses));
     if (live.host_index != 0) {
-        complain(
-            guard_sources(record.host_interface, record.mac, live.addresses, record.link_local));
+        complain(guard_sources(
+            record.host_interface,
+            {.mac = record.mac, .addresses = record.link_local, .egress = record.rates.egress},
+            live.addresses));
         join_shortcut(live, record.mac, record.link_local, record.rates);
     }
     auto guard = members.lock();

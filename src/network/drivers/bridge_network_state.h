@@ -73,12 +73,12 @@ struct BridgeNetworkState {
         const std::string& container_name,
         const std::string& endpoint_id);
     void close_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses);
-    // The interface carries the endpoint's addresses as sources, and no others.
+    // The interface carries the endpoint's addresses as sources, and no others, and no more than
+    // its rate. `endpoint` has further addresses; the bridge and its options are filled in.
     Result<void> guard_sources(
         const std::string& host_interface,
-        const MacAddress& mac,
-        const ContainerAddresses& addresses,
-        const std::vector<IpAddress>& further);
+        FirewallEndpoint endpoint,
+        const ContainerAddresses& addresses);
     void unguard_sources(const std::string& host_interface);
     // The short way past the bridge, where it is possible and would not lead around a rate's limit.
     void join_shortcut(
