@@ -263,6 +263,7 @@ ContainerNetwork::join(const ContainerDefinition& definition, const Join& join) 
     request.default_route = join.default_route;
     request.default_route_v6 = join.default_route_v6;
     request.rates = TRY(rates_of(info.options, join.settings));
+    request.connections = TRY(connections_of(info, join.settings));
     request.disable_ipv6 = info.enable_ipv4 && turns_ipv6_off(definition.host_config);
     if (join.ports_v4 || join.ports_v6) {
         request.ports = TRY(ports_of(definition, join.network, join.ports_v4, join.ports_v6));

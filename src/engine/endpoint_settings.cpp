@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "engine/network_options.h"
+#include "network/connection_bound.h"
 
 #include <algorithm>
 #include <tuple>
@@ -168,6 +169,28 @@ rates_of(const StringMap& network_options, const EndpointSettings& settings) {
     limits.egress = TRY(rate(egress_rate_option));
     limits.ingress = TRY(rate(ingress_rate_option));
     return limits;
+}
+
+Result<std::uint32_t>
+connections_of(const NetworkInspect& network, const EndpointSettings& settings) {
+    const std::string text = option_or(
+        settings.driver_opts,
+        connections_option,
+        option_or(network.options, connections_option, ""));
+    if (text.empty()) {
+        // The host does not see the connections of the others.
+        return network.driver == "bridge" ? network::default_connections() : 0;
+    }
+    if (text == "unlimited") {
+        return 0U;
+    }
+    const auto number = parse_number<std::uint32_t>(text);
+    if (!number.ok() || *number == 0) {
+        return invalid_argument(
+            std::string(connections_option) + ": \"" + text +
+            "\" is neither a number of connections nor \"unlimited\"");
+    }
+    return *number;
 }
 
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings) {

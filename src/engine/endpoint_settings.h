@@ -9,6 +9,7 @@
 #include "engine/network_registry.h"
 #include "network/network.h"
 
+#include <cstdint>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,6 +31,10 @@ Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settin
 // The network's limits, where the endpoint has none of its own.
 Result<network::RateLimits>
 rates_of(const StringMap& network_options, const EndpointSettings& settings);
+
+// How many connections the container may have open in the network; 0: as many as it likes.
+Result<std::uint32_t>
+connections_of(const NetworkInspect& network, const EndpointSettings& settings);
 
 // Docker's DNSNames of a container in a user-defined network.
 std::vector<std::string>

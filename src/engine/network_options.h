@@ -22,6 +22,7 @@ constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.i
 // Of Berth's own: of a network, for each container in it, or of one endpoint.
 constexpr std::string_view egress_rate_option = "com.berth.rate.egress";
 constexpr std::string_view ingress_rate_option = "com.berth.rate.ingress";
+constexpr std::string_view connections_option = "com.berth.connections";
 
 constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
 constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";

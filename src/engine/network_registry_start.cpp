@@ -25,6 +25,7 @@ Result<network::EndpointRecord> driver_record(
     const EndpointSettings& settings = settings_in(container, state.network);
     record.link_local = TRY(endpoint_request(settings)).link_local;
     record.rates = TRY(rates_of(network.options, settings));
+    record.connections = TRY(connections_of(network, settings));
     if (!state.ip.empty()) {
         record.ip = TRY(kernel::IpAddress::parse(state.ip));
     }

@@ -38,6 +38,7 @@ std::uint16_t nft_message(std::uint16_t message) {
 std::uint32_t size_of(NftType type) {
     switch (type) {
     case NftType::Ipv4Address:
+    case NftType::Mark:
         return 4;
     case NftType::Ipv6Address:
         return 16;
@@ -67,28 +68,16 @@ TypeAndSize concatenate(const std::vector<NftType>& parts) {
     return parts.size() == 1 ? TypeAndSize{sum.type, size_of(parts[0])} : sum;
 }
 
-void put_bound(NetlinkBatch& messages, const NftBound& bound) {
+void put_rate(NetlinkBatch& messages, std::uint64_t bytes_per_second) {
     messages.begin_nested(NFTA_SET_ELEM_EXPR);
-    switch (bound.unit) {
-    case NftBound::Unit::BytesPerSecond:
-        messages.put_string(NFTA_EXPR_NAME, "limit");
-        messages.begin_nested(NFTA_EXPR_DATA);
-        messages.put_big_endian_u64(NFTA_LIMIT_RATE, bound.value);
-        messages.put_big_endian_u64(NFTA_LIMIT_UNIT, 1);
-        // The bucket holds a second's worth, and one packet of the largest size.
-        messages.put_big_endian_u32(NFTA_LIMIT_BURST, largest_packet);
-        messages.put_big_endian_u32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKT_BYTES);
-        messages.put_big_endian_u32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
-        break;
-    case NftBound::Unit::Connections:
-        messages.put_string(NFTA_EXPR_NAME, "connlimit");
-        messages.begin_nested(NFTA_EXPR_DATA);
-        messages.put_big_endian_u32(
-            NFTA_CONNLIMIT_COUNT,
-            static_cast<std::uint32_t>(std::min<std::uint64_t>(bound.value, UINT32_MAX)));
-        messages.put_big_endian_u32(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
-        break;
-    }
+    messages.put_string(NFTA_EXPR_NAME, "limit");
+    messages.begin_nested(NFTA_EXPR_DATA);
+    messages.put_big_endian_u64(NFTA_LIMIT_RATE, bytes_per_second);
+    messages.put_big_endian_u64(NFTA_LIMIT_UNIT, 1);
+    // The bucket holds a second's worth, and one packet of the largest size.
+    messages.put_big_endian_u32(NFTA_LIMIT_BURST, largest_packet);
+    messages.put_big_endian_u32(NFTA_LIMIT_TYPE, NFT_LIMIT_PKT_BYTES);
+    messages.put_big_endian_u32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
     messages.end_nested();
     messages.end_nested();
 }
@@ -208,9 +197,12 @@ void NftBatch::add_set(const NftSet& set) {
     // NFT_SET_CONCAT is for intervals only: a hash of the whole key needs no parts.
     std::uint32_t set_flags = set.data.empty() ? 0U : std::uint32_t{NFT_SET_MAP};
     if (set.timeout.count() != 0) {
-        set_flags |= NFT_SET_TIMEOUT | NFT_SET_EVAL; // rules add to it
+        set_flags |= NFT_SET_TIMEOUT;
         messages_.put_big_endian_u64(
             NFTA_SET_TIMEOUT, static_cast<std::uint64_t>(set.timeout.count()));
+    }
+    if (set.rules_add) {
+        set_flags |= NFT_SET_EVAL;
     }
     messages_.put_big_endian_u32(NFTA_SET_FLAGS, set_flags);
     messages_.put_big_endian_u32(NFTA_SET_KEY_TYPE, key.type);
@@ -255,8 +247,8 @@ void NftBatch::change_elements(
                 messages_.put_bytes(NFTA_DATA_VALUE, elements[i].data.bytes());
                 messages_.end_nested();
             }
-            if (elements[i].bound && message == NFT_MSG_NEWSETELEM) {
-                put_bound(messages_, *elements[i].bound);
+            if (elements[i].rate != 0 && message == NFT_MSG_NEWSETELEM) {
+                put_rate(messages_, elements[i].rate);
             }
             messages_.end_nested();
         }

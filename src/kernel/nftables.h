@@ -55,15 +55,16 @@ enum class NftType : std::uint8_t {
     EtherAddress = 9,
     Protocol = 12,
     Port = 13,
+    Mark = 19, // any number of four bytes
     InterfaceName = 41,
 };
 
 struct NftSet {
     std::string name;
-    std::vector<NftType> key;  // more than one: a concatenation
-    std::vector<NftType> data; // empty: a plain set
-    // Of elements that rules add (NftRule::add_source_to()); 0: only batches add some.
-    std::chrono::milliseconds timeout{0};
+    std::vector<NftType> key;             // more than one: a concatenation
+    std::vector<NftType> data;            // empty: a plain set
+    bool rules_add = false;               // elements too, not only batches
+    std::chrono::milliseconds timeout{0}; // of elements that rules add
 };
 
 // Each part is padded to four bytes, as registers are.
@@ -83,21 +84,11 @@ class NftValue {
     std::vector<std::uint8_t> bytes_;
 };
 
-// What an element holds against those that are found in it: a rule goes on only for what is above.
-struct NftBound {
-    enum class Unit : std::uint8_t {
-        BytesPerSecond, // token bucket of a second
-        Connections,    // tracked ones that are not closed
-    };
-
-    Unit unit = Unit::BytesPerSecond;
-    std::uint64_t value = 0;
-};
-
 struct NftElement {
     NftValue key;
     NftValue data; // empty for a plain set
-    std::optional<NftBound> bound{};
+    // Bytes per second: a rule that finds the element goes on only for what is above. 0: for all.
+    std::uint64_t rate = 0;
 };
 
 // Not thread-safe.

@@ -20,6 +20,7 @@ namespace berth::kernel {
 namespace {
 
 constexpr std::uint32_t ether_source_offset = 6;
+constexpr std::uint32_t hash_seed = 0x62657274;
 
 std::array<std::uint8_t, 16> mask_of(std::uint8_t prefix_length) {
     std::array<std::uint8_t, 16> bits{};
@@ -168,6 +169,12 @@ NftRule& NftRule::if_source_in_addresses(IpFamily family, const std::string& set
     return *this;
 }
 
+NftRule& NftRule::if_part_in(const NftFlowPart& part, const std::string& set) {
+    load_flow_part(part);
+    lookup(set, reg(0));
+    return *this;
+}
+
 NftRule& NftRule::if_source_port(std::uint16_t port) {
     port_is(source_port_offset, port);
     return *this;
@@ -277,6 +284,27 @@ void NftRule::load_type_of_destination(std::uint32_t flags) {
     messages_.put_big_endian_u32(NFTA_FIB_DREG, reg(0));
     messages_.put_big_endian_u32(NFTA_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
     messages_.put_big_endian_u32(NFTA_FIB_FLAGS, flags);
+    end_expression();
+}
+
+void NftRule::load_flow_part(const NftFlowPart& part) {
+    const AddressPlace place = place_of(part.family);
+    const std::uint32_t number = reg(place.size / 4);
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.source, place.size, reg(0));
+    if (part.parts <= 1) {
+        immediate(number, native_bytes(0));
+        return;
+    }
+    load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.destination, place.size, reg(8));
+    load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, 0, 4, reg(8 + place.size / 4)); // both ports
+    begin_expression("hash");
+    messages_.put_big_endian_u32(NFTA_HASH_TYPE, NFT_HASH_JENKINS);
+    messages_.put_big_endian_u32(NFTA_HASH_SREG, reg(8));
+    messages_.put_big_endian_u32(NFTA_HASH_DREG, number);
+    messages_.put_big_endian_u32(NFTA_HASH_LEN, place.size + 4);
+    messages_.put_big_endian_u32(NFTA_HASH_MODULUS, part.parts);
+    // The same one in all rules. Who picks his flows by it fills one part, which is his own.
+    messages_.put_big_endian_u32(NFTA_HASH_SEED, hash_seed);
     end_expression();
 }
 

@@ -20,6 +20,13 @@ enum class NftPortKey : std::uint8_t {
     AddressProtocolAndPort, // daddr . l4proto . dport
 };
 
+// A source's flows, dealt out by their other end and their ports: saddr . number of the part. For
+// IPv4 or IPv6 as the rule has asked before.
+struct NftFlowPart {
+    IpFamily family = IpFamily::V4;
+    std::uint32_t parts = 1;
+};
+
 class NftRule {
   public:
     // The batch must outlive the rule; its current message is the rule's.
@@ -54,6 +61,7 @@ class NftRule {
     NftRule& if_source_and_output_in(IpFamily family, const std::string& set); // saddr . oifname
     NftRule& if_destination_and_output_in(IpFamily family, const std::string& set);
     NftRule& if_source_in_addresses(IpFamily family, const std::string& set);
+    NftRule& if_part_in(const NftFlowPart& part, const std::string& set);
     // daddr . l4proto . dport
     NftRule& if_destination_port_in(IpFamily family, const std::string& set);
     // saddr . daddr . l4proto . dport
@@ -91,9 +99,11 @@ class NftRule {
     // From the address that the map has for the input interface.
     void snat_by_input(IpFamily family, const std::string& map);
     // These go on: an action may follow.
-    // The source's address becomes an element, with the set's timeout. After if_family() or what
-    // asks for the family.
-    NftRule& add_source_to(IpFamily family, const std::string& set);
+    // The part is found in the set, or becomes an element of it.
+    NftRule& add_part_to(const NftFlowPart& part, const std::string& set);
+    // The same; goes on when more than `most` tracked connections of the part are not closed. The
+    // one that is asked for counts.
+    NftRule& if_part_has_more(const NftFlowPart& part, const std::string& set, std::uint32_t most);
     NftRule& add_to_mark(std::uint32_t bit);
     NftRule& set_mark(std::uint32_t mark);
     // A copy of the packet leaves by the interface (its index), towards the neighbor. In a table of
@@ -105,6 +115,8 @@ class NftRule {
     void address_and_output_in(IpFamily family, std::uint32_t offset, const std::string& set);
     void load_port_key(IpFamily family, NftPortKey key, std::uint32_t next = 0);
     void load_type_of_destination(std::uint32_t flags);
+    void load_flow_part(const NftFlowPart& part);
+    void begin_addition(const std::string& set);
     void load_port_and_source(std::uint32_t base, std::uint32_t offset, std::uint32_t size);
     void immediate(std::uint32_t reg, std::span<const std::uint8_t> value);
     void not_in(const std::string& set, std::uint32_t reg);

@@ -138,15 +138,33 @@ void NftRule::verdict(std::int32_t code, std::string_view chain) {
     end_expression();
 }
 
-NftRule& NftRule::add_source_to(IpFamily family, const std::string& set) {
-    const AddressPlace place = place_of(family);
-    load_payload(NFT_PAYLOAD_NETWORK_HEADER, place.source, place.size, reg(0));
+NftRule& NftRule::add_part_to(const NftFlowPart& part, const std::string& set) {
+    load_flow_part(part);
+    begin_addition(set);
+    end_expression();
+    return *this;
+}
+
+NftRule&
+NftRule::if_part_has_more(const NftFlowPart& part, const std::string& set, std::uint32_t most) {
+    load_flow_part(part);
+    begin_addition(set);
+    messages_.begin_nested(NFTA_DYNSET_EXPR);
+    messages_.put_string(NFTA_EXPR_NAME, "connlimit");
+    messages_.begin_nested(NFTA_EXPR_DATA);
+    messages_.put_big_endian_u32(NFTA_CONNLIMIT_COUNT, most);
+    messages_.put_big_endian_u32(NFTA_CONNLIMIT_FLAGS, NFT_CONNLIMIT_F_INV);
+    messages_.end_nested();
+    messages_.end_nested();
+    end_expression();
+    return *this;
+}
+
+void NftRule::begin_addition(const std::string& set) {
     begin_expression("dynset");
     messages_.put_string(NFTA_DYNSET_SET_NAME, set);
     messages_.put_big_endian_u32(NFTA_DYNSET_OP, NFT_DYNSET_OP_ADD);
     messages_.put_big_endian_u32(NFTA_DYNSET_SREG_KEY, reg(0));
-    end_expression();
-    return *this;
 }
 
 } // namespace berth::kernel

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "kernel/netlink_conntrack.h"
 #include "kernel/nftables.h"
+#include "network/connection_bound.h"
 #include "network/firewall_judge.h"
 #include "network/firewall_sources.h"
 #include "network/firewall_watch.h"
@@ -36,6 +37,16 @@ void delete_all(
     }
 }
 
+// There are few of them, most often one; they stay when nobody has them any more.
+void write_new_bounds(
+    NftBatch& batch, const std::set<std::uint32_t>& wanted, std::set<std::uint32_t>& written) {
+    const std::size_t before = written.size();
+    written.insert(wanted.begin(), wanted.end());
+    if (written.size() != before) {
+        write_bounds(batch, written);
+    }
+}
+
 // Port 0 of the host: the container's own address is where the port is open.
 FirewallContent::PortKey routed_key(const BoundPort& port, const ContainerAddresses& container) {
     const IpAddress address = container.of(port.host_ip.family()).value_or(IpAddress());
@@ -53,7 +64,12 @@ Firewall::~Firewall() = default;
 
 Result<Firewall> Firewall::open(std::string table, HostFirewall host) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
-    return Firewall(State{.socket = std::move(socket), .table = std::move(table), .host = host});
+    const bool counts = can_count_connections(socket, table);
+    return Firewall(State{
+        .socket = std::move(socket),
+        .table = std::move(table),
+        .host = host,
+        .counts_connections = counts});
 }
 
 Result<void> Firewall::write_all(State& state) {
@@ -66,6 +82,12 @@ Result<void> Firewall::write_all(State& state) {
     NftBatch batch(state.table);
     write_firewall(batch, state.content);
     TRY(batch.commit(state.socket));
+    state.bounds.clear();
+    for (const auto& [interface, endpoint] : state.content.endpoints) {
+        if (endpoint.connections != 0) {
+            state.bounds.insert(endpoint.connections);
+        }
+    }
     return pass(state);
 }
 
@@ -94,6 +116,7 @@ Firewall::apply(State& state, const FirewallElements& added, const FirewallEleme
     }
     NftBatch batch(state.table);
     delete_all(batch, removed.routed);
+    write_new_bounds(batch, added.bounds, state.bounds);
     add_all(batch, added.routed);
     batch.continue_in(NftFamily::Bridge);
     delete_all(batch, removed.bridged);
@@ -183,9 +206,11 @@ Result<void> Firewall::remove_bridge(const std::string& name) {
     return apply(*state, {}, removed);
 }
 
-Result<void>
-Firewall::add_endpoint(const std::string& interface, const FirewallEndpoint& endpoint) {
+Result<void> Firewall::add_endpoint(const std::string& interface, FirewallEndpoint endpoint) {
     auto state = state_->lock();
+    if (!state->counts_connections) {
+        endpoint.connections = 0;
+    }
     FirewallElements added;
     FirewallElements removed;
     const auto found = state->content.endpoints.find(interface);
@@ -193,7 +218,7 @@ Firewall::add_endpoint(const std::string& interface, const FirewallEndpoint& end
         add_endpoint_elements(removed, interface, found->second);
     }
     add_endpoint_elements(added, interface, endpoint);
-    state->content.endpoints.insert_or_assign(interface, endpoint);
+    state->content.endpoints.insert_or_assign(interface, std::move(endpoint));
     Result<void> committed = apply(*state, added, removed);
     if (!committed.ok()) {
         state->content.endpoints.erase(interface);

@@ -52,7 +52,7 @@ class Firewall {
 
     // From here on the interface carries only what comes from these addresses. Again for one that
     // is there: replaces what was said before.
-    Result<void> add_endpoint(const std::string& interface, const FirewallEndpoint& endpoint);
+    Result<void> add_endpoint(const std::string& interface, FirewallEndpoint endpoint);
     Result<void> remove_endpoint(const std::string& interface);
 
     Result<void>
@@ -83,6 +83,8 @@ class Firewall {
         FirewallContent content{};
         bool active = false;
         std::function<void(const ForeignRules&)> heed{};
+        bool counts_connections = true;   // the kernel can
+        std::set<std::uint32_t> bounds{}; // that the tables have rules for
     };
 
     explicit Firewall(State state);

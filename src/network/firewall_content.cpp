@@ -2,6 +2,7 @@
 // Sets, maps and rules of the table of the family inet, which sees what is routed.
 #include "network/firewall_content.h"
 
+#include "network/connection_bound.h"
 #include "network/firewall_names.h"
 #include "network/firewall_sources.h"
 #include "network/foreign_chains.h"
@@ -188,6 +189,7 @@ void write_guard(NftBatch& batch) {
     // An internal network reaches the host at its own gateway, and nowhere else.
     batch.add_base_chain("input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
     batch.rule("input").if_input_in(internal_set).if_destination_is_not_of_the_link().drop();
+    batch.rule("input").if_new().if_input_in(bridges_set).jump(bounds_chain);
 }
 
 void write_forward(NftBatch& batch) {
@@ -218,6 +220,7 @@ void write_forward(NftBatch& batch) {
     batch.add_base_chain(
         chain, {.type = "filter", .hook = NftHook::Forward, .priority = before_other_filters});
     batch.rule(chain).if_established().jump("known");
+    batch.rule(chain).if_new().if_input_in(bridges_set).jump(bounds_chain);
     batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
     batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().jump("pass");
     batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");
@@ -344,6 +347,11 @@ void add_endpoint_elements(
     for (const IpAddress& address : endpoint.addresses) {
         elements.routed[of(members_set, address.family())].push_back(
             member_element(address, endpoint.bridge));
+        if (endpoint.connections != 0) {
+            elements.bounds.insert(endpoint.connections);
+            elements.routed[bounded_set(address.family(), endpoint.connections)].push_back(
+                {.key = NftValue().address(address), .data = {}});
+        }
     }
     add_source_elements(elements, interface, endpoint);
 }
@@ -425,6 +433,8 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
     if (content.judge) {
         write_judge(batch, *content.judge);
     }
+    batch.add_chain(bounds_chain);
+    write_bounds(batch, elements.bounds);
     write_guard(batch);
     write_forward(batch);
     write_postrouting(batch);

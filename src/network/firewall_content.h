@@ -49,6 +49,8 @@ struct FirewallEndpoint {
     // Whatever it likes may come from it: for containers that are routers or switches themselves.
     bool any_source = false;
     std::uint64_t egress = 0; // bytes per second that it may send; 0: as fast as it goes
+    // That each of its addresses may have open and tracked at a time; 0: as many as it likes.
+    std::uint32_t connections = 0;
 };
 
 // The way by which published traffic passes the host's own rules: see firewall_judge.h.
@@ -63,6 +65,7 @@ struct FirewallJudge {
 struct FirewallElements {
     std::map<std::string, std::vector<kernel::NftElement>> routed;  // family inet
     std::map<std::string, std::vector<kernel::NftElement>> bridged; // family bridge
+    std::set<std::uint32_t> bounds; // connection_bound.h, of those among them
 };
 
 struct FirewallContent {

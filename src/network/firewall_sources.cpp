@@ -20,7 +20,6 @@ namespace {
 using kernel::IpAddress;
 using kernel::IpFamily;
 using kernel::NftBatch;
-using kernel::NftBound;
 using kernel::NftElement;
 using kernel::NftFamily;
 using kernel::NftHook;
@@ -30,7 +29,7 @@ using kernel::NftValue;
 const std::string guarded_set = "guarded";
 const std::string macs_set = "macs";
 const std::string sources_set = "sources";
-const std::string rates_set = "rates"; // interface, with its bound
+const std::string rates_set = "rates"; // interface, with its rate
 
 constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::uint8_t router_advertisement = 134;
@@ -152,7 +151,7 @@ void add_source_elements(
     FirewallElements& elements, const std::string& interface, const FirewallEndpoint& endpoint) {
     if (endpoint.egress != 0) {
         NftElement element = interface_element(interface);
-        element.bound = {.unit = NftBound::Unit::BytesPerSecond, .value = endpoint.egress};
+        element.rate = endpoint.egress;
         elements.bridged[rates_set].push_back(std::move(element));
     }
     if (endpoint.any_source) {

@@ -45,6 +45,7 @@ struct EndpointRequest {
     // Of the interface: "net.ipv4.conf.IFNAME.log_martians" -> "1".
     std::vector<std::pair<std::string, std::string>> sysctls{};
     RateLimits rates{};
+    std::uint32_t connections = 0; // FirewallEndpoint's
 };
 
 // A container's place in a network.
@@ -74,6 +75,7 @@ struct EndpointRecord {
     std::optional<IpAddress> ip_v6{};
     std::vector<IpAddress> link_local{};
     RateLimits rates{};
+    std::uint32_t connections = 0;
 };
 
 // Ports of an endpoint that another one reaches although the network keeps its containers apart.

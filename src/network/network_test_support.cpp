@@ -221,6 +221,10 @@ DatagramClient::DatagramClient(
     EXPECT_EQ(::connect(socket_.get(), target.generic(), target.size), 0);
 }
 
+void DatagramClient::send() {
+    EXPECT_EQ(::send(socket_.get(), "?", 1, MSG_NOSIGNAL), 1);
+}
+
 std::string DatagramClient::ask() {
     if (::send(socket_.get(), "?", 1, MSG_NOSIGNAL) < 0) {
         return failure_text(errno);

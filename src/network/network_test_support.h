@@ -41,6 +41,7 @@ class DatagramClient {
   public:
     DatagramClient(const UniqueFd& netns, const std::string& address, std::uint16_t port);
     std::string ask();
+    void send(); // and hears no answer
 
   private:
     UniqueFd socket_;

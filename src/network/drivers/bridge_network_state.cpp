@@ -223,7 +223,10 @@ Result<Endpoint> BridgeNetworkState::wire(
     }
     TRY(guard_sources(
         endpoint.host_interface,
-        {.mac = endpoint.mac, .addresses = request.link_local, .egress = request.rates.egress},
+        {.mac = endpoint.mac,
+         .addresses = request.link_local,
+         .egress = request.rates.egress,
+         .connections = request.connections},
         addresses));
     rollback.commit();
     endpoint.ports = ports;
@@ -273,7 +276,10 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
     if (live.host_index != 0) {
         complain(guard_sources(
             record.host_interface,
-            {.mac = record.mac, .addresses = record.link_local, .egress = record.rates.egress},
+            {.mac = record.mac,
+             .addresses = record.link_local,
+             .egress = record.rates.egress,
+             .connections = record.connections},
             live.addresses));
         join_shortcut(live, record.mac, record.link_local, record.rates);
     }

@@ -251,10 +251,11 @@ SublinkNetwork::wire(const EndpointRequest& request, const ContainerAddresses& a
 }
 
 Result<Endpoint> SublinkNetwork::connect(const EndpointRequest& request) {
-    if (request.rates != RateLimits()) {
+    if (request.rates != RateLimits() || request.connections != 0) {
         return not_implemented(
-            "com.berth.rate.egress and com.berth.rate.ingress are not implemented for macvlan and "
-            "ipvlan networks: their interfaces have no end on the host");
+            "com.berth.rate.egress, com.berth.rate.ingress and com.berth.connections are not "
+            "implemented for macvlan and ipvlan networks: their interfaces have no end on the "
+            "host");
     }
     const ContainerAddresses addresses = TRY(enroll(request));
     Result<Endpoint> endpoint = wire(request, addresses);
