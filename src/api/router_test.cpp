@@ -99,7 +99,6 @@ TEST(Router, RefusesABodyThatIsTooLong) {
 
 TEST(Router, SaysWhatIsNotImplemented) {
     EXPECT_EQ(exchange({.method = "POST", .path = "/v1.41/session"})->status, 501U);
-    EXPECT_EQ(exchange({.path = "/v1.41/images/search", .query = "term=x"})->status, 501U);
 }
 
 TEST(Router, ListsNoPlugins) {

@@ -45,6 +45,7 @@ constexpr Command table[] = {
     {"rm", "[OPTIONS] CONTAINER [CONTAINER...]", "Remove one or more containers", commands::rm},
     {"rmi", "[OPTIONS] IMAGE [IMAGE...]", "Remove one or more images", commands::rmi},
     {"save", "[OPTIONS] IMAGE [IMAGE...]", "Save one or more images to a tar archive (streamed to STDOUT by default)", commands::save},
+    {"search", "[OPTIONS] TERM", "Search Docker Hub for images", commands::search},
     {"start", "[OPTIONS] CONTAINER [CONTAINER...]", "Start one or more stopped containers", commands::start},
     {"stop", "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers", commands::stop},
     {"tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", commands::tag},

@@ -86,6 +86,9 @@ Result<int> volume_import(Session& session, const Invocation& invocation);
 Result<int> volume_clone(Session& session, const Invocation& invocation);
 Result<int> mount_add(Session& session, const Invocation& invocation);
 Result<int> mount_rm(Session& session, const Invocation& invocation);
+// search.cpp
+Result<int> search(Session& session, const Invocation& invocation);
+
 // system.cpp
 Result<int> version(Session& session, const Invocation& invocation);
 Result<int> info(Session& session, const Invocation& invocation);
