@@ -22,7 +22,7 @@ struct ApiVersion {
 };
 
 inline constexpr ApiVersion minimum_version{1, 24};
-inline constexpr ApiVersion maximum_version{1, 51};
+inline constexpr ApiVersion maximum_version{1, 56};
 
 // A path without its version prefix. `prefix` is empty when there was none.
 struct VersionedPath {

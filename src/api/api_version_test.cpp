@@ -29,7 +29,7 @@ TEST(ApiVersion, RefusesOldAndNewOnesInDockersWords) {
         "your client to a newer version");
     EXPECT_EQ(
         negotiate("1.99").error().message(),
-        "client version 1.99 is too new. Maximum supported API version is 1.51");
+        "client version 1.99 is too new. Maximum supported API version is 1.56");
     EXPECT_FALSE(negotiate("..").ok());
     EXPECT_LT((ApiVersion{1, 9}), (ApiVersion{1, 10}));
 }

@@ -49,10 +49,10 @@ Result<json::Value> decode_header(std::string_view header) {
 
 } // namespace
 
-engine::RegistryCredentials to_credentials(const json::Value& auth_config) {
-    auto decoded = json::decode<AuthConfig>(auth_config);
+Result<engine::RegistryCredentials> decode_credentials(const json::Value& auth_config) {
+    const auto decoded = json::decode<AuthConfig>(auth_config);
     if (!decoded.ok()) {
-        return {};
+        return Error(decoded.error()).with_context("invalid JSON");
     }
     engine::RegistryCredentials credentials{
         .username = decoded->username,
@@ -76,7 +76,8 @@ engine::RegistryCredentials parse_registry_auth(std::string_view header) {
         return {};
     }
     auto document = decode_header(header);
-    return document.ok() ? to_credentials(*document) : engine::RegistryCredentials();
+    return document.ok() ? decode_credentials(*document).value_or({})
+                         : engine::RegistryCredentials();
 }
 
 std::map<std::string, engine::RegistryCredentials> parse_registry_config(std::string_view header) {
@@ -89,7 +90,7 @@ std::map<std::string, engine::RegistryCredentials> parse_registry_config(std::st
         return credentials;
     }
     for (const auto& member : document->get_object()) {
-        credentials[std::string(member.key())] = to_credentials(member.value());
+        credentials[std::string(member.key())] = decode_credentials(member.value()).value_or({});
     }
     return credentials;
 }

@@ -18,6 +18,7 @@ engine::RegistryCredentials parse_registry_auth(std::string_view header);
 // By registry address.
 std::map<std::string, engine::RegistryCredentials> parse_registry_config(std::string_view header);
 
-engine::RegistryCredentials to_credentials(const json::Value& auth_config);
+// InvalidArgument for a member of a wrong type.
+Result<engine::RegistryCredentials> decode_credentials(const json::Value& auth_config);
 
 } // namespace berth::api

@@ -30,6 +30,7 @@ std::optional<std::string_view> match(std::string_view pattern, std::string_view
 
 // The families, in routes/*.cpp.
 std::span<const Route> system_routes();
+std::span<const Route> disk_usage_routes();
 std::span<const Route> container_routes();
 std::span<const Route> container_port_routes();
 std::span<const Route> container_stream_routes();

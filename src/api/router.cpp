@@ -20,6 +20,7 @@ std::vector<Route> all_routes() {
     std::vector<Route> routes;
     for (const auto& family :
          {system_routes(),
+          disk_usage_routes(),
           container_routes(),
           container_stream_routes(),
           container_copy_routes(),

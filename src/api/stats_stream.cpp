@@ -81,6 +81,7 @@ json::Value encode_stats(const engine::ContainerStats& now, const engine::Contai
         {"read", format_rfc3339(now.read)},
         {"preread", format_rfc3339(previous.read)},
         {"num_procs", 0},
+        {"os_type", "linux"},
         {"storage_stats", json::Object{}},
         {"blkio_stats", encode_block_io()},
         {"cpu_stats", encode_cpu(now)},

@@ -184,6 +184,11 @@ Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container,
     }
     result.exec_ids = view.exec_ids;
     result.config = definition.config;
+    const auto& asked = definition.networking.endpoints_config;
+    const auto main = asked.find(definition.host_config.network_mode);
+    if (result.config.mac_address.empty() && main != asked.end()) {
+        result.config.mac_address = main->second.mac_address; // what clients before 1.44 set
+    }
     result.host_config = definition.host_config;
     for (std::string& link : shown_links(definition, core_.index)) {
         result.host_config.links.push_back(std::move(link));

@@ -53,7 +53,8 @@ Result<void> export_files(Context& context) {
 // What the body says of the new image; nullopt when it says nothing.
 Result<std::optional<engine::ContainerConfig>> body_config(const Context& context) {
     auto document = TRY(context.json_body());
-    if (!document || !document->is_object() || document->get_object().empty()) {
+    if (!document || document->is_null() ||
+        (document->is_object() && document->get_object().empty())) {
         return std::optional<engine::ContainerConfig>();
     }
     wire::widen_string_lists(*document);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // /events: what happened and what happens, until the client goes or the time `until` comes.
+#include "api/content_type.h"
 #include "api/context.h"
 #include "api/later.h"
 #include "api/route.h"
@@ -15,18 +16,42 @@ namespace berth::api {
 
 namespace {
 
-std::string encode_event(const engine::Event& event) {
+// How a client of some version, with some header Accept, reads events.
+struct Form {
+    std::string_view content_type = "application/json"; // one document a line all the same
+    bool has_old_names = false;                         // before 1.52
+    bool has_image_create = true;                       // since 1.46
+
+    bool shows(const engine::Event& event) const {
+        return has_image_create || event.type != "image" || event.action != "create";
+    }
+};
+
+constexpr std::string_view json_sequence = "application/json-seq";
+
+Form form_for(const Context& context) {
+    static constexpr std::array<std::string_view, 3> offers{
+        "application/jsonl", "application/x-ndjson", json_sequence};
+    Form form{.has_old_names = context.before(52), .has_image_create = !context.before(46)};
+    if (!context.before(52)) {
+        form.content_type = negotiate_content_type(
+            context.request().headers.get("Accept"), offers, form.content_type);
+    }
+    return form;
+}
+
+std::string encode_event(const engine::Event& event, const Form& form) {
     json::Object attributes;
     for (const auto& [name, value] : event.attributes) {
         attributes[name] = value;
     }
     json::Object object;
-    // The names from before events had types; clients still print them.
-    if (event.type == "container" || event.type == "image") {
+    // The names from before events had types; clients before Docker 25 still print them.
+    if (form.has_old_names && (event.type == "container" || event.type == "image")) {
         object["status"] = event.action;
         object["id"] = event.actor_id;
     }
-    if (event.type == "container") {
+    if (form.has_old_names && event.type == "container") {
         if (const auto image = event.attributes.find("image"); image != event.attributes.end()) {
             object["from"] = image->second;
         }
@@ -37,7 +62,9 @@ std::string encode_event(const engine::Event& event) {
     object["scope"] = event.scope;
     object["time"] = event.time.seconds();
     object["timeNano"] = event.time.nanoseconds;
-    return json::serialize(object) + "\n";
+    // https://www.rfc-editor.org/rfc/rfc7464: a record separator before each document.
+    const char* start = form.content_type == json_sequence ? "\x1e" : "";
+    return start + json::serialize(object) + "\n";
 }
 
 // Where events go. What happens before the answer has begun is kept, so that a client that has seen
@@ -125,25 +152,32 @@ Result<void> events(Context& context) {
         .until = until,
         .filters = std::move(filters),
     };
-    TRY(engine::Events::check(query));
     if (query.since && query.until && *query.since > *query.until) {
         return invalid_argument(
             "`since` time (" + context.query("since") + ") cannot be after `until` time (" +
             context.query("until") + ")");
     }
     const Timestamp now = Timestamp::now();
+    const Form form = form_for(context);
+    const http::Headers headers{{"Content-Type", std::string(form.content_type)}};
     if (query.until && *query.until <= now) {
-        auto stream = TRY(context.response().into_stream(200, json_headers()));
+        auto stream = TRY(context.response().into_stream(200, headers));
         for (const engine::Event& event : context.engine().events().history(query)) {
-            stream->send(encode_event(event));
+            if (form.shows(event)) {
+                stream->send(encode_event(event, form));
+            }
         }
         stream->finish();
         return ok();
     }
     const auto outlet = std::make_shared<Outlet>();
-    auto subscription = context.engine().events().follow(
-        query, [outlet](const engine::Event& event) { outlet->send(encode_event(event)); });
-    auto stream = TRY(context.response().into_stream(200, json_headers()));
+    auto subscription =
+        context.engine().events().follow(query, [outlet, form](const engine::Event& event) {
+            if (form.shows(event)) {
+                outlet->send(encode_event(event, form));
+            }
+        });
+    auto stream = TRY(context.response().into_stream(200, headers));
     outlet->open(stream);
     auto follower = std::make_shared<Follower>(std::move(stream), context.engine().loop());
     follower->keep(std::move(subscription));

@@ -155,8 +155,9 @@ Result<void> authenticate(Context& context) {
     if (!document) {
         return invalid_argument("invalid JSON: got EOF while reading request body");
     }
-    const std::string token = TRY(from_registry(
-        context.engine().images().check_credentials(context.stop(), to_credentials(*document))));
+    const auto credentials = TRY(decode_credentials(*document));
+    const std::string token = TRY(
+        from_registry(context.engine().images().check_credentials(context.stop(), credentials)));
     return context.reply(
         200, json::Object{{"IdentityToken", token}, {"Status", "Login Succeeded"}});
 }

@@ -3,6 +3,7 @@
 #include "api/context.h"
 #include "api/route.h"
 #include "api/wire/network.h"
+#include "api/wire/network_status.h"
 
 #include <array>
 
@@ -13,25 +14,55 @@ namespace {
 Result<void> list(Context& context) {
     const auto filters = TRY(context.filters());
     json::Array array;
-    for (auto& network : TRY(context.engine().networks().list(filters))) {
-        // A list does not name the containers; only inspect does.
-        network.containers.clear();
-        array.push_back(wire::encode_network(network, context.version()));
+    for (const auto& network : TRY(context.engine().networks().list(filters))) {
+        if (context.before(28)) {
+            const auto whole = context.engine().networks().inspect(network.id);
+            array.push_back(wire::encode_network(whole.ok() ? *whole : network, context.version()));
+            continue;
+        }
+        // Since 1.28 a list does not name the containers, since 1.52 not their member either.
+        json::Value encoded = wire::encode_network(network, context.version());
+        if (!context.before(52)) {
+            encoded.as_object().erase("Containers");
+        }
+        array.push_back(std::move(encoded));
     }
     return context.reply(200, array);
 }
 
+// strconv.ParseBool, where dockerd does not take anything for true.
+Result<void> check_verbose(const Context& context) {
+    const std::string text = context.query("verbose");
+    for (const char* word :
+         {"", "1", "t", "T", "TRUE", "true", "True", "0", "f", "F", "FALSE", "false", "False"}) {
+        if (text == word) {
+            return ok();
+        }
+    }
+    return invalid_argument(
+        "invalid value for verbose: " + text + ": strconv.ParseBool: parsing \"" + text +
+        "\": invalid syntax");
+}
+
 Result<void> inspect(Context& context) {
+    TRY(check_verbose(context));
     const auto network = TRY(context.engine().networks().inspect(context.parameter()));
     if (const std::string scope = context.query("scope");
         !scope.empty() && scope != network.scope) {
         return not_found("network " + context.parameter() + " not found");
     }
-    return context.reply(200, wire::encode_network(network, context.version()));
+    json::Value encoded = wire::encode_network(network, context.version());
+    if (!context.before(52)) {
+        encoded.as_object()["Status"] = wire::encode_network_status(network);
+    }
+    return context.reply(200, encoded);
 }
 
 Result<void> create(Context& context) {
-    const auto request = TRY(context.decode_body<engine::NetworkCreate>());
+    auto request = TRY(context.decode_body<engine::NetworkCreate>());
+    if (context.before(48)) {
+        request.enable_ipv4.reset();
+    }
     const std::string id = TRY(context.engine().networks().create(request));
     return context.reply(201, json::Object{{"Id", id}, {"Warning", ""}});
 }

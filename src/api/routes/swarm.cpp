@@ -32,7 +32,7 @@ constexpr auto routes = std::to_array<Route>({
     {"POST", "/swarm/leave", not_in_swarm},
     {"POST", "/swarm/update", no_manager},
     {"GET", "/swarm/unlockkey", no_manager},
-    {"POST", "/swarm/unlock", not_in_swarm},
+    {"POST", "/swarm/unlock", no_manager},
     {"GET", "/nodes", no_manager},
     {"GET", "/nodes/{id}", no_manager},
     {"DELETE", "/nodes/{id}", no_manager},

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 
+#include <algorithm>
 #include <utility>
 
 namespace berth::api::wire {
@@ -84,6 +85,12 @@ struct SummaryNetworkSettings {
     json::Value networks;
 };
 
+// Of an engine::Health, what a list tells.
+struct SummaryHealth {
+    std::string status = "none";
+    std::int64_t failing_streak = 0;
+};
+
 struct Summary {
     std::string id;
     std::vector<std::string> names;
@@ -100,6 +107,7 @@ struct Summary {
     SummaryHostConfig host_config;
     SummaryNetworkSettings network_settings;
     std::vector<engine::MountPoint> mounts;
+    std::optional<SummaryHealth> health; // since 1.52
 };
 
 } // namespace
@@ -196,6 +204,13 @@ struct Fields<api::wire::SummaryNetworkSettings> {
 };
 
 template <>
+struct Fields<api::wire::SummaryHealth> {
+    using T = api::wire::SummaryHealth;
+    static constexpr auto table =
+        std::tuple{field("Status", &T::status), field("FailingStreak", &T::failing_streak)};
+};
+
+template <>
 struct Fields<api::wire::Summary> {
     using T = api::wire::Summary;
     static constexpr auto table = std::tuple{
@@ -213,7 +228,8 @@ struct Fields<api::wire::Summary> {
         field("Status", &T::status),
         field("HostConfig", &T::host_config),
         field("NetworkSettings", &T::network_settings),
-        field("Mounts", &T::mounts)};
+        field("Mounts", &T::mounts),
+        field("Health", &T::health, OmitEmpty)};
 };
 
 } // namespace berth::json
@@ -265,6 +281,58 @@ NetworkSettings settings_of(const engine::NetworkSettings& settings, ApiVersion 
     return wire;
 }
 
+// Since 1.52 an inspect has nothing any more that said the same twice.
+void drop_old_members(json::Object& container) {
+    json::Object& settings = container["NetworkSettings"].as_object();
+    for (const char* name :
+         {"Bridge",
+          "HairpinMode",
+          "LinkLocalIPv6Address",
+          "LinkLocalIPv6PrefixLen",
+          "SecondaryIPAddresses",
+          "SecondaryIPv6Addresses",
+          "EndpointID",
+          "Gateway",
+          "GlobalIPv6Address",
+          "GlobalIPv6PrefixLen",
+          "IPAddress",
+          "IPPrefixLen",
+          "IPv6Gateway",
+          "MacAddress"}) {
+        settings.erase(name);
+    }
+    json::Object& config = container["Config"].as_object();
+    config.erase("MacAddress");
+    if (config["OnBuild"].is_null()) {
+        config.erase("OnBuild");
+    }
+}
+
+// Before 1.45 the names that a container has by itself stood among its aliases.
+void add_own_aliases(
+    std::map<std::string, engine::EndpointSettings>& networks,
+    const engine::ContainerInspect& container) {
+    for (auto& [name, endpoint] : networks) {
+        if (name == "bridge" || name == "host" || name == "none") {
+            continue;
+        }
+        for (const std::string& alias : {container.id.substr(0, 12), container.config.hostname}) {
+            if (std::find(endpoint.aliases.begin(), endpoint.aliases.end(), alias) ==
+                endpoint.aliases.end()) {
+                endpoint.aliases.push_back(alias);
+            }
+        }
+    }
+}
+
+std::optional<SummaryHealth> health_of(const engine::ContainerState& state, ApiVersion version) {
+    if (version < ApiVersion{1, 52}) {
+        return std::nullopt;
+    }
+    return state.health ? SummaryHealth{state.health->status, state.health->failing_streak}
+                        : SummaryHealth();
+}
+
 } // namespace
 
 void widen_string_lists(json::Value& document) {
@@ -306,6 +374,10 @@ json::Value encode_networks(
 }
 
 json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion version) {
+    engine::NetworkSettings network_settings = container.network_settings;
+    if (version < ApiVersion{1, 45}) {
+        add_own_aliases(network_settings.networks, container);
+    }
     const Inspect wire{
         .id = container.id,
         .created = container.created,
@@ -331,9 +403,13 @@ json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion
         .size_root_fs = container.size_root_fs,
         .mounts = container.mounts,
         .config = container.config,
-        .network_settings = settings_of(container.network_settings, version),
+        .network_settings = settings_of(network_settings, version),
     };
-    return json::encode(wire);
+    json::Value encoded = json::encode(wire);
+    if (version >= ApiVersion{1, 52}) {
+        drop_old_members(encoded.as_object());
+    }
+    return encoded;
 }
 
 json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
@@ -358,6 +434,7 @@ json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion
                  version < ApiVersion{1, 46} ? engine::StringMap() : container.annotations},
         .network_settings = {.networks = encode_networks(container.networks, version)},
         .mounts = container.mounts,
+        .health = health_of(container.state, version),
     };
     return json::encode(wire);
 }

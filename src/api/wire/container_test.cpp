@@ -54,14 +54,17 @@ TEST(ContainerWire, WritesStateAsWordsAndFlags) {
     EXPECT_TRUE(value.at("Mounts").as_array().empty());
 }
 
-TEST(ContainerWire, RepeatsTheBridgesAddressesAtTheTop) {
+TEST(ContainerWire, RepeatsTheBridgesAddressesAtTheTopBefore152) {
     engine::ContainerInspect container;
     container.network_settings.networks["bridge"].ip_address = "172.17.0.2";
-    const json::Value value = encode_inspect(container, maximum_version);
+    const json::Value value = encode_inspect(container, {1, 51});
     EXPECT_EQ(value.at("NetworkSettings").at("IPAddress").as_string(), "172.17.0.2");
     EXPECT_EQ(
         value.at("NetworkSettings").at("Networks").at("bridge").at("IPAddress").as_string(),
         "172.17.0.2");
+    const json::Value now = encode_inspect(container, {1, 52});
+    EXPECT_FALSE(now.at("NetworkSettings").as_object().contains("IPAddress"));
+    EXPECT_FALSE(now.at("Config").as_object().contains("OnBuild"));
 }
 
 TEST(ContainerWire, LeavesNewNamesOutOfOldVersions) {
@@ -82,10 +85,13 @@ TEST(ContainerWire, WritesAListsLine) {
     container.status = "Exited (0) 2 minutes ago";
     container.network_mode = "bridge";
     EXPECT_EQ(
-        json::serialize(encode_summary(container, maximum_version)),
+        json::serialize(encode_summary(container, {1, 51})),
         R"({"Id":"abc","Names":["/web"],"Image":"","ImageID":"","Command":"","Created":5,)"
         R"("Ports":[],"Labels":{},"State":"exited","Status":"Exited (0) 2 minutes ago",)"
         R"("HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{"Networks":{}},"Mounts":[]})");
+    EXPECT_EQ(
+        json::serialize(encode_summary(container, {1, 52}).at("Health")),
+        R"({"Status":"none","FailingStreak":0})");
 }
 
 } // namespace berth::api::wire

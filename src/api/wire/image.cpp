@@ -130,12 +130,15 @@ namespace berth::api::wire {
 
 namespace {
 
-// From 1.50 on only what an OCI image may say; before, a container's whole configuration.
+// From 1.50 on only what an OCI image may say, from 1.52 on only what it does say; before, a
+// container's whole configuration.
 json::Value encode_config(const json::Value& stored, ApiVersion version) {
     if (version >= ApiVersion{1, 50}) {
         auto config = json::decode<oci::ContainerDefaults>(stored);
         json::Value encoded = config.ok() ? json::encode(*config) : json::Value(json::Object{});
-        // dockerd 28.5 writes these even where they say nothing.
+        if (version >= ApiVersion{1, 52}) {
+            return encoded;
+        }
         json::Object& members = encoded.get_object();
         for (const char* name : {"Cmd", "Entrypoint", "Env", "Labels", "OnBuild", "Volumes"}) {
             members.emplace(name, nullptr);
@@ -200,6 +203,25 @@ void add_target(
     members["Manifests"] = std::move(manifests);
 }
 
+// What some versions have and others have not.
+void adapt_inspect(json::Object& image, ApiVersion version) {
+    if (version < ApiVersion{1, 44} && image.find("Created") == image.end()) {
+        image["Created"] = format_rfc3339(Timestamp());
+    }
+    if (version < ApiVersion{1, 45}) {
+        image["Container"] = "";
+        image["ContainerConfig"] = json::encode(engine::ContainerConfig());
+    }
+    if (version >= ApiVersion{1, 52}) {
+        for (const char* name : {"Parent", "Comment", "DockerVersion", "Author"}) {
+            const auto member = image.find(name);
+            if (member != image.end() && member->value().as_string().empty()) {
+                image.erase(member);
+            }
+        }
+    }
+}
+
 } // namespace
 
 json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version) {
@@ -215,6 +237,9 @@ json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion v
         .size = image.size,
         .virtual_size = {},
     };
+    if (version < ApiVersion{1, 51}) {
+        wire.containers = -1;
+    }
     if (version < ApiVersion{1, 43} && wire.repo_tags.empty() && wire.repo_digests.empty()) {
         wire.repo_tags = {"<none>:<none>"};
         wire.repo_digests = {"<none>@<none>"};
@@ -252,6 +277,7 @@ json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion v
         wire.virtual_size = image.size;
     }
     json::Value encoded = json::encode(wire);
+    adapt_inspect(encoded.as_object(), version);
     add_target(encoded, image.target, version);
     return encoded;
 }

@@ -154,6 +154,10 @@ json::Value encode_info(const engine::SystemInfo& info, ApiVersion version) {
     object["ContainerdCommit"] = encode_commit("N/A", version);
     object["RuncCommit"] = encode_commit(info.server_version, version);
     object["InitCommit"] = encode_commit(info.server_version, version);
+    if (version < ApiVersion{1, 50}) {
+        object["BridgeNfIptables"] = false;
+        object["BridgeNfIp6tables"] = false;
+    }
     if (version >= ApiVersion{1, 49}) {
         object["FirewallBackend"] = json::Object{{"Driver", "nftables"}};
     }
