@@ -87,6 +87,7 @@ void ContainerRunner::end_run(
     core_.publish_network(*definition, endpoints, "disconnect");
 
     bool restarts = false;
+    std::int64_t duration = 0; // seconds
     std::vector<ExitCallback> waiting;
     {
         auto state = container->state.lock();
@@ -94,6 +95,7 @@ void ContainerRunner::end_run(
         shown.exit_code = exit.code;
         shown.oom_killed = exit.oom_killed;
         shown.finished_at = exit.time.is_zero() ? Timestamp::now() : exit.time;
+        duration = shown.finished_at.seconds() - shown.started_at.seconds();
         shown.pid = 0;
         if (shown.health && shown.health->status != "none") {
             shown.health->status = "unhealthy";
@@ -107,7 +109,10 @@ void ContainerRunner::end_run(
     if (exit.oom_killed) {
         core_.publish(*definition, "oom");
     }
-    core_.publish(*definition, "die", {{"exitCode", std::to_string(exit.code)}});
+    core_.publish(
+        *definition,
+        "die",
+        {{"exitCode", std::to_string(exit.code)}, {"execDuration", std::to_string(duration)}});
     for (const ExitCallback& callback : waiting) {
         callback({.exit_code = exit.code, .error = {}});
     }

@@ -132,22 +132,4 @@ std::size_t Events::listener_count() const {
     return ring_->lock()->subscribers.size();
 }
 
-Result<void> Events::check(const EventQuery& query) {
-    return query.filters.allow_only(
-        {"config",
-         "container",
-         "daemon",
-         "event",
-         "image",
-         "label",
-         "network",
-         "node",
-         "plugin",
-         "scope",
-         "secret",
-         "service",
-         "type",
-         "volume"});
-}
-
 } // namespace berth::engine

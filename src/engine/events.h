@@ -31,7 +31,8 @@ struct Event {
 struct EventQuery {
     std::optional<Timestamp> since;
     std::optional<Timestamp> until;
-    Filters filters; // container, daemon, event, image, label, network, scope, type, volume, …
+    Filters filters; // others are ignored, as by Docker: container, daemon, event, image, label,
+                     // network, scope, type, volume, …
 };
 
 class Events {
@@ -57,9 +58,6 @@ class Events {
     Subscription follow(EventQuery query, Callback callback);
 
     std::size_t listener_count() const;
-
-    // InvalidArgument for a filter name that events do not know.
-    static Result<void> check(const EventQuery& query);
 
   private:
     struct Subscriber {

@@ -19,8 +19,9 @@ namespace {
 constexpr std::chrono::minutes keep_ended{5};
 constexpr std::int64_t killed_exit_code = 137; // 128 + SIGKILL
 
+// The program, a space and its arguments, of which there may be none.
 std::string command_text(const ExecConfig& config) {
-    return join(config.cmd, " ");
+    return config.cmd.front() + " " + join({config.cmd.begin() + 1, config.cmd.end()}, " ");
 }
 
 Error no_such_exec(const std::string& id) {
@@ -55,7 +56,7 @@ Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig 
         break;
     case ContainerStatus::Paused:
         return conflict(
-            "container " + view.definition->name + " is paused, unpause the container before exec");
+            "Container " + view.definition->name + " is paused, unpause the container before exec");
     case ContainerStatus::Restarting:
         return conflict(
             "Container " + container->id + " is restarting, wait until the container is running");

@@ -400,6 +400,12 @@ Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filt
     if (!report.deleted.empty()) {
         report.space_reclaimed = parts_->collect(layers, report.deleted);
     }
+    parts_->options.events->publish(
+        {.type = "image",
+         .action = "prune",
+         .actor_id = {},
+         .attributes = {{"reclaimed", std::to_string(report.space_reclaimed)}},
+         .time = {}});
     return report;
 }
 

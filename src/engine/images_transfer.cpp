@@ -189,12 +189,16 @@ Images::import(std::stop_token stop, const ImageImport& request, ByteSource& arc
     if (options.config.platform.os != "linux") {
         return invalid_argument("operating system is not supported");
     }
-    if (const auto name = TRY(parse_new_name(request.repository, request.tag))) {
+    const auto name = TRY(parse_new_name(request.repository, request.tag));
+    if (name) {
         options.names.push_back(*name);
     }
     const store::Image image = TRY(in_docker_words(parts_->note_garbage(
         store::import_rootfs(std::move(stop), parts_->images(), archive, std::move(options)))));
     const std::string id = image.id.to_string();
+    if (name) {
+        parts_->publish("tag", id, name->familiar());
+    }
     parts_->publish("import", id, id);
     return id;
 }

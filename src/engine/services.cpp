@@ -203,6 +203,7 @@ Result<void> Containers::attach(
         }));
     }
     if (!options.stream) {
+        core.publish(*view.definition, "attach");
         return ok();
     }
     monitor::AttachRequest request = attach_request(options, tty, std::move(stream));
@@ -266,7 +267,10 @@ Result<std::string> Containers::resolve(const std::string& container) const {
 
 Result<TopResult>
 Containers::top(const std::string& container, const std::string& ps_arguments) const {
-    return supervisor_.reader.top(TRY(supervisor_.core.index.find(container)), ps_arguments);
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    TopResult result = TRY(supervisor_.reader.top(found, ps_arguments));
+    supervisor_.core.publish(*view_of(*found).definition, "top");
+    return result;
 }
 
 Result<ContainerStats> Containers::stats(const std::string& container) const {
@@ -277,13 +281,10 @@ Result<PruneReport> Containers::prune(const Filters& filters) {
     TRY(filters.allow_only({"label", "label!", "until"}));
     std::optional<Timestamp> until;
     for (const std::string& text : filters.get("until")) {
-        if (auto age = parse_duration(text); age.ok()) {
-            until = Timestamp{Timestamp::now().nanoseconds - age->count()};
-        } else if (auto time = parse_rfc3339(text); time.ok()) {
-            until = *time;
-        } else {
-            return invalid_argument("invalid filter 'until=" + text + "'");
+        if (until) {
+            return invalid_argument("more than one until filter specified");
         }
+        until = TRY(parse_until(text));
     }
     PruneReport report;
     for (const ContainerPtr& container : supervisor_.core.index.all()) {

@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "engine/filters.h"
 #include "engine/images.h"
+#include "oci/image_config.h"
 
 #include <algorithm>
 #include <array>
@@ -39,14 +40,27 @@ engine::RegistryCredentials credentials_for(
                                                        : engine::RegistryCredentials();
 }
 
+void publish_image(
+    const Context& context, const std::string& action, const oci::Digest& id, std::string name) {
+    engine::Event event{.type = "image", .action = action, .actor_id = id.to_string(), .time = {}};
+    if (const auto image = context.engine().images().inspect(event.actor_id); image.ok()) {
+        const auto config = json::decode<oci::ContainerDefaults>(image->config);
+        if (config.ok()) {
+            event.attributes = config->labels;
+        }
+    }
+    event.attributes["name"] = std::move(name);
+    context.engine().events().publish(std::move(event));
+}
+
 build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, bool quiet) {
     auto& images = context.engine().images();
-    auto& events = context.engine().events();
     const auto credentials =
         parse_registry_config(context.request().headers.get("X-Registry-Config"));
     build::BuildCallbacks callbacks;
     callbacks.output = [&stream](std::string_view text) { stream.send_stream(text); };
-    callbacks.image = [&stream](const oci::Digest& id) {
+    callbacks.image = [&stream, &context](const oci::Digest& id) {
+        publish_image(context, "create", id, id.to_string());
         stream.send_aux(json::Object{{"ID", id.to_string()}});
     };
     callbacks.pull =
@@ -60,14 +74,8 @@ build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, b
                 credentials_for(credentials, reference.registry()),
                 quiet ? [](const engine::ImageProgress&) {} : stream.callback());
         };
-    callbacks.tagged = [&events](const oci::Digest& id, const oci::Reference& name) {
-        events.publish(
-            {.type = "image",
-             .action = "tag",
-             .actor_id = id.to_string(),
-             .attributes = {{"name", name.familiar()}},
-             .scope = "local",
-             .time = {}});
+    callbacks.tagged = [&context](const oci::Digest& id, const oci::Reference& name) {
+        publish_image(context, "tag", id, name.familiar());
     };
     return callbacks;
 }
