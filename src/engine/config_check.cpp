@@ -8,6 +8,7 @@
 #include "engine/resource_check.h"
 #include "engine/signals.h"
 #include "kernel/cgroup.h"
+#include "kernel/netlink_address.h"
 #include "runtime/defaults.h"
 
 #include <algorithm>
@@ -98,7 +99,8 @@ Result<void> refuse_unsupported(const HostConfig& host) {
 Result<void> check_network_conflicts(const ContainerConfig& config, const HostConfig& host) {
     const bool is_container = !container_of_mode(host.network_mode).empty();
     if (host.network_mode.starts_with("container:") && !is_container) {
-        return invalid_argument("invalid container format container:<name|id>");
+        return invalid_argument(
+            "invalid network mode: invalid container format container:<name|id>");
     }
     if (host.uts_mode == "host" && !config.hostname.empty()) {
         return invalid_argument("conflicting options: hostname and the UTS mode");
@@ -124,6 +126,25 @@ Result<void> check_network_conflicts(const ContainerConfig& config, const HostCo
     if (!config.exposed_ports.empty()) {
         return invalid_argument(
             "conflicting options: port exposing and the container type network mode");
+    }
+    return ok();
+}
+
+// moby's opts/hosts.go, ValidateExtraHost: "name:address" or "name=address".
+Result<void> check_extra_hosts(const std::vector<std::string>& hosts) {
+    for (const std::string& entry : hosts) {
+        const std::size_t end = entry.find_first_of(":=");
+        if (end == std::string::npos || end == 0) {
+            return invalid_argument("bad format for add-host: \"" + entry + "\"");
+        }
+        const std::string whole = entry.substr(end + 1);
+        std::string_view address = whole;
+        if (address.starts_with('[') && address.ends_with(']')) {
+            address = address.substr(1, address.size() - 2);
+        }
+        if (address != "host-gateway" && !kernel::IpAddress::parse(address).ok()) {
+            return invalid_argument("invalid IP address in add-host: \"" + whole + "\"");
+        }
     }
     return ok();
 }
@@ -332,6 +353,7 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     TRY(check_config(config));
     TRY(check_restart_policy(host.restart_policy, host.auto_remove));
     TRY(check_modes(host));
+    TRY(check_extra_hosts(host.extra_hosts));
     TRY(check_network_conflicts(config, host));
     TRY(refuse_unsupported(host));
     TRY(check_cgroup_parent(host.cgroup_parent, daemon));

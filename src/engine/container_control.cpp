@@ -212,8 +212,7 @@ Result<void> ContainerControl::kill(const ContainerPtr& container, const std::st
         return ok();
     }
     if (!view.life.state.is_running()) {
-        return not_running(*container)
-            .with_context("cannot kill container: " + view.definition->name);
+        return not_running(*container);
     }
     if (number == SIGKILL || number == stop_signal_of(*view.definition)) {
         container->state.lock()->life.stopped_by_user = true;
@@ -225,7 +224,7 @@ Result<void> ContainerControl::freeze(LiveContainer& container) {
     const ContainerView view = view_of(container);
     switch (view.life.state.status) {
     case ContainerStatus::Paused:
-        return conflict("container " + container.id + " is already paused");
+        return conflict("Container " + container.id + " is already paused");
     case ContainerStatus::Restarting:
         return conflict(
             "container " + container.id + " is restarting, wait until the container is running");
@@ -310,8 +309,8 @@ Result<void> ContainerControl::rename(const ContainerPtr& container, const std::
     }
     if (!is_valid_container_name(name)) {
         return invalid_argument(
-            "Invalid container name (" + name + "), only " + std::string(container_name_rule) +
-            " are allowed");
+            "Error when allocating new name: Invalid container name (/" + name + "), only " +
+            std::string(container_name_rule) + " are allowed");
     }
     const ContainerView view = view_of(*container);
     const std::string old_name = view.definition->name;

@@ -66,8 +66,11 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     definition->arguments = std::move(line.arguments);
     const MountsOf mounts_of =
         [this](const std::string& name) -> Result<std::vector<PlannedMount>> {
-        ContainerPtr other = TRY(core_.index.find(name));
-        const auto theirs = view_of(*other).definition;
+        auto other = core_.index.find(name);
+        if (!other.ok()) {
+            return std::move(other).error().as(ErrorKind::InvalidArgument);
+        }
+        const auto theirs = view_of(**other).definition;
         std::vector<PlannedMount> inherited = theirs->mounts;
         // As with Docker, what --tmpfs asked for is nobody else's.
         std::erase_if(inherited, [&theirs](const PlannedMount& mount) {
@@ -135,6 +138,14 @@ Result<void> ContainerCreator::check_runtime(const HostConfig& host_config) cons
 }
 
 Result<void> ContainerCreator::check_networks(CreateRequest& request) const {
+    for (const std::string& shared : {request.host_config.ipc_mode, request.host_config.pid_mode}) {
+        if (const std::string other = container_of_mode(shared); !other.empty()) {
+            auto found = core_.index.find(other);
+            if (!found.ok()) {
+                return std::move(found).error().as(ErrorKind::InvalidArgument);
+            }
+        }
+    }
     const std::string& mode = request.host_config.network_mode;
     if (const std::string other = container_of_mode(mode); !other.empty()) {
         TRY(core_.index.find(other));

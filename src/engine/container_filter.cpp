@@ -9,17 +9,28 @@
 namespace berth::engine {
 namespace {
 
-// "80", "80/tcp" or "8000-8080/udp" against one port.
-bool port_matches(const std::string& wanted, std::string_view protocol, std::uint16_t port) {
-    auto parts = cut(wanted, "/");
-    const std::string_view numbers = parts ? parts->before : std::string_view(wanted);
-    if ((parts ? parts->after : std::string_view("tcp")) != protocol) {
-        return false;
-    }
-    auto range = cut(numbers, "-");
+struct Ports {
+    std::uint16_t first = 0;
+    std::uint16_t last = 0;
+    std::string_view protocol; // within the text
+};
+
+// "80", "80/tcp" or "8000-8080/udp".
+std::optional<Ports> parse_ports(std::string_view text) {
+    const auto parts = cut(text, "/");
+    const std::string_view numbers = parts ? parts->before : text;
+    const auto range = cut(numbers, "-");
     const auto first = parse_number<std::uint16_t>(range ? range->before : numbers);
     const auto last = range ? parse_number<std::uint16_t>(range->after) : first;
-    return first.ok() && last.ok() && *first <= port && port <= *last;
+    if (!first.ok() || !last.ok()) {
+        return std::nullopt;
+    }
+    return Ports{*first, *last, parts ? parts->after : std::string_view("tcp")};
+}
+
+bool port_matches(const std::string& wanted, std::string_view protocol, std::uint16_t port) {
+    const auto ports = parse_ports(wanted);
+    return ports && ports->protocol == protocol && ports->first <= port && port <= ports->last;
 }
 
 } // namespace
@@ -27,6 +38,7 @@ bool port_matches(const std::string& wanted, std::string_view protocol, std::uin
 Result<ContainerFilter> ContainerFilter::create(const Core& core, const ListOptions& options) {
     TRY(options.filters.allow_only(
         {"ancestor",
+         "annotation",
          "before",
          "exited",
          "expose",
@@ -51,7 +63,28 @@ Result<void> ContainerFilter::resolve(const Core& core) {
     all_ = options_.all || options_.limit > 0 || filters.contains("status");
     for (const std::string& status : filters.get("status")) {
         if (!parse_container_status(status)) {
-            return invalid_argument("invalid filter 'status=" + status + "'");
+            return invalid_argument(
+                "invalid filter 'status=" + status + "': invalid value for state (" + status +
+                "): must be one of created, running, paused, restarting, removing, exited, dead");
+        }
+    }
+    for (const std::string& health : filters.get("health")) {
+        if (health != "none" && health != "starting" && health != "healthy" &&
+            health != "unhealthy") {
+            return invalid_argument(
+                "invalid filter 'health=" + health + "': invalid value for health (" + health +
+                "): must be one of none, starting, healthy, unhealthy");
+        }
+    }
+    // No container belongs to a swarm's task.
+    none_ = TRY(filters.get_bool("is-task", false));
+    for (const char* name : {"publish", "expose"}) {
+        for (const std::string& text : filters.get(name)) {
+            if (!parse_ports(text)) {
+                return invalid_argument(
+                    "error while looking up for " + std::string(name) + " " + text +
+                    ": invalid port");
+            }
         }
     }
     for (const std::string& code : filters.get("exited")) {
@@ -168,7 +201,7 @@ bool ContainerFilter::matches(const ContainerView& view) const {
     const ContainerStatus status = view.life.state.status;
     const bool counts_as_running =
         view.life.state.is_running() || status == ContainerStatus::Restarting;
-    if (!counts_as_running && !all_) {
+    if (none_ || (!counts_as_running && !all_)) {
         return false;
     }
     if ((before_ && definition.created >= *before_) || (since_ && definition.created <= *since_)) {
@@ -180,6 +213,7 @@ bool ContainerFilter::matches(const ContainerView& view) const {
     }
     return options_.filters.prefix_match("id", definition.id) && matches_name(definition.name) &&
            options_.filters.match_labels("label", definition.config.labels) &&
+           options_.filters.match_labels("annotation", definition.host_config.annotations) &&
            matches_state(view) && matches_mounts(view) && matches_network(view) &&
            matches_ports(view);
 }

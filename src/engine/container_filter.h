@@ -27,6 +27,7 @@ class ContainerFilter {
 
     ListOptions options_;
     bool all_ = false;
+    bool none_ = false; // tasks of a swarm are asked for
     std::optional<Timestamp> before_;
     std::optional<Timestamp> since_;
     std::vector<std::string> ancestors_; // image ids

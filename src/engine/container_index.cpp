@@ -11,6 +11,9 @@ ContainerView view_of(LiveContainer& container) {
 
 Result<ContainerPtr> ContainerIndex::find(const std::string& text) const {
     const std::string name = text.starts_with('/') ? text.substr(1) : text;
+    if (text.empty()) {
+        return invalid_argument("invalid name or ID supplied: \"\"");
+    }
     if (const std::size_t slash = name.rfind('/'); slash != std::string::npos) {
         return find_by_link(name.substr(0, slash), name.substr(slash + 1));
     }

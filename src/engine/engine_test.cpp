@@ -260,7 +260,7 @@ TEST(EngineContainers, PausedOnesStandStill) {
         ASSERT_TRUE(containers.start(id).ok());
         ASSERT_TRUE(containers.pause(id).ok());
         EXPECT_EQ(containers.inspect(id).value().state.status, ContainerStatus::Paused);
-        EXPECT_EQ(containers.pause(id).error().message(), "container " + id + " is already paused");
+        EXPECT_EQ(containers.pause(id).error().message(), "Container " + id + " is already paused");
         ASSERT_TRUE(containers.unpause(id).ok());
         ASSERT_TRUE(containers.pause(id).ok());
         ASSERT_TRUE(containers.stop(id, 0).ok());

@@ -58,7 +58,7 @@ Result<bool> Filters::get_bool(std::string_view key, bool fallback) const {
     const bool no = values.front() == "0" || values.front() == "false";
     if (values.size() != 1 || yes == no) {
         return invalid_argument(
-            "invalid filter '" + std::string(key) + "=" + join(values, ",") + "'");
+            "invalid filter '" + std::string(key) + "=[" + join(values, " ") + "]'");
     }
     return yes;
 }
@@ -72,7 +72,8 @@ Result<Timestamp> parse_until(std::string_view text) {
     }
     auto time = parse_rfc3339(text);
     if (!time.ok()) {
-        return invalid_argument("invalid filter 'until=" + std::string(text) + "'");
+        return invalid_argument(
+            "failed to parse value as time or duration: \"" + std::string(text) + "\"");
     }
     return *time;
 }

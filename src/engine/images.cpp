@@ -364,6 +364,10 @@ Images::tag(const std::string& image, const std::string& repository, const std::
         name = TRY(name.without_tag_and_digest().with_tag(tag));
     }
     name = name.with_default_tag();
+    if (name.familiar_name() == "sha256") {
+        return invalid_argument(
+            "refusing to create an ambiguous tag using digest algorithm as name");
+    }
     TRY(parts_->images().tag(image, name));
     parts_->publish("tag", found.id.to_string(), name.familiar(), found.config.config.labels);
     return ok();

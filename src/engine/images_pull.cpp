@@ -31,7 +31,11 @@ Result<oci::Reference> parse_pull(const std::string& image, const std::string& t
         return reference;
     }
     if (tag.find(':') != std::string::npos) {
-        return reference.without_tag_and_digest().with_digest(TRY(oci::Digest::parse(tag)));
+        const auto digest = oci::Digest::parse(tag);
+        if (!digest.ok()) {
+            return invalid_argument("invalid tag format");
+        }
+        return reference.without_tag_and_digest().with_digest(*digest);
     }
     return reference.without_tag_and_digest().with_tag(tag);
 }
@@ -87,6 +91,9 @@ Result<void> Images::pull(
     const RegistryCredentials& credentials,
     const ImageProgressCallback& progress) {
     const oci::Reference reference = TRY(parse_pull(image, tag));
+    if (reference.familiar_name() == "scratch") {
+        return Error(ErrorKind::Forbidden, "'scratch' is a reserved name");
+    }
     const bool had_hello = TRY(parts_->images().find(reference.to_string())).has_value();
     TRY(parts_->ensure_hello(reference.to_string()));
     if (is_hello(reference) && !parts_->options.hello_binary.empty()) {

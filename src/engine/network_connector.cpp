@@ -118,7 +118,7 @@ NetworkConnector::disconnect(const std::string& network, const ContainerPtr& con
     const bool was_asked_for = changed->networking.endpoints_config.erase(network) != 0;
     if (!view.life.state.is_running()) {
         if (!was_asked_for) {
-            return internal_error(
+            return not_found(
                 "container " + container->id + " is not connected to the network " + network);
         }
         TRY(commit(*container, 0, changed, nullptr));
@@ -130,8 +130,7 @@ NetworkConnector::disconnect(const std::string& network, const ContainerPtr& con
                                 "to host network");
     }
     if (!is_connected(view, network)) {
-        return internal_error(
-            "container " + container->id + " is not connected to network " + network);
+        return not_found("container " + container->id + " is not connected to network " + network);
     }
     return disconnect_running(network, *container, view, std::move(changed));
 }

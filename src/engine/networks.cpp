@@ -157,6 +157,9 @@ Result<NetworkPruneReport> Networks::prune(const Filters& filters) {
     TRY(filters.allow_only({"label", "label!", "until"}));
     std::optional<Timestamp> until;
     for (const std::string& text : filters.get("until")) {
+        if (until) {
+            return invalid_argument("more than one until filter specified");
+        }
         until = TRY(parse_until(text));
     }
     NetworkPruneReport report;

@@ -2,6 +2,11 @@
 // moby's daemon/daemon_unix.go, verifyPlatformContainerResources, with its words.
 #include "engine/resource_check.h"
 
+#include "base/file.h"
+#include "base/strings.h"
+
+#include <optional>
+#include <set>
 #include <thread>
 
 namespace berth::engine {
@@ -41,11 +46,10 @@ Result<void> check_memory(const HostConfig& host) {
 
 Result<void> check_cpu(const HostConfig& host) {
     if (host.nano_cpus > 0 && host.cpu_period > 0) {
-        return invalid_argument(
-            "Conflicting options: Nano CPUs and CPU Period cannot both be set.");
+        return invalid_argument("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     }
     if (host.nano_cpus > 0 && host.cpu_quota > 0) {
-        return invalid_argument("Conflicting options: Nano CPUs and CPU Quota cannot both be set.");
+        return invalid_argument("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
     }
     const std::int64_t cpus = std::thread::hardware_concurrency();
     if (host.nano_cpus < 0 || host.nano_cpus > cpus * 1'000'000'000) {
@@ -64,11 +68,64 @@ Result<void> check_cpu(const HostConfig& host) {
     return ok();
 }
 
+constexpr unsigned highest_in_set = 8191; // as Docker has it
+
+// "0-3,7"
+std::optional<std::set<unsigned>> parse_set(std::string_view text) {
+    std::set<unsigned> numbers;
+    for (const std::string_view part : split(text, ',')) {
+        const auto range = cut(part, "-");
+        const auto first = parse_number<unsigned>(range ? range->before : part);
+        const auto last = range ? parse_number<unsigned>(range->after) : first;
+        if (!first.ok() || !last.ok() || *first > *last || *last > highest_in_set) {
+            return std::nullopt;
+        }
+        for (unsigned number = *first; number <= *last; ++number) {
+            numbers.insert(number);
+        }
+    }
+    return numbers;
+}
+
+struct SetKind {
+    std::string_view name; // "cpuset cpus"
+    std::string_view what; // "CPUs"
+    std::string online;    // the file that lists what there is
+};
+
+Result<void> check_set(const std::string& asked, const SetKind& kind) {
+    if (asked.empty()) {
+        return ok();
+    }
+    const auto wanted = parse_set(asked);
+    if (!wanted) {
+        return invalid_argument(
+            "Invalid value " + asked + " for " + std::string(kind.name) +
+            ": invalid format: " + asked);
+    }
+    const auto text = read_file(kind.online);
+    const auto there = text.ok() ? parse_set(trim(*text)) : std::nullopt;
+    if (!there) {
+        return ok(); // a kernel that does not tell
+    }
+    for (const unsigned number : *wanted) {
+        if (!there->contains(number)) {
+            return invalid_argument(
+                "Requested " + std::string(kind.what) + " are not available - requested " + asked +
+                ", available: " + std::string(trim(*text)));
+        }
+    }
+    return ok();
+}
+
 } // namespace
 
 Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_memory(host));
     TRY(check_cpu(host));
+    TRY(check_set(host.cpuset_cpus, {"cpuset cpus", "CPUs", "/sys/devices/system/cpu/online"}));
+    TRY(check_set(
+        host.cpuset_mems, {"cpuset mems", "memory nodes", "/sys/devices/system/node/online"}));
     if (host.blkio_weight != 0 && (host.blkio_weight < 10 || host.blkio_weight > 1000)) {
         return invalid_argument("Range of blkio weight is from 10 to 1000");
     }

@@ -105,7 +105,7 @@ Platform Platform::host() {
 Result<Platform> Platform::parse(std::string_view text) {
     const auto parts = split(text, '/');
     if (parts.size() > 3 || !std::all_of(parts.begin(), parts.end(), is_valid_part)) {
-        return bad_platform(text, "invalid platform: must be of the form os/architecture/variant");
+        return bad_platform(text, "cannot parse platform specifier: invalid argument");
     }
     Platform platform = host();
     if (parts.size() == 1) {
