@@ -6,11 +6,14 @@
 #include "base/result.h"
 #include "base/time.h"
 #include "base/unique_fd.h"
+#include "io/log_cursor.h"
+#include "io/log_output.h"
 #include "io/stream_multiplexer.h"
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -18,20 +21,17 @@
 
 namespace berth::io {
 
-struct LogOptions {
-    std::string directory;                   // holds log.<number> files; made when absent
-    std::uint64_t max_file_size = 20U << 20; // 0: no rotation
-    std::uint32_t max_files = 5;             // at least 1
-};
-
 // One writer per directory. Each append is one writev: a killed writer loses nothing that was
 // appended, a torn record at the end of a file is cut off by the next writer.
-class LogWriter {
+class LogWriter final : public LogOutput {
   public:
     static Result<LogWriter> open(const LogOptions& options);
 
-    // What one read of the container's output gave: lines, several, or a piece of one.
-    Result<void> append(Stream stream, Timestamp time, std::string_view bytes);
+    Result<void> append(Stream stream, Timestamp time, std::string_view bytes) override;
+
+    Result<void> finish(Stream) override { return ok(); }
+
+    bool has_room(std::size_t bytes) override;
 
   private:
     LogWriter(LogOptions options, UniqueFd file, std::uint64_t number, std::uint64_t size)
@@ -40,6 +40,7 @@ class LogWriter {
         , number_(number)
         , size_(size) {}
 
+    bool may_rotate() const;
     Result<void> rotate();
     Result<void> append_record(Stream stream, Timestamp time, std::string_view bytes);
 
@@ -59,34 +60,62 @@ struct LogChunk {
     bool continues_line = false;
 };
 
+struct LogReadOptions {
+    std::string directory;
+    Timestamp since;                   // zero: from the beginning
+    Timestamp until;                   // zero: without end
+    std::optional<std::uint64_t> tail; // only the last lines, of both streams together
+    bool want_stdout = true;           // after tail has counted, as Docker does it
+    bool want_stderr = true;
+    // Each chunk is one line or a piece of one (for --timestamps); else a chunk may hold many.
+    bool split_lines = false;
+    // Where to begin instead; of records only.
+    std::optional<LogPosition> from = {};
+    // Makes a file that was compressed after its rotation readable. Without it they are passed
+    // over.
+    std::function<Result<UniqueFd>(UniqueFd compressed)> decompress = {};
+};
+
+// A log that is read, whatever its form. A follower calls next() again after io::LogWatch
+// (log_watch.h) said that there is more.
+class LogSource {
+  public:
+    LogSource() = default;
+    LogSource(const LogSource&) = delete;
+    LogSource& operator=(const LogSource&) = delete;
+    virtual ~LogSource() = default;
+
+    // nullopt at the present end, or once `until` has passed (ended() tells).
+    virtual Result<std::optional<LogChunk>> next() = 0;
+
+    // True once something after `until` was met: nothing will follow.
+    virtual bool ended() const = 0;
+
+  protected:
+    LogSource(LogSource&&) = default;
+    LogSource& operator=(LogSource&&) = default;
+};
+
 // Reads from the oldest record kept to the end, and goes on after the end when records are added:
 // a follower calls next() again after io::LogWatch (log_watch.h) said that there is more. Holds at
 // most one record in memory (a record is bounded by log_record_limit). Not thread-safe.
-class LogReader {
+class LogReader final : public LogSource {
   public:
-    struct Options {
-        std::string directory;
-        Timestamp since;                   // zero: from the beginning
-        Timestamp until;                   // zero: without end
-        std::optional<std::uint64_t> tail; // only the last lines, of both streams together
-        bool want_stdout = true;           // after tail has counted, as Docker does it
-        bool want_stderr = true;
-        // Each chunk is one line or a piece of one (for --timestamps); else a chunk may hold many.
-        bool split_lines = false;
-    };
+    using Options = LogReadOptions;
 
     // An absent directory is an empty log.
     static Result<LogReader> open(Options options);
     LogReader(LogReader&&) noexcept;
     LogReader& operator=(LogReader&&) noexcept;
-    ~LogReader();
+    ~LogReader() override;
 
-    // nullopt at the present end, or once `until` has passed (ended() tells). A record that cannot
-    // be read (a torn tail, damage) is passed over with the rest of its file.
-    Result<std::optional<LogChunk>> next();
+    // A record that cannot be read (a torn tail, damage) is passed over with the rest of its file.
+    Result<std::optional<LogChunk>> next() override;
 
-    // True once a record after `until` was met: nothing will follow.
-    bool ended() const;
+    bool ended() const override;
+
+    // Behind all that was given out.
+    LogPosition position() const;
 
   private:
     struct State;

@@ -7,13 +7,16 @@
 #include "io/log_file.h"
 
 #include <algorithm>
+#include <cerrno>
 
+#include <fcntl.h>
 #include <unistd.h>
 
 namespace berth::io {
 namespace {
 
 constexpr std::string_view file_prefix = "log.";
+constexpr std::string_view compressed_suffix = ".gz";
 constexpr std::uint8_t begins_line_flag = 1;
 constexpr std::size_t check_offset = 14;
 
@@ -124,15 +127,48 @@ std::string log_file_path(const std::string& directory, std::uint64_t number) {
     return directory + "/" + std::string(file_prefix) + std::to_string(number);
 }
 
+std::string compressed_log_path(const std::string& directory, std::uint64_t number) {
+    return log_file_path(directory, number) + std::string(compressed_suffix);
+}
+
+Result<std::optional<UniqueFd>>
+open_log_file(const std::string& directory, std::uint64_t number, const Decompress& decompress) {
+    Result<UniqueFd> plain = open_file(log_file_path(directory, number), O_RDONLY);
+    if (plain.ok()) {
+        return std::optional(std::move(plain).value());
+    }
+    if (plain.error().error_number() != ENOENT) {
+        return std::move(plain).error();
+    }
+    Result<UniqueFd> compressed = open_file(compressed_log_path(directory, number), O_RDONLY);
+    if (!compressed.ok() || !decompress) {
+        return std::optional<UniqueFd>();
+    }
+    return std::optional(TRY(decompress(std::move(compressed).value())));
+}
+
+bool log_file_exists(const std::string& directory, std::uint64_t number) {
+    return exists(log_file_path(directory, number)) ||
+           exists(compressed_log_path(directory, number));
+}
+
+void remove_log_file(const std::string& directory, std::uint64_t number) {
+    (void)unlink(log_file_path(directory, number).c_str());
+    (void)unlink(compressed_log_path(directory, number).c_str());
+}
+
 std::vector<std::uint64_t> log_file_numbers(const std::string& directory) {
     std::vector<std::uint64_t> numbers;
     const Result<std::vector<std::string>> names = list_directory(directory);
     if (!names.ok()) {
         return numbers;
     }
-    for (const std::string_view name : names.value()) {
+    for (std::string_view name : names.value()) {
         if (!name.starts_with(file_prefix)) {
             continue;
+        }
+        if (name.ends_with(compressed_suffix)) {
+            name.remove_suffix(compressed_suffix.size());
         }
         const Result<std::uint64_t> number =
             parse_number<std::uint64_t>(name.substr(file_prefix.size()));
@@ -141,6 +177,7 @@ std::vector<std::uint64_t> log_file_numbers(const std::string& directory) {
         }
     }
     std::sort(numbers.begin(), numbers.end());
+    numbers.erase(std::unique(numbers.begin(), numbers.end()), numbers.end());
     return numbers;
 }
 

@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -42,6 +43,19 @@ std::optional<LogRecordHeader> log_record_before(FdRef fd, std::uint64_t end);
 std::uint64_t end_of_log_records(FdRef fd, std::uint64_t size);
 
 std::string log_file_path(const std::string& directory, std::uint64_t number);
+
+// Of a file that was compressed after its rotation.
+std::string compressed_log_path(const std::string& directory, std::uint64_t number);
+
+using Decompress = std::function<Result<UniqueFd>(UniqueFd compressed)>;
+
+// Either form, as plain bytes. nullopt when there is neither, or nothing to decompress with.
+Result<std::optional<UniqueFd>>
+open_log_file(const std::string& directory, std::uint64_t number, const Decompress& decompress);
+
+// Either form.
+bool log_file_exists(const std::string& directory, std::uint64_t number);
+void remove_log_file(const std::string& directory, std::uint64_t number);
 
 // Numbers of the files in a directory, ascending; empty when there is no directory.
 std::vector<std::uint64_t> log_file_numbers(const std::string& directory);

@@ -16,7 +16,22 @@
 namespace berth::io {
 namespace {
 
+// The second where the first was filled: who reads at length does it in larger steps, and who
+// follows holds little.
 constexpr std::size_t window_size = 64U << 10;
+constexpr std::size_t large_window_size = 256U << 10;
+
+// A compressed file's time is that of its last record, but for the kernel's ticks.
+constexpr std::int64_t tick_nanoseconds = 1'000'000'000;
+
+// True where everything in the file was written before `since`. False where that is not known.
+bool is_compressed_and_older(const std::string& directory, std::uint64_t number, Timestamp since) {
+    struct stat status {};
+
+    return stat(compressed_log_path(directory, number).c_str(), &status) == 0 &&
+           status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec + tick_nanoseconds <
+               since.nanoseconds;
+}
 
 // When the first record of a file was written; nullopt when it has none.
 std::optional<Timestamp> first_time(const std::string& path) {
@@ -37,8 +52,10 @@ struct LogReader::State {
     UniqueFd file;
     std::uint64_t number = 0; // 0: no file yet
     std::uint64_t offset = 0; // of the next record
-    bool newer_seen = false;  // the file will not grow any more
+    std::uint64_t record_start = 0;
+    bool newer_seen = false; // the file will not grow any more
     std::string window;
+    bool reads_at_length = false;
     std::uint64_t window_start = 0;
 
     // The record in hand.
@@ -61,15 +78,12 @@ struct LogReader::State {
 };
 
 Result<bool> LogReader::State::open_number(std::uint64_t wanted) {
-    const std::string path = log_file_path(options.directory, wanted);
-    Result<UniqueFd> opened = open_file(path, O_RDONLY);
-    if (!opened.ok()) {
-        if (opened.error().error_number() == ENOENT) {
-            return false;
-        }
-        return std::move(opened).error();
+    std::optional<UniqueFd> opened =
+        TRY(open_log_file(options.directory, wanted, options.decompress));
+    if (!opened) {
+        return false;
     }
-    file = std::move(opened).value();
+    file = std::move(*opened);
     number = wanted;
     offset = 0;
     newer_seen = false;
@@ -83,6 +97,10 @@ Result<bool> LogReader::State::open_first() {
     std::size_t first = 0;
     if (!options.since.is_zero()) {
         while (first + 1 < numbers.size()) {
+            if (is_compressed_and_older(options.directory, numbers[first], options.since)) {
+                ++first;
+                continue;
+            }
             const auto time = first_time(log_file_path(options.directory, numbers[first + 1]));
             if (!time || *time >= options.since) {
                 break;
@@ -115,10 +133,11 @@ Result<bool> LogReader::State::open_next() {
 
 std::string_view LogReader::State::bytes_at(std::uint64_t position, std::size_t size) {
     if (position < window_start || position + size > window_start + window.size()) {
-        window.resize(std::max(size, window_size));
+        window.resize(std::max(size, reads_at_length ? large_window_size : window_size));
         window_start = position;
         const ssize_t count =
             pread(file.get(), window.data(), window.size(), static_cast<off_t>(position));
+        reads_at_length = count >= static_cast<ssize_t>(window_size);
         window.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
         if (window.size() < size) {
             return {};
@@ -142,6 +161,7 @@ bool LogReader::State::load_record() {
         return false;
     }
     header = *decoded;
+    record_start = offset;
     body = record.substr(log_header_size, header.length);
     at_line_start = header.begins_line;
     if (skip > 0) {
@@ -163,9 +183,10 @@ Result<bool> LogReader::State::next_record() {
         if (!newer_seen) {
             // Records may have been added between the look at the file and the look for a newer
             // one, so this file is looked at once more.
-            newer_seen = exists(log_file_path(options.directory, number + 1)) ||
+            newer_seen = log_file_exists(options.directory, number + 1) ||
                          (fstat(file.get(), &status) == 0 && status.st_nlink == 0);
             if (!newer_seen) {
+                window = std::string(); // a quiet follower holds nothing
                 return false;
             }
         } else if (!TRY(open_next())) {
@@ -206,8 +227,18 @@ LogReader::~LogReader() = default;
 Result<LogReader> LogReader::open(Options options) {
     auto state = std::make_unique<State>();
     state->options = std::move(options);
-    if (state->options.tail) {
-        const LogPosition position = find_log_tail(state->options.directory, *state->options.tail);
+    if (state->options.from) {
+        const LogPosition& position = *state->options.from;
+        if (position.file != 0 && TRY(state->open_number(position.file))) {
+            state->offset = position.offset;
+            state->skip = position.skip;
+        } else {
+            state->number = position.file; // what comes after it is found
+            state->newer_seen = true;
+        }
+    } else if (state->options.tail) {
+        const LogPosition position = find_log_tail(
+            state->options.directory, *state->options.tail, state->options.decompress);
         if (position.file != 0 && TRY(state->open_number(position.file))) {
             state->offset = position.offset;
             state->skip = position.skip;
@@ -242,6 +273,17 @@ Result<std::optional<LogChunk>> LogReader::next() {
         }
     }
     return std::optional<LogChunk>();
+}
+
+LogPosition LogReader::position() const {
+    const State& state = *state_;
+    if (state.body.empty()) {
+        return {.file = state.number, .offset = state.offset, .skip = state.skip};
+    }
+    return {
+        .file = state.number,
+        .offset = state.record_start,
+        .skip = state.header.length - state.body.size()};
 }
 
 bool LogReader::ended() const {

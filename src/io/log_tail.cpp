@@ -109,16 +109,17 @@ bool search_file(BackwardFile& file, std::uint64_t& lines, LogPosition& position
 
 } // namespace
 
-LogPosition find_log_tail(const std::string& directory, std::uint64_t lines) {
+LogPosition
+find_log_tail(const std::string& directory, std::uint64_t lines, const Decompress& decompress) {
     LogPosition position;
     std::vector<std::uint64_t> numbers = log_file_numbers(directory);
     for (auto number = numbers.rbegin(); number != numbers.rend(); ++number) {
-        Result<UniqueFd> opened = open_file(log_file_path(directory, *number), O_RDONLY);
-        if (!opened.ok()) {
+        auto opened = open_log_file(directory, *number, decompress);
+        if (!opened.ok() || !*opened) {
             break; // rotated away: everything older is gone too
         }
         position = {.file = *number};
-        BackwardFile file(std::move(opened).value());
+        BackwardFile file(std::move(**opened));
         if (lines == 0) {
             position.offset = file.end();
             break;

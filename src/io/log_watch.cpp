@@ -27,6 +27,7 @@ struct LogWatch::State {
 
     EventLoop& loop;
     UniqueFd inotify;
+    std::uint32_t events;
     Synchronized<Shared> shared;
 
     void handle_readable();
@@ -97,13 +98,16 @@ LogWatch::~LogWatch() {
     state_->loop.remove(state_->inotify);
 }
 
-Result<std::shared_ptr<LogWatch>> LogWatch::create(EventLoop& loop) {
+Result<std::shared_ptr<LogWatch>> LogWatch::create(EventLoop& loop, Tells tells) {
     UniqueFd inotify(inotify_init1(IN_CLOEXEC | IN_NONBLOCK));
     if (!inotify) {
         return errno_error("inotify_init1");
     }
-    std::shared_ptr<State> state(
-        new State{.loop = loop, .inotify = std::move(inotify), .shared = {}});
+    std::shared_ptr<State> state(new State{
+        .loop = loop,
+        .inotify = std::move(inotify),
+        .events = IN_CREATE | IN_ONLYDIR | (tells == Tells::Writes ? IN_MODIFY : 0U),
+        .shared = {}});
     std::shared_ptr<LogWatch> watch(new LogWatch(state));
     // epoll itself is safe to add to from any thread; the loop's own table is not.
     if (loop.in_loop_thread()) {
@@ -125,8 +129,7 @@ Result<std::shared_ptr<LogWatch>> LogWatch::create(EventLoop& loop) {
 Result<std::unique_ptr<LogWatch::Subscription>>
 LogWatch::subscribe(const std::string& directory, std::function<void()> changed) {
     auto locked = state_->shared.lock();
-    const int watch = inotify_add_watch(
-        state_->inotify.get(), directory.c_str(), IN_MODIFY | IN_CREATE | IN_ONLYDIR);
+    const int watch = inotify_add_watch(state_->inotify.get(), directory.c_str(), state_->events);
     if (watch < 0) {
         return errno_error("watch " + directory);
     }

@@ -19,7 +19,10 @@ class LogWatch {
   public:
     class Subscription;
 
-    static Result<std::shared_ptr<LogWatch>> create(EventLoop& loop);
+    // Everything, or only that a file has come: who waits for rotations is not woken by each line.
+    enum class Tells : std::uint8_t { Writes, NewFiles };
+
+    static Result<std::shared_ptr<LogWatch>> create(EventLoop& loop, Tells tells = Tells::Writes);
     LogWatch(const LogWatch&) = delete;
     LogWatch& operator=(const LogWatch&) = delete;
     ~LogWatch();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LogWriter: appends records and rotates by number, so that a reader never meets a renamed file.
 #include "base/file.h"
+#include "io/json_log_writer.h"
 #include "io/log_file.h"
 #include "io/log_format.h"
 
@@ -21,12 +22,21 @@ Result<UniqueFd> open_log(const std::string& path) {
 
 } // namespace
 
+Result<std::unique_ptr<LogOutput>> LogOutput::open(const LogOptions& options) {
+    if (options.form == LogForm::Json) {
+        return std::unique_ptr<LogOutput>(TRY(JsonLogWriter::open(options)));
+    }
+    return std::unique_ptr<LogOutput>(std::make_unique<LogWriter>(TRY(LogWriter::open(options))));
+}
+
 Result<LogWriter> LogWriter::open(const LogOptions& options) {
     VERIFY(options.max_files > 0);
     TRY(make_directories(options.directory, 0700));
     const std::vector<std::uint64_t> numbers = log_file_numbers(options.directory);
     const std::uint64_t number = numbers.empty() ? 1 : numbers.back();
-    const std::string path = log_file_path(options.directory, number);
+    const bool was_compressed = exists(compressed_log_path(options.directory, number));
+    const std::uint64_t written = was_compressed ? number + 1 : number;
+    const std::string path = log_file_path(options.directory, written);
     UniqueFd file = TRY(open_log(path));
 
     struct stat status {};
@@ -39,11 +49,38 @@ Result<LogWriter> LogWriter::open(const LogOptions& options) {
     if (end != size && ftruncate(file.get(), static_cast<off_t>(end)) != 0) {
         return errno_error("truncate " + path);
     }
-    // Files beyond the limit are there when the limit has been lowered since.
-    for (std::size_t i = 0; i + options.max_files < numbers.size(); ++i) {
-        (void)unlink(log_file_path(options.directory, numbers[i]).c_str());
+    // Files beyond the limit are there when the limit has been lowered since, or when somebody
+    // still had to read them.
+    for (const std::uint64_t old : numbers) {
+        if (old + options.max_files <= written && options.backlog == LogBacklog::DropOldest) {
+            remove_log_file(options.directory, old);
+        }
     }
-    return LogWriter(options, std::move(file), number, end);
+    return LogWriter(options, std::move(file), written, end);
+}
+
+// Whether the file that the next rotation removes has been read.
+bool LogWriter::may_rotate() const {
+    if (options_.backlog == LogBacklog::DropOldest || number_ < options_.max_files) {
+        return true;
+    }
+    const std::uint64_t oldest = number_ + 1 - options_.max_files;
+    const std::optional<LogCursor> cursor = load_log_cursor(options_.directory);
+    if (!cursor || cursor->position.file != oldest) {
+        return cursor && cursor->position.file > oldest;
+    }
+
+    struct stat status {};
+
+    // Where one file is kept, its reader waits at its end for the next one.
+    return stat(log_file_path(options_.directory, oldest).c_str(), &status) == 0 &&
+           cursor->position.offset >= static_cast<std::uint64_t>(status.st_size);
+}
+
+bool LogWriter::has_room(std::size_t bytes) {
+    const std::uint64_t whole = log_header_size + bytes + log_footer_size;
+    return options_.max_file_size == 0 || size_ + whole <= options_.max_file_size || size_ == 0 ||
+           may_rotate();
 }
 
 Result<void> LogWriter::rotate() {
@@ -53,11 +90,7 @@ Result<void> LogWriter::rotate() {
     size_ = 0;
     if (number_ > options_.max_files) {
         // The usual case removes one file and lists nothing.
-        const std::uint64_t oldest = number_ - options_.max_files;
-        const std::string path = log_file_path(options_.directory, oldest);
-        if (unlink(path.c_str()) != 0 && errno != ENOENT) {
-            return errno_error("remove " + path);
-        }
+        remove_log_file(options_.directory, number_ - options_.max_files);
     }
     return ok();
 }
@@ -73,7 +106,8 @@ Result<void> LogWriter::append(Stream stream, Timestamp time, std::string_view b
 
 Result<void> LogWriter::append_record(Stream stream, Timestamp time, std::string_view bytes) {
     const std::uint64_t whole = log_header_size + bytes.size() + log_footer_size;
-    if (options_.max_file_size > 0 && size_ > 0 && size_ + whole > options_.max_file_size) {
+    if (options_.max_file_size > 0 && size_ > 0 && size_ + whole > options_.max_file_size &&
+        may_rotate()) {
         TRY(rotate());
     }
     bool& in_line = in_line_[static_cast<std::size_t>(stream)];
@@ -108,8 +142,11 @@ Result<std::uint64_t> log_size(const std::string& directory) {
     for (const std::uint64_t number : log_file_numbers(directory)) {
         struct stat status {};
 
-        if (stat(log_file_path(directory, number).c_str(), &status) == 0) {
-            total += static_cast<std::uint64_t>(status.st_size);
+        for (const auto& path :
+             {log_file_path(directory, number), compressed_log_path(directory, number)}) {
+            if (stat(path.c_str(), &status) == 0) {
+                total += static_cast<std::uint64_t>(status.st_size);
+            }
         }
     }
     return total;
