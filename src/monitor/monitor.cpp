@@ -122,7 +122,7 @@ Result<void> Monitor::create_container() {
         inherited.emplace_back(fd);
     }
     if (options_.log) {
-        log_ = TRY(io::LogWriter::open(*options_.log));
+        log_ = TRY(io::LogOutput::open(*options_.log));
     }
     streams_ = std::make_unique<ProcessStreams>(
         *loop_,
@@ -131,7 +131,7 @@ Result<void> Monitor::create_container() {
             .terminal = options_.terminal,
             .open_stdin = options_.open_stdin,
             .close_stdin_with_client = options_.stdin_once,
-            .log = log_ ? &*log_ : nullptr},
+            .log = log_.get()},
         ProcessStreams::Handlers{
             .on_drained = [this] { finish_container(); },
             .on_idle = [this] { consider_quitting(); },
@@ -212,6 +212,9 @@ Result<void> Monitor::add_control(UniqueFd socket) {
 // config.json in memory is half of a quiet monitor. The runtime reads it again when an exec needs
 // it.
 void Monitor::drop_configuration() {
+    if (log_) {
+        log_->trim();
+    }
     if (!container_ || phase_ == ContainerPhase::Created) {
         return;
     }

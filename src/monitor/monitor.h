@@ -7,7 +7,7 @@
 #include "base/time.h"
 #include "base/unique_fd.h"
 #include "io/event_loop.h"
-#include "io/log_file.h"
+#include "io/log_output.h"
 #include "kernel/cgroup_oom.h"
 #include "monitor/control_connection.h"
 #include "monitor/monitor_options.h"
@@ -93,7 +93,7 @@ class Monitor {
     MonitorOptions options_;
     std::unique_ptr<io::EventLoop> loop_;
     Scratch scratch_;
-    std::optional<io::LogWriter> log_;
+    std::unique_ptr<io::LogOutput> log_;
     UniqueFd signals_;
     UniqueFd listener_;
     std::vector<std::unique_ptr<ControlConnection>> controls_;

@@ -29,6 +29,9 @@ Result<void> apply(MonitorOptions& options, std::string_view name, const std::st
         log().max_file_size = TRY(parse_number<std::uint64_t>(value));
     } else if (name == "--log-max-files") {
         log().max_files = TRY(parse_number<std::uint32_t>(value));
+    } else if (name == "--log-json-file") {
+        log().form = io::LogForm::Json;
+        log().json_file = value;
     } else if (name == "--control-fd") {
         options.control_fd = TRY(parse_number<int>(value));
     } else if (name == "--inherited-fd") {
@@ -40,7 +43,12 @@ Result<void> apply(MonitorOptions& options, std::string_view name, const std::st
 }
 
 bool apply_switch(MonitorOptions& options, std::string_view name) {
-    if (name == "--systemd-cgroup") {
+    if (name == "--log-wait") {
+        if (!options.log) {
+            options.log.emplace();
+        }
+        options.log->backlog = io::LogBacklog::Wait;
+    } else if (name == "--systemd-cgroup") {
         options.systemd_cgroup = true;
     } else if (name == "--terminal") {
         options.terminal = true;
@@ -76,6 +84,12 @@ std::vector<std::string> to_arguments(const MonitorOptions& options) {
         add("--log-directory", options.log->directory);
         add("--log-max-size", std::to_string(options.log->max_file_size));
         add("--log-max-files", std::to_string(options.log->max_files));
+        if (options.log->form == io::LogForm::Json) {
+            add("--log-json-file", options.log->json_file);
+        }
+        if (options.log->backlog == io::LogBacklog::Wait) {
+            arguments.emplace_back("--log-wait");
+        }
     }
     if (options.control_fd) {
         add("--control-fd", std::to_string(*options.control_fd));

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/result.h"
-#include "io/log_file.h"
+#include "io/log_output.h"
 
 #include <optional>
 #include <span>

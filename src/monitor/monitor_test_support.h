@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/random.h"
+#include "io/log_file.h"
 #include "kernel/socket.h"
 #include "monitor/client.h"
 #include "runtime/defaults.h"

@@ -30,8 +30,10 @@ ProcessStreams::~ProcessStreams() {
         unwatch_client(*client);
     }
     close_stdin();
-    if (drain_timer_) {
-        loop_.cancel_timer(*drain_timer_);
+    for (const auto& timer : {drain_timer_, log_timer_}) {
+        if (timer) {
+            loop_.cancel_timer(*timer);
+        }
     }
 }
 
@@ -83,7 +85,7 @@ Result<void> ProcessStreams::open() {
 // Output
 
 void ProcessStreams::watch_output(Output& output) {
-    if (output.watched || !output.fd) {
+    if (output.watched || !output.fd || log_timer_) {
         return;
     }
     const auto added = loop_.add(output.fd, EPOLLIN, [this, &output](std::uint32_t) {
@@ -104,6 +106,10 @@ void ProcessStreams::unwatch_output(Output& output) {
 
 // False when there is nothing more now.
 bool ProcessStreams::read_output(Output& output) {
+    if (options_.log != nullptr && !ended_ && !options_.log->has_room(scratch_.bytes().size())) {
+        wait_for_log();
+        return false;
+    }
     const ssize_t count = read(output.fd.get(), scratch_.bytes().data(), scratch_.bytes().size());
     if (count < 0 && (errno == EAGAIN || errno == EINTR)) {
         return false;
@@ -128,7 +134,43 @@ bool ProcessStreams::read_output(Output& output) {
 
 void ProcessStreams::close_output(Output& output) {
     unwatch_output(output);
+    if (output.fd && options_.log != nullptr) {
+        const auto finished = options_.log->finish(output.stream);
+        if (!finished.ok()) {
+            log::debug("output not logged", {{"error", finished.error().message()}});
+        }
+    }
     output.fd.reset();
+}
+
+// Somebody has still to read what the next rotation removes: until he has, the process waits in its
+// write.
+void ProcessStreams::wait_for_log() {
+    for (Output& output : outputs_) {
+        unwatch_output(output);
+    }
+    if (!log_timer_) {
+        log_timer_ = loop_.add_timer(log_room_interval, [this] {
+            log_timer_.reset();
+            if (options_.log->has_room(scratch_.bytes().size())) {
+                end_wait_for_log();
+            } else {
+                wait_for_log();
+            }
+        });
+    }
+}
+
+void ProcessStreams::end_wait_for_log() {
+    if (log_timer_) {
+        loop_.cancel_timer(*log_timer_);
+        log_timer_.reset();
+    }
+    for (Output& output : outputs_) {
+        if (!output.limited) {
+            watch_output(output);
+        }
+    }
 }
 
 void ProcessStreams::apply_limit() {
@@ -153,6 +195,9 @@ void ProcessStreams::process_ended() {
     stdin_ends_ = true;
     stdin_pending_ = std::string();
     close_stdin();
+    if (log_timer_) {
+        end_wait_for_log();
+    }
     apply_limit();
     drain_timer_ = loop_.add_timer(drain_limit, [this] {
         drain_timer_.reset();

@@ -6,7 +6,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "io/event_loop.h"
-#include "io/log_file.h"
+#include "io/log_output.h"
 #include "io/terminal.h"
 #include "monitor/attached_client.h"
 #include "monitor/scratch.h"
@@ -29,6 +29,9 @@ inline constexpr std::size_t client_queue_limit = 1U << 20;
 // After the process has ended its pipes are emptied whatever clients do, up to this.
 inline constexpr std::size_t final_queue_limit = 4U << 20;
 
+// How often a log without room is looked at again.
+inline constexpr std::chrono::milliseconds log_room_interval{20};
+
 // How long output is waited for that children of an ended process may still write (Docker's time).
 inline constexpr std::chrono::seconds drain_limit{2};
 
@@ -38,7 +41,7 @@ class ProcessStreams {
         bool terminal = false;
         bool open_stdin = false;
         bool close_stdin_with_client = false; // StdinOnce; always for execs
-        io::LogWriter* log = nullptr;
+        io::LogOutput* log = nullptr;
     };
 
     // From the loop. on_drained: once, when the process has ended and no more output will come.
@@ -94,6 +97,8 @@ class ProcessStreams {
     bool read_output(Output& output);
     void close_output(Output& output);
     void apply_limit();
+    void wait_for_log();
+    void end_wait_for_log();
     void check_drained();
 
     void handle_client(AttachedClient& client, std::uint32_t events);
@@ -124,6 +129,7 @@ class ProcessStreams {
     bool ended_ = false;
     bool drained_ = false;
     std::optional<io::EventLoop::TimerId> drain_timer_;
+    std::optional<io::EventLoop::TimerId> log_timer_; // set: the log has no room, nothing is read
 };
 
 } // namespace berth::monitor

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Streams of a process whose part the test plays: it holds the other ends of the pipes.
 #include "base/file.h"
+#include "io/log_file.h"
 #include "kernel/socket.h"
 #include "monitor/process_streams.h"
 
@@ -276,6 +277,49 @@ TEST_F(ProcessStreamsTest, WhatIsInThePipesAtTheEndIsDeliveredAndLogged) {
     EXPECT_EQ(reader.next().value()->bytes, "!");
     EXPECT_FALSE(
         streams_->attach(std::move(kernel::socket_pair(SOCK_STREAM).value().first), {}).ok());
+}
+
+// Has room when it is told so.
+class NarrowLog final : public io::LogOutput {
+  public:
+    Result<void> append(io::Stream, Timestamp, std::string_view bytes) override {
+        text += bytes;
+        return ok();
+    }
+
+    Result<void> finish(io::Stream) override {
+        text += '$';
+        return ok();
+    }
+
+    bool has_room(std::size_t) override { return roomy; }
+
+    bool roomy = true;
+    std::string text;
+};
+
+TEST_F(ProcessStreamsTest, AProcessWaitsWhileItsLogHasNoRoom) {
+    NarrowLog log;
+    open({.log = &log});
+    const UniqueFd client = attach({.want_stdout = true});
+    ASSERT_TRUE(write_all(process_.out, "one").ok());
+    settle();
+    log.roomy = false;
+    ASSERT_TRUE(write_all(process_.out, "two").ok());
+    settle();
+    EXPECT_EQ(log.text, "one");
+    EXPECT_EQ(take(client), "one");
+    log.roomy = true;
+    wait_until([&] { return log.text == "onetwo"; });
+    EXPECT_EQ(take(client), "two");
+    // At its end nothing is left behind for want of room.
+    log.roomy = false;
+    ASSERT_TRUE(write_all(process_.out, "three").ok());
+    settle();
+    EXPECT_EQ(log.text, "onetwo");
+    end_process();
+    EXPECT_EQ(drained_, 1);
+    EXPECT_EQ(log.text, "onetwothree$$");
 }
 
 TEST_F(ProcessStreamsTest, OutputOfSurvivingChildrenIsWaitedForOnlySoLong) {

@@ -148,7 +148,14 @@ TEST(MonitorOptions, FlagsSayAllThatIsInTheOptions) {
         .runtime_root = "/r",
         .socket_path = "/s",
         .exit_path = "/e",
-        .log = io::LogOptions{.directory = "/l", .max_file_size = 5, .max_files = 2},
+        .log =
+            io::LogOptions{
+                .directory = "/l",
+                .max_file_size = 5,
+                .max_files = 2,
+                .form = io::LogForm::Json,
+                .json_file = "/j",
+                .backlog = io::LogBacklog::Wait},
         .terminal = true,
         .stdin_once = true,
         .control_fd = 3,
@@ -161,6 +168,8 @@ TEST(MonitorOptions, FlagsSayAllThatIsInTheOptions) {
     const MonitorOptions parsed = parse_arguments(pointers).value();
     EXPECT_EQ(to_arguments(parsed), arguments);
     EXPECT_FALSE(parsed.open_stdin);
+    EXPECT_EQ(parsed.log->form, io::LogForm::Json);
+    EXPECT_EQ(parsed.log->backlog, io::LogBacklog::Wait);
     EXPECT_FALSE(parse_arguments(std::vector<const char*>{"--id"}).ok());
     EXPECT_FALSE(parse_arguments(std::vector<const char*>{"--what", "x"}).ok());
 }
