@@ -6,6 +6,7 @@
 #include "api/hijack.h"
 #include "api/later.h"
 #include "base/log.h"
+#include "engine/log_info.h"
 #include "io/stream_multiplexer.h"
 
 #include <mutex>
@@ -156,14 +157,14 @@ Result<void> follow(
 
 } // namespace
 
-void append_log_record(std::string& out, const engine::LogRecord& record, LogFormat format) {
+void append_log_record(std::string& out, const engine::LogRecord& record, const LogFormat& format) {
     std::string prefix;
     if (!record.continues_line) {
         if (format.timestamps) {
             prefix = format_rfc3339_fixed(record.time) + " ";
         }
         if (format.details) {
-            prefix += " ";
+            prefix += format.attributes + " ";
         }
     }
     if (format.multiplexed) {
@@ -179,6 +180,10 @@ void append_log_record(std::string& out, const engine::LogRecord& record, LogFor
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format) {
     const auto container = TRY(context.engine().containers().inspect(context.parameter()));
     format.multiplexed = !container.config.tty;
+    if (format.details) {
+        format.attributes = engine::log_details(
+            engine::log_info_of(container), container.host_config.log_config.type);
+    }
     const Streams streams = format.multiplexed ? Streams::Multiplexed : Streams::Raw;
     const http::Headers headers{{"Content-Type", std::string(stream_type(context, streams))}};
     // What does not run has nothing to follow.

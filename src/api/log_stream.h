@@ -10,12 +10,13 @@ namespace berth::api {
 
 struct LogFormat {
     bool timestamps = false;
-    bool details = false; // the log driver has none: an empty column
+    bool details = false;
     bool multiplexed = true;
+    std::string attributes = {}; // with details; of all lines, and often none
 };
 
 // Appends a record as a frame, or raw.
-void append_log_record(std::string& out, const engine::LogRecord& record, LogFormat format);
+void append_log_record(std::string& out, const engine::LogRecord& record, const LogFormat& format);
 
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format);
 

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "engine/cgroup_place.h"
+#include "engine/log_config.h"
 #include "engine/resource_check.h"
 #include "engine/signals.h"
 #include "kernel/cgroup.h"
@@ -169,47 +170,6 @@ Result<void> check_modes(const HostConfig& host) {
     return ok();
 }
 
-Result<void> check_log_config(LogConfig& log, const DaemonConfig& daemon) {
-    if (log.type.empty()) {
-        log.type = daemon.log_driver.empty() ? "json-file" : daemon.log_driver;
-        log.config.insert(daemon.log_options.begin(), daemon.log_options.end());
-    }
-    static constexpr std::string_view elsewhere[] = {
-        "awslogs", "fluentd", "gcplogs", "gelf", "journald", "splunk", "syslog"};
-    if (std::ranges::find(elsewhere, log.type) != std::end(elsewhere)) {
-        return unsupported("the log driver '" + log.type + "'");
-    }
-    if (log.type != "json-file" && log.type != "local" && log.type != "none") {
-        return invalid_argument(
-            "error looking up logging plugin " + log.type + ": plugin \"" + log.type +
-            "\" not found");
-    }
-    static constexpr std::string_view known[] = {
-        "compress",
-        "env",
-        "env-regex",
-        "labels",
-        "labels-regex",
-        "max-buffer-size",
-        "max-file",
-        "max-size",
-        "mode",
-        "tag"};
-    for (const auto& [name, value] : log.config) {
-        if (log.type == "none" || std::ranges::find(known, name) == std::end(known)) {
-            return invalid_argument(
-                "unknown log opt '" + name + "' for " + log.type + " log driver");
-        }
-        if (name == "max-size" && value != "-1") {
-            TRY(parse_memory_size(value));
-        }
-        if (name == "max-file" && parse_number<std::uint32_t>(value).value_or(0) < 1) {
-            return invalid_argument("max-file cannot be less than 1");
-        }
-    }
-    return ok();
-}
-
 // Docker's default: a namespace of its own where only cgroup v2 is.
 std::string default_cgroup_namespace(const DaemonConfig& daemon) {
     if (!daemon.default_cgroupns_mode.empty()) {
@@ -360,7 +320,7 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     TRY(parse_security_options(host.security_opt, daemon));
     TRY(runtime::adjust_capabilities(
         runtime::default_capabilities(), host.cap_add, host.cap_drop, host.privileged));
-    TRY(check_log_config(host.log_config, daemon));
+    TRY(complete_log_config(host.log_config, daemon));
     for (const auto& [name, value] : host.annotations) {
         if (name.empty()) {
             return invalid_argument(

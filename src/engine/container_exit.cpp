@@ -3,6 +3,7 @@
 // engine that was away finds its containers again.
 #include "base/log.h"
 #include "engine/container_files.h"
+#include "engine/container_logs.h"
 #include "engine/container_runner.h"
 #include "engine/exec_table.h"
 #include "engine/link_renewal.h"
@@ -82,6 +83,7 @@ void ContainerRunner::end_run(
         state->life.endpoints.clear();
     }
     execs_.handle_container_exit(container->id);
+    logs_->end(*definition);
     // Before anybody is told: the next container may want the same ports.
     core_.network->disconnect(container->id, endpoints);
     core_.publish_network(*definition, endpoints, "disconnect");
@@ -120,7 +122,11 @@ void ContainerRunner::end_run(
     if (restarts) {
         schedule_restart(container, run);
     } else if (definition->host_config.auto_remove) {
-        remove_(container);
+        logs_->when_handed_on(container->id, [this, container, run] {
+            if (container->state.lock()->run == run) { // nobody has started it meanwhile
+                remove_(container);
+            }
+        });
     }
 }
 
@@ -246,6 +252,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         ContainerView view = view_of(*container);
         view.life.state.pid = status->pid;
         core_.announce(*view.definition, view.life);
+        logs_->adopt(*view.definition);
     }
     std::optional<monitor::Exited> exit;
     {
@@ -320,6 +327,7 @@ void ContainerRunner::finish_absent(const ContainerPtr& container, std::uint64_t
     if (!removed.ok()) {
         log::error("abandoned container not removed, ignoring", {{"id", container->id}});
     }
+    logs_->adopt(*view_of(*container).definition); // what is left of its log
     end_run(container, run, exit, nullptr);
 }
 

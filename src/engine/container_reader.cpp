@@ -10,6 +10,7 @@
 #include "engine/container_filter.h"
 #include "engine/legacy_links.h"
 #include "engine/link_renewal.h"
+#include "engine/log_config.h"
 
 #include <algorithm>
 
@@ -171,9 +172,7 @@ Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container,
     result.resolv_conf_path = directory + "/resolv.conf";
     result.hostname_path = directory + "/hostname";
     result.hosts_path = directory + "/hosts";
-    if (definition.host_config.log_config.type != "none") {
-        result.log_path = core_.log_directory(definition.id);
-    }
+    result.log_path = log_path(definition.host_config.log_config, definition.id, directory);
     result.name = "/" + definition.name;
     result.restart_count = view.life.restart_count;
     result.driver = core_.store->layers().driver_name();

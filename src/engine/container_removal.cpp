@@ -6,6 +6,7 @@
 #include "engine/config_check.h"
 #include "engine/container_control.h"
 #include "engine/container_files.h"
+#include "engine/container_logs.h"
 #include "engine/container_mounts.h"
 #include "engine/exec_table.h"
 #include "engine/link_renewal.h"
@@ -82,6 +83,7 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
     }
     core_.index.remove(container->id);
     execs_.forget_container(container->id);
+    runner_.logs().forget(container->id);
     ContainerMounts(core_).remove(
         definition, options.volumes ? AnonymousVolumes::Remove : AnonymousVolumes::Keep);
     std::vector<ExitCallback> waiting;

@@ -10,9 +10,11 @@
 #include "engine/cgroup_place.h"
 #include "engine/config_check.h"
 #include "engine/container_files.h"
+#include "engine/container_logs.h"
 #include "engine/exec_table.h"
 #include "engine/legacy_links.h"
 #include "engine/link_renewal.h"
+#include "engine/log_config.h"
 #include "engine/start_failure.h"
 
 #include <cerrno>
@@ -22,22 +24,6 @@
 
 namespace berth::engine {
 namespace {
-
-io::LogOptions log_options(const Core& core, const ContainerDefinition& definition) {
-    io::LogOptions options{.directory = core.log_directory(definition.id)};
-    const StringMap& given = definition.host_config.log_config.config;
-    // Both were checked when the container was created.
-    if (auto size = given.find("max-size"); size != given.end()) {
-        options.max_file_size =
-            size->second == "-1"
-                ? 0
-                : static_cast<std::uint64_t>(parse_memory_size(size->second).value_or(0));
-    }
-    if (auto files = given.find("max-file"); files != given.end()) {
-        options.max_files = parse_number<std::uint32_t>(files->second).value_or(1);
-    }
-    return options;
-}
 
 constexpr std::string_view start_context =
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
@@ -61,6 +47,15 @@ struct ContainerRunner::Launched {
     bool mounts_taken = false;
     std::int64_t exit_code = 128; // of a start that failed
 };
+
+ContainerRunner::ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health)
+    : core_(core)
+    , execs_(execs)
+    , health_(health)
+    , mounts_(core)
+    , logs_(std::make_unique<ContainerLogs>(core)) {}
+
+ContainerRunner::~ContainerRunner() = default;
 
 Result<std::shared_ptr<const ContainerDefinition>>
 ContainerRunner::begin_start(LiveContainer& container) {
@@ -120,6 +115,9 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
     launched.links = TRY(link_effects(definition, core_.index));
     open_links(core_, definition, launched.network.endpoints);
     TRY(write_files(launched, shared));
+    TRY_CONTEXT(
+        logs_->begin(definition),
+        "failed to create task for container: failed to initialize logging driver");
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
     return run_program(*container, launched);
 }
@@ -239,8 +237,8 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     options.socket_path = core_.socket_path(id);
     options.exit_path = core_.exit_path(id);
     options.systemd_cgroup = uses_systemd_cgroups(core_.config());
-    if (definition.host_config.log_config.type != "none") {
-        options.log = log_options(core_, definition);
+    if (const LogConfig& log = definition.host_config.log_config; log.type != "none") {
+        options.log = log_output_options(log, id, core_.directory(id));
     }
     options.terminal = definition.config.tty;
     options.open_stdin = definition.config.open_stdin;
@@ -330,6 +328,7 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
                 {{"id", container.id}, {"error", removed.error().message()}});
         }
     }
+    logs_->end(*launched.definition);
     core_.network->disconnect(container.id, launched.network.endpoints);
     core_.publish_network(*launched.definition, launched.network.endpoints, "disconnect");
     if (!launched.shm_path.empty()) {

@@ -14,6 +14,7 @@
 
 namespace berth::engine {
 
+class ContainerLogs;
 class ExecTable;
 
 class ContainerRunner {
@@ -21,13 +22,12 @@ class ContainerRunner {
     // `remove` takes an auto-removed container away once it has ended.
     using Remove = std::function<void(const ContainerPtr&)>;
 
-    ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health)
-        : core_(core)
-        , execs_(execs)
-        , health_(health)
-        , mounts_(core) {}
+    ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health);
+    ~ContainerRunner();
 
     ContainerMounts& mounts() { return mounts_; }
+
+    ContainerLogs& logs() { return *logs_; }
 
     void set_remove(Remove remove) { remove_ = std::move(remove); }
 
@@ -75,6 +75,7 @@ class ContainerRunner {
     ExecTable& execs_;
     HealthChecks& health_;
     ContainerMounts mounts_;
+    std::unique_ptr<ContainerLogs> logs_;
     Remove remove_;
 };
 

@@ -141,6 +141,7 @@ DaemonConfig defaults(const std::string& program) {
         config.pidfile = "/var/run/docker.pid";
         config.bridge = "docker0";
         config.group = "docker";
+        config.log_driver = "json-file"; // whose files others look for where dockerd was
     } else {
         config.bridge = "berth0";
     }

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "engine/apparmor.h"
 #include "engine/cgroup_place.h"
+#include "engine/container_logs.h"
 #include "engine/embedded_dns.h"
 #include "engine/supervisor.h"
 
@@ -63,6 +64,9 @@ struct Engine::Parts {
 
     ~Parts() {
         core.collector.reset();
+        if (supervisor) {
+            supervisor->runner.logs().close();
+        }
         if (core.background && core.probes) {
             core.close();
         }

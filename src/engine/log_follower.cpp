@@ -3,12 +3,15 @@
 #include "engine/log_follower.h"
 
 #include "base/log.h"
+#include "engine/log_compression.h"
+#include "io/json_log_reader.h"
 
 namespace berth::engine {
 namespace {
 
-Result<io::LogReader> open_reader(const std::string& directory, const LogOptions& options) {
-    io::LogReader::Options wanted{.directory = directory};
+Result<std::unique_ptr<io::LogSource>>
+open_reader(const LogFiles& files, const LogOptions& options) {
+    io::LogReadOptions wanted{.directory = files.directory};
     wanted.since = options.since.value_or(Timestamp());
     wanted.until = options.until.value_or(Timestamp());
     if (options.tail && *options.tail >= 0) {
@@ -17,7 +20,15 @@ Result<io::LogReader> open_reader(const std::string& directory, const LogOptions
     wanted.want_stdout = options.standard_output;
     wanted.want_stderr = options.standard_error;
     wanted.split_lines = options.split_lines;
-    return io::LogReader::open(std::move(wanted));
+    wanted.decompress = [directory = files.directory](UniqueFd compressed) {
+        return decompress_log(directory, std::move(compressed));
+    };
+    if (!files.json_file.empty()) {
+        return std::unique_ptr<io::LogSource>(
+            TRY(io::JsonLogReader::open(std::move(wanted), files.json_file)));
+    }
+    return std::unique_ptr<io::LogSource>(
+        std::make_unique<io::LogReader>(TRY(io::LogReader::open(std::move(wanted)))));
 }
 
 LogRecord record_of(const io::LogChunk& chunk) {
@@ -30,12 +41,20 @@ LogRecord record_of(const io::LogChunk& chunk) {
 
 } // namespace
 
+LogFiles LogFiles::of(const io::LogOptions& log) {
+    const bool is_json = log.form == io::LogForm::Json;
+    return {
+        .directory = log.directory,
+        .json_file = log.json_file,
+        .watched = is_json ? log.json_file.substr(0, log.json_file.rfind('/')) : log.directory};
+}
+
 Result<void> read_log(
-    const std::string& directory,
+    const LogFiles& files,
     const LogOptions& options,
     const std::function<bool(const LogRecord&)>& record) {
-    io::LogReader reader = TRY(open_reader(directory, options));
-    while (auto chunk = TRY(reader.next())) {
+    const auto reader = TRY(open_reader(files, options));
+    while (auto chunk = TRY(reader->next())) {
         if (!record(record_of(*chunk))) {
             break;
         }
@@ -44,15 +63,15 @@ Result<void> read_log(
 }
 
 Result<std::shared_ptr<LogFollower>>
-LogFollower::create(const std::string& directory, const LogOptions& options, LogSink sink) {
-    io::LogReader reader = TRY(open_reader(directory, options));
+LogFollower::create(const LogFiles& files, const LogOptions& options, LogSink sink) {
+    auto reader = TRY(open_reader(files, options));
     return std::shared_ptr<LogFollower>(new LogFollower(std::move(reader), std::move(sink)));
 }
 
-Result<void> LogFollower::start(io::LogWatch& watch, const std::string& directory) {
+Result<void> LogFollower::start(io::LogWatch& watch, const LogFiles& files) {
     // The directory may be watched before its first record; the monitor makes it otherwise.
     const std::lock_guard lock(mutex_);
-    watch_ = TRY(watch.subscribe(directory, [weak = weak_from_this()] {
+    watch_ = TRY(watch.subscribe(files.watched, [weak = weak_from_this()] {
         if (auto self = weak.lock()) {
             const std::lock_guard inner(self->mutex_);
             self->drain();
@@ -81,14 +100,14 @@ void LogFollower::resume() {
 
 void LogFollower::drain() {
     while (!ended_ && !paused_) {
-        auto chunk = reader_.next();
+        auto chunk = reader_->next();
         if (!chunk.ok()) {
             log::warn("log cannot be read", {{"error", chunk.error().message()}});
             end();
             return;
         }
         if (!*chunk) {
-            if (reader_.ended() || finishing_) {
+            if (reader_->ended() || finishing_) {
                 end();
             }
             return;

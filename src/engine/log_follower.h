@@ -12,9 +12,18 @@
 
 namespace berth::engine {
 
+// Where a container's output is kept.
+struct LogFiles {
+    std::string directory;
+    std::string json_file; // empty: records
+    std::string watched;   // the directory in which something happens when there is more
+
+    static LogFiles of(const io::LogOptions& log);
+};
+
 // All records that are there, to `record`; stops when it returns false.
 Result<void> read_log(
-    const std::string& directory,
+    const LogFiles& files,
     const LogOptions& options,
     const std::function<bool(const LogRecord&)>& record);
 
@@ -22,10 +31,10 @@ Result<void> read_log(
 class LogFollower : public std::enable_shared_from_this<LogFollower> {
   public:
     static Result<std::shared_ptr<LogFollower>>
-    create(const std::string& directory, const LogOptions& options, LogSink sink);
+    create(const LogFiles& files, const LogOptions& options, LogSink sink);
 
     // Delivers what is there from this thread, then what comes from the watch's loop.
-    Result<void> start(io::LogWatch& watch, const std::string& directory);
+    Result<void> start(io::LogWatch& watch, const LogFiles& files);
 
     // The container has ended: the rest, then the sink's end().
     void finish();
@@ -34,7 +43,7 @@ class LogFollower : public std::enable_shared_from_this<LogFollower> {
     void cancel();
 
   private:
-    LogFollower(io::LogReader reader, LogSink sink)
+    LogFollower(std::unique_ptr<io::LogSource> reader, LogSink sink)
         : reader_(std::move(reader))
         , sink_(std::move(sink)) {}
 
@@ -44,7 +53,7 @@ class LogFollower : public std::enable_shared_from_this<LogFollower> {
     void end();
 
     std::mutex mutex_;
-    io::LogReader reader_;
+    std::unique_ptr<io::LogSource> reader_;
     LogSink sink_;
     bool ended_ = false;
     bool paused_ = false;    // the reader has no room

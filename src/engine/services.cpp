@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "engine/containers.h"
 #include "engine/execs.h"
+#include "engine/log_config.h"
 #include "engine/log_follower.h"
 #include "engine/port_connector.h"
 #include "engine/signals.h"
@@ -29,6 +30,12 @@ monitor::AttachRequest attach_request(const AttachOptions& options, bool tty, At
         request.detach_keys = options.detach_keys.empty() ? "ctrl-p,ctrl-q" : options.detach_keys;
     }
     return request;
+}
+
+LogFiles log_files_of(const Core& core, const ContainerView& view) {
+    const ContainerDefinition& definition = *view.definition;
+    return LogFiles::of(log_output_options(
+        definition.host_config.log_config, definition.id, core.directory(definition.id)));
 }
 
 } // namespace
@@ -192,7 +199,7 @@ Result<void> Containers::attach(
     if (options.logs) {
         const LogOptions wanted{
             .standard_output = options.standard_output, .standard_error = options.standard_error};
-        TRY(read_log(core.log_directory(found->id), wanted, [&](const LogRecord& record) {
+        TRY(read_log(log_files_of(core, view), wanted, [&](const LogRecord& record) {
             std::string bytes;
             if (tty) {
                 bytes = record.bytes;
@@ -228,18 +235,18 @@ Containers::logs(const std::string& container, const LogOptions& options, LogSin
     if (!options.standard_output && !options.standard_error) {
         return invalid_argument("You must choose at least one stream");
     }
-    if (view.definition->host_config.log_config.type == "none") {
+    if (!is_log_readable(view.definition->host_config.log_config)) {
         return not_implemented("configured logging driver does not support reading");
     }
-    const std::string directory = core.log_directory(found->id);
+    const LogFiles files = log_files_of(core, view);
     if (!options.follow) {
-        TRY(read_log(directory, options, sink.record));
+        TRY(read_log(files, options, sink.record));
         sink.end();
         return Subscription();
     }
-    TRY(make_directories(directory, 0700));
-    auto follower = TRY(LogFollower::create(directory, options, std::move(sink)));
-    TRY(follower->start(*core.log_watch, directory));
+    TRY(make_directories(files.watched, 0700));
+    auto follower = TRY(LogFollower::create(files, options, std::move(sink)));
+    TRY(follower->start(*core.log_watch, files));
     // A container that does not run has said everything; one that was created may still be started.
     const bool may_start = view.life.state.status == ContainerStatus::Created;
     auto exit = std::make_shared<Subscription>(supervisor_.control.on_exit(

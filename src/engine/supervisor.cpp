@@ -3,6 +3,8 @@
 #include "engine/supervisor.h"
 
 #include "base/log.h"
+#include "engine/container_logs.h"
+#include "engine/log_config.h"
 
 #include <algorithm>
 #include <latch>
@@ -121,14 +123,21 @@ void ContainerSupervisor::settle(const ContainerPtr& container) {
     late_mounts.settle(container);
     const ContainerView view = view_of(*container);
     const bool has_ended = !view.life.state.is_running() && !view.life.state.started_at.is_zero();
+    const LogConfig& log = view.definition->host_config.log_config;
+    if (has_ended && is_remote_log_driver(log.type)) {
+        runner.logs().adopt(*view.definition); // what an engine before has left of its log
+        runner.logs().end(*view.definition);
+    }
     if (!view.definition->host_config.auto_remove || !has_ended) {
         runner.restart_after_boot(container);
         return;
     }
-    auto removed = control.remove(container, {.force = true, .volumes = true});
-    if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
-        log::warn("container not auto-removed", {{"id", container->id}});
-    }
+    runner.logs().when_handed_on(container->id, [this, container] {
+        auto removed = control.remove(container, {.force = true, .volumes = true});
+        if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
+            log::warn("container not auto-removed", {{"id", container->id}});
+        }
+    });
 }
 
 void ContainerSupervisor::sweep(const Leftovers& leftovers) {

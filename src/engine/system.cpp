@@ -10,6 +10,7 @@
 #include "engine/cgroup_place.h"
 #include "engine/engine.h"
 #include "engine/images.h"
+#include "engine/log_config.h"
 #include "kernel/cgroup.h"
 #include "registry/proxy.h"
 #include "store/store.h"
@@ -187,7 +188,7 @@ Result<SystemInfo> System::info() const {
     info.threads = directory_count("/proc/self/task");
     info.event_listeners = static_cast<std::int64_t>(engine_.events().listener_count());
     info.system_time = Timestamp::now();
-    info.logging_driver = config.log_driver.empty() ? "json-file" : config.log_driver;
+    info.logging_driver = default_log_driver(config);
     const utsname name = machine();
     info.kernel_version = name.release;
     info.operating_system = os_release("PRETTY_NAME");
@@ -220,7 +221,7 @@ Result<SystemInfo> System::info() const {
     if (info.cgroup_version == "2") {
         info.security_options.emplace_back("name=cgroupns");
     }
-    info.log_plugins = {"json-file", "local", "none"};
+    info.log_plugins = log_driver_names();
     if (!info.swap_limit) {
         info.warnings.emplace_back("WARNING: No swap limit support");
     }

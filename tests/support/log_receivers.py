@@ -1,0 +1,242 @@
+"""Programs that take logs, as far as Debian has none to run: syslog, GELF and fluentd's forward protocol, by their
+specifications. Each listens at once and collects what comes until it is closed."""
+import gzip
+import json
+import os
+import socket
+import ssl
+import struct
+import threading
+import zlib
+
+from engine import wait_until
+
+
+class Receiver:
+    """kind: tcp, tls, udp, unix or unixgram. A stream's connections are handed to take_stream, datagrams to take."""
+
+    def __init__(self, kind="tcp", path=None, port=0, tls=None):
+        self.kind, self.path, self.tls, self.messages, self.lock = kind, path, tls, [], threading.Lock()
+        self.connections, self.closing = [], False
+        datagram = kind in ("udp", "unixgram")
+        family = socket.AF_UNIX if path else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM if datagram else socket.SOCK_STREAM)
+        if not path:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if datagram:
+            self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
+        self.socket.bind(str(path) if path else ("127.0.0.1", port))
+        self.port = None if path else self.socket.getsockname()[1]
+        if not datagram:
+            self.socket.listen(64)
+        self.thread = threading.Thread(target=self.datagrams if datagram else self.accept, daemon=True)
+        self.thread.start()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.close()
+
+    def close(self):
+        self.closing = True
+        for held in [self.socket, *self.connections]:
+            try:
+                held.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass
+            held.close()
+        if self.kind == "udp":  # recv() is not woken by the close
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as waker:
+                waker.sendto(b"", ("127.0.0.1", self.port))
+        if self.path and os.path.exists(self.path):
+            os.unlink(self.path)
+        self.thread.join(10)
+
+    def datagrams(self):
+        while not self.closing:
+            try:
+                data = self.socket.recv(1 << 17)
+            except OSError:
+                return
+            if data:
+                self.add(data)
+
+    def accept(self):
+        while not self.closing:
+            try:
+                connection, _ = self.socket.accept()
+                if self.tls:
+                    connection = self.tls.wrap_socket(connection, server_side=True)
+            except OSError:
+                if self.tls and not self.closing:
+                    continue
+                return
+            self.connections.append(connection)
+            threading.Thread(target=self.serve, args=(connection,), daemon=True).start()
+
+    def serve(self, connection):
+        rest = b""
+        while True:
+            try:
+                data = connection.recv(1 << 16)
+            except OSError:
+                return
+            if not data:
+                return
+            rest = self.take_stream(connection, rest + data)
+
+    def add(self, message):
+        message = self.decode(message)
+        if message is not None:
+            with self.lock:
+                self.messages.append(message)
+
+    def decode(self, message):
+        return message
+
+    def take_stream(self, connection, data):
+        """Adds whole messages; gives back what is left."""
+        *whole, rest = data.split(b"\n")
+        for message in whole:
+            self.add(message)
+        return rest
+
+    def wait(self, count, deadline=60):
+        wait_until(f"{count} messages (there are {len(self.messages)})", lambda: len(self.messages) >= count, deadline)
+        with self.lock:
+            return list(self.messages)
+
+
+class Syslog(Receiver):
+    def take_stream(self, connection, data):
+        if not data[:1].isdigit():
+            return super().take_stream(connection, data)
+        while b" " in data:  # RFC 5425: the size stands before each message
+            size, rest = data.split(b" ", 1)
+            if len(rest) < int(size):
+                break
+            self.add(rest[:int(size)])
+            data = rest[int(size):]
+        return data
+
+
+class Gelf(Receiver):
+    def __init__(self, *arguments, **options):
+        self.chunks, self.sizes = {}, []
+        super().__init__(*arguments, **options)
+
+    def decode(self, message):
+        self.sizes.append(len(message))
+        if message[:2] == b"\x1e\x0f":
+            name, index, count = message[2:10], message[10], message[11]
+            parts = self.chunks.setdefault(name, {})
+            parts[index] = message[12:]
+            if len(parts) < count:
+                return None
+            message = b"".join(parts[i] for i in range(count))
+        if message[:2] == b"\x1f\x8b":
+            message = gzip.decompress(message)
+        elif message[:1] == b"\x78":
+            message = zlib.decompress(message)
+        return json.loads(message)
+
+    def take_stream(self, connection, data):
+        *whole, rest = data.split(b"\0")
+        for message in whole:
+            self.add(message)
+        return rest
+
+
+class Short(Exception):
+    pass
+
+
+def unpack(data, at=0):
+    """One MessagePack value: (value, where it ends)."""
+    def need(size):
+        if at + size > len(data):
+            raise Short
+        return data[at:at + size]
+
+    def number(form, start):
+        size = struct.calcsize(form)
+        if start + size > len(data):
+            raise Short
+        return struct.unpack_from(form, data, start)[0], start + size
+
+    def text(size, start):
+        if start + size > len(data):
+            raise Short
+        return data[start:start + size].decode(errors="replace"), start + size
+
+    def items(count, start):
+        values = []
+        for _ in range(count):
+            value, start = unpack(data, start)
+            values.append(value)
+        return values, start
+
+    kind = need(1)[0]
+    if kind < 0x80:
+        return kind, at + 1
+    if kind < 0x90 or kind == 0xdf:
+        count, start = (kind & 15, at + 1) if kind < 0x90 else number(">I", at + 1)
+        values, end = items(2 * count, start)
+        return dict(zip(values[::2], values[1::2])), end
+    if kind < 0xa0 or kind == 0xdd:
+        count, start = (kind & 15, at + 1) if kind < 0xa0 else number(">I", at + 1)
+        return items(count, start)
+    if kind < 0xc0:
+        return text(kind & 31, at + 1)
+    if kind == 0xd7:
+        _, start = number(">b", at + 1)
+        seconds, start = number(">I", start)
+        nanoseconds, start = number(">I", start)
+        return seconds + nanoseconds / 1e9, start
+    forms = {0xcc: ">B", 0xcd: ">H", 0xce: ">I", 0xcf: ">Q"}
+    if kind in forms:
+        return number(forms[kind], at + 1)
+    size, start = number({0xd9: ">B", 0xda: ">H", 0xdb: ">I"}[kind], at + 1)
+    return text(size, start)
+
+
+class Fluentd(Receiver):
+    """Events as (tag, time, record). acknowledge: answer entries that ask for it."""
+
+    def __init__(self, *arguments, acknowledge=True, **options):
+        self.acknowledge, self.seen = acknowledge, []
+        super().__init__(*arguments, **options)
+
+    def take_stream(self, connection, data):
+        while True:
+            try:
+                entry, end = unpack(data)
+            except Short:
+                return data
+            data = data[end:]
+            if isinstance(entry[1], list):
+                options = entry[2] if len(entry) > 2 else {}
+                if "chunk" in options:
+                    self.seen.append(options["chunk"])
+                    if not self.acknowledge:
+                        continue
+                for time, record in entry[1]:
+                    self.add((entry[0], time, record))
+                if "chunk" in options:
+                    name = options["chunk"].encode()
+                    connection.sendall(b"\x81\xa3ack" + b"\xd9" + bytes([len(name)]) + name)
+            else:
+                self.add(tuple(entry[:3]))
+
+
+def server_context(folder, name="127.0.0.1"):
+    """TLS for a receiver: (context, the authority's file)."""
+    import subprocess
+    key, certificate = folder / "server.key", folder / "server.pem"
+    subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
+                    "-subj", "/CN=logs", "-addext", f"subjectAltName=IP:{name}", "-keyout", key, "-out", certificate],
+                   check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context, certificate
