@@ -7,13 +7,15 @@
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     namespace io = berth::io;
     const std::string bytes(data, data + size);
-    std::string scratch;
-    (void)io::parse_json_log_line(bytes, scratch);
+    io::JsonLogParser parser;
+    std::string read;
+    (void)parser.parse(bytes, read);
+    read.clear();
     const berth::Timestamp time = berth::Timestamp::from_seconds(1);
     std::string line;
     io::append_json_log_line(line, bytes, true, io::json_log_tail(io::Stream::Stderr, "", time));
     line.pop_back(); // the line feed
-    const auto parsed = io::parse_json_log_line(line, scratch);
+    const auto parsed = parser.parse(line, read);
     if (!parsed || parsed->stream != io::Stream::Stderr || parsed->time != time ||
         !parsed->text.ends_with('\n') || line.find('\n') != std::string::npos) {
         std::abort();

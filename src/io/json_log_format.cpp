@@ -162,30 +162,36 @@ class LineParser {
         return true;
     }
 
-    // A string's characters: a view of the line where nothing is escaped, else of `scratch`.
-    std::optional<std::string_view> string(std::string& scratch) {
+    // Appends a string's characters.
+    bool string(std::string& out) {
         if (!take('"')) {
-            return std::nullopt;
+            return false;
         }
-        const std::size_t end = find_end_or_escape(rest_);
-        if (end == rest_.size()) {
-            return std::nullopt;
-        }
-        if (rest_[end] == '"') {
-            const std::string_view text = rest_.substr(0, end);
+        while (true) {
+            const std::size_t end = find_end_or_escape(rest_);
+            if (end == rest_.size()) {
+                return false;
+            }
+            out += rest_.substr(0, end);
+            const bool is_escape = rest_[end] == '\\';
             rest_.remove_prefix(end + 1);
-            return text;
+            if (!is_escape) {
+                return true;
+            }
+            if (!unescape_one(out)) {
+                return false;
+            }
         }
-        scratch.clear();
-        return unescape(scratch) ? std::optional(std::string_view(scratch)) : std::nullopt;
     }
+
+    std::string_view rest() const { return rest_; }
 
     // Whatever value stands here.
     bool skip_value() {
         std::string ignored;
         skip_space();
         if (rest_.starts_with('"')) {
-            return string(ignored).has_value();
+            return string(ignored);
         }
         std::size_t depth = 0;
         while (!rest_.empty()) {
@@ -218,25 +224,6 @@ class LineParser {
         while (!rest_.empty() && (rest_.front() == ' ' || rest_.front() == '\t')) {
             rest_.remove_prefix(1);
         }
-    }
-
-    bool unescape(std::string& out) {
-        while (!rest_.empty()) {
-            const std::size_t end = find_end_or_escape(rest_);
-            if (end == rest_.size()) {
-                return false;
-            }
-            out += rest_.substr(0, end);
-            const bool is_escape = rest_[end] == '\\';
-            rest_.remove_prefix(end + 1);
-            if (!is_escape) {
-                return true;
-            }
-            if (!unescape_one(out)) {
-                return false;
-            }
-        }
-        return false;
     }
 
     bool unescape_one(std::string& out) {
@@ -312,35 +299,59 @@ std::string json_log_tail(Stream stream, std::string_view attributes, Timestamp 
     return tail;
 }
 
-std::optional<JsonLogLine> parse_json_log_line(std::string_view line, std::string& scratch) {
+std::optional<JsonLogLine> JsonLogParser::parse(std::string_view line, std::string& text) {
+    constexpr std::string_view head = R"({"log":)";
+    const std::size_t before = text.size();
+    std::string_view behind;
+    if (line.starts_with(head)) {
+        LineParser parser(line.substr(head.size()));
+        if (parser.string(text)) {
+            behind = parser.rest();
+        }
+        if (!behind.empty() && behind == tail_) {
+            JsonLogLine parsed = tail_line_;
+            parsed.text = std::string_view(text).substr(before);
+            return parsed;
+        }
+        text.resize(before);
+    }
+    const auto parsed = parse_whole(line, text);
+    if (!parsed) {
+        text.resize(before);
+    } else if (behind.find("log") == std::string_view::npos) { // named once, so this is its tail
+        tail_ = behind;
+        tail_line_ = *parsed;
+    }
+    return parsed;
+}
+
+std::optional<JsonLogLine> JsonLogParser::parse_whole(std::string_view line, std::string& text) {
     LineParser parser(line);
     JsonLogLine parsed;
     bool has_time = false;
-    std::string name_scratch;
+    const std::size_t before = text.size();
     if (!parser.take('{')) {
         return std::nullopt;
     }
     while (!parser.take('}')) {
-        const auto name = parser.string(name_scratch);
-        if (!name || !parser.take(':')) {
+        std::string name;
+        std::string value;
+        if (!parser.string(name) || !parser.take(':')) {
             return std::nullopt;
         }
-        std::string small;
-        if (*name == "log") {
-            const auto text = parser.string(scratch);
-            if (!text) {
+        if (name == "log") {
+            text.resize(before);
+            if (!parser.string(text)) {
                 return std::nullopt;
             }
-            parsed.text = *text;
-        } else if (*name == "stream") {
-            const auto stream = parser.string(small);
-            if (!stream) {
+        } else if (name == "stream") {
+            if (!parser.string(value)) {
                 return std::nullopt;
             }
-            parsed.stream = *stream == "stderr" ? Stream::Stderr : Stream::Stdout;
-        } else if (*name == "time") {
-            const auto text = parser.string(small);
-            const auto time = parse_rfc3339(text.value_or(std::string_view()));
+            parsed.stream = value == "stderr" ? Stream::Stderr : Stream::Stdout;
+        } else if (name == "time") {
+            const auto time = parser.string(value) ? parse_rfc3339(value)
+                                                   : Result<Timestamp>(invalid_argument("no text"));
             if (!time.ok()) {
                 return std::nullopt;
             }
@@ -351,6 +362,7 @@ std::optional<JsonLogLine> parse_json_log_line(std::string_view line, std::strin
         }
         (void)parser.take(',');
     }
+    parsed.text = std::string_view(text).substr(before);
     return has_time && parser.at_end() ? std::optional(parsed) : std::nullopt;
 }
 

@@ -25,11 +25,22 @@ std::string json_log_tail(Stream stream, std::string_view attributes, Timestamp 
 struct JsonLogLine {
     Stream stream = Stream::Stdout;
     Timestamp time;
-    std::string_view text; // in `scratch` of parse_json_log_line, or in the line
+    std::string_view text; // at the end of what it was appended to
 };
 
-// nullopt for what is no such line: a torn end, or something that others wrote. In whatever order
-// the members come.
-std::optional<JsonLogLine> parse_json_log_line(std::string_view line, std::string& scratch);
+// Reads lines, in whatever order their members come. Lines that were read from the container at one
+// time differ in their text only: what stands behind it is read once.
+class JsonLogParser {
+  public:
+    // Appends the text. nullopt, and nothing appended, for what is no such line: a torn end, or
+    // something that others wrote.
+    std::optional<JsonLogLine> parse(std::string_view line, std::string& text);
+
+  private:
+    std::optional<JsonLogLine> parse_whole(std::string_view line, std::string& text);
+
+    std::string tail_; // behind a text
+    JsonLogLine tail_line_;
+};
 
 } // namespace berth::io

@@ -274,30 +274,33 @@ Result<std::optional<LogChunk>> JsonLogReader::next() {
             }
             continue;
         }
-        const auto parsed = parse_json_log_line(*line, scratch_);
+        const std::size_t size = text_.size();
+        const auto parsed = parser_.parse(*line, text_);
         if (!parsed) {
             continue;
         }
         if (!options_.until.is_zero() && parsed->time > options_.until) {
             ended_ = true;
+            text_.resize(size);
             break;
         }
         const bool wanted = is_wanted(parsed->time, parsed->stream);
         bool& in_line = in_line_[index_of(parsed->stream)];
-        if (!text_.empty() && wanted && parsed->stream != chunk.stream) {
+        if (size > 0 && wanted && parsed->stream != chunk.stream) {
             used_ = before; // the next chunk begins with it
+            text_.resize(size);
             break;
         }
         last_time_ = parsed->time;
         const bool continues_line = std::exchange(in_line, !parsed->text.ends_with('\n'));
         if (!wanted) {
+            text_.resize(size);
             continue;
         }
-        if (text_.empty()) {
+        if (size == 0) {
             chunk = {.stream = parsed->stream, .time = parsed->time, .bytes = {}};
             chunk.continues_line = continues_line;
         }
-        text_ += parsed->text;
         if (!text_.empty() && (options_.split_lines || text_.size() >= chunk_limit)) {
             break;
         }

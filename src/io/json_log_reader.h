@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/unique_fd.h"
+#include "io/json_log_format.h"
 #include "io/log_file.h"
 
 #include <array>
@@ -60,7 +61,7 @@ class JsonLogReader final : public LogSource {
     std::size_t used_ = 0;      // of the window
     std::uint64_t read_to_ = 0; // in the file
 
-    std::string scratch_;
+    JsonLogParser parser_;
     std::string text_; // of the chunk that was handed out
     std::array<bool, 2> in_line_{};
     bool ended_ = false;

@@ -206,11 +206,12 @@ TEST_F(JsonLogTest, AFollowerStartsOverWhenSomebodyEmptiesTheFile) {
 }
 
 TEST_F(JsonLogTest, ReadsLinesThatOthersWrote) {
-    std::string scratch;
-    const auto line = parse_json_log_line(
+    JsonLogParser parser;
+    std::string text = "before";
+    const auto line = parser.parse(
         R"( {"time":"2026-01-02T03:04:05.5+01:00", "extra":[{"a":"}"},2], "stream":"stderr",)"
         R"("log":"\u00e9\ud83d\ude00\/\n"})",
-        scratch);
+        text);
     ASSERT_TRUE(line.has_value());
     EXPECT_EQ(line->text, "\xc3\xa9\xf0\x9f\x98\x80/\n");
     EXPECT_EQ(line->stream, Stream::Stderr);
@@ -224,8 +225,26 @@ TEST_F(JsonLogTest, ReadsLinesThatOthersWrote) {
           R"({"log":"\u00g0","time")",
           R"({"log":"a","time":"2026-01-02T03:04:05Z"} x)",
           R"({"a":]]]]})"}) {
-        EXPECT_FALSE(parse_json_log_line(broken, scratch).has_value()) << broken;
+        std::string broken_text = "before";
+        EXPECT_FALSE(parser.parse(broken, broken_text).has_value()) << broken;
+        EXPECT_EQ(broken_text, "before");
     }
+    // The same tail behind other texts, and a tail that names the text again.
+    const std::string tail = R"(,"stream":"stderr","time":"2026-01-02T03:04:05Z"})";
+    for (const char* word : {"a", "b", "c"}) {
+        std::string said;
+        const auto short_line = parser.parse(R"({"log":")" + std::string(word) + "\"" + tail, said);
+        ASSERT_TRUE(short_line.has_value());
+        EXPECT_EQ(said, word);
+        EXPECT_EQ(short_line->stream, Stream::Stderr);
+        EXPECT_EQ(short_line->time.seconds(), 1767323045);
+    }
+    std::string last;
+    ASSERT_TRUE(parser.parse(R"({"log":"a","log":"z")" + tail, last).has_value());
+    EXPECT_EQ(last, "z");
+    last.clear();
+    ASSERT_TRUE(parser.parse(R"({"log":"b","log":"y")" + tail, last).has_value());
+    EXPECT_EQ(last, "y");
 }
 
 } // namespace

@@ -111,7 +111,7 @@ def test_gelf_in_datagrams(engine, compression):
     assert out["_container_id"] == inspected["Id"] and out["_container_name"] == "talker" and out["_image_name"] == "busybox"
     assert out["_image_id"] == inspected["Image"] and out["_tag"] == "t-" + inspected["Id"][:12] and out["_command"].startswith("sh -c echo")
     assert out["_role"] == "web" and out["_own"] == "1" and out["_TIER"] == "a" and isinstance(out["timestamp"], float)
-    assert long["short_message"] == engine.berth("logs", "--tail", "1", "talker").stdout.strip() and len(long["short_message"]) == 10000
+    assert long["short_message"] in engine.berth("logs", "talker").stdout.split("\n") and len(long["short_message"]) == 10000
     assert max(server.sizes) <= 1420  # so it came in pieces
     assert len(server.messages) == 3  # the empty line is left out
 
