@@ -1,15 +1,19 @@
-"""Programs that take logs, as far as Debian has none to run: syslog, GELF and fluentd's forward protocol, by their
-specifications. Each listens at once and collects what comes until it is closed."""
+"""Programs that take logs: rsyslog and journald themselves, and for what Debian has none to run of (GELF, fluentd's forward
+protocol) and for details of syslog receivers by their specifications, which collect what comes until they are closed."""
+import contextlib
 import gzip
 import json
 import os
+import pathlib
+import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import threading
 import zlib
 
-from engine import wait_until
+from engine import BUILD, wait_until
 
 
 class Receiver:
@@ -230,9 +234,82 @@ class Fluentd(Receiver):
                 self.add(tuple(entry[:3]))
 
 
+def skip(reason):
+    import pytest  # whoever only fetches programs may have none
+    pytest.skip(reason)
+
+
+def rsyslog_program():
+    """(program, folder of its libraries): the machine's, or Debian's package unpacked beside the build, as far as it can be had."""
+    found = shutil.which("rsyslogd")
+    if found or os.environ.get("BERTH_TEST_WITHOUT_DOCKER"):
+        return found, None
+    root = BUILD / "rsyslog"
+    if not (root / "usr/sbin/rsyslogd").exists():
+        root.mkdir(parents=True, exist_ok=True)
+        fetch = "apt-get -q download rsyslog libestr0 libfastjson4"
+        subprocess.run(f"{{ {fetch} || {{ apt-get -q update && {fetch}; }}; }} && for file in *.deb; do dpkg -x $file .; done && rm *.deb",
+                       shell=True, cwd=root, check=False, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    libraries = next(iter((root / "usr/lib").glob("*-linux-gnu*")), None)
+    return (root / "usr/sbin/rsyslogd" if libraries else None), libraries
+
+
+@contextlib.contextmanager
+def rsyslogd(folder, out):
+    """A running rsyslogd that writes app|facility|severity|message lines; gives its port."""
+    program, libraries = rsyslog_program()
+    if not program:
+        skip("no rsyslogd")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    (folder / "rsyslog.conf").write_text(
+        f'module(load="imtcp")\ninput(type="imtcp" address="127.0.0.1" port="{port}")\n'
+        f'template(name="t" type="string" string="%app-name%|%syslogfacility-text%|%syslogseverity-text%|%msg%\\n")\n'
+        f'*.* action(type="omfile" file="{out}" template="t" asyncWriting="off" flushOnTXEnd="on")\n')
+    command = [program, "-n", "-f", folder / "rsyslog.conf", "-i", folder / "pid"]
+    environment = dict(os.environ)
+    if libraries:
+        command += ["-M", libraries / "rsyslog"]
+        environment["LD_LIBRARY_PATH"] = str(libraries)
+    server = subprocess.Popen(command, cwd=folder, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def listens():
+        assert server.poll() is None
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", port)) == 0
+    try:
+        wait_until("rsyslogd", listens)
+        yield port
+    finally:
+        server.kill()
+        server.wait()
+
+
+@contextlib.contextmanager
+def journald():
+    """systemd's own, in the testbed's /run; gives a function that asks it for entries."""
+    program = pathlib.Path("/lib/systemd/systemd-journald")
+    if not program.exists() or not pathlib.Path("/etc/machine-id").exists():
+        skip("no systemd-journald")
+    for folder in ("/run/systemd/journal", "/run/log/journal"):
+        pathlib.Path(folder).mkdir(parents=True, exist_ok=True)
+    server = subprocess.Popen([program], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+    def entries(*matches):
+        done = subprocess.run(["journalctl", "-D", "/run/log/journal", "-o", "json", "-a", *matches], capture_output=True, text=True, check=True)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+    try:
+        wait_until("journald", pathlib.Path("/run/systemd/journal/socket").exists)
+        yield entries
+    finally:
+        server.kill()
+        server.wait()
+        pathlib.Path("/run/systemd/journal/socket").unlink(missing_ok=True)
+
+
 def server_context(folder, name="127.0.0.1"):
     """TLS for a receiver: (context, the authority's file)."""
-    import subprocess
     key, certificate = folder / "server.key", folder / "server.pem"
     subprocess.run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
                     "-subj", "/CN=logs", "-addext", f"subjectAltName=IP:{name}", "-keyout", key, "-out", certificate],

@@ -1,14 +1,12 @@
 """Logging drivers that hand lines on to other programs: what these get, and what an engine's death costs (nothing)."""
 import pathlib
 import re
-import shutil
 import socket
-import subprocess
 
 import pytest
 
 from engine import wait_until
-from log_receivers import Fluentd, Gelf, Receiver, Syslog, server_context
+from log_receivers import Fluentd, Gelf, Receiver, Syslog, journald, rsyslogd, server_context
 
 TWO_LINES = "echo to-out; echo to-err >&2"
 
@@ -63,33 +61,14 @@ def test_syslog_over_tls_proves_who_is_there(engine, tmp_path):
 
 
 def test_rsyslog_takes_it(engine, tmp_path):
-    program = shutil.which("rsyslogd") or "/usr/sbin/rsyslogd"
-    if not pathlib.Path(program).exists():
-        pytest.skip("no rsyslogd")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
     out = tmp_path / "messages"
-    (tmp_path / "rsyslog.conf").write_text(
-        f'module(load="imtcp")\ninput(type="imtcp" address="127.0.0.1" port="{port}")\n'
-        f'template(name="t" type="string" string="%app-name%|%syslogfacility-text%|%syslogseverity-text%|%msg%\\n")\n'
-        f'*.* action(type="omfile" file="{out}" template="t" asyncWriting="off" flushOnTXEnd="on")\n')
-    server = subprocess.Popen([program, "-n", "-f", tmp_path / "rsyslog.conf", "-i", tmp_path / "pid"], cwd=tmp_path,
-                              stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
-        def listens():
-            with socket.socket() as probe:
-                return probe.connect_ex(("127.0.0.1", port)) == 0
-        wait_until("rsyslogd", listens)
+    with rsyslogd(tmp_path, out) as port:
         run(engine, "syslog", f"syslog-address=tcp://127.0.0.1:{port}", "syslog-format=rfc5424", "syslog-facility=mail", "tag=app",
             script="for i in $(seq 1000); do echo line $i; done; echo bad >&2")
         wait_until("all lines", lambda: out.exists() and len(out.read_text().splitlines()) >= 1001)
-    finally:
-        server.kill()
-        server.wait()
     lines = [line.split("|") for line in out.read_text().splitlines()]
-    assert [line[3].strip() for line in lines if line[2] == "info"] == [f"line {i}" for i in range(1, 1001)]
-    assert [line for line in lines if line[2] == "err"] == [["app", "mail", "err", "bad"]] or lines[-1][0] == "app"
+    assert [line[3].strip() for line in lines if line[:3] == ["app", "mail", "info"]] == [f"line {i}" for i in range(1, 1001)]
+    assert [line[3].strip() for line in lines if line[:3] == ["app", "mail", "err"]] == ["bad"]
 
 
 # ---- gelf ----
@@ -178,6 +157,17 @@ def test_journald(engine):
     assert out["PRIORITY"] == "6" and next(e for e in entries if e["MESSAGE"] == "to-err")["PRIORITY"] == "3"
     assert out["CONTAINER_ID_FULL"] == container and out["CONTAINER_ID"] == out["CONTAINER_TAG"] == out["SYSLOG_IDENTIFIER"] == container[:12]
     assert out["CONTAINER_NAME"] == "talker" and out["IMAGE_NAME"] == "busybox" and out["COM_EXAMPLE_ROLE"] == "web"
+
+
+def test_journald_itself(engine):
+    with journald() as entries:
+        run(engine, "journald", script="for i in $(seq 1000); do echo line $i; done; head -c 20000 /dev/zero | tr '\\0' x; echo; echo bad >&2", name="recorded")
+        wait_until("all lines", lambda: len(entries("CONTAINER_NAME=recorded")) >= 1003)
+        found = entries("CONTAINER_NAME=recorded")
+    assert [e["MESSAGE"] for e in found if e["PRIORITY"] == "6"][:1000] == [f"line {i}" for i in range(1, 1001)]
+    assert [e["MESSAGE"] for e in found if e["PRIORITY"] == "3"] == ["bad"]
+    assert [len(e["MESSAGE"]) for e in found if "CONTAINER_PARTIAL_MESSAGE" in e] == [16384]
+    assert {e["CONTAINER_ID_FULL"] for e in found} == {engine.inspect("recorded")["Id"]} and {e["SYSLOG_IDENTIFIER"] for e in found} == {short_id(engine, "recorded")}
 
 
 # ---- what can go wrong ----
