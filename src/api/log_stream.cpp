@@ -16,6 +16,17 @@ namespace berth::api {
 
 namespace {
 
+// Many lines follow each other that were read from the container at one time.
+const std::string& stamp(Timestamp time) {
+    thread_local Timestamp last;
+    thread_local std::string text;
+    if (text.empty() || time != last) {
+        text = format_rfc3339_fixed(time) + " ";
+        last = time;
+    }
+    return text;
+}
+
 constexpr std::size_t batch_bytes = 64U << 10;
 
 // Without follow: the worker writes, in large pieces, at the client's pace.
@@ -161,7 +172,7 @@ void append_log_record(std::string& out, const engine::LogRecord& record, const 
     std::string prefix;
     if (!record.continues_line) {
         if (format.timestamps) {
-            prefix = format_rfc3339_fixed(record.time) + " ";
+            prefix = stamp(record.time);
         }
         if (format.details) {
             prefix += format.attributes + " ";

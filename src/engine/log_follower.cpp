@@ -2,9 +2,11 @@
 // One reader per follower, driven by whoever says that there is more.
 #include "engine/log_follower.h"
 
+#include "base/file.h"
 #include "base/log.h"
 #include "engine/log_compression.h"
 #include "io/json_log_reader.h"
+#include "io/log_format.h"
 
 namespace berth::engine {
 namespace {
@@ -42,10 +44,13 @@ LogRecord record_of(const io::LogChunk& chunk) {
 } // namespace
 
 LogFiles LogFiles::of(const io::LogOptions& log) {
-    const bool is_json = log.form == io::LogForm::Json;
+    // Engines before this one wrote records for json-file, and the monitor of a container that runs
+    // since then still does.
+    const bool is_json = log.form == io::LogForm::Json &&
+                         (exists(log.json_file) || io::log_file_numbers(log.directory).empty());
     return {
         .directory = log.directory,
-        .json_file = log.json_file,
+        .json_file = is_json ? log.json_file : std::string(),
         .watched = is_json ? log.json_file.substr(0, log.json_file.rfind('/')) : log.directory};
 }
 

@@ -185,6 +185,23 @@ def test_a_full_disk_costs_lines_and_nothing_else(fresh_engine, tmp_path, driver
             subprocess.run(["umount", "-l", folder], check=True)
 
 
+def test_records_that_an_earlier_engine_wrote_for_json_file(fresh_engine):
+    """Such containers said json-file and had the form of local."""
+    engine = fresh_engine
+    run(engine, "local", script="echo one; sleep 1000")
+    run(engine, "json-file", script="while [ ! -e /tmp/go ]; do usleep 20000; done; echo two", name="later")
+    wait_until("output", lambda: engine.berth("logs", "talker").stdout == "one\n")
+    path = pathlib.Path(engine.inspect("later")["LogPath"])
+    path.unlink()
+    (path.parent / "log").mkdir(exist_ok=True)
+    for file in pathlib.Path(engine.inspect("talker")["LogPath"]).glob("log.*"):
+        (path.parent / "log" / file.name).write_bytes(file.read_bytes())
+    assert engine.berth("logs", "later").stdout == "one\n"
+    engine.berth("restart", "-t", "0", "later")
+    engine.berth("exec", "later", "touch", "/tmp/go")
+    wait_until("the form of today", lambda: engine.berth("logs", "later").stdout == "two\n")
+
+
 def test_damaged_files_are_read_as_far_as_they_go(engine):
     run(engine, "json-file", "max-size=20k", "max-file=5", script="i=0; while [ $i -lt 1000 ]; do i=$((i+1)); echo line $i; done")
     ended(engine)
