@@ -142,7 +142,11 @@ Result<void> Volumes::make_files(VolumeRow& row, const Contents& contents) {
 Result<void> Volumes::make_local(const VolumeRow& row, const Contents& contents) {
     const std::string& name = row.info.name;
     const std::string making = making_directory(name);
-    const LocalVolume volume(making, TRY(parse_local_options(row.info.options)));
+    const LocalOptions options = TRY(parse_local_options(row.info.options));
+    if (contents && options.type == "tmpfs") {
+        return invalid_argument("a tmpfs would lose its content at once");
+    }
+    const LocalVolume volume(making, options);
     Rollback rollback;
     rollback.push([&] {
         Result<void> removed = volume.unmount();
@@ -154,10 +158,11 @@ Result<void> Volumes::make_local(const VolumeRow& row, const Contents& contents)
             log::warn("half made volume stays until the next start, ignoring", {{"path", making}});
         }
     });
-    {
+    if (options.size != 0) {
         const std::lock_guard one_project(quota_);
-        const bool limited = row.info.options.contains("size") || row.info.options.contains("o");
-        TRY(volume.make(limited ? highest_project(directory_) + 1 : 0));
+        TRY(volume.make(highest_project(directory_) + 1));
+    } else {
+        TRY(volume.make(0));
     }
     if (contents) {
         TRY(volume.mount());

@@ -52,6 +52,16 @@ Result<std::string> resolve(const std::string& host) {
     return std::string(text.data());
 }
 
+// Of cifs; moby knows the first alone. The options as such are shown by an inspect, as moby's.
+std::string without_secret(std::string_view option) {
+    constexpr auto secrets = std::to_array<std::string_view>({"password", "pass", "password2"});
+    const auto pair = cut(option, "=");
+    if (!pair || std::ranges::find(secrets, to_lower(pair->before)) == secrets.end()) {
+        return std::string(option);
+    }
+    return std::string(pair->before) + "=********";
+}
+
 // As moby's sys/mount tells a failed mount(2).
 Error mount_error(const LocalOptions& options, const std::string& target, const Error& error) {
     static constexpr std::pair<std::string_view, unsigned long> flags[] = {
@@ -69,7 +79,7 @@ Error mount_error(const LocalOptions& options, const std::string& target, const 
         if (found != std::end(flags)) {
             set |= found->second;
         } else if (!option.empty()) {
-            data.emplace_back(option.starts_with("password=") ? "password=********" : option);
+            data.push_back(without_secret(option));
         }
     }
     std::string text = "failed to mount local volume: mount " + options.device + ":" + target;
@@ -112,16 +122,23 @@ Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& argu
     return mount;
 }
 
-// The loop device that has the file; empty: none.
-std::string device_over(const std::string& path) {
+// The loop device that has the file. As long as it is open it does not go to another file.
+std::optional<kernel::LoopDevice> device_over(const std::string& path) {
     const auto names = list_directory("/sys/block");
     for (const std::string& name : names.ok() ? *names : std::vector<std::string>()) {
-        const std::string file = "/sys/block/" + name + "/loop/backing_file";
-        if (name.starts_with("loop") && trim(read_file(file, 4097).value_or("")) == path) {
-            return "/dev/" + name;
+        const auto has_file = [&] {
+            const std::string file = "/sys/block/" + name + "/loop/backing_file";
+            return trim(read_file(file, 4097).value_or("")) == path;
+        };
+        if (!name.starts_with("loop") || !has_file()) {
+            continue;
+        }
+        auto fd = open_file("/dev/" + name, O_RDONLY);
+        if (fd.ok() && has_file()) {
+            return kernel::LoopDevice{.path = "/dev/" + name, .fd = std::move(*fd)};
         }
     }
-    return {};
+    return std::nullopt;
 }
 
 Result<void> run_mkfs(const std::string& path) {
@@ -141,6 +158,17 @@ Result<void> run_mkfs(const std::string& path) {
 }
 
 } // namespace
+
+// More than once where somebody mounted over it: what is below must not be taken for the volume.
+Result<void> unmount_wholly(const std::string& path) {
+    for (int attempt = 0; attempt < most_mounts && exists(path); ++attempt) {
+        if (!TRY(kernel::is_mount_point(path))) {
+            return ok();
+        }
+        TRY(kernel::unmount_lazily(path));
+    }
+    return exists(path) ? Result<void>(conflict(path + " stays mounted")) : ok();
+}
 
 Result<void> LocalVolume::make(std::uint32_t project) const {
     TRY(make_directories(directory_, 0755));
@@ -207,8 +235,8 @@ Result<void> LocalVolume::mount() const {
 Result<void> LocalVolume::mount_image() const {
     // Mounted elsewhere (in the mount namespace of an engine before): two devices over one file
     // would not see what the other writes.
-    if (const std::string device = device_over(image()); !device.empty()) {
-        auto mount = kernel::make_mount("ext4", device, {{"discard", ""}}, 0);
+    if (const auto device = device_over(image())) {
+        auto mount = kernel::make_mount("ext4", device->path, {{"discard", ""}}, 0);
         if (mount.ok()) {
             return kernel::attach_mount(*mount, data());
         }
@@ -231,18 +259,8 @@ Result<void> LocalVolume::mount_source() const {
     return attached.ok() ? ok() : Result<void>(mount_error(options_, data(), attached.error()));
 }
 
-// More than once where somebody mounted over it: what is below must not be taken for the volume.
 Result<void> LocalVolume::unmount() const {
-    if (!needs_mount()) {
-        return ok();
-    }
-    for (int attempt = 0; attempt < most_mounts && exists(data()); ++attempt) {
-        if (!TRY(is_mounted())) {
-            return ok();
-        }
-        TRY(kernel::unmount_lazily(data()));
-    }
-    return exists(data()) ? Result<void>(conflict(data() + " stays mounted")) : ok();
+    return needs_mount() ? unmount_wholly(data()) : ok();
 }
 
 void LocalVolume::forget_limit() const {

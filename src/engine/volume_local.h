@@ -48,6 +48,10 @@ struct MountArguments {
 Result<MountArguments>
 mount_arguments(const LocalOptions& options, const ResolveHost& resolve_host);
 
+// Takes away all that is mounted at the path, once or more often; nothing to do where it is not
+// there.
+Result<void> unmount_wholly(const std::string& path);
+
 // The directory of one volume. Calls for the same directory are made one at a time.
 class LocalVolume {
   public:

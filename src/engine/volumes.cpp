@@ -9,7 +9,6 @@
 #include "engine/names.h"
 #include "engine/volume_local.h"
 #include "engine/volume_plugins.h"
-#include "kernel/mount.h"
 #include "store/tree_removal.h"
 
 #include <algorithm>
@@ -83,7 +82,7 @@ void Volumes::sweep_directories() {
             continue;
         }
         const std::string path = directory_ + "/" + name;
-        Result<void> removed = kernel::unmount_lazily(path + "/_data");
+        Result<void> removed = unmount_wholly(path + "/_data");
         if (removed.ok()) {
             removed = store::remove_tree_of(path);
         }

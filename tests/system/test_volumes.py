@@ -84,10 +84,10 @@ def test_failed_mounts_are_told_in_dockers_words(engine):
     path = data(engine, "missing")
     assert (f"error while mounting volume '{path}': failed to mount local volume: mount /not/there:{path}, "
             "flags: 0x1000: no such file or directory") in failed.stderr
-    engine.docker("volume", "create", "-o", "type=nosuchfs", "-o", "device=x", "-o", "o=password=secret,a=b", "odd")
+    engine.docker("volume", "create", "-o", "type=nosuchfs", "-o", "device=x", "-o", "o=password=secret,a=b,PASS=secret", "odd")
     failed = engine.docker("run", "--rm", "-v", "odd:/m", "busybox", "true", check=False)
     path = data(engine, "odd")
-    assert (f"failed to mount local volume: mount x:{path}, data: password=********,a=b: no such device"
+    assert (f"failed to mount local volume: mount x:{path}, data: password=********,a=b,PASS=********: no such device"
             in failed.stderr), failed.stderr
     assert "secret" not in failed.stderr
     # Nothing was left: neither a container nor a use of the volume.
