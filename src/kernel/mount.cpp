@@ -52,7 +52,7 @@ Result<void> configure_all(
     for (const MountParameter& parameter : parameters) {
         TRY(configure(
             context,
-            parameter.value.empty() ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
+            parameter.value.empty() && !parameter.is_text ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING,
             parameter,
             what));
     }

@@ -23,6 +23,8 @@ struct MountParameter {
     // Left out where the file system does not know it: flags that mount(2) has for all of them but
     // that mean something to a few.
     bool if_known = false;
+    // "key=": with an empty value, but no flag.
+    bool is_text = false;
 };
 
 // A new file system instance, detached. `attributes` are MOUNT_ATTR_*. `source` may be empty.

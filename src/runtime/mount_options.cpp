@@ -189,8 +189,10 @@ Result<MountOptions> parse_mount_options(const std::vector<std::string>& options
         }
         std::optional<Cut> pair = cut(option, "=");
         parsed.parameters.push_back(
-            pair ? kernel::MountParameter{std::string(pair->before), std::string(pair->after)}
-                 : kernel::MountParameter{option, ""});
+            pair
+                ? kernel::
+                      MountParameter{.key = std::string(pair->before), .value = std::string(pair->after), .is_text = true}
+                : kernel::MountParameter{option, ""});
     }
     return parsed;
 }

@@ -41,6 +41,15 @@ TEST(MountOptions, AttributesAndParametersAreToldApart) {
     EXPECT_EQ(options->parameters[0].value, "5k");
 }
 
+TEST(MountOptions, AnEmptyValueIsNoFlag) {
+    auto options = parse_mount_options({"password=", "guest"});
+    ASSERT_TRUE(options.ok());
+    ASSERT_EQ(options->parameters.size(), 2U);
+    EXPECT_EQ(options->parameters[0].key, "password");
+    EXPECT_TRUE(options->parameters[0].is_text);
+    EXPECT_FALSE(options->parameters[1].is_text);
+}
+
 TEST(MountOptions, RecursiveAttributesAreRecursive) {
     auto options = parse_mount_options({"rro", "rnosuid"});
     ASSERT_TRUE(options.ok());
