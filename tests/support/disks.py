@@ -1,22 +1,40 @@
 """File systems of a test's own, in its mount namespace: the machine's disk is never filled."""
 import contextlib
 import os
+import shutil
 import subprocess
 
 
 @contextlib.contextmanager
-def ext4(place, image, size, *flags):
-    """An ext4 of so many bytes, made in the file image, at place."""
+def disk(kind, place, image, size, make=(), options="loop"):
+    """A file system of so many bytes, made in the file image, at place. None where this machine cannot have it."""
+    if not shutil.which(f"mkfs.{kind}"):
+        yield None
+        return
     with open(image, "wb") as file:
         file.truncate(size)
-    subprocess.run(["mkfs.ext4", "-q", "-m", "0", *flags, str(image)], check=True)
-    # The loop device goes with the mount.
-    subprocess.run(["mount", "-o", "loop", str(image), str(place)], check=True)
     try:
-        yield place
+        subprocess.run([f"mkfs.{kind}", "-q", *make, str(image)], check=True)
+        if shutil.which("modprobe"):  # the virtual machine's have no initial RAM disk that loads them
+            subprocess.run(["modprobe", "-a", "-q", "loop", kind], check=False)
+        # The loop device goes with the mount.
+        done = subprocess.run(["mount", "-t", kind, "-o", options, str(image), str(place)], capture_output=True, text=True)
+        if done.returncode != 0:
+            yield None
+            return
+        try:
+            yield place
+        finally:
+            subprocess.run(["umount", "-l", str(place)], check=False)
     finally:
-        subprocess.run(["umount", "-l", str(place)], check=False)
         os.unlink(image)
+
+
+@contextlib.contextmanager
+def ext4(place, image, size, *flags):
+    with disk("ext4", place, image, size, ("-m", "0", *flags)) as made:
+        assert made, "no ext4"
+        yield made
 
 
 def fill(filler, leave=0):

@@ -115,6 +115,15 @@ def test_a_limited_volume_is_exported_and_imported(engine, filled):
     assert look(engine, "again") == look(engine, filled)
 
 
+def test_a_volume_of_memory_takes_no_content_that_it_would_lose(engine, filled, tmp_path):
+    engine.berth("volume", "export", filled, "-o", tmp_path / "backup.tar")
+    options = ["-o", "type=tmpfs", "-o", "device=tmpfs"]
+    for command in (["import", *options, "memory", tmp_path / "backup.tar"], ["clone", *options, filled, "memory"]):
+        refused = engine.berth("volume", *command, check=False)
+        assert refused.returncode == 1 and "a tmpfs would lose its content at once" in refused.stderr
+    assert engine.berth("volume", "ls", "-q").stdout == f"{filled}\n"
+
+
 @pytest.mark.parametrize("damage", ["cut", "noise", "escape", "full"])
 def test_a_bad_archive_leaves_nothing(engine, filled, tmp_path, damage):
     archive = tmp_path / "bad.tar"

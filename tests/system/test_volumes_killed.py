@@ -16,6 +16,7 @@ ROUNDS = int(os.environ.get("BERTH_TEST_ROUNDS", "30" if LONG else "4"))
 SEED = os.environ.get("BERTH_TEST_SEED", "1")
 
 TMPFS = ["-o", "type=tmpfs", "-o", "device=tmpfs"]
+ARCHIVE = "/run/volume.tar"  # the testbed's own /run
 
 
 def nothing(engine):
@@ -25,6 +26,16 @@ def nothing(engine):
 def make_volume(engine):
     engine.berth("volume", "create", "vol")
     (engine.data / "volumes" / "vol" / "_data" / "file").write_text("x")
+
+
+def make_archive(engine):
+    make_volume(engine)
+    engine.berth("volume", "export", "vol", "-o", ARCHIVE)
+
+
+def make_two(engine):
+    make_volume(engine)
+    engine.berth("volume", "create", "-o", "size=4m", "limited")
 
 
 def make_container(engine):
@@ -47,6 +58,9 @@ OPERATIONS = {
     "run on a plugin": (["run", "--name", "box", "-v", "plug:/data", "busybox", "true"],
                         lambda engine: engine.berth("volume", "create", "-d", "testplugin", "plug")),
     "clone": (["volume", "clone", "vol", "vol2"], make_volume),
+    "import": (["volume", "import", "vol2", ARCHIVE], make_archive),
+    "import with a size": (["volume", "import", "-o", "size=4m", "vol2", ARCHIVE], make_archive),
+    "prune": (["volume", "prune", "-a", "-f"], make_two),
     "mount add": (["mount", "add", "box", "vol:/data"], make_container),
     "mount rm": (["mount", "rm", "box", "/data"], add_mount),
 }
@@ -81,6 +95,8 @@ def check(engine, name):
     settled(engine)
     wait_until("no anonymous volume without its container", lambda: not [
         volume for volume in engine.berth("volume", "ls", "-q", "-f", "dangling=true").stdout.split() if len(volume) == 64])
+    if "vol2" in volume_names(engine):  # whole, or not at all
+        assert engine.berth("run", "--rm", "-v", "vol2:/data", "busybox", "cat", "/data/file").stdout == "x"
     if "vol" in volume_names(engine) and name == "run":
         content = sorted(path.name for path in (engine.data / "volumes" / "vol" / "_data").iterdir())
         # Half of it would never be filled again: see the next use.
