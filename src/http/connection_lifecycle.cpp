@@ -29,6 +29,9 @@ void Server::Loop::shake_hands(const ConnectionRef& connection) {
         close_gently(connection); // the peer shall read why
         return;
     }
+    if (step == TlsSession::Step::Done) {
+        connection->peer.tls = std::make_shared<const TlsIdentity>(connection->tls->peer());
+    }
     {
         std::lock_guard lock(connection->mutex);
         connection->state = State::Waiting;
@@ -50,6 +53,7 @@ void Server::Loop::resume(const ConnectionRef& connection, std::string leftover)
         bool timed = !leftover.empty() || options_.limits.idle_time.count() > 0;
         connection->state = State::Waiting;
         connection->input = std::move(leftover);
+        count_input(*connection);
         connection->since = Clock::now();
         connection->stop = std::stop_source(std::nostopstate);
         connection->stream = nullptr;
@@ -79,6 +83,7 @@ void Server::Loop::close_gently(const ConnectionRef& connection) {
         shutdown(connection->fd.get(), SHUT_WR);
         connection->state = State::Lingering;
         connection->stream = nullptr;
+        take_input(*connection);
         connection->since = Clock::now();
         need_sweeps();
         arm(*connection, EPOLLIN);
@@ -187,7 +192,8 @@ void Server::Loop::stop(std::chrono::milliseconds grace) {
     for (const ConnectionRef& connection : all_connections()) {
         forget(connection);
     }
-    pool_.reset(); // jobs hold the loop and the loop holds the pool
+    relays_.wait_for_end(grace); // of containers that were stopped: their last words
+    pool_.reset();               // jobs hold the loop and the loop holds the pool
 }
 
 } // namespace berth::http

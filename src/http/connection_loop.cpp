@@ -45,6 +45,17 @@ std::string address_text(const sockaddr_storage& address) {
     return "@";
 }
 
+// A client's machine that loses power or its network says nothing; Go's defaults find out.
+void watch_for_vanished(int fd) {
+    int on = 1;
+    int seconds = 15;
+    int probes = 9;
+    setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &seconds, sizeof(seconds));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &seconds, sizeof(seconds));
+    setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
+}
+
 Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
     Peer peer;
     peer.address = address_text(address);
@@ -57,6 +68,7 @@ Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
     } else {
         int on = 1;
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        watch_for_vanished(fd);
     }
     return peer;
 }
@@ -307,18 +319,25 @@ void Server::Loop::receive(const ConnectionRef& connection) {
         return;
     }
     drop_empty_lines(connection->input);
-    if (has_whole_head(connection->input)) {
+    count_input(*connection);
+    const Limits& limits = options_.limits;
+    if (may_be_served(connection->input, limits)) {
         dispatch(connection, std::move(lock));
     } else if (!may_be_request(connection->input)) {
         lock.unlock();
         refuse(connection, 400, "this is not an HTTP request");
-    } else if (connection->input.size() > options_.limits.head_bytes) {
+    } else if (
+        connection->input.size() > limits.head_bytes &&
+        connection->input.find("\r\n\r\n") == std::string::npos) {
         lock.unlock();
         refuse(
             connection,
             431,
-            "the request's head is larger than the limit of " +
-                std::to_string(options_.limits.head_bytes) + " bytes");
+            "the request's head is larger than the limit of " + std::to_string(limits.head_bytes) +
+                " bytes");
+    } else if (held_ > limits.held_bytes) {
+        lock.unlock();
+        refuse(connection, 503, "too many unfinished requests");
     } else {
         need_sweeps();
         arm(*connection, EPOLLIN);
@@ -339,8 +358,19 @@ ssize_t Server::Loop::receive_pending(Connection& connection) {
         }
         connection.input.append(scratch_.data(), static_cast<std::size_t>(count));
     } while (connection.tls && connection.tls->has_pending() &&
-             connection.input.size() <= options_.limits.head_bytes);
+             connection.input.size() <=
+                 options_.limits.head_bytes + options_.limits.awaited_body_bytes);
     return count < 0 && !connection.input.empty() && errno == EAGAIN ? 1 : count;
+}
+
+void Server::Loop::count_input(Connection& connection) {
+    held_ += connection.input.size();
+    held_ -= std::exchange(connection.counted, connection.input.size());
+}
+
+std::string Server::Loop::take_input(Connection& connection) {
+    held_ -= std::exchange(connection.counted, 0);
+    return std::exchange(connection.input, {});
 }
 
 void Server::Loop::dispatch(const ConnectionRef& connection, std::unique_lock<std::mutex> lock) {
@@ -387,6 +417,7 @@ void Server::Loop::forget(const ConnectionRef& connection) {
         connection->state = State::Closed;
         connection->stream = nullptr;
         connection->fd.reset();
+        take_input(*connection);
     }
     connections_.lock()->erase(connection->id);
     note_progress();

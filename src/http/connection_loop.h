@@ -7,6 +7,7 @@
 #include "base/synchronized.h"
 #include "base/worker_pool.h"
 #include "http/listener.h"
+#include "http/relay.h"
 #include "http/server.h"
 #include "http/socket_io.h"
 
@@ -51,7 +52,8 @@ struct Connection {
 
     std::mutex mutex;
     State state = State::Waiting;
-    std::string input; // received, not yet parsed
+    std::string input;       // received, not yet parsed
+    std::size_t counted = 0; // of it, among what the loop holds of all connections
     Clock::time_point since = Clock::now();
     std::stop_source stop{std::nostopstate}; // of the request that runs
     std::shared_ptr<ConnectionStream> stream;
@@ -79,6 +81,8 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     // A pipelined request is served by the same worker: its stop token, with the watch for a
     // hang-up armed anew.
     std::stop_token next_request(const ConnectionRef& connection);
+    // What was received, which the loop holds no longer. REQUIRES: the connection's mutex.
+    std::string take_input(Connection& connection);
     // The request is answered. `leftover` came behind it.
     void resume(const ConnectionRef& connection, std::string leftover);
     void close(const ConnectionRef& connection);
@@ -87,6 +91,9 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     // Out of the loop and out of the table; the caller owns the descriptor.
     UniqueFd take(const ConnectionRef& connection);
     void begin_streaming(const ConnectionRef& connection, std::shared_ptr<ConnectionStream> stream);
+
+    // For connections that were taken and cannot leave the process.
+    Relays& relays() { return relays_; }
 
     // epoll tells of a hang-up, and of room to write when `writable`.
     void watch_stream(const Connection& connection, bool writable);
@@ -108,6 +115,7 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     void refuse(const ConnectionRef& connection, unsigned status, std::string_view message);
     void drop_input(const ConnectionRef& connection);
     void arm(const Connection& connection, std::uint32_t events);
+    void count_input(Connection& connection);
     void forget(const ConnectionRef& connection);
     void sweep();
     std::chrono::milliseconds sweep_interval() const;
@@ -127,12 +135,14 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     Synchronized<std::map<std::uint64_t, std::unique_ptr<Listener>>> listeners_;
     Synchronized<std::unordered_map<std::uint64_t, ConnectionRef>> connections_;
     std::atomic<std::uint64_t> next_id_ = 1;
-    std::atomic<bool> timed_ = false; // some connection has a deadline: sweeps are needed
+    std::atomic<std::size_t> held_ = 0; // bytes of input of all connections
+    std::atomic<bool> timed_ = false;   // some connection has a deadline: sweeps are needed
     std::atomic<bool> stopping_ = false;
     std::atomic<bool> finished_ = false; // the thread is to end
     bool accepting_ = true;              // false while descriptors are exhausted
     std::string scratch_;
     std::unique_ptr<WorkerPool> pool_;
+    Relays relays_;
     std::thread thread_;
     std::atomic<std::thread::id> loop_thread_;
     std::mutex stop_mutex_;

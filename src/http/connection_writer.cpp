@@ -8,6 +8,7 @@
 
 #include <array>
 #include <charconv>
+#include <utility>
 
 namespace berth::http {
 
@@ -60,6 +61,7 @@ Result<void> ConnectionWriter::send(std::span<iovec> parts) {
 
 Result<void> ConnectionWriter::respond(unsigned status, Headers headers, std::string_view body) {
     TRY(start(headers));
+    status_ = status;
     Framing framing{
         .kind = has_no_body(status) ? Framing::Kind::None : Framing::Kind::Length,
         .length = body.size(),
@@ -77,6 +79,7 @@ Result<void> ConnectionWriter::respond(unsigned status, Headers headers, std::st
 // The head of a response that is begun here.
 Result<std::string> ConnectionWriter::start_body(unsigned status, const Headers& headers) {
     TRY(start(headers));
+    status_ = status;
     framing_ = framing_of(status, headers);
     setup_.keep_alive = framing_.keep_alive;
     no_body_ = is_head() || has_no_body(status);
@@ -168,16 +171,38 @@ ConnectionWriter::into_stream(unsigned status, Headers headers, StreamOptions op
     return std::shared_ptr<Stream>(std::move(stream));
 }
 
-Result<Hijacked> ConnectionWriter::hijack() {
-    if (setup_.connection->tls) {
-        return not_implemented("a connection with TLS cannot be handed over");
-    }
+// The connection, out of the loop, with what followed the request.
+Result<RelayedConnection> ConnectionWriter::take() {
     TRY(start({}));
     if (!setup_.reader.discard_body(discard_limit)) {
         return internal_error("a connection was taken over with an unread body");
     }
     phase_ = Phase::Detached;
-    return Hijacked{setup_.loop->take(setup_.connection), setup_.reader.take_leftover()};
+    status_ = 101;
+    RelayedConnection taken;
+    taken.fd = setup_.loop->take(setup_.connection);
+    taken.tls = std::move(setup_.connection->tls);
+    taken.received = setup_.reader.take_leftover();
+    return taken;
+}
+
+Result<Hijacked> ConnectionWriter::hijack() {
+    RelayedConnection taken = TRY(take());
+    std::string leftover = std::exchange(taken.received, {});
+    if (!taken.tls) {
+        return Hijacked{std::move(taken.fd), std::move(leftover)};
+    }
+    UniqueFd end = TRY(setup_.loop->relays().start(std::move(taken)));
+    TRY(io::set_nonblocking(end));
+    return Hijacked{std::move(end), std::move(leftover)};
+}
+
+Result<UniqueFd> ConnectionWriter::hijack_websocket(Websocket::Kind kind) {
+    std::string head = TRY(websocket_response(setup_.request));
+    RelayedConnection taken = TRY(take());
+    taken.to_send = std::move(head);
+    taken.websocket.emplace(kind);
+    return setup_.loop->relays().start(std::move(taken));
 }
 
 } // namespace berth::http

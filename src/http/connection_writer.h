@@ -4,6 +4,7 @@
 
 #include "http/connection_loop.h"
 #include "http/message_reader.h"
+#include "http/relay.h"
 #include "http/response_head.h"
 #include "http/response_writer.h"
 
@@ -38,12 +39,15 @@ class ConnectionWriter final : public ResponseWriter {
     Result<std::shared_ptr<Stream>>
     into_stream(unsigned status, Headers headers, StreamOptions options) override;
     Result<Hijacked> hijack() override;
+    Result<UniqueFd> hijack_websocket(Websocket::Kind kind) override;
 
     bool begun() const override { return phase_ != Phase::Fresh; }
 
     // --- for the worker ---
 
     bool finished() const { return phase_ == Phase::Finished; }
+
+    unsigned status() const { return status_; } // 0: none yet
 
     // The connection is a stream's or the handler's now.
     bool detached() const { return phase_ == Phase::Detached; }
@@ -57,6 +61,7 @@ class ConnectionWriter final : public ResponseWriter {
     enum class Phase : std::uint8_t { Fresh, Body, Finished, Detached };
 
     Result<void> start(const Headers& headers);
+    Result<RelayedConnection> take();
     Result<std::string> start_body(unsigned status, const Headers& headers);
     Framing framing_of(unsigned status, const Headers& headers) const;
     std::string head_of(unsigned status, const Headers& headers, const Framing& framing) const;
@@ -66,6 +71,7 @@ class ConnectionWriter final : public ResponseWriter {
 
     Setup setup_;
     Phase phase_ = Phase::Fresh;
+    unsigned status_ = 0;
     Framing framing_;
     std::uint64_t written_ = 0;
     bool no_body_ = false; // HEAD, 204, 304

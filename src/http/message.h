@@ -6,8 +6,10 @@
 #include "codec/stream.h"
 #include "http/headers.h"
 #include "http/query.h"
+#include "http/tls_identity.h"
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -28,6 +30,7 @@ struct Peer {
 
     std::optional<Credentials> credentials;
     std::string address; // "127.0.0.1:4711" or "[::1]:4711"; "@" for a Unix socket
+    std::shared_ptr<const TlsIdentity> tls; // nullptr: no TLS
 };
 
 struct Request {

@@ -194,7 +194,14 @@ std::optional<std::string> Worker::serve_one(std::string input, const std::stop_
         .reader = reader,
         .request = *request,
         .keep_alive = keep_alive});
+    const auto begun = std::chrono::steady_clock::now();
     run_handler(stop, *request, body, writer);
+    if (options_.answered) {
+        options_.answered(
+            {.method = request->method,
+             .status = writer.status(),
+             .duration = std::chrono::steady_clock::now() - begun});
+    }
     return conclude(reader, writer, body.limit_passed());
 }
 
@@ -205,7 +212,7 @@ void serve(const std::shared_ptr<Server::Loop>& loop, const ConnectionRef& conne
     std::stop_token stop;
     {
         std::lock_guard lock(connection->mutex);
-        input = std::exchange(connection->input, {});
+        input = loop->take_input(*connection);
         stop = connection->stop.get_token();
     }
     while (!loop->stopping()) {
@@ -214,7 +221,7 @@ void serve(const std::shared_ptr<Server::Loop>& loop, const ConnectionRef& conne
             return;
         }
         drop_empty_lines(*leftover);
-        if (!has_whole_head(*leftover)) {
+        if (!may_be_served(*leftover, loop->options().limits)) {
             loop->resume(connection, std::move(*leftover));
             return;
         }

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <array>
 #include <ctime>
+#include <optional>
 
 namespace berth::http {
 
@@ -109,8 +110,34 @@ bool may_be_request(std::string_view bytes) {
     return letters && method.size() <= longest_method;
 }
 
-bool has_whole_head(std::string_view bytes) {
-    return bytes.find("\r\n\r\n") != std::string_view::npos;
+// The worker parses the head and judges it; what is odd here is its affair.
+bool may_be_served(std::string_view bytes, const Limits& limits) {
+    const std::size_t end = bytes.find("\r\n\r\n");
+    if (end == std::string_view::npos) {
+        return false;
+    }
+    std::optional<std::uint64_t> length;
+    std::string_view rest = bytes.substr(0, end);
+    while (const auto lines = cut(rest, "\r\n")) {
+        const std::size_t next = lines->after.find("\r\n");
+        const auto field = cut(lines->after.substr(0, next), ":");
+        const std::string_view name = field ? field->before : std::string_view();
+        if (equals_ignoring_case(name, "Content-Length")) {
+            const auto told = parse_number<std::uint64_t>(trim(field->after));
+            if (length || !told.ok()) {
+                return true;
+            }
+            length = *told;
+        } else if (
+            equals_ignoring_case(name, "Expect") || // such a client waits for us
+            equals_ignoring_case(name, "Transfer-Encoding")) {
+            return true;
+        }
+        rest = lines->after;
+    }
+    return !length ||
+           *length > std::min<std::uint64_t>(limits.awaited_body_bytes, limits.body_bytes) ||
+           bytes.size() - end - 4 >= *length;
 }
 
 } // namespace berth::http

@@ -35,7 +35,7 @@ void drop_empty_lines(std::string& bytes);
 // can try plain HTTP.
 bool may_be_request(std::string_view bytes);
 
-// Whether the bytes have an empty line in them.
-bool has_whole_head(std::string_view bytes);
+// Whether a worker has something to do: the head is there, and with it a body that is awaited.
+bool may_be_served(std::string_view bytes, const Limits& limits);
 
 } // namespace berth::http

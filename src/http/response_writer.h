@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "http/message.h"
 #include "http/stream.h"
+#include "http/websocket.h"
 
 #include <cstdint>
 #include <memory>
@@ -53,8 +54,15 @@ class ResponseWriter {
     into_stream(unsigned status, Headers headers, StreamOptions options = {}) = 0;
 
     // Takes the connection. Nothing of a response has been sent: the new owner writes
-    // upgrade_response(). REQUIRES: the body was read to its end.
+    // upgrade_response(). With TLS it is the end of a relay in this process, which looks the same.
+    // REQUIRES: the body was read to its end.
     virtual Result<Hijacked> hijack() = 0;
+
+    // Answers 101 and takes the connection: the end of a relay that makes frames of what is written
+    // and gives what comes in frames. InvalidArgument when the request asks for no websocket.
+    virtual Result<UniqueFd> hijack_websocket(Websocket::Kind) {
+        return not_implemented("websockets are not possible here");
+    }
 
     // True once a response, or part of one, was sent or the connection was taken.
     virtual bool begun() const = 0;

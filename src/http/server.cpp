@@ -32,8 +32,11 @@ Server::listen_tcp(std::string_view address, std::shared_ptr<TlsContext> tls) {
     return loop_->add_listener(std::move(listener));
 }
 
-Result<void> Server::adopt(UniqueFd listener) {
+Result<void> Server::adopt(UniqueFd listener, std::shared_ptr<TlsContext> tls) {
     Listener adopted = TRY(Listener::adopt(std::move(listener)));
+    if (!adopted.is_unix()) {
+        adopted.use_tls(std::move(tls));
+    }
     TRY(loop_->add_listener(std::move(adopted)));
     return ok();
 }

@@ -28,13 +28,23 @@ namespace berth::http {
 using Handler = std::function<void(std::stop_token, Request&, Body&, ResponseWriter&)>;
 
 struct Limits {
-    std::size_t connections = 8192;       // at the limit the longest idle one is closed, else 503
-    std::size_t head_bytes = 64U << 10;   // 431
-    std::size_t header_fields = 256;      // 431
-    std::uint64_t body_bytes = 16U << 20; // 413; a route changes it with Body::set_limit()
-    std::chrono::milliseconds head_time{30'000};      // from first byte to the end of the head: 408
-    std::chrono::milliseconds idle_time{0};           // between requests; 0: for ever, as dockerd
+    std::size_t connections = 8192;     // at the limit the longest idle one is closed, else 503
+    std::size_t held_bytes = 64U << 20; // of unfinished requests of all connections: 503
+    // A body up to that length is awaited without a worker, with its head and in its time.
+    std::size_t awaited_body_bytes = 64U << 10;
+    std::size_t head_bytes = 64U << 10;          // 431
+    std::size_t header_fields = 256;             // 431
+    std::uint64_t body_bytes = 16U << 20;        // 413; a route changes it with Body::set_limit()
+    std::chrono::milliseconds head_time{30'000}; // from first byte to the end of the head: 408
+    std::chrono::milliseconds idle_time{0};      // between requests; 0: for ever, as dockerd
     std::chrono::milliseconds transfer_time{300'000}; // without a byte moved in a body
+};
+
+// A request that a handler is done with. A stream or a connection that was taken goes on.
+struct Answered {
+    std::string_view method;
+    unsigned status = 0; // 0: the handler did not answer; 101: the connection was taken
+    std::chrono::nanoseconds duration{0};
 };
 
 struct ErrorBody {
@@ -45,13 +55,15 @@ struct ErrorBody {
 struct ServerOptions {
     Handler handler;
     Limits limits;
-    std::size_t worker_threads = 64;
+    std::size_t worker_threads = 64; // started on demand; one that waits for a body is not free
     std::size_t worker_queue = 1024; // more gives 503
     std::size_t worker_stack_bytes = 512U << 10;
     std::string worker_name = "http";
     // The body of errors that the server itself answers (400, 408, 413, 431, 500, 503); plain text
     // unless set.
     std::function<ErrorBody(unsigned status, std::string_view message)> error_body;
+    // Called by workers; may be empty.
+    std::function<void(const Answered&)> answered;
     // Sent with every response, after the handler's own ("Server", "Api-Version").
     Headers default_headers;
 };
@@ -70,19 +82,19 @@ class Server {
     Result<void> listen_unix(const std::string& path, mode_t mode, std::optional<gid_t> group = {});
 
     // "127.0.0.1:2375", "[::1]:0", ":5000", "localhost:0"; the port that was bound. With TLS where
-    // it is given; such connections cannot be hijacked.
+    // it is given; such connections, and websockets, go through this process when hijacked.
     Result<std::uint16_t>
     listen_tcp(std::string_view address, std::shared_ptr<TlsContext> tls = nullptr);
 
-    // A listening socket that somebody else bound (systemd).
-    Result<void> adopt(UniqueFd listener);
+    // A listening socket that somebody else bound (systemd). TLS is for one of TCP.
+    Result<void> adopt(UniqueFd listener, std::shared_ptr<TlsContext> tls = nullptr);
 
     // Starts the loop's thread; listeners may be added before and after.
     Result<void> start();
 
     // Takes no more connections and closes idle ones; after `grace` fires the stop tokens of
     // requests that still run and closes their connections. Returns when no handler runs. Hijacked
-    // connections live on.
+    // connections live on; those that go through this process get the grace to end.
     void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
 
     std::size_t connection_count() const;

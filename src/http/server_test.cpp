@@ -5,6 +5,7 @@
 #include <atomic>
 #include <future>
 #include <thread>
+#include <vector>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -346,10 +347,71 @@ TEST(Server, StopsWhileHandlersRun) {
             EXPECT_TRUE(token.stop_requested());
         });
     UniqueFd fd = server->connect();
-    send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n\r\n");
+    send_text(fd, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 500000\r\n\r\n");
     started.get_future().wait();
     server->server().stop();
     EXPECT_EQ(server->server().connection_count(), 0U);
+}
+
+TEST(Server, AwaitsSmallBodiesWithoutAWorker) {
+    ServerOptions options;
+    options.worker_threads = 1;
+    options.handler = [](std::stop_token, Request&, Body& body, ResponseWriter& out) {
+        EXPECT_TRUE(out.respond(200, {}, "<" + body.read_all().value() + ">").ok());
+    };
+    TestServer server(std::move(options));
+    std::vector<UniqueFd> slow;
+    for (int i = 0; i < 20; ++i) {
+        slow.push_back(server.connect());
+        send_text(slow.back(), "POST / HTTP/1.1\r\nHost: x\r\ncontent-length: 4\r\n\r\nab");
+    }
+    EXPECT_EQ(*server.client().post_json("/", "{}")->read_body(), "<{}>");
+    for (const UniqueFd& fd : slow) {
+        send_text(fd, "cd");
+        EXPECT_TRUE(receive_text(fd, "<abcd>").ends_with("<abcd>"));
+    }
+}
+
+TEST(Server, BoundsWhatItHoldsOfUnfinishedRequests) {
+    ServerOptions options;
+    options.limits.held_bytes = 200'000;
+    options.handler = [](std::stop_token, Request&, Body&, ResponseWriter& out) {
+        EXPECT_TRUE(out.respond(200, {}, "served").ok());
+    };
+    TestServer server(std::move(options));
+    std::vector<UniqueFd> flood;
+    std::string refused;
+    for (int i = 0; i < 20 && refused.empty(); ++i) {
+        flood.push_back(server.connect());
+        send_text(flood.back(), "GET / HTTP/1.1\r\nX-Padding: " + std::string(50'000, 'x'));
+        // One that is served tells that the loop has read the flood so far.
+        EXPECT_EQ(*server.client().get("/")->read_body(), "served");
+        char byte = 0;
+        if (recv(flood.back().get(), &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0) {
+            refused = receive_text(flood.back());
+        }
+    }
+    EXPECT_TRUE(refused.starts_with("HTTP/1.1 503 ")) << flood.size();
+    EXPECT_GE(flood.size(), 4U);
+    flood.clear();
+    flood.push_back(server.connect());
+    send_text(flood.back(), "GET / HTTP/1.1\r\nHost: x\r\nX-Padding: " + std::string(50'000, 'x'));
+    send_text(flood.back(), "\r\n\r\n");
+    EXPECT_TRUE(receive_text(flood.back(), "served").ends_with("served"));
+}
+
+TEST(Server, TellsWhatItAnswered) {
+    std::promise<std::string> told;
+    ServerOptions options;
+    options.answered = [&told](const Answered& answered) {
+        told.set_value(std::string(answered.method) + " " + std::to_string(answered.status));
+    };
+    options.handler = [](std::stop_token, Request&, Body&, ResponseWriter& out) {
+        EXPECT_TRUE(out.respond(404, {}, "no").ok());
+    };
+    TestServer server(std::move(options));
+    EXPECT_EQ(server.client().get("/absent")->status, 404U);
+    EXPECT_EQ(told.get_future().get(), "GET 404");
 }
 
 TEST(Server, RefusesMoreThanItCanQueue) {

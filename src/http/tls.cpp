@@ -10,7 +10,9 @@
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 
 #include <array>
 #include <cerrno>
@@ -101,6 +103,40 @@ int choose_protocol(
     return SSL_TLSEXT_ERR_NOACK;
 }
 
+// In UTF-8, "" when there is none. As Go reads a subject, the last one counts.
+std::string common_name(X509* certificate) {
+    X509_NAME* subject = X509_get_subject_name(certificate);
+    int last = -1;
+    for (int at = -1; (at = X509_NAME_get_index_by_NID(subject, NID_commonName, at)) >= 0;) {
+        last = at;
+    }
+    if (last < 0) {
+        return {};
+    }
+    unsigned char* text = nullptr;
+    const int size =
+        ASN1_STRING_to_UTF8(&text, X509_NAME_ENTRY_get_data(X509_NAME_get_entry(subject, last)));
+    if (size < 0) {
+        ERR_clear_error();
+        return {};
+    }
+    // SAFETY: bytes are read as bytes.
+    std::string name(reinterpret_cast<const char*>(text), static_cast<std::size_t>(size));
+    OPENSSL_free(text);
+    return name;
+}
+
+std::string pem_text(X509* certificate) {
+    std::unique_ptr<BIO, FreeWith<BIO_free_all>> memory(BIO_new(BIO_s_mem()));
+    if (!memory || PEM_write_bio_X509(memory.get(), certificate) != 1) {
+        ERR_clear_error();
+        return {};
+    }
+    char* data = nullptr;
+    const long size = BIO_get_mem_data(memory.get(), &data);
+    return {data, static_cast<std::size_t>(size)};
+}
+
 using Ssl = std::unique_ptr<SSL, FreeWith<SSL_free>>;
 using SslContext = std::unique_ptr<SSL_CTX, FreeWith<SSL_CTX_free>>;
 
@@ -112,6 +148,8 @@ class OpensslSession final : public TlsSession {
     Step handshake() override;
 
     bool established() const override { return established_; }
+
+    TlsIdentity peer() const override;
 
     ssize_t receive(std::span<char> buffer) override;
     ssize_t send(std::string_view bytes) override;
@@ -257,6 +295,22 @@ ssize_t OpensslSession::send(std::string_view bytes) {
     return -1;
 }
 
+TlsIdentity OpensslSession::peer() const {
+    TlsIdentity identity;
+    X509* own = SSL_get0_peer_certificate(ssl_.get());
+    if (own == nullptr) {
+        return identity;
+    }
+    identity.common_name = common_name(own);
+    identity.certificates.push_back(pem_text(own));
+    // A server's view of the chain is without the client's own certificate.
+    STACK_OF(X509)* chain = SSL_get_peer_cert_chain(ssl_.get());
+    for (int i = 0; chain != nullptr && i < sk_X509_num(chain); ++i) {
+        identity.certificates.push_back(pem_text(sk_X509_value(chain, i)));
+    }
+    return identity;
+}
+
 void OpensslSession::finish() {
     if (established_) {
         ERR_clear_error();
@@ -284,6 +338,11 @@ Result<std::unique_ptr<TlsSession>> OpensslContext::accept(FdRef fd) const {
     return std::unique_ptr<TlsSession>(std::make_unique<OpensslSession>(std::move(ssl)));
 }
 
+// A daemon has nobody to ask for a key's password.
+int no_password(char*, int, int, void*) {
+    return 0;
+}
+
 Result<void> use_client_ca(SSL_CTX* context, const std::string& file) {
     if (SSL_CTX_load_verify_locations(context, file.c_str(), nullptr) != 1) {
         return invalid_argument("certificates for TLS clients " + file + ": " + openssl_error());
@@ -309,6 +368,7 @@ Result<SslContext> make_context(const TlsOptions& options) {
         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
             SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+    SSL_CTX_set_default_passwd_cb(context, no_password);
     constexpr unsigned char session_context[] = "berth";
     SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1);
     if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1) {

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "http/tls_identity.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -39,6 +40,8 @@ class TlsSession {
     // To be called again when the socket is ready for what it wants.
     virtual Step handshake() = 0;
     virtual bool established() const = 0;
+    // Once established: of the other side.
+    virtual TlsIdentity peer() const = 0;
 
     // As recv(2) and send(2) without flags: -1 with errno, EAGAIN too; 0 is the peer's end.
     virtual ssize_t receive(std::span<char> buffer) = 0;

@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "http/server.h"
+#include "http/socket_io.h"
 #include "http/tls.h"
 #include "kernel/process.h"
 
@@ -165,6 +166,61 @@ TEST_F(TlsServer, TellsWhoForgetsTheS) {
     Ran asked = run("curl -sS --max-time 20 http://127.0.0.1:" + std::to_string(port_) + "/");
     EXPECT_NE(asked.output.find("sent an HTTP request to an HTTPS server"), std::string::npos)
         << asked.output;
+}
+
+TEST_F(TlsServer, HandsConnectionsOverThroughARelay) {
+    make_certificate("server", curve);
+    std::string content;
+    for (int i = 0; content.size() < 3'000'000; ++i) {
+        content += std::to_string(i) + ",";
+    }
+    start(server_files(), [&](std::stop_token, Request& request, Body& body, ResponseWriter& out) {
+        EXPECT_EQ(body.read_all().value(), "{}");
+        Hijacked taken = std::move(out.hijack()).value();
+        constexpr Milliseconds patience{20'000};
+        std::string typed = taken.leftover;
+        while (typed.find('\n') == std::string::npos) {
+            char buffer[100];
+            auto count = receive_some(taken.fd, buffer, patience);
+            ASSERT_TRUE(count.ok() && *count > 0);
+            typed.append(buffer, *count);
+        }
+        std::string answer = upgrade_response(request, raw_stream_type) + typed + content;
+        EXPECT_TRUE(send_bytes(taken.fd, answer, patience).ok());
+    });
+    Ran asked =
+        run(R"(printf 'POST /exec HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n)"
+            R"(Content-Length: 2\r\n\r\n{}typed\n' | timeout 20 openssl s_client -quiet -CAfile )" +
+            file("server.pem") + " -connect 127.0.0.1:" + std::to_string(port_) + " 2>/dev/null");
+    EXPECT_EQ(asked.code, 0);
+    EXPECT_TRUE(asked.output.starts_with("HTTP/1.1 101 UPGRADED\r\n"));
+    EXPECT_EQ(asked.output.substr(asked.output.find("\r\n\r\n") + 4), "typed\n" + content);
+}
+
+TEST_F(TlsServer, KnowsWhoseCertificateAClientHas) {
+    make_certificate("server", curve);
+    TlsOptions options = server_files();
+    options.client_ca_file = file("server.pem");
+    start(options, [](std::stop_token, Request& request, Body&, ResponseWriter& response) {
+        const auto& identity = request.peer.tls;
+        ASSERT_NE(identity, nullptr);
+        ASSERT_FALSE(identity->certificates.empty());
+        EXPECT_TRUE(
+            response.respond(200, {}, identity->common_name + " " + identity->certificates[0])
+                .ok());
+    });
+    const std::string subject = " -subj '/CN=first/O=a/CN=J\xc3\xbcrgen' -utf8 ";
+    ASSERT_EQ(
+        run("openssl req -newkey " + std::string(curve) + " -nodes" + subject + " -keyout " +
+            file("client.key") + " -out " + file("client.csr") +
+            " && openssl x509 -req -days 2 -in " + file("client.csr") + " -CA " +
+            file("server.pem") + " -CAkey " + file("server.key") + " -CAcreateserial -out " +
+            file("client.pem"))
+            .code,
+        0);
+    Ran known =
+        run(curl() + "--cert " + file("client.pem") + " --key " + file("client.key") + " " + url());
+    EXPECT_EQ(known.output, "J\xc3\xbcrgen " + read_file(file("client.pem")).value());
 }
 
 TEST(TlsContext, SaysWhichFileIsWrong) {
