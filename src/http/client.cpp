@@ -6,7 +6,9 @@
 #include "base/synchronized.h"
 #include "http/client_connection.h"
 #include "http/message_reader.h"
+#include "http/relay.h"
 #include "http/socket_io.h"
+#include "http/tls_client.h"
 
 #include <array>
 #include <utility>
@@ -72,6 +74,24 @@ bool is_clean(const ClientRequest& request) {
 
 } // namespace
 
+namespace {
+
+// A connection, and what makes its bytes unreadable for others.
+struct Link {
+    UniqueFd fd;
+    std::unique_ptr<TlsSession> tls;
+
+    Wire wire() const { return Wire(fd, tls.get()); }
+};
+
+Error tls_error(const TlsClient& client, const TlsSession& session, const Endpoint& endpoint) {
+    return Error(
+        ErrorKind::Unavailable,
+        "TLS with " + endpoint.to_string() + ": " + client.failure(session));
+}
+
+} // namespace
+
 class Client::Pool : public std::enable_shared_from_this<Client::Pool> {
   public:
     Pool(Endpoint target, Options chosen)
@@ -79,37 +99,40 @@ class Client::Pool : public std::enable_shared_from_this<Client::Pool> {
         , options(std::move(chosen)) {}
 
     struct Sent {
-        UniqueFd fd;
+        Link link;
         std::unique_ptr<MessageReader> reader;
     };
 
     Result<Response> request(const ClientRequest& request);
     Result<Sent> exchange(const ClientRequest& request);
-    Result<Sent> exchange_on(UniqueFd fd, const ClientRequest& request);
+    Result<Link> open();
+    Result<Sent> exchange_on(Link link, const ClientRequest& request);
     Result<void> send_request(const Wire& wire, const ClientRequest& request);
 
-    UniqueFd take_idle() {
+    Link take_idle() {
         auto guard = idle.lock();
         while (!guard->empty()) {
-            UniqueFd fd = std::move(guard->back());
+            Link link = std::move(guard->back());
             guard->pop_back();
-            if (is_still_open(fd)) {
-                return fd;
+            // What TLS sends of its own accord looks like an answer: such a link is given up.
+            if (is_still_open(link.fd)) {
+                return link;
             }
         }
         return {};
     }
 
-    void give_back(UniqueFd fd) {
+    void give_back(Link link) {
         auto guard = idle.lock();
         if (guard->size() < idle_connections) {
-            guard->push_back(std::move(fd));
+            guard->push_back(std::move(link));
         }
     }
 
     const Endpoint endpoint;
     const Options options;
-    Synchronized<std::vector<UniqueFd>> idle;
+    Synchronized<std::vector<Link>> idle;
+    Relays relays; // of upgraded connections with TLS
 };
 
 namespace {
@@ -117,9 +140,9 @@ namespace {
 class ResponseBody final : public ByteSource {
   public:
     ResponseBody(
-        std::shared_ptr<Client::Pool> pool, UniqueFd fd, std::unique_ptr<MessageReader> reader)
+        std::shared_ptr<Client::Pool> pool, Link link, std::unique_ptr<MessageReader> reader)
         : pool_(std::move(pool))
-        , fd_(std::move(fd))
+        , link_(std::move(link))
         , reader_(std::move(reader)) {
         release_when_done();
     }
@@ -141,13 +164,13 @@ class ResponseBody final : public ByteSource {
         bool reusable = reader_->head().keep_alive && reader_->take_leftover().empty();
         reader_ = nullptr;
         if (reusable) {
-            pool_->give_back(std::move(fd_));
+            pool_->give_back(std::move(link_));
         }
-        fd_.reset();
+        link_ = Link();
     }
 
     std::shared_ptr<Client::Pool> pool_;
-    UniqueFd fd_;
+    Link link_;
     std::unique_ptr<MessageReader> reader_;
 };
 
@@ -198,8 +221,32 @@ Result<void> Client::Pool::send_request(const Wire& wire, const ClientRequest& r
                                : send_chunked(wire, *request.body_source);
 }
 
-Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRequest& request) {
-    Wire wire(fd);
+Result<Link> Client::Pool::open() {
+    Link link;
+    link.fd = TRY(open_connection(endpoint, options.connect_time));
+    if (options.tls == nullptr || endpoint.kind != Endpoint::Kind::Tcp) {
+        return link;
+    }
+    link.tls = TRY(options.tls->connect(link.fd, endpoint.host));
+    while (!link.tls->established()) {
+        switch (link.tls->handshake()) {
+        case TlsSession::Step::Done:
+            break;
+        case TlsSession::Step::WantsRead:
+            TRY(wait_readable(link.fd, options.connect_time));
+            break;
+        case TlsSession::Step::WantsWrite:
+            TRY(wait_writable(link.fd, options.connect_time));
+            break;
+        case TlsSession::Step::Failed:
+            return tls_error(*options.tls, *link.tls, endpoint);
+        }
+    }
+    return link;
+}
+
+Result<Client::Pool::Sent> Client::Pool::exchange_on(Link link, const ClientRequest& request) {
+    Wire wire = link.wire();
     if (request.answer_time.count() > 0) {
         wire.deadline = std::chrono::steady_clock::now() + request.answer_time;
     }
@@ -218,6 +265,10 @@ Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRe
             MessageReader::Options{
                 .kind = MessageKind::Response, .limits = response_limits, .wait = {}});
         if (auto read = reader->read_head(); !read.ok()) {
+            // A server that refuses a client's certificate says so where its answer would be.
+            if (link.tls && !options.tls->failure(*link.tls).empty()) {
+                return tls_error(*options.tls, *link.tls, endpoint);
+            }
             Error error = sent.ok() ? std::move(read).error() : std::move(sent).error();
             return std::move(error).as(ErrorKind::DataLoss);
         }
@@ -229,21 +280,21 @@ Result<Client::Pool::Sent> Client::Pool::exchange_on(UniqueFd fd, const ClientRe
     if (request.method == "HEAD" || status == 101 || status == 204 || status == 304) {
         reader->ignore_body();
     }
-    return Sent{std::move(fd), std::move(reader)};
+    return Sent{std::move(link), std::move(reader)};
 }
 
 Result<Client::Pool::Sent> Client::Pool::exchange(const ClientRequest& request) {
     if (!is_clean(request)) {
         return invalid_argument("a request's target or header has a line break or space in it");
     }
-    if (UniqueFd fd = take_idle()) {
-        auto answer = exchange_on(std::move(fd), request);
+    if (Link link = take_idle(); link.fd) {
+        auto answer = exchange_on(std::move(link), request);
         // The server may have closed the connection just when we used it again.
         if (answer.ok() || !may_repeat(request) || request.body_source != nullptr) {
             return answer;
         }
     }
-    return exchange_on(TRY(open_connection(endpoint, options.connect_time)), request);
+    return exchange_on(TRY(open()), request);
 }
 
 Result<Response> Client::Pool::request(const ClientRequest& request) {
@@ -254,7 +305,7 @@ Result<Response> Client::Pool::request(const ClientRequest& request) {
     response.reason = std::move(head.reason);
     response.headers = std::move(head.headers);
     response.body = std::make_unique<ResponseBody>(
-        shared_from_this(), std::move(sent.fd), std::move(sent.reader));
+        shared_from_this(), std::move(sent.link), std::move(sent.reader));
     return response;
 }
 
@@ -271,8 +322,7 @@ Client::~Client() = default;
 
 Result<Client> Client::connect(Endpoint endpoint, Options options) {
     Client client(std::move(endpoint), std::move(options));
-    client.pool_->give_back(
-        TRY(open_connection(client.pool_->endpoint, client.pool_->options.connect_time)));
+    client.pool_->give_back(TRY(client.pool_->open()));
     return client;
 }
 
@@ -308,13 +358,20 @@ Result<Upgraded> Client::upgrade(ClientRequest request, std::string_view protoco
     bool raw = head.headers.get("Content-Type").starts_with("application/vnd.docker.");
     if (head.status == 101 || (head.status == 200 && raw && !head.chunked)) {
         upgraded.leftover = sent.reader->take_leftover();
-        TRY(set_blocking(sent.fd));
-        upgraded.connection = std::move(sent.fd);
+        if (sent.link.tls) {
+            RelayedConnection relayed;
+            relayed.fd = std::move(sent.link.fd);
+            relayed.tls = std::move(sent.link.tls);
+            upgraded.connection = TRY(pool_->relays.start(std::move(relayed)));
+        } else {
+            TRY(set_blocking(sent.link.fd));
+            upgraded.connection = std::move(sent.link.fd);
+        }
         upgraded.response.body = std::make_unique<StringSource>("");
         return upgraded;
     }
     upgraded.response.body =
-        std::make_unique<ResponseBody>(pool_, std::move(sent.fd), std::move(sent.reader));
+        std::make_unique<ResponseBody>(pool_, std::move(sent.link), std::move(sent.reader));
     return upgraded;
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// A blocking HTTP/1.1 client over a Unix or TCP socket, without TLS: the command line and tests
-// speak to the engine with it.
+// A blocking HTTP/1.1 client over a Unix or TCP socket, with TLS where it is given: the command
+// line and tests speak to the engine with it.
 #pragma once
 
 #include "base/result.h"
@@ -16,6 +16,8 @@
 #include <string_view>
 
 namespace berth::http {
+
+class TlsClient; // http/tls_client.h
 
 struct Endpoint {
     enum class Kind : std::uint8_t { Unix, Tcp };
@@ -57,13 +59,14 @@ struct Response {
 // stream as old daemons answer); otherwise `response` tells why, as usual.
 struct Upgraded {
     Response response;
-    UniqueFd connection; // blocking, close-on-exec
+    UniqueFd connection; // blocking, close-on-exec; with TLS it lives as long as the client
     std::string leftover;
 };
 
 struct ClientOptions {
     std::chrono::milliseconds connect_time{10'000};
     std::string user_agent = "berth";
+    std::shared_ptr<TlsClient> tls; // of TCP connections
 };
 
 // Thread-safe; requests in parallel use connections of their own, finished ones are reused.

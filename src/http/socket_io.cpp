@@ -3,14 +3,14 @@
 // no such flag, the signal blocked.
 #include "http/socket_io.h"
 
+#include "http/without_sigpipe.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <climits>
-#include <csignal>
 #include <vector>
 
 #include <poll.h>
-#include <pthread.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -60,35 +60,6 @@ Result<void> wait_for(const Wire& wire, short events, Milliseconds limit) {
         }
     }
 }
-
-// Keeps this thread from SIGPIPE, and drops the one that was raised meanwhile.
-class WithoutSigpipe {
-  public:
-    WithoutSigpipe() {
-        sigemptyset(&pipe_);
-        sigaddset(&pipe_, SIGPIPE);
-        sigset_t pending;
-        sigpending(&pending);
-        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
-        pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
-    }
-
-    ~WithoutSigpipe() {
-        if (!was_pending_) {
-            timespec now{};
-            sigtimedwait(&pipe_, nullptr, &now);
-        }
-        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
-    }
-
-    WithoutSigpipe(const WithoutSigpipe&) = delete;
-    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
-
-  private:
-    sigset_t pipe_{};
-    sigset_t before_{};
-    bool was_pending_ = false;
-};
 
 bool would_block(int error_number) {
     return error_number == EAGAIN || error_number == EWOULDBLOCK;
@@ -198,6 +169,14 @@ ssize_t Wire::send(std::string_view bytes) const {
     return tls != nullptr
                ? tls->send(bytes)
                : ::send(fd.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+Result<void> wait_readable(Wire wire, Milliseconds limit) {
+    return wait_for(wire, POLLIN, limit);
+}
+
+Result<void> wait_writable(Wire wire, Milliseconds limit) {
+    return wait_for(wire, POLLOUT, limit);
 }
 
 Result<std::size_t> receive_some(Wire wire, std::span<char> buffer, Milliseconds limit) {

@@ -38,6 +38,10 @@ struct Wire {
     ssize_t send(std::string_view bytes) const;
 };
 
+// DeadlineExceeded when the socket is not ready in time; a limit of 0 waits for ever.
+Result<void> wait_readable(Wire wire, Milliseconds limit);
+Result<void> wait_writable(Wire wire, Milliseconds limit);
+
 // At least one byte; 0 when the peer has finished. A limit of 0 waits for ever.
 // DeadlineExceeded when the time is up, Cancelled when the connection broke.
 Result<std::size_t> receive_some(Wire wire, std::span<char> buffer, Milliseconds limit);

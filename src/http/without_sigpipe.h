@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: Apache-2.0
+// Keeps a thread from SIGPIPE where a call knows no MSG_NOSIGNAL. Internal to this library.
+#pragma once
+
+#include <csignal>
+#include <ctime>
+
+#include <pthread.h>
+
+namespace berth::http {
+
+// Drops the signal that was raised meanwhile.
+class WithoutSigpipe {
+  public:
+    WithoutSigpipe() {
+        sigemptyset(&pipe_);
+        sigaddset(&pipe_, SIGPIPE);
+        sigset_t pending;
+        sigpending(&pending);
+        was_pending_ = sigismember(&pending, SIGPIPE) == 1;
+        pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
+    }
+
+    ~WithoutSigpipe() {
+        if (!was_pending_) {
+            timespec now{};
+            sigtimedwait(&pipe_, nullptr, &now);
+        }
+        pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+    }
+
+    WithoutSigpipe(const WithoutSigpipe&) = delete;
+    WithoutSigpipe& operator=(const WithoutSigpipe&) = delete;
+
+  private:
+    sigset_t pipe_{};
+    sigset_t before_{};
+    bool was_pending_ = false;
+};
+
+} // namespace berth::http
