@@ -67,7 +67,7 @@ json::Object encode_pool(
 
 json::Value encode_network_status(const engine::NetworkInspect& network) {
     json::Object subnets;
-    for (const engine::IpamPool& pool : network.ipam_config) {
+    for (const engine::IpamPool& pool : network.ipam.config) {
         if (const auto subnet = IpPrefix::parse(pool.subnet); subnet.ok()) {
             const IpPrefix prefix = subnet->network();
             subnets[prefix.to_string()] = encode_pool(prefix, pool, network);
