@@ -301,6 +301,9 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     if (!options.sysctls.empty()) {
         host["Sysctls"] = pairs_of(options.sysctls);
     }
+    if (options.log_driver == "none" && !options.log_options.empty()) {
+        return invalid_argument("invalid logging opts for driver none");
+    }
     if (!options.log_driver.empty() || !options.log_options.empty()) {
         host["LogConfig"] =
             json::Object{{"Type", options.log_driver}, {"Config", pairs_of(options.log_options)}};

@@ -25,7 +25,6 @@ constexpr std::string_view file_options[] = {"compress", "max-file", "max-size"}
 constexpr std::string_view fluentd_options[] = {
     "fluentd-address",
     "fluentd-async",
-    "fluentd-async-connect",
     "fluentd-async-reconnect-interval",
     "fluentd-buffer-limit",
     "fluentd-max-retries",

@@ -31,6 +31,10 @@ std::uint64_t size_of(FdRef fd) {
     return fstat(fd.get(), &status) == 0 ? static_cast<std::uint64_t>(status.st_size) : 0;
 }
 
+Timestamp time_of(const struct stat& status) {
+    return {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec};
+}
+
 std::size_t index_of(Stream stream) {
     return stream == Stream::Stderr ? 1 : 0;
 }
@@ -97,7 +101,7 @@ std::deque<JsonLogReader::File> JsonLogReader::open_files() const {
             {.fd = std::move(opened).value(),
              .is_compressed = is_compressed,
              .inode = status.st_ino,
-             .modified = {status.st_mtim.tv_sec * 1'000'000'000 + status.st_mtim.tv_nsec}});
+             .modified = time_of(status)});
     }
     return files;
 }
@@ -172,17 +176,15 @@ bool JsonLogReader::find_newer() {
         return false;
     }
     std::deque<File> files = open_files();
-    const auto own = std::find_if(files.begin(), files.end(), [this](const File& file) {
-        return file_.fd && file.inode == file_.inode;
-    });
-    if (own != files.end()) {
-        files.erase(files.begin(), own + 1);
-    } else if (file_.fd) {
-        // It was compressed or removed meanwhile.
-        passed_until_ = last_time_;
-        while (!files.empty() &&
-               files.front().modified.nanoseconds + tick_nanoseconds < last_time_.nanoseconds) {
-            files.pop_front();
+    if (file_.fd && fstat(file_.fd.get(), &status) == 0) {
+        // A compressed file has the time of the one that it was. Where neither is there any more,
+        // everything is newer.
+        const Timestamp modified = time_of(status);
+        const auto own = std::find_if(files.begin(), files.end(), [&](const File& file) {
+            return file.is_compressed ? file.modified == modified : file.inode == file_.inode;
+        });
+        if (own != files.end()) {
+            files.erase(files.begin(), own + 1);
         }
     }
     waiting_ = std::move(files);
@@ -257,7 +259,7 @@ std::optional<std::string_view> JsonLogReader::take_line() {
 }
 
 bool JsonLogReader::is_wanted(Timestamp time, Stream stream) const {
-    return time >= options_.since && (passed_until_.is_zero() || time > passed_until_) &&
+    return time >= options_.since &&
            (stream == Stream::Stderr ? options_.want_stderr : options_.want_stdout);
 }
 
@@ -291,7 +293,6 @@ Result<std::optional<LogChunk>> JsonLogReader::next() {
             text_.resize(size);
             break;
         }
-        last_time_ = parsed->time;
         const bool continues_line = std::exchange(in_line, !parsed->text.ends_with('\n'));
         if (!wanted) {
             text_.resize(size);

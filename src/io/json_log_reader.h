@@ -54,8 +54,6 @@ class JsonLogReader final : public LogSource {
     std::deque<File> waiting_; // newer than the one that is read
     File file_;
     bool newer_seen_ = false;
-    Timestamp last_time_;    // of the last line read
-    Timestamp passed_until_; // lines up to it were read in a file whose name is lost
 
     std::string window_;        // bytes that were read
     std::size_t used_ = 0;      // of the window

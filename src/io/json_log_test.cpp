@@ -11,6 +11,7 @@
 
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 namespace berth::io {
@@ -155,6 +156,38 @@ TEST_F(JsonLogTest, FollowsThroughRotations) {
     EXPECT_EQ(drain(*reader), "o2:line 1\n|o3:line 2\n|o4:line 3\n|o5:line 4\n|");
     append(*writer, Stream::Stdout, "last\n");
     EXPECT_EQ(drain(*reader), "o6:last\n|");
+}
+
+TEST_F(JsonLogTest, AFollowerThatFellBehindGoesOnWithTheOldestFileThereIs) {
+    const auto writer = open_writer(100, 3);
+    append(*writer, Stream::Stdout, "line 0\n");
+    const auto reader = open_reader({.split_lines = true});
+    EXPECT_EQ(drain(*reader), "o1:line 0\n|");
+    // All of one time, and more than is kept.
+    append(*writer, Stream::Stdout, "1\n2\n3\n4\n5\n6\n7\n8\n9\n");
+    EXPECT_EQ(drain(*reader), "o2:1\n|o2:4\n|o2:5\n|o2:6\n|o2:7\n|o2:8\n|o2:9\n|");
+}
+
+TEST_F(JsonLogTest, AFollowerFindsItsFileAgainThatWasCompressed) {
+    const auto writer = open_writer(60, 5);
+    append(*writer, Stream::Stdout, "one\n");
+    LogReadOptions options{.split_lines = true};
+    options.decompress = [](UniqueFd fd) { return Result<UniqueFd>(std::move(fd)); };
+    const auto reader = open_reader(options);
+    EXPECT_EQ(drain(*reader), "o1:one\n|");
+    append(*writer, Stream::Stdout, "two\n");
+    append(*writer, Stream::Stdout, "three\n");
+    // As compression does it: another file, of the same time, before the plain one goes.
+    const std::string plain = json_log_path(file_, 2);
+
+    struct stat status {};
+
+    ASSERT_EQ(stat(plain.c_str(), &status), 0);
+    ASSERT_TRUE(replace_file(plain + compressed_log_suffix, bytes(2), 0640, Sync::No).ok());
+    const std::array<timespec, 2> times{status.st_atim, status.st_mtim};
+    ASSERT_EQ(utimensat(AT_FDCWD, (plain + compressed_log_suffix).c_str(), times.data(), 0), 0);
+    ASSERT_EQ(unlink(plain.c_str()), 0);
+    EXPECT_EQ(drain(*reader), "o2:two\n|o3:three\n|");
 }
 
 TEST_F(JsonLogTest, OneFileBeginsAnewWhenItIsFull) {

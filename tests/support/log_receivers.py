@@ -198,9 +198,15 @@ def unpack(data, at=0):
         seconds, start = number(">I", start)
         nanoseconds, start = number(">I", start)
         return seconds + nanoseconds / 1e9, start
-    forms = {0xcc: ">B", 0xcd: ">H", 0xce: ">I", 0xcf: ">Q"}
+    if kind == 0xc0:
+        return None, at + 1
+    forms = {0xcc: ">B", 0xcd: ">H", 0xce: ">I", 0xcf: ">Q", 0xd0: ">b", 0xd1: ">h", 0xd2: ">i", 0xd3: ">q"}
     if kind in forms:
         return number(forms[kind], at + 1)
+    if kind in (0xdc, 0xde):
+        count, start = number(">H", at + 1)
+        values, end = items(count if kind == 0xdc else 2 * count, start)
+        return (values if kind == 0xdc else dict(zip(values[::2], values[1::2]))), end
     size, start = number({0xd9: ">B", 0xda: ">H", 0xdb: ">I"}[kind], at + 1)
     return text(size, start)
 
@@ -219,19 +225,19 @@ class Fluentd(Receiver):
             except Short:
                 return data
             data = data[end:]
-            if isinstance(entry[1], list):
-                options = entry[2] if len(entry) > 2 else {}
-                if "chunk" in options:
-                    self.seen.append(options["chunk"])
-                    if not self.acknowledge:
-                        continue
-                for time, record in entry[1]:
-                    self.add((entry[0], time, record))
-                if "chunk" in options:
-                    name = options["chunk"].encode()
-                    connection.sendall(b"\x81\xa3ack" + b"\xd9" + bytes([len(name)]) + name)
-            else:
-                self.add(tuple(entry[:3]))
+            is_batch = isinstance(entry[1], list)
+            events = entry[1] if is_batch else [entry[1:3]]
+            options = (entry[2:] if is_batch else entry[3:]) or [{}]
+            chunk = (options[0] or {}).get("chunk")
+            if chunk:
+                self.seen.append(chunk)
+                if not self.acknowledge:
+                    continue
+            for time, record in events:
+                self.add((entry[0], time, record))
+            if chunk:
+                name = chunk.encode()
+                connection.sendall(b"\x81\xa3ack" + b"\xd9" + bytes([len(name)]) + name)
 
 
 def skip(reason):

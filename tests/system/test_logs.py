@@ -124,10 +124,12 @@ def test_local_is_compressed_by_default(engine):
 
 
 def test_none_has_nothing(engine):
-    run(engine, "none", "max-size=1m", script="echo nothing")
+    run(engine, "none", script="echo nothing")
     refused = engine.berth("logs", "talker", check=False)
     assert refused.returncode != 0 and "configured logging driver does not support reading" in refused.stderr
     assert engine.inspect("talker")["LogPath"] == ""
+    refused = engine.berth("create", "--log-driver", "none", "--log-opt", "max-size=1m", "busybox", check=False)
+    assert refused.returncode != 0 and "invalid logging opts for driver none" in refused.stderr
 
 
 @pytest.mark.parametrize("driver", ["local", "json-file"])

@@ -63,12 +63,7 @@ Result<Settings> parse_settings(const LogInfo& info) {
         const std::string_view text = info.option(name);
         return text.empty() ? Result<bool>(false) : parse_log_switch(text);
     };
-    if (!info.option("fluentd-async").empty() && !info.option("fluentd-async-connect").empty()) {
-        return invalid_argument(
-            "conflicting options: cannot specify both 'fluentd-async' and 'fluentd-async-connect'");
-    }
-    const bool async = TRY(is_on("fluentd-async"));
-    settings.async = TRY(is_on("fluentd-async-connect")) || async;
+    settings.async = TRY(is_on("fluentd-async"));
     settings.has_exact_time = TRY(is_on("fluentd-sub-second-precision"));
     settings.wants_acknowledgement = TRY(is_on("fluentd-request-ack"));
     if (const auto text = info.option("fluentd-buffer-limit"); !text.empty()) {

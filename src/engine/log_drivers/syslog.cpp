@@ -60,12 +60,12 @@ Result<LogAddress> parse_address(std::string_view text) {
         {"unix", Kind::UnixStream},
         {"unixgram", Kind::UnixDatagram}};
     const auto parts = cut(text, "://");
+    const std::string_view name = text.substr(0, text.find(':'));
     const auto* scheme =
-        parts ? std::ranges::find(schemes, parts->before, &std::pair<std::string_view, Kind>::first)
-              : std::end(schemes);
-    if (scheme == std::end(schemes)) {
+        std::ranges::find(schemes, name, &std::pair<std::string_view, Kind>::first);
+    if (!parts || scheme == std::end(schemes)) {
         return invalid_argument(
-            "syslog-address should be in form proto://address, got " + std::string(text));
+            "unsupported scheme: '" + (name == text ? std::string() : std::string(name)) + "'");
     }
     LogAddress address{.kind = scheme->second};
     if (address.kind == Kind::UnixStream || address.kind == Kind::UnixDatagram) {
