@@ -13,6 +13,29 @@
 #include <unistd.h>
 
 namespace berth::engine {
+namespace {
+
+// Only what differs, as moby: a server may allow root nothing, not even what changes nothing.
+Result<void> copy_owner(FdRef from, FdRef to, const std::string& what) {
+    struct stat wanted {};
+
+    struct stat there {};
+
+    if (fstat(from.get(), &wanted) != 0 || fstat(to.get(), &there) != 0) {
+        return errno_error(what);
+    }
+    const bool owner_differs = wanted.st_uid != there.st_uid || wanted.st_gid != there.st_gid;
+    if (owner_differs && fchown(to.get(), wanted.st_uid, wanted.st_gid) != 0) {
+        return errno_error(what);
+    }
+    const bool mode_differs = wanted.st_mode != there.st_mode;
+    if (mode_differs && fchmod(to.get(), wanted.st_mode & 07777) != 0) {
+        return errno_error(what);
+    }
+    return ok();
+}
+
+} // namespace
 
 Result<void> copy_up(
     const std::string& root_path, const std::string& destination, const std::string& volume_path) {
@@ -32,13 +55,7 @@ Result<void> copy_up(
     TRY_CONTEXT(
         copy_tree(*from, to, OverlayAttributes::Leave), "filling volume for " + destination);
 
-    struct stat status {};
-
-    if (fstat(from->get(), &status) != 0 || fchown(to.get(), status.st_uid, status.st_gid) != 0 ||
-        fchmod(to.get(), status.st_mode & 07777) != 0) {
-        return errno_error("owner of the volume for " + destination);
-    }
-    return ok();
+    return copy_owner(*from, to, "owner of the volume for " + destination);
 }
 
 } // namespace berth::engine

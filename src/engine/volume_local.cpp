@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/worker_pool.h"
 #include "kernel/loop_device.h"
 #include "kernel/mount.h"
 #include "kernel/process.h"
@@ -14,7 +15,9 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
+#include <future>
 #include <memory>
 
 #include <fcntl.h>
@@ -29,6 +32,7 @@ namespace {
 constexpr std::uint32_t first_project = 0x0BE0'0000;
 
 constexpr int most_mounts = 16;
+constexpr std::chrono::seconds patience_with_servers{3};
 // mke2fs makes nothing useful below.
 constexpr std::uint64_t smallest_image = 1U << 20;
 
@@ -42,9 +46,15 @@ Result<std::string> resolve(const std::string& host) {
             ErrorKind::Unavailable, "lookup " + host + ": " + std::string(gai_strerror(failed)));
     }
     const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner(found, freeaddrinfo);
+    // As moby: a name may have both kinds of addresses where the server listens on one.
+    const addrinfo* chosen = found;
+    while (chosen != nullptr && chosen->ai_family != AF_INET) {
+        chosen = chosen->ai_next;
+    }
+    chosen = chosen == nullptr ? found : chosen;
     std::array<char, NI_MAXHOST> text{};
     const int named = getnameinfo(
-        found->ai_addr, found->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
+        chosen->ai_addr, chosen->ai_addrlen, text.data(), text.size(), nullptr, 0, NI_NUMERICHOST);
     if (named != 0) {
         return Error(
             ErrorKind::Unavailable, "lookup " + host + ": " + std::string(gai_strerror(named)));
@@ -60,6 +70,16 @@ std::string without_secret(std::string_view option) {
         return std::string(option);
     }
     return std::string(pair->before) + "=********";
+}
+
+// What the kernel said about a failed mount beside its number: " (nfs: Unknown parameter 'x')".
+std::string kernels_words(const Error& error) {
+    const std::string& text = error.message();
+    const auto start = text.find(" (");
+    const auto end = text.rfind(')');
+    return start == std::string::npos || end == std::string::npos || end < start
+               ? std::string()
+               : text.substr(start, end - start + 1);
 }
 
 // As moby's sys/mount tells a failed mount(2).
@@ -95,7 +115,7 @@ Error mount_error(const LocalOptions& options, const std::string& target, const 
                              ? std::string(std::strerror(error.error_number()))
                              : error.message();
     reason.front() = static_cast<char>(std::tolower(static_cast<unsigned char>(reason.front())));
-    return Error(ErrorKind::Internal, text + ": " + reason);
+    return Error(ErrorKind::Internal, text + ": " + reason + kernels_words(error));
 }
 
 Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& arguments) {
@@ -161,13 +181,12 @@ Result<void> run_mkfs(const std::string& path) {
 
 // More than once where somebody mounted over it: what is below must not be taken for the volume.
 Result<void> unmount_wholly(const std::string& path) {
-    for (int attempt = 0; attempt < most_mounts && exists(path); ++attempt) {
-        if (!TRY(kernel::is_mount_point(path))) {
+    for (int attempt = 0; attempt < most_mounts; ++attempt) {
+        if (!TRY(kernel::detach_mount(path))) {
             return ok();
         }
-        TRY(kernel::unmount_lazily(path));
     }
-    return exists(path) ? Result<void>(conflict(path + " stays mounted")) : ok();
+    return conflict(path + " stays mounted");
 }
 
 Result<void> LocalVolume::make(std::uint32_t project) const {
@@ -260,7 +279,25 @@ Result<void> LocalVolume::mount_source() const {
 }
 
 Result<void> LocalVolume::unmount() const {
+    constexpr auto shares = std::to_array<std::string_view>({"nfs", "nfs4", "cifs", "smb3"});
+    if (std::ranges::find(shares, options_.type) != shares.end()) {
+        return unmount_share();
+    }
     return needs_mount() ? unmount_wholly(data()) : ok();
+}
+
+// The last unmount takes leave of the server, and of one that is gone only after minutes; by then
+// nobody sees the mount any more.
+Result<void> LocalVolume::unmount_share() const {
+    static WorkerPool goodbyes({.threads = 8, .queue_limit = 8, .name = "share goodbye"});
+    const auto done = std::make_shared<std::promise<Result<void>>>();
+    std::future<Result<void>> answer = done->get_future();
+    const auto begun =
+        goodbyes.submit([path = data(), done] { done->set_value(unmount_wholly(path)); });
+    if (begun.ok() && answer.wait_for(patience_with_servers) == std::future_status::ready) {
+        return answer.get();
+    }
+    return unmount_wholly(data());
 }
 
 void LocalVolume::forget_limit() const {

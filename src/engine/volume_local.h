@@ -85,6 +85,7 @@ class LocalVolume {
     Result<void> make_image() const;
     Result<void> mount_image() const;
     Result<void> mount_source() const;
+    Result<void> unmount_share() const;
 
     std::string directory_;
     LocalOptions options_;

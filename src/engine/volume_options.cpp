@@ -63,6 +63,18 @@ std::string value_of(const std::string& options, std::string_view key) {
     return {};
 }
 
+// mount(2) takes version 3 for nfs and 4 for nfs4 where none is said, fsconfig(2) takes none.
+std::string with_nfs_version(const std::string& type, const std::string& options) {
+    const bool is_said = std::ranges::any_of(split(options, ','), [](std::string_view option) {
+        return option.starts_with("vers=") || option.starts_with("nfsvers=") ||
+               (option.size() > 1 && option[0] == 'v' && option[1] >= '2' && option[1] <= '4');
+    });
+    if (is_said || (type != "nfs" && type != "nfs4")) {
+        return options;
+    }
+    return options + (options.empty() ? "" : ",") + (type == "nfs" ? "nfsvers=3" : "nfsvers=4");
+}
+
 // "//host:port/share"
 struct CifsDevice {
     std::string host;
@@ -153,7 +165,8 @@ Result<LocalOptions> parse_local_options(const StringMap& options) {
 
 Result<MountArguments>
 mount_arguments(const LocalOptions& options, const ResolveHost& resolve_host) {
-    MountArguments result{.device = options.device, .options = options.options};
+    MountArguments result{
+        .device = options.device, .options = with_nfs_version(options.type, options.options)};
     if (options.type != "nfs" && options.type != "nfs4" && options.type != "cifs") {
         return result;
     }
@@ -162,7 +175,7 @@ mount_arguments(const LocalOptions& options, const ResolveHost& resolve_host) {
     if (!address.empty() && !is_address(address)) {
         const std::string resolved = TRY_CONTEXT(resolve_host(address), context);
         std::vector<std::string> parts;
-        for (std::string_view option : split(options.options, ',')) {
+        for (std::string_view option : split(result.options, ',')) {
             parts.push_back(option == "addr=" + address ? "addr=" + resolved : std::string(option));
         }
         result.options = join(parts, ",");

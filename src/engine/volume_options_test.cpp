@@ -47,10 +47,16 @@ TEST(MountArguments, AddressesOfNetworkFileSystemsAreResolved) {
     };
     EXPECT_EQ(
         arguments({.type = "nfs", .device = ":/data", .options = "addr=files.example,rw"}).options,
-        "addr=192.0.2.7,rw");
+        "addr=192.0.2.7,rw,nfsvers=3");
     EXPECT_EQ(
         arguments({.type = "nfs", .device = ":/data", .options = "addr=10.0.0.1"}).options,
-        "addr=10.0.0.1");
+        "addr=10.0.0.1,nfsvers=3");
+    for (const char* version : {"vers=4.2", "nfsvers=4", "v4.1"}) {
+        const std::string said = std::string("addr=10.0.0.1,") + version;
+        EXPECT_EQ(arguments({.type = "nfs", .device = ":/", .options = said}).options, said);
+    }
+    EXPECT_EQ(
+        arguments({.type = "nfs4", .device = "10.0.0.1:/", .options = ""}).options, "nfsvers=4");
     EXPECT_EQ(
         arguments({.type = "cifs", .device = "//files.example/share", .options = "username=a"})
             .device,

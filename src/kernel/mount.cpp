@@ -153,11 +153,18 @@ set_mount_attributes(FdRef mount, const MountAttributes& attributes, Recursive r
     return ok();
 }
 
-Result<void> unmount_lazily(const std::string& path) {
-    if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) < 0 && errno != EINVAL &&
-        errno != ENOENT) {
+Result<bool> detach_mount(const std::string& path) {
+    if (::umount2(path.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) {
+        return true;
+    }
+    if (errno != EINVAL && errno != ENOENT) {
         return errno_error("unmount " + path);
     }
+    return false;
+}
+
+Result<void> unmount_lazily(const std::string& path) {
+    TRY(detach_mount(path));
     return ok();
 }
 

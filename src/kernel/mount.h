@@ -60,7 +60,10 @@ struct MountAttributes {
 Result<void>
 set_mount_attributes(FdRef mount, const MountAttributes& attributes, Recursive recursive);
 
-// umount2(path, MNT_DETACH); not mounted is fine (EINVAL, ENOENT).
+// umount2(path, MNT_DETACH). False: nothing is mounted there (EINVAL, ENOENT). The file system is
+// asked nothing, as it would be by a stat: its server may be gone.
+Result<bool> detach_mount(const std::string& path);
+// The same where it does not matter.
 Result<void> unmount_lazily(const std::string& path);
 
 // Unmounts its path when destroyed.
