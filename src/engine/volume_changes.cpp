@@ -166,7 +166,7 @@ Result<void> Volumes::make_local(const VolumeRow& row, const Contents& contents)
     }
     if (contents) {
         TRY(volume.mount());
-        TRY(contents(volume.data()));
+        TRY(volume.write_within_limit(contents));
         TRY(sync_file_system(volume.data()));
         TRY(volume.unmount());
     }

@@ -300,6 +300,15 @@ Result<void> LocalVolume::unmount_share() const {
     return unmount_wholly(data());
 }
 
+Result<void> LocalVolume::write_within_limit(
+    const std::function<Result<void>(const std::string& data)>& write) const {
+    std::optional<kernel::HeldToLimits> held;
+    if (options_.size != 0) {
+        held.emplace();
+    }
+    return write(data());
+}
+
 void LocalVolume::forget_limit() const {
     if (options_.size == 0 || exists(image())) {
         return;

@@ -73,6 +73,9 @@ class LocalVolume {
     // Nothing to do where it is mounted, or where needs_mount() is false.
     Result<void> mount() const;
     Result<void> unmount() const;
+    // Calls `write` with data(): no more is written than the limit allows, by root neither.
+    Result<void>
+    write_within_limit(const std::function<Result<void>(const std::string& data)>& write) const;
 
     // Before its files are removed: gives the project's limit back.
     void forget_limit() const;

@@ -170,11 +170,15 @@ Result<void> Volumes::fill(const std::string& name, const std::string& user, con
     // With somebody else in it, what is there may be theirs; what lies elsewhere (a directory of
     // the host, a share) is open to others in any case.
     const bool alone = locked.users.size() <= 1;
-    if (!alone || locked.row.info.driver != "local" || TRY(local(locked.row)).is_elsewhere()) {
+    if (locked.row.info.driver != "local") {
         return fill(directory);
     }
+    const LocalVolume volume = TRY(local(locked.row));
+    if (!alone || volume.is_elsewhere()) {
+        return volume.write_within_limit(fill);
+    }
     TRY(set_filling(name, true));
-    auto filled = fill(directory);
+    auto filled = volume.write_within_limit(fill);
     if (!filled.ok()) {
         TRY(empty_directory(directory));
     }

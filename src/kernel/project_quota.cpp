@@ -3,6 +3,7 @@
 // needed. The limits are set in XFS's form, which ext4 takes too.
 #include "kernel/project_quota.h"
 
+#include <linux/capability.h>
 #include <linux/dqblk_xfs.h>
 #include <linux/fs.h>
 #include <linux/quota.h>
@@ -36,7 +37,32 @@ Result<void> set_limit(FdRef directory, std::uint32_t project, std::uint64_t byt
     return ok();
 }
 
+// In the calling thread's effective set; false where nothing was to be changed.
+bool change_resource_capability(bool wanted) {
+    __user_cap_header_struct header{.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
+    std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+    if (::syscall(SYS_capget, &header, sets.data()) != 0) {
+        return false;
+    }
+    const std::uint32_t bit = CAP_TO_MASK(CAP_SYS_RESOURCE);
+    std::uint32_t& effective = sets[CAP_TO_INDEX(CAP_SYS_RESOURCE)].effective;
+    if (((effective & bit) != 0) == wanted) {
+        return false;
+    }
+    effective ^= bit;
+    return ::syscall(SYS_capset, &header, sets.data()) == 0;
+}
+
 } // namespace
+
+HeldToLimits::HeldToLimits()
+    : had_it_(change_resource_capability(false)) {}
+
+HeldToLimits::~HeldToLimits() {
+    if (had_it_) {
+        change_resource_capability(true);
+    }
+}
 
 Result<std::uint32_t> project_of(FdRef directory) {
     fsxattr attributes{};

@@ -20,4 +20,17 @@ Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64
 
 bool lacks_project_quota(const Error& error);
 
+// As long as it lives the limits hold for the calling thread, too: ext4 lets root exceed them
+// (CAP_SYS_RESOURCE).
+class HeldToLimits {
+  public:
+    HeldToLimits();
+    ~HeldToLimits();
+    HeldToLimits(const HeldToLimits&) = delete;
+    HeldToLimits& operator=(const HeldToLimits&) = delete;
+
+  private:
+    bool had_it_ = false;
+};
+
 } // namespace berth::kernel

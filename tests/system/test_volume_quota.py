@@ -1,4 +1,4 @@
-"""Sizes of volumes by project quotas: on an ext4 that has them, mounted by the test. The kernel must have them, too."""
+"""Sizes of volumes by project quotas: on an ext4 and an XFS that have them, mounted by the test. The kernel must have them, too."""
 import fcntl
 import os
 import shutil
@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+import disks
 from engine import Engine
 
 FS_IOC_FSGETXATTR = 0x801C581F
@@ -26,23 +27,36 @@ def project_of(path, new=None):
     return fields[3]
 
 
-@pytest.fixture
-def quota_engine(tmp_path, rootfs_tar):
-    disk, place = tmp_path / "disk", tmp_path / "place"
+@pytest.fixture(scope="module", params=["ext4", "xfs"])
+def quota_engine(request, tmp_path_factory, rootfs_tar):
+    folder = tmp_path_factory.mktemp("quota")
+    place = folder / "place"
     place.mkdir()
-    disk.touch()
-    subprocess.run(["truncate", "-s", "256M", disk], check=True)
-    subprocess.run(["mkfs.ext4", "-q", "-O", "project,quota", disk], check=True)
+    make = ("-O", "project,quota") if request.param == "ext4" else ()
     if shutil.which("modprobe"):
-        subprocess.run(["modprobe", "-a", "-q", "loop", "quota_v2"], check=False)
-    if subprocess.run(["mount", "-o", "loop,prjquota", disk, place], capture_output=True).returncode != 0:
-        pytest.skip("the kernel has no project quotas")
-    try:
+        subprocess.run(["modprobe", "-q", "quota_v2"], check=False)
+    with disks.disk(request.param, place, folder / "disk", 400 << 20, make, "loop,prjquota") as made:
+        if not made or "prjquota" not in mount_options(place):
+            pytest.skip(f"no {request.param} with project quotas on this machine")
         with Engine(place) as engine:
             engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
             yield engine
-    finally:
-        subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture(autouse=True)
+def no_volumes_left(quota_engine):
+    yield
+    left = quota_engine.berth("ps", "-aq").stdout.split()
+    if left:
+        quota_engine.berth("rm", "-f", *left)
+    volumes = quota_engine.berth("volume", "ls", "-q").stdout.split()
+    if volumes:
+        quota_engine.berth("volume", "rm", *volumes)
+
+
+def mount_options(place):
+    lines = [line.split() for line in open("/proc/self/mounts")]
+    return next(words[3] for words in lines if words[1] == str(place))
 
 
 def test_sizes_are_project_quotas(quota_engine):
@@ -91,3 +105,48 @@ def test_a_container_that_changes_its_project_takes_no_limit_from_others(quota_e
         engine.berth("volume", "create", "-o", "size=8m", name)
         assert taken < project_of(engine.data / "volumes" / name / "_data") < taken + 10
         assert not (engine.data / "volumes" / name / "disk.img").exists()
+
+
+def test_a_container_sees_the_limit_and_what_is_left(quota_engine):
+    """As df asks for it. (Busybox's own df asks for another place on the same disk.)"""
+    engine = quota_engine
+    engine.berth("volume", "create", "-o", "size=16m", "small")
+
+    def kilobytes(*command):
+        """All, and free."""
+        text = engine.berth("run", "--rm", "-v", "small:/v", "busybox", "sh", "-c",
+                            "; ".join([*command, "stat -f -c '%b %a %S' /v"])).stdout
+        size, free, block = (int(word) for word in text.split())
+        return size * block >> 10, free * block >> 10
+
+    size, free = kilobytes()
+    assert size == 16 << 10 and free > 15 << 10
+    size, free = kilobytes("dd if=/dev/zero of=/v/file bs=1M count=10 2> /dev/null; sync")
+    assert size == 16 << 10 and 5 << 10 <= free <= 6 << 10
+
+
+def test_a_user_who_is_not_root_is_told_that_it_is_full(quota_engine):
+    engine = quota_engine
+    engine.berth("volume", "create", "-o", "o=size=8m,uid=1000,gid=1000", "small")
+    done = engine.berth("run", "--rm", "-u", "guest", "-v", "small:/v", "busybox", "sh", "-c",
+                        "for i in 1 2 3 4; do dd if=/dev/zero of=/v/$i bs=1M count=4 || break; done", check=False)
+    assert "No space left on device" in done.stderr or "Disk quota exceeded" in done.stderr
+    data = engine.data / "volumes" / "small" / "_data"
+    assert 6 << 20 <= sum(path.stat().st_size for path in data.iterdir()) <= 8 << 20
+
+
+def test_an_import_and_a_clone_that_do_not_fit_leave_nothing(quota_engine):
+    engine = quota_engine
+    engine.berth("run", "--rm", "-v", "big:/v", "busybox", "dd", "if=/dev/urandom", "of=/v/file", "bs=1M", "count=12")
+    refused = engine.run("sh", "-c", "berth volume export big | berth volume import -o size=8m small", check=False)
+    assert refused.returncode == 1 and ("o space left on device" in refused.stderr or "quota exceeded" in refused.stderr)
+    assert engine.berth("volume", "ls", "-q").stdout == "big\n"
+    assert [path.name for path in (engine.data / "volumes").iterdir()] == ["big"]
+    # Nor does an image's content (busybox itself has more).
+    engine.berth("volume", "create", "-o", "size=1m", "tiny")
+    refused = engine.berth("create", "-v", "tiny:/bin", "busybox", check=False)
+    assert refused.returncode == 1 and ("o space left on device" in refused.stderr or "quota exceeded" in refused.stderr)
+    assert list((engine.data / "volumes" / "tiny" / "_data").iterdir()) == [] and engine.berth("ps", "-aq").stdout == ""
+    engine.run("sh", "-c", "berth volume export big | berth volume import -o size=16m small")
+    assert (engine.data / "volumes" / "small" / "_data" / "file").stat().st_size == 12 << 20
+    assert project_of(engine.data / "volumes" / "small" / "_data") != 0
