@@ -212,20 +212,28 @@ void Server::Loop::add_connection(UniqueFd fd, Peer peer, const TlsContext* tls)
     }
 }
 
-// Closes the connection that has waited longest between requests.
+// Closes the connections that have waited longest between requests: some at once, since finding
+// them means to look at all.
 bool Server::Loop::make_room() {
-    ConnectionRef oldest;
-    for (const ConnectionRef& candidate : all_connections()) {
-        std::lock_guard lock(candidate->mutex);
-        if (candidate->state == State::Waiting && candidate->input.empty() &&
-            (!oldest || candidate->since < oldest->since)) {
-            oldest = candidate;
+    struct Idle {
+        Clock::time_point since;
+        ConnectionRef connection;
+    };
+
+    std::vector<Idle> idle;
+    for (ConnectionRef& candidate : all_connections()) {
+        const std::lock_guard lock(candidate->mutex);
+        if (candidate->state == State::Waiting && candidate->input.empty()) {
+            idle.push_back({candidate->since, std::move(candidate)});
         }
     }
-    if (oldest) {
-        forget(oldest);
+    const std::size_t count = std::min(idle.size(), options_.limits.connections / 64 + 1);
+    const auto end = idle.begin() + static_cast<std::ptrdiff_t>(count);
+    std::ranges::partial_sort(idle, end, {}, &Idle::since);
+    for (auto oldest = idle.begin(); oldest != end; ++oldest) {
+        forget(oldest->connection);
     }
-    return oldest != nullptr;
+    return count > 0;
 }
 
 ConnectionRef Server::Loop::find(std::uint64_t id) {

@@ -233,27 +233,33 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
 
     void check_end() {
         const bool all_sent = to_outside_.empty();
-        if (outside_broken_ || (peer_closed() && to_near_.empty() && all_sent)) {
+        if (outside_broken_) {
             finish();
         } else if (peer_closed() && all_sent) {
-            finish_later(); // what it typed before may be taken yet
+            shut_outside();
+            lingering_ = to_near_.empty(); // else what was typed before may be taken yet
+            finish_later();
         } else if (near_ended_ && all_sent) {
-            if (!std::exchange(outside_shut_, true)) {
-                if (outside_.tls) {
-                    outside_.tls->finish();
-                }
-                ::shutdown(outside_.fd.get(), SHUT_WR);
-            }
+            shut_outside();
             if (outside_ended_) {
                 finish();
             } else if ((near_gone_ || outside_.websocket) && !lingering_) {
-                // Closed at once, what the other still sends would take from it what it has not
-                // read.
                 unwatch(near_, near_watched_);
                 lingering_ = true;
                 finish_later();
             }
         }
+    }
+
+    // Closed at once instead, what the other still sends would take from it what it has not read.
+    void shut_outside() {
+        if (std::exchange(outside_shut_, true)) {
+            return;
+        }
+        if (outside_.tls) {
+            outside_.tls->finish();
+        }
+        ::shutdown(outside_.fd.get(), SHUT_WR);
     }
 
     void finish_later() {
