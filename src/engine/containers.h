@@ -42,6 +42,7 @@ struct AttachOptions {
     bool standard_input = false;
     bool standard_output = false;
     bool standard_error = false;
+    bool multiplexed = true; // where there is no terminal; a websocket is always raw
     std::string detach_keys;
 };
 

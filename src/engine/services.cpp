@@ -25,7 +25,7 @@ monitor::AttachRequest attach_request(const AttachOptions& options, bool tty, At
     request.want_stdin = options.standard_input;
     request.want_stdout = options.standard_output;
     request.want_stderr = options.standard_error;
-    request.multiplexed = !tty;
+    request.multiplexed = options.multiplexed && !tty;
     if (tty && options.standard_input) {
         request.detach_keys = options.detach_keys.empty() ? "ctrl-p,ctrl-q" : options.detach_keys;
     }
@@ -201,7 +201,7 @@ Result<void> Containers::attach(
             .standard_output = options.standard_output, .standard_error = options.standard_error};
         TRY(read_log(log_files_of(core, view), wanted, [&](const LogRecord& record) {
             std::string bytes;
-            if (tty) {
+            if (tty || !options.multiplexed) {
                 bytes = record.bytes;
             } else {
                 io::append_frame(bytes, static_cast<io::Stream>(record.stream), record.bytes);

@@ -21,8 +21,8 @@ using engine::WaitCondition;
 
 // ---- attach ----
 
-Result<void> attach(Context& context) {
-    const engine::AttachOptions options{
+engine::AttachOptions attach_options(const Context& context) {
+    return {
         .logs = context.flag("logs"),
         .stream = context.flag("stream"),
         .standard_input = context.flag("stdin"),
@@ -30,24 +30,47 @@ Result<void> attach(Context& context) {
         .standard_error = context.flag("stderr"),
         .detach_keys = context.query("detachKeys"),
     };
+}
+
+// The head is sent: closing the connection is all that is left to say of an error.
+void attach_stream(
+    const Context& context, const engine::AttachOptions& options, engine::AttachStream stream) {
     const std::string& container = context.parameter();
-    const bool tty = TRY(context.engine().containers().check_attach(container, options));
-    auto hijacked = TRY(hijack_stream(context, tty ? Streams::Raw : Streams::Multiplexed));
-    auto attached = context.engine().containers().attach(
-        container,
-        options,
-        {.connection = std::move(hijacked.fd), .leftover = std::move(hijacked.leftover)});
+    auto attached = context.engine().containers().attach(container, options, std::move(stream));
     if (!attached.ok()) {
-        // The head is sent: closing the connection is all that is left to say.
         log::debug(
             "attach failed", {{"container", container}, {"error", attached.error().message()}});
     }
+}
+
+Result<void> attach(Context& context) {
+    const engine::AttachOptions options = attach_options(context);
+    const bool tty = TRY(context.engine().containers().check_attach(context.parameter(), options));
+    auto hijacked = TRY(hijack_stream(context, tty ? Streams::Raw : Streams::Multiplexed));
+    attach_stream(
+        context,
+        options,
+        {.connection = std::move(hijacked.fd), .leftover = std::move(hijacked.leftover)});
     return ok();
 }
 
-Result<void> attach_websocket(Context&) {
-    return not_implemented("attaching over a websocket is not implemented; use "
-                           "POST /containers/{id}/attach with Upgrade: tcp");
+// https://github.com/moby/moby/blob/v28.5.2/api/server/router/container/container_routes.go
+// (wsContainersAttach): messages are bare bytes, of text before 1.28; before 1.42 all three streams
+// are attached whatever the query says.
+Result<void> attach_websocket(Context& context) {
+    engine::AttachOptions options = attach_options(context);
+    options.multiplexed = false;
+    if (context.before(42)) {
+        options.standard_input = true;
+        options.standard_output = true;
+        options.standard_error = true;
+    }
+    TRY(context.engine().containers().check_attach(context.parameter(), options));
+    TRY(context.discard_body());
+    UniqueFd connection = TRY(context.response().hijack_websocket(
+        context.before(28) ? http::Websocket::Kind::Text : http::Websocket::Kind::Binary));
+    attach_stream(context, options, {.connection = std::move(connection), .leftover = {}});
+    return ok();
 }
 
 // ---- wait ----
