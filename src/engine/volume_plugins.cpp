@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "codec/json.h"
+#include "engine/plugin_endpoint.h"
 
 #include <algorithm>
 #include <atomic>
@@ -15,31 +16,12 @@
 #include <set>
 #include <thread>
 
-#include <sys/stat.h>
-
 namespace berth::engine {
 namespace {
 
 constexpr std::size_t answer_limit = 16U << 20;
 constexpr std::size_t words_limit = 4096; // of a plugin's error: it goes to clients and the log
-constexpr std::size_t specification_limit = 64U << 10;
 constexpr const char* media_type = "application/vnd.docker.plugins.v1.2+json";
-
-bool is_socket(const std::string& path) {
-    struct stat status {};
-
-    return stat(path.c_str(), &status) == 0 && S_ISSOCK(status.st_mode);
-}
-
-Error no_such_plugin(const std::string& driver) {
-    return not_found(
-        "error looking up volume plugin " + driver + ": plugin \"" + driver + "\" not found");
-}
-
-// A name becomes a path.
-bool is_plugin_name(std::string_view name) {
-    return !name.empty() && name.find('/') == std::string_view::npos && !name.starts_with('.');
-}
 
 Error said_by_plugin(ErrorKind kind, const std::string& context, std::string_view words) {
     return Error(kind, context + std::string(words.substr(0, words_limit)));
@@ -98,39 +80,6 @@ VolumePlugins::VolumePlugins(Options options)
 
 VolumePlugins::~VolumePlugins() = default;
 
-Result<http::Endpoint> VolumePlugins::endpoint_of(const std::string& driver) const {
-    if (!is_plugin_name(driver)) {
-        return no_such_plugin(driver);
-    }
-    const auto places = [&driver](const std::string& folder, const char* extension) {
-        return std::vector<std::string>{
-            folder + "/" + driver + extension, folder + "/" + driver + "/" + driver + extension};
-    };
-    for (const std::string& path : places(options_.sockets, ".sock")) {
-        if (is_socket(path)) {
-            http::Endpoint endpoint;
-            endpoint.path = path;
-            return endpoint;
-        }
-    }
-    for (const std::string& folder : options_.specifications) {
-        for (const std::string& path : places(folder, ".spec")) {
-            if (exists(path)) {
-                const std::string text = TRY(read_file(path, specification_limit));
-                return http::Endpoint::parse(trim(text));
-            }
-        }
-        for (const std::string& path : places(folder, ".json")) {
-            if (exists(path)) {
-                const std::string text = TRY(read_file(path, specification_limit));
-                const json::Value document = TRY_CONTEXT(json::parse(text), path);
-                return http::Endpoint::parse(json::find_string(document, "Addr"));
-            }
-        }
-    }
-    return no_such_plugin(driver);
-}
-
 Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, Patience patience) {
     PluginPtr plugin;
     {
@@ -140,7 +89,10 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, 
         }
     }
     if (plugin == nullptr) {
-        auto made = std::make_shared<Plugin>(TRY(endpoint_of(driver)));
+        auto made = std::make_shared<Plugin>(TRY_CONTEXT(
+            find_plugin(
+                {.sockets = options_.sockets, .specifications = options_.specifications}, driver),
+            "error looking up volume plugin " + driver));
         plugin = active_.lock()->emplace(driver, std::move(made)).first->second;
     }
     if (!plugin->is_known) {
@@ -333,9 +285,10 @@ std::vector<std::string> VolumePlugins::names() const {
             }
         }
     };
-    add(options_.sockets, is_socket);
+    add(options_.sockets, is_plugin_socket);
     for (const std::string& folder : options_.specifications) {
-        add(folder, [](const std::string& path) { return exists(path) && !is_socket(path); });
+        add(folder,
+            [](const std::string& path) { return exists(path) && !is_plugin_socket(path); });
     }
     auto active = active_.lock();
     for (const auto& [name, plugin] : *active) {

@@ -75,7 +75,6 @@ class VolumePlugins {
     Result<PluginPtr> find(const std::string& driver, Patience patience = Patience::Full);
     // Asks what it is.
     Result<void> activate(Plugin& plugin, const std::string& driver, Patience patience);
-    Result<http::Endpoint> endpoint_of(const std::string& driver) const;
 
     struct Call {
         std::string_view method;
