@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // berthd: the engine behind the Docker Engine API. Under the name dockerd it takes dockerd's paths.
+#include "api/authorization.h"
+#include "api/metrics.h"
 #include "api/router.h"
 #include "base/build_commit.h"
 #include "base/log.h"
 #include "base/log_spdlog.h"
 #include "bin/berthd_build_cache.h"
 #include "bin/berthd_listeners.h"
+#include "bin/berthd_metrics.h"
 #include "bin/berthd_process.h"
+#include "bin/berthd_reload.h"
 #include "build/builder.h"
 #include "engine/cgroup_place.h"
 #include "engine/collector.h"
@@ -24,11 +28,14 @@
 namespace {
 
 using berth::Result;
+using berth::bin::Invocation;
 using berth::engine::DaemonAction;
 using berth::engine::DaemonConfig;
 using berth::engine::Engine;
 
 constexpr const char* version = BERTH_VERSION;
+// Most of them wait: for a container's end, for a slow client's next bytes.
+constexpr std::size_t api_threads = 512;
 
 Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     const DaemonConfig& config = engine.config();
@@ -47,7 +54,8 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     return berth::build::Builder::create(std::move(options));
 }
 
-Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
+Result<void>
+serve(const DaemonConfig& config, const sigset_t& signals, const Invocation& invocation) {
     TRY(berth::bin::write_pid_file(config.pidfile));
     for (const std::string& flag : config.ignored) {
         berth::log::info("option has no effect here, ignoring", {{"option", flag}});
@@ -58,23 +66,32 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
          .version = version}));
     auto builder = TRY(make_builder(*engine));
     const berth::api::Services services{.engine = engine.get(), .builder = builder.get()};
+    berth::api::Authorization authorization;
+    authorization.use(TRY(authorization.find(config.authorization_plugins)));
     berth::http::ServerOptions options;
-    options.handler = berth::api::make_handler(services);
+    options.handler = authorization.guard(berth::api::make_handler(services));
+    berth::api::Metrics metrics;
+    options.answered = [&metrics](const auto& answered) { metrics.count(answered); };
+    options.worker_threads = api_threads;
     options.error_body = berth::api::server_error;
     options.default_headers = berth::api::default_headers(version, config.experimental);
     auto server = TRY(berth::http::Server::create(std::move(options)));
     TRY(berth::bin::add_listeners(*server, config));
     TRY(server->start());
+    auto metrics_server = TRY(berth::bin::serve_metrics(config, metrics, *engine));
     engine->collector().add_part("build cache", [&builder](std::uint64_t bound) {
         return berth::bin::collect_build_cache(*builder, bound);
     });
     engine->collector().start();
     berth::log::info("Daemon has completed initialization", {{"version", version}});
+    berth::bin::notify_system("READY=1");
     int signal = 0;
     while (sigwait(&signals, &signal) == 0 && signal == SIGHUP) {
-        berth::log::warn("reloading the configuration is not implemented, ignoring");
+        berth::bin::reload(invocation, *engine, authorization);
     }
     berth::log::info("Processing signal", {{"signal", signal}});
+    berth::bin::notify_system("STOPPING=1");
+    metrics_server.reset();
     // Requests that are under way may wait for containers, so both end together.
     engine->shutdown();
     server->stop(std::chrono::seconds(1));
@@ -82,14 +99,12 @@ Result<void> serve(const DaemonConfig& config, const sigset_t& signals) {
     return berth::ok();
 }
 
-int run(const DaemonConfig& config) {
+int run(const DaemonConfig& config, const Invocation& invocation) {
     berth::log::use_spdlog();
-    berth::log::set_level(
-        config.debug ? berth::log::Level::Debug
-                     : berth::log::parse_level(config.log_level).value_or(berth::log::Level::Info));
+    berth::bin::set_log_level(config);
     berth::bin::set_proxies(config);
     const sigset_t signals = berth::bin::prepare_process();
-    if (auto served = serve(config, signals); !served.ok()) {
+    if (auto served = serve(config, signals, invocation); !served.ok()) {
         std::fprintf(stderr, "failed to start daemon: %s\n", served.error().message().c_str());
         return EXIT_FAILURE;
     }
@@ -119,7 +134,7 @@ int main(int argc, char** argv) {
         std::puts("configuration OK");
         return EXIT_SUCCESS;
     case DaemonAction::Run:
-        return run(parsed->config);
+        return run(parsed->config, {.program = program, .arguments = arguments});
     }
     return EXIT_FAILURE;
 }

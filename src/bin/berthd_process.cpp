@@ -5,13 +5,20 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/unique_fd.h"
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
+#include <cstddef>
 #include <cstdlib>
+#include <cstring>
+#include <ctime>
 
 #include <malloc.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 namespace berth::bin {
@@ -75,6 +82,35 @@ void set_proxies(const engine::DaemonConfig& config) {
             }
             ::setenv(spelling.c_str(), value.c_str(), 1);
         }
+    }
+}
+
+// https://www.freedesktop.org/software/systemd/man/latest/sd_notify.html
+void notify_system(std::string_view state) {
+    const char* path = std::getenv("NOTIFY_SOCKET");
+    sockaddr_un address{};
+    address.sun_family = AF_UNIX;
+    const std::size_t size = path == nullptr ? 0 : std::strlen(path);
+    if (size < 2 || size >= sizeof(address.sun_path)) {
+        return;
+    }
+    std::memcpy(address.sun_path, path, size);
+    if (*path == '@') {
+        address.sun_path[0] = '\0'; // an abstract name
+    }
+    std::string message(state);
+    if (state.starts_with("RELOADING")) {
+        timespec now{};
+        clock_gettime(CLOCK_MONOTONIC, &now);
+        message +=
+            "\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1'000'000 + now.tv_nsec / 1'000);
+    }
+    const UniqueFd fd(socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    const auto length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + size);
+    // SAFETY: the call takes every address family through this type.
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    if (sendto(fd.get(), message.data(), message.size(), MSG_NOSIGNAL, generic, length) < 0) {
+        log::warn("cannot tell systemd, ignoring", {{"state", state}, {"error", errno}});
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include <csignal>
 #include <string>
+#include <string_view>
 
 namespace berth::bin {
 
@@ -23,5 +24,8 @@ void set_proxies(const engine::DaemonConfig& config);
 // Memory arenas, open files and signals; the signals that end or reload the daemon, blocked.
 // REQUIRES: no thread was started, since threads inherit what is blocked.
 sigset_t prepare_process();
+
+// Tells systemd, where it wants to know (Type=notify): "READY=1", "RELOADING=1", "STOPPING=1".
+void notify_system(std::string_view state);
 
 } // namespace berth::bin

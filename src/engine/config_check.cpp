@@ -170,16 +170,6 @@ Result<void> check_modes(const HostConfig& host) {
     return ok();
 }
 
-// Docker's default: a namespace of its own where only cgroup v2 is.
-std::string default_cgroup_namespace(const DaemonConfig& daemon) {
-    if (!daemon.default_cgroupns_mode.empty()) {
-        return daemon.default_cgroupns_mode;
-    }
-    auto layout = kernel::cgroup_layout();
-    const bool only_v2 = layout.ok() && (*layout)->mode == kernel::CgroupMode::Version2;
-    return only_v2 ? "private" : "host";
-}
-
 void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& daemon) {
     if (host.network_mode.empty() || host.network_mode == "default") {
         const bool is_off = config.network_disabled || daemon.bridge == "none";
@@ -215,6 +205,15 @@ void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& dae
 }
 
 } // namespace
+
+std::string default_cgroup_namespace(const DaemonConfig& daemon) {
+    if (!daemon.default_cgroupns_mode.empty()) {
+        return daemon.default_cgroupns_mode;
+    }
+    auto layout = kernel::cgroup_layout();
+    const bool only_v2 = layout.ok() && (*layout)->mode == kernel::CgroupMode::Version2;
+    return only_v2 ? "private" : "host";
+}
 
 std::string container_of_mode(const std::string& mode) {
     return mode.starts_with("container:") ? mode.substr(10) : std::string();

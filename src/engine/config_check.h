@@ -38,6 +38,10 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
 Result<runtime::SocketFamilies>
 parse_socket_families(std::string_view name, std::string_view value);
 
+// Of containers that ask for none: as configured, else Docker's, which has a namespace of its own
+// where only cgroup v2 is.
+std::string default_cgroup_namespace(const DaemonConfig& daemon);
+
 // "container:web" -> "web"; empty for any other mode.
 std::string container_of_mode(const std::string& mode);
 

@@ -85,7 +85,9 @@ void ContainerRunner::end_run(
     execs_.handle_container_exit(container->id);
     logs_->end(*definition);
     // Before anybody is told: the next container may want the same ports.
-    core_.network->disconnect(container->id, endpoints);
+    measure(core_.metrics.networks.release, [&] {
+        core_.network->disconnect(container->id, endpoints);
+    });
     core_.publish_network(*definition, endpoints, "disconnect");
 
     bool restarts = false;

@@ -108,8 +108,10 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
     launched.root_path = TRY(core_.store->layers().mount(definition.id));
     launched.mounted = true;
     if (!shared.network) {
-        launched.network = TRY_CONTEXT(
-            core_.network->connect(definition), "failed to set up container networking");
+        auto connected = measure(
+            core_.metrics.networks.allocate, [&] { return core_.network->connect(definition); });
+        launched.network =
+            TRY_CONTEXT(std::move(connected), "failed to set up container networking");
         core_.publish_network(definition, launched.network.endpoints, "connect");
     }
     launched.links = TRY(link_effects(definition, core_.index));

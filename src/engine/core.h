@@ -11,6 +11,7 @@
 #include "engine/container_record.h"
 #include "engine/engine.h"
 #include "engine/images.h"
+#include "engine/metrics.h"
 #include "io/event_loop.h"
 #include "io/log_watch.h"
 #include "store/store.h"
@@ -19,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace berth::engine {
 
@@ -37,13 +39,21 @@ struct Core {
     std::shared_ptr<io::LogWatch> log_watch;
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;
+    Metrics metrics;
     // Exits, restarts and what is done behind a request. Never waits for a request.
     std::unique_ptr<WorkerPool> background;
     std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs
     std::atomic<bool> stopping = false; // containers are not started any more
     std::atomic<bool> closed = false;   // jobs are dropped: the engine is being taken apart
 
-    const DaemonConfig& config() const { return options.config; }
+    // What a reload replaces stays where it is, for those who have a reference.
+    const DaemonConfig& config() const {
+        const DaemonConfig* reloaded = reloaded_config.load(std::memory_order_acquire);
+        return reloaded == nullptr ? options.config : *reloaded;
+    }
+
+    std::atomic<const DaemonConfig*> reloaded_config = nullptr;
+    std::vector<std::unique_ptr<const DaemonConfig>> reloaded_configs; // one thread reloads
 
     io::EventLoop& loop() { return loop_thread->loop(); }
 

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -26,7 +27,14 @@ struct DaemonConfig {
     std::string data_root = "/var/lib/berth";
     std::string exec_root = "/run/berth";
     std::vector<std::string> hosts; // unix://, tcp://, fd://
-    std::string pidfile;            // default: <exec root>/berthd.pid
+    std::optional<bool> tls;        // of tcp://
+    std::optional<bool> tls_verify; // given at all it means TLS
+    std::string tls_ca;             // PEM files; "" those of $DOCKER_CERT_PATH or ~/.docker
+    std::string tls_certificate;
+    std::string tls_key;
+    std::vector<std::string> authorization_plugins;
+    std::string metrics_address;
+    std::string pidfile; // default: <exec root>/berthd.pid
     std::string config_file = "/etc/berth/daemon.json";
     std::string log_level = "info";
     bool debug = false;
@@ -89,9 +97,18 @@ struct DaemonConfig {
     std::string seccomp_profile;
     std::string socket_families = "all"; // or "limited"
     bool experimental = false;
+    std::map<std::string, bool> features;                // told, without effect
+    std::vector<std::string> nondistributable_artifacts; // told, without effect
     bool validate = false;
     // Accepted, and said in the log to have no effect: "containerd", "userland-proxy", …
     std::vector<std::string> ignored;
+    // Keys that the configuration file has.
+    std::set<std::string, std::less<>> file_keys;
+
+    bool uses_tls() const { return tls_verify.has_value() || tls.value_or(false); }
+
+    // As dockerd has it: who asks for TLS and says nothing else gets clients verified too.
+    bool verifies_clients() const { return tls_verify.value_or(tls.value_or(false)); }
 };
 
 enum class DaemonAction : std::uint8_t { Run, ShowHelp, ShowVersion, Validate };

@@ -198,6 +198,7 @@ apply_daemon_json(DaemonConfig& config, std::string_view text, const GivenOption
     }
     for (const auto& member : options) {
         const DaemonOption& option = *find_option_by_key(member.key());
+        config.file_keys.emplace(member.key());
         for (const std::string& value : TRY(texts(option, member.value()))) {
             TRY(option.apply(config, option, value));
         }

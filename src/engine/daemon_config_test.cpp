@@ -117,15 +117,49 @@ TEST_F(DaemonFlags, BoundsLayers) {
 }
 
 TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
-    auto refused = parse({"--metrics-addr", ":9323"});
+    auto refused = parse({"--userns-remap", "default"});
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(
-        refused.error().message().find("--metrics-addr is not implemented"), std::string::npos);
+        refused.error().message().find("--userns-remap is not implemented"), std::string::npos);
     auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
     ASSERT_TRUE(accepted.ok());
     EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));
     EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());
     EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
+}
+
+// moby's cmd/dockerd/daemon.go: tls alone verifies, tlsverify alone is TLS, whatever it says.
+TEST_F(DaemonFlags, ReadsTlsAsDockerdDoes) {
+    struct Case {
+        std::vector<std::string> flags;
+        std::string file;
+        bool tls;
+        bool verified;
+    };
+
+    for (const Case& test : std::vector<Case>{
+             {{}, "{}", false, false},
+             {{"--tls"}, "{}", true, true},
+             {{"--tls=false"}, "{}", false, false},
+             {{"--tlsverify"}, "{}", true, true},
+             {{"--tlsverify=false"}, "{}", true, false},
+             {{}, R"({"tls": true, "tlsverify": false})", true, false},
+             {{}, R"({"tls": false, "tlsverify": false})", true, false},
+             {{"--tlscacert=/a"},
+              R"({"tlsverify": true, "tlscert": "/b", "tlskey": "/c"})",
+              true,
+              true}}) {
+        auto parsed = parse(test.flags, test.file);
+        ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+        EXPECT_EQ(parsed->config.uses_tls(), test.tls) << test.file;
+        EXPECT_EQ(parsed->config.verifies_clients(), test.verified) << test.file;
+    }
+    EXPECT_NE(
+        error_of({"--tls"}, R"({"tls": true})").find("tls: (from flag: true"), std::string::npos);
+    auto files =
+        parse({"--tlscacert=/a"}, R"({"tlsverify": true, "tlscert": "/b", "tlskey": "/c"})");
+    EXPECT_EQ(
+        files->config.tls_ca + files->config.tls_certificate + files->config.tls_key, "/a/b/c");
 }
 
 TEST_F(DaemonFlags, ReadsAddressPoolsAndNetworkOptionsInBothForms) {

@@ -6,7 +6,6 @@
 #include "base/time.h"
 #include "store/layer_store.h"
 
-#include <algorithm>
 #include <type_traits>
 
 namespace berth::engine {
@@ -16,7 +15,7 @@ template <auto Member>
 Result<void> set(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     auto& target = config.*Member;
     using Target = std::remove_cvref_t<decltype(target)>;
-    if constexpr (std::is_same_v<Target, bool>) {
+    if constexpr (std::is_same_v<Target, bool> || std::is_same_v<Target, std::optional<bool>>) {
         target = TRY(parse_go_bool(value));
     } else if constexpr (std::is_same_v<Target, std::int64_t>) {
         auto number = parse_number<std::int64_t>(value);
@@ -46,6 +45,26 @@ Result<void> refuse(DaemonConfig&, const DaemonOption& option, std::string_view 
         return ok();
     }
     return not_implemented("--" + std::string(option.flag) + " is not implemented by this engine");
+}
+
+// "name", "name=true" or "name=false".
+Result<void> set_feature(DaemonConfig& config, const DaemonOption& option, std::string_view value) {
+    const auto parts = cut(value, "=");
+    const std::string name(trim(parts ? parts->before : value));
+    if (name.empty()) {
+        return invalid_argument("invalid feature: \"" + std::string(value) + "\" has no name");
+    }
+    const bool is_on = parts ? TRY(parse_go_bool(parts->after)) : true;
+    if (!config.features.emplace(name, is_on).second) {
+        return invalid_argument("feature " + name + " was set twice");
+    }
+    return ignore(config, option, value);
+}
+
+Result<void>
+add_nondistributable(DaemonConfig& config, const DaemonOption& option, std::string_view value) {
+    config.nondistributable_artifacts.emplace_back(value);
+    return ignore(config, option, value);
 }
 
 Result<void> set_storage_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
@@ -187,13 +206,13 @@ constexpr DaemonOption table[] = {
      "allow-nondistributable-artifacts",
      List,
      "Accepted, without effect",
-     ignore},
+     add_nondistributable},
     {"authorization-plugin",
      0,
      "authorization-plugins",
      List,
      "Authorization plugins to load",
-     refuse},
+     set<&DaemonConfig::authorization_plugins>},
     {"bip", 0, "bip", Text, "Address and prefix of the default bridge", set<&DaemonConfig::bip>},
     {"bip6",
      0,
@@ -308,7 +327,7 @@ constexpr DaemonOption table[] = {
      Switch,
      "Enable experimental features",
      set<&DaemonConfig::experimental>},
-    {"feature", 0, "features", Pairs, "Accepted, without effect", ignore},
+    {"feature", 0, "features", Pairs, "Accepted, without effect", set_feature},
     {"firewall",
      0,
      "firewall",
@@ -437,7 +456,12 @@ constexpr DaemonOption table[] = {
      Text,
      "How large a layer may be, unpacked",
      set_size<&DaemonConfig::max_layer_size>},
-    {"metrics-addr", 0, "metrics-addr", Text, "Address to serve the metrics on", refuse},
+    {"metrics-addr",
+     0,
+     "metrics-addr",
+     Text,
+     "Address and port to serve the metrics API on",
+     set<&DaemonConfig::metrics_address>},
     {"mtu", 0, "mtu", Number, "Set the MTU of the default bridge network", set<&DaemonConfig::mtu>},
     {"network-control-plane-mtu",
      0,
@@ -515,11 +539,31 @@ constexpr DaemonOption table[] = {
      Text,
      "Accepted, without effect",
      ignore},
-    {"tls", 0, "tls", Switch, "Use TLS", refuse},
-    {"tlscacert", 0, "tlscacert", Text, "Trust certs signed only by this CA", refuse},
-    {"tlscert", 0, "tlscert", Text, "Path to TLS certificate file", refuse},
-    {"tlskey", 0, "tlskey", Text, "Path to TLS key file", refuse},
-    {"tlsverify", 0, "tlsverify", Switch, "Use TLS and verify the remote", refuse},
+    {"tls", 0, "tls", Switch, "Use TLS; implied by --tlsverify", set<&DaemonConfig::tls>},
+    {"tlscacert",
+     0,
+     "tlscacert",
+     Text,
+     "Trust certs signed only by this CA (default ~/.docker/ca.pem)",
+     set<&DaemonConfig::tls_ca>},
+    {"tlscert",
+     0,
+     "tlscert",
+     Text,
+     "Path to TLS certificate file (default ~/.docker/cert.pem)",
+     set<&DaemonConfig::tls_certificate>},
+    {"tlskey",
+     0,
+     "tlskey",
+     Text,
+     "Path to TLS key file (default ~/.docker/key.pem)",
+     set<&DaemonConfig::tls_key>},
+    {"tlsverify",
+     0,
+     "tlsverify",
+     Switch,
+     "Use TLS and verify the remote",
+     set<&DaemonConfig::tls_verify>},
     {"userland-proxy", 0, "userland-proxy", Switch, "Accepted, without effect", ignore},
     {"userland-proxy-path", 0, "userland-proxy-path", Text, "Accepted, without effect", ignore},
     {"userns-remap", 0, "userns-remap", Text, "User namespaces for containers", refuse},
@@ -529,37 +573,6 @@ constexpr DaemonOption table[] = {
 
 std::span<const DaemonOption> daemon_options() {
     return table;
-}
-
-const DaemonOption* find_option_by_flag(std::string_view flag) {
-    const auto* found = std::ranges::find(table, flag, &DaemonOption::flag);
-    return found == std::end(table) ? nullptr : found;
-}
-
-const DaemonOption* find_option_by_shorthand(char shorthand) {
-    const auto* found = std::ranges::find(table, shorthand, &DaemonOption::shorthand);
-    return found == std::end(table) ? nullptr : found;
-}
-
-const DaemonOption* find_option_by_key(std::string_view key) {
-    const auto* found =
-        key.empty() ? std::end(table) : std::ranges::find(table, key, &DaemonOption::key);
-    return found == std::end(table) ? nullptr : found;
-}
-
-Result<bool> parse_go_bool(std::string_view text) {
-    for (std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"}) {
-        if (text == yes) {
-            return true;
-        }
-    }
-    for (std::string_view no : {"0", "f", "F", "FALSE", "false", "False"}) {
-        if (text == no) {
-            return false;
-        }
-    }
-    return invalid_argument(
-        "strconv.ParseBool: parsing \"" + std::string(text) + "\": invalid syntax");
 }
 
 } // namespace berth::engine

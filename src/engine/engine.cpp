@@ -8,7 +8,7 @@
 #include "engine/cgroup_place.h"
 #include "engine/container_logs.h"
 #include "engine/embedded_dns.h"
-#include "engine/supervisor.h"
+#include "engine/engine_parts.h"
 
 namespace berth::engine {
 namespace {
@@ -38,44 +38,15 @@ Result<std::unique_ptr<FileLock>> take_lock(const std::string& data_root) {
 }
 
 ImagesOptions images_options(Core& core) {
-    const DaemonConfig& config = core.config();
     ImagesOptions options;
     options.store = core.store.get();
     options.events = core.events.get();
     options.hello_binary = core.options.program_directory + "/berth-init";
-    options.insecure_registries = config.insecure_registries;
-    options.registry_mirrors = config.registry_mirrors;
-    options.max_concurrent_downloads = config.max_concurrent_downloads;
-    options.max_concurrent_uploads = config.max_concurrent_uploads;
-    options.max_download_attempts = config.max_download_attempts;
     options.left_garbage = [&core] { core.collector->request(); };
     return options;
 }
 
 } // namespace
-
-struct Engine::Parts {
-    Core core;
-    std::unique_ptr<ContainerSupervisor> supervisor;
-    std::unique_ptr<Containers> containers;
-    std::unique_ptr<Execs> execs;
-    std::unique_ptr<Networks> networks;
-    std::unique_ptr<System> system;
-
-    ~Parts() {
-        core.collector.reset();
-        if (supervisor) {
-            supervisor->runner.logs().close();
-        }
-        if (core.background && core.probes) {
-            core.close();
-        }
-        for (const ContainerPtr& container : core.index.all()) {
-            const auto client = std::move(container->state.lock()->monitor);
-        }
-        core.loop_thread.reset();
-    }
-};
 
 Engine::Engine(std::unique_ptr<Parts> parts)
     : parts_(std::move(parts)) {}
@@ -100,6 +71,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.events = std::make_unique<Events>();
     core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));
     core.images = std::make_unique<Images>(images_options(core));
+    core.images->reconfigure(config);
     core.loop_thread = TRY(io::EventLoopThread::start());
     core.collector = std::make_unique<Collector>(Collector::Options{
         .store = core.store->garbage_collector(),
@@ -180,6 +152,10 @@ Events& Engine::events() {
 
 Collector& Engine::collector() {
     return *parts_->core.collector;
+}
+
+Metrics& Engine::metrics() {
+    return parts_->core.metrics;
 }
 
 System& Engine::system() {

@@ -35,6 +35,7 @@ namespace berth::engine {
 
 class Collector; // engine/collector.h
 class Images;    // engine/images.h
+struct Metrics;  // engine/metrics.h
 
 struct EngineOptions {
     DaemonConfig config;
@@ -58,6 +59,7 @@ class Engine {
     Volumes& volumes();
     Events& events();
     System& system();
+    Metrics& metrics();
     Collector& collector(); // its caller starts it
 
     // For build and the image routes, which work on the stores directly.
@@ -74,7 +76,12 @@ class Engine {
     io::EventLoop& loop();
 
     const EngineOptions& options() const;
+    // As it is now; valid for as long as the engine, whatever is reloaded.
     const DaemonConfig& config() const;
+
+    // Takes from a configuration that was read again what dockerd takes, and tells it in an event.
+    // An Error leaves all as it is. Called by one thread at a time.
+    Result<void> reload(const DaemonConfig& fresh);
 
     // Without live-restore: stops all containers in parallel within the shutdown timeout. Then no
     // service may be called any more.

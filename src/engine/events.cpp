@@ -88,10 +88,15 @@ void Events::publish(Event event) {
             (*subscriber.callback)(event);
         }
     }
+    ++ring->published;
     ring->events.push_back(std::move(event));
     if (ring->events.size() > history_limit) {
         ring->events.pop_front();
     }
+}
+
+std::uint64_t Events::published() const {
+    return ring_->lock()->published;
 }
 
 std::vector<Event> Events::history(const EventQuery& query) const {

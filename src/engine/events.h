@@ -58,6 +58,7 @@ class Events {
     Subscription follow(EventQuery query, Callback callback);
 
     std::size_t listener_count() const;
+    std::uint64_t published() const; // since the engine began
 
   private:
     struct Subscriber {
@@ -70,6 +71,7 @@ class Events {
         std::deque<Event> events;
         std::vector<Subscriber> subscribers;
         std::uint64_t next_id = 1;
+        std::uint64_t published = 0;
     };
 
     // Shared with the subscriptions, which may outlive the service.

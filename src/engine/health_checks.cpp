@@ -143,7 +143,10 @@ void HealthChecks::probe(const ContainerPtr& container, std::uint64_t run) {
         }
     }
     if (definition) { // else paused: not asked, not blamed
-        record(container, run, run_probe(container, *definition->config.healthcheck));
+        HealthResult result = run_probe(container, *definition->config.healthcheck);
+        ++core_.metrics.health_checks;
+        core_.metrics.health_checks_failed += result.exit_code == 0 ? 0U : 1U;
+        record(container, run, std::move(result));
     }
     plan(container, run);
 }

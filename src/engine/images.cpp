@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "engine/container_config_json.h"
+#include "engine/daemon_config.h"
 #include "engine/images_parts.h"
 #include "store/archive.h"
 
@@ -205,6 +206,16 @@ Images::Images(ImagesOptions options)
 }
 
 Images::~Images() = default;
+
+void Images::reconfigure(const DaemonConfig& config) {
+    const std::lock_guard lock(parts_->options_mutex);
+    ImagesOptions& options = parts_->options;
+    options.insecure_registries = config.insecure_registries;
+    options.registry_mirrors = config.registry_mirrors;
+    options.max_concurrent_downloads = config.max_concurrent_downloads;
+    options.max_concurrent_uploads = config.max_concurrent_uploads;
+    options.max_download_attempts = config.max_download_attempts;
+}
 
 void Images::set_users(Users users) {
     parts_->users = std::move(users);

@@ -29,6 +29,8 @@ class Store;
 
 namespace berth::engine {
 
+struct DaemonConfig;
+
 class Events;
 
 // What a container needs from its image.
@@ -188,6 +190,9 @@ class Images {
     // Containers (ids) made from an image id; REQUIRES: set before the first remove or prune.
     using Users = std::function<std::vector<std::string>(const std::string& id, bool running_only)>;
     void set_users(Users users);
+
+    // Registries, mirrors and bounds of transfers, for those that begin from now on.
+    void reconfigure(const DaemonConfig& config);
 
     // NotFound "No such image: x:latest". berth/hello is made when it is asked for and absent.
     Result<ImageForContainer> for_container(const std::string& image, const std::string& platform);

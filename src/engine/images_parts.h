@@ -17,7 +17,14 @@ namespace berth::engine {
 struct Images::Parts {
     ImagesOptions options;
     Users users;
-    std::mutex hello_mutex; // one creation of berth/hello at a time
+    std::mutex hello_mutex;           // one creation of berth/hello at a time
+    mutable std::mutex options_mutex; // of what a reload changes
+
+    // As they are now.
+    ImagesOptions present_options() const {
+        const std::lock_guard lock(options_mutex);
+        return options;
+    }
 
     store::ImageStore& images() const { return options.store->images(); }
 

@@ -70,7 +70,7 @@ Result<std::vector<oci::Reference>> Images::Parts::tags_to_pull(
         repository.registry(),
         repository.path(),
         registry::Action::Pull,
-        client_options(options, credentials));
+        client_options(present_options(), credentials));
     auto tags = client.tags(stop);
     if (!tags.ok() && tags.error().kind() == ErrorKind::NotFound) {
         return not_found(
@@ -102,10 +102,11 @@ Result<void> Images::pull(
         return ok();
     }
     const bool all = reference.is_name_only();
+    const ImagesOptions present = parts_->present_options();
     registry::PullOptions options{
-        .client = client_options(parts_->options, credentials),
+        .client = client_options(present, credentials),
         .platform = {},
-        .max_concurrent = at_least_one(parts_->options.max_concurrent_downloads),
+        .max_concurrent = at_least_one(present.max_concurrent_downloads),
         .say_status = !all,
     };
     if (!platform.empty()) {
@@ -163,9 +164,10 @@ Result<void> Images::push(
         return not_found(
             "An image does not exist locally with the tag: " + reference.familiar_name());
     }
+    const ImagesOptions present = parts_->present_options();
     const registry::PushOptions options{
-        .client = client_options(parts_->options, credentials),
-        .max_concurrent = at_least_one(parts_->options.max_concurrent_uploads),
+        .client = client_options(present, credentials),
+        .max_concurrent = at_least_one(present.max_concurrent_uploads),
         .platform = wanted,
         .say_repository = false,
     };

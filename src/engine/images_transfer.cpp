@@ -250,7 +250,7 @@ Images::check_credentials(std::stop_token stop, const RegistryCredentials& crede
         std::string(host),
         "",
         registry::Action::Pull,
-        client_options(parts_->options, credentials));
+        client_options(parts_->present_options(), credentials));
     return client.check_credentials(std::move(stop));
 }
 
@@ -261,7 +261,7 @@ Result<DistributionInspect> Images::inspect_distribution(
         name.registry(),
         name.path(),
         registry::Action::Pull,
-        client_options(parts_->options, credentials));
+        client_options(parts_->present_options(), credentials));
     const auto fetched =
         TRY(client.manifest(stop, name.has_digest() ? name.digest().to_string() : name.tag()));
     DistributionInspect result{.descriptor = fetched.descriptor, .platforms = {}};

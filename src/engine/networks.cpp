@@ -136,8 +136,10 @@ Result<void> Networks::remove(const std::string& network) {
 Result<void> Networks::connect(
     const std::string& network, const std::string& container, const EndpointSettings& settings) {
     const KnownNetworkPtr found = TRY(supervisor_.core.network->find(network));
-    return NetworkConnector(supervisor_.core)
-        .connect(*found, TRY(supervisor_.core.index.find(container)), settings);
+    const ContainerPtr joining = TRY(supervisor_.core.index.find(container));
+    return measure(supervisor_.core.metrics.networks.connect, [&] {
+        return NetworkConnector(supervisor_.core).connect(*found, joining, settings);
+    });
 }
 
 Result<void>

@@ -41,11 +41,15 @@ LogFiles log_files_of(const Core& core, const ContainerView& view) {
 } // namespace
 
 Result<CreateResult> Containers::create(CreateRequest request) {
-    return supervisor_.creator.create(std::move(request));
+    return measure(supervisor_.core.metrics.containers.create, [&] {
+        return supervisor_.creator.create(std::move(request));
+    });
 }
 
 Result<void> Containers::start(const std::string& container) {
-    return supervisor_.runner.start(TRY(supervisor_.core.index.find(container)));
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return measure(
+        supervisor_.core.metrics.containers.start, [&] { return supervisor_.runner.start(found); });
 }
 
 Result<void> Containers::stop(
@@ -81,7 +85,10 @@ Result<void> Containers::rename(const std::string& container, const std::string&
 Result<void> Containers::remove(const std::string& container, const RemoveOptions& options) {
     RemoveOptions named = options;
     named.asked_as = container;
-    return supervisor_.control.remove(TRY(supervisor_.core.index.find(container)), named);
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return measure(supervisor_.core.metrics.containers.remove, [&] {
+        return supervisor_.control.remove(found, named);
+    });
 }
 
 Result<void>
@@ -111,8 +118,10 @@ Result<void> Containers::withdraw(const std::string& container, const PortMap& p
 
 Result<std::string> Containers::commit(
     std::stop_token stop, const std::string& container, const CommitRequest& request) {
-    return supervisor_.committer.commit(
-        std::move(stop), TRY(supervisor_.core.index.find(container)), request);
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return measure(supervisor_.core.metrics.containers.commit, [&] {
+        return supervisor_.committer.commit(std::move(stop), found, request);
+    });
 }
 
 Result<void>
@@ -135,7 +144,10 @@ Containers::keep_quiet(const std::set<std::string>& ids, Pause pause) const {
 }
 
 Result<std::vector<store::Change>> Containers::changes(const std::string& container) const {
-    return supervisor_.committer.changes(TRY(supervisor_.core.index.find(container)));
+    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    return measure(supervisor_.core.metrics.containers.changes, [&] {
+        return supervisor_.committer.changes(found);
+    });
 }
 
 Result<Subscription>

@@ -150,7 +150,27 @@ void describe_cgroups(SystemInfo& info, const DaemonConfig& config) {
     info.oom_kill_disable = !unified && has("memory");
 }
 
+// After moby's daemon/info.go, fillAPIInfo.
+void warn_of_open_hosts(SystemInfo& info, const DaemonConfig& config) {
+    for (const std::string& host : config.hosts) {
+        const auto parts = cut(host, "://");
+        if ((parts && parts->before != "tcp") || config.verifies_clients()) {
+            continue;
+        }
+        info.warnings.push_back(
+            "[DEPRECATION NOTICE]: API is accessible on " +
+            std::string(config.uses_tls() ? "https://" : "http://") +
+            std::string(parts ? parts->after : std::string_view(host)) +
+            (config.uses_tls() ? " without TLS client verification.\n" : " without encryption.\n") +
+            "         Access to the remote API is equivalent to root access on the host.");
+    }
+}
+
 } // namespace
+
+Result<std::string> System::id() const {
+    return engine_id(engine_.config().data_root);
+}
 
 Result<SystemInfo> System::info() const {
     const DaemonConfig& config = engine_.config();
@@ -228,6 +248,7 @@ Result<SystemInfo> System::info() const {
     if (!info.ipv4_forwarding) {
         info.warnings.emplace_back("WARNING: IPv4 forwarding is disabled");
     }
+    warn_of_open_hosts(info, config);
     return info;
 }
 

@@ -86,6 +86,8 @@ class System {
         : engine_(engine) {}
 
     Result<SystemInfo> info() const;
+    // Chosen once, kept beside the database.
+    Result<std::string> id() const;
     SystemVersion version() const;
 
   private:

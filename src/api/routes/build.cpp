@@ -8,6 +8,7 @@
 #include "base/strings.h"
 #include "engine/filters.h"
 #include "engine/images.h"
+#include "engine/metrics.h"
 #include "oci/image_config.h"
 
 #include <algorithm>
@@ -93,11 +94,38 @@ Result<void> check_context_type(const Context& context) {
         "application/x-tar");
 }
 
+// Which of engine::Metrics::build_failures it is, by the sentence.
+std::size_t failure_index(const Error& error) {
+    struct Sign {
+        std::string_view words;
+        std::string_view reason;
+    };
+
+    static constexpr Sign signs[] = {
+        {"unknown instruction", "unknown_instruction_error"},
+        {"cannot be empty", "dockerfile_empty_error"},
+        {"parse error", "dockerfile_syntax_error"},
+        {"no build stage in current context", "dockerfile_syntax_error"},
+        {"target stage", "build_target_not_reachable_error"}};
+    std::string_view reason =
+        error.kind() == ErrorKind::Cancelled ? "build_canceled" : "error_processing_commands_error";
+    for (const Sign& sign : signs) {
+        if (error.message().find(sign.words) != std::string::npos) {
+            reason = sign.reason;
+            break;
+        }
+    }
+    const auto& all = engine::Metrics::build_failures;
+    return static_cast<std::size_t>(std::ranges::find(all, reason) - all.begin());
+}
+
 Result<void> build(Context& context) {
     auto* builder = TRY(builder_of(context));
     const auto request = TRY(parse_build_request(context));
     TRY(check_context_type(context));
     context.body().set_limit(http::Body::unlimited);
+    engine::Metrics& metrics = context.engine().metrics();
+    ++metrics.builds_triggered;
     ProgressStream stream(context.response());
     build::StepFailure failure;
     auto built = builder->build(
@@ -109,6 +137,7 @@ Result<void> build(Context& context) {
     if (built.ok()) {
         return stream.finish(ok());
     }
+    ++metrics.builds_failed[failure_index(built.error())];
     return stream.finish(std::move(built).error(), failure.exit_code);
 }
 

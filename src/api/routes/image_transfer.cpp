@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/images.h"
+#include "engine/metrics.h"
 
 #include <array>
 
@@ -47,13 +48,15 @@ Result<void> pull(Context& context, std::string image) {
         image.pop_back();
     }
     ProgressStream stream(context.response());
-    return stream.finish(transferred(context.engine().images().pull(
-        context.stop(),
-        image,
-        context.query("tag"),
-        context.before(32) ? "" : context.query("platform"),
-        credentials_of(context),
-        stream.callback())));
+    return stream.finish(transferred(measure(context.engine().metrics().images.pull, [&] {
+        return context.engine().images().pull(
+            context.stop(),
+            image,
+            context.query("tag"),
+            context.before(32) ? "" : context.query("platform"),
+            credentials_of(context),
+            stream.callback());
+    })));
 }
 
 Result<void> import_image(Context& context) {
@@ -92,13 +95,15 @@ Result<void> create(Context& context) {
 Result<void> push(Context& context) {
     const std::string platform = TRY(platform_parameter(context, 46));
     ProgressStream stream(context.response());
-    return stream.finish(transferred(context.engine().images().push(
-        context.stop(),
-        context.parameter(),
-        context.query("tag"),
-        platform,
-        credentials_of(context),
-        stream.callback())));
+    return stream.finish(transferred(measure(context.engine().metrics().images.push, [&] {
+        return context.engine().images().push(
+            context.stop(),
+            context.parameter(),
+            context.query("tag"),
+            platform,
+            credentials_of(context),
+            stream.callback());
+    })));
 }
 
 // ---- load and save ----
@@ -114,8 +119,9 @@ Result<void> load(Context& context) {
     };
     context.body().set_limit(http::Body::unlimited);
     stream.begin(); // dockerd answers 200 whatever it is given
-    return stream.finish(
-        context.engine().images().load(context.stop(), context.body(), platforms, report));
+    return stream.finish(measure(context.engine().metrics().images.load, [&] {
+        return context.engine().images().load(context.stop(), context.body(), platforms, report);
+    }));
 }
 
 Result<void> save_images(Context& context, const std::vector<std::string>& names) {

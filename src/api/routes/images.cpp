@@ -10,6 +10,7 @@
 #include "base/strings.h"
 #include "engine/attestations.h"
 #include "engine/image_search.h"
+#include "engine/metrics.h"
 
 #include <array>
 #include <cstdint>
@@ -84,11 +85,13 @@ Result<void> remove(Context& context) {
         return invalid_argument("image name cannot be blank");
     }
     auto platforms = TRY(platform_parameters(context, "platforms", 50));
-    const auto removals = TRY(context.engine().images().remove(
-        context.parameter(),
-        {.force = context.flag("force"),
-         .no_prune = context.flag("noprune"),
-         .platforms = std::move(platforms)}));
+    const auto removals = TRY(engine::measure(context.engine().metrics().images.remove, [&] {
+        return context.engine().images().remove(
+            context.parameter(),
+            {.force = context.flag("force"),
+             .no_prune = context.flag("noprune"),
+             .platforms = std::move(platforms)});
+    }));
     return context.reply_with(200, removals);
 }
 
