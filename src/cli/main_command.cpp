@@ -34,6 +34,11 @@ struct GlobalFlags {
             'l',
             log_level,
             "Set the logging level (\"debug\", \"info\", \"warn\", \"error\", \"fatal\")");
+        flags.boolean("tls", 0, session.tls.enabled, "Use TLS; implied by --tlsverify");
+        flags.text("tlscacert", 0, session.tls.ca_file, "Trust certs signed only by this CA");
+        flags.text("tlscert", 0, session.tls.certificate_file, "Path to TLS certificate file");
+        flags.text("tlskey", 0, session.tls.key_file, "Path to TLS key file");
+        flags.boolean("tlsverify", 0, session.tls.verify, "Use TLS and verify the remote");
         flags.boolean("version", 'v', version, "Print version information and quit");
     }
 };

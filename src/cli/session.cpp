@@ -3,11 +3,13 @@
 // there.
 #include "cli/session.h"
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "cli/credentials.h"
 #include "cli/output.h"
 #include "codec/base64.h"
 #include "http/client.h"
+#include "http/tls_client.h"
 #include "oci/reference.h"
 
 #include <cerrno>
@@ -113,6 +115,42 @@ std::string environment(const char* name) {
     return value ? value : "";
 }
 
+// docker's port of tcp:// is another one with TLS.
+std::string with_tls_port(const std::string& host) {
+    const std::size_t bracket = host.rfind(']');
+    const std::size_t colon = host.rfind(':');
+    const std::size_t scheme = host.find("://");
+    const bool has_port = colon > scheme && (bracket == std::string::npos || colon > bracket);
+    return has_port ? host : host + ":2376";
+}
+
+// https://github.com/docker/cli/blob/v28.5.1/cli/flags/options.go (SetDefaultOptions): files that
+// were not named count where they are there; authorities must be.
+Result<std::shared_ptr<http::TlsClient>> tls_client(SessionTls tls, const std::string& config) {
+    std::string folder = environment("DOCKER_CERT_PATH");
+    if (folder.empty()) {
+        folder = config;
+    }
+    if (tls.ca_file.empty()) {
+        tls.ca_file = folder + "/ca.pem";
+    }
+    const auto complete = [&folder](std::string& file, const char* name) {
+        if (file.empty() && exists(folder + "/" + name)) {
+            file = folder + "/" + name;
+        }
+    };
+    complete(tls.certificate_file, "cert.pem");
+    complete(tls.key_file, "key.pem");
+    if (tls.certificate_file.empty() != tls.key_file.empty()) {
+        return invalid_argument("TLS needs both a certificate and its key: --tlscert and --tlskey");
+    }
+    return http::TlsClient::create(
+        {.verify = tls.verify,
+         .ca_file = tls.ca_file,
+         .certificate_file = tls.certificate_file,
+         .key_file = tls.key_file});
+}
+
 } // namespace
 
 Session::Session(SessionOptions options)
@@ -131,14 +169,23 @@ Session::Session(SessionOptions options)
     if (options_.config.empty()) {
         options_.config = environment("HOME") + "/.docker";
     }
+    SessionTls& tls = options_.tls;
+    tls.verify = tls.verify || !environment("DOCKER_TLS_VERIFY").empty();
+    tls.enabled = tls.enabled || tls.verify || !environment("DOCKER_TLS").empty();
 }
 
 Session::~Session() = default;
 
 Result<http::Client*> Session::client() {
     if (!client_) {
-        http::Endpoint endpoint = TRY(http::Endpoint::parse(options_.host));
-        client_ = std::make_unique<http::Client>(std::move(endpoint));
+        http::ClientOptions options;
+        std::string host = options_.host;
+        if (options_.tls.enabled && !host.starts_with("unix://")) {
+            options.tls = TRY(tls_client(options_.tls, options_.config));
+            host = with_tls_port(host);
+        }
+        http::Endpoint endpoint = TRY(http::Endpoint::parse(host));
+        client_ = std::make_unique<http::Client>(std::move(endpoint), std::move(options));
     }
     return client_.get();
 }

@@ -18,8 +18,18 @@ class Client;
 
 namespace berth::cli {
 
+// As docker's flags of these names, each with what its environment says where nothing is given.
+struct SessionTls {
+    bool enabled = false;         // --tls, $DOCKER_TLS
+    bool verify = false;          // --tlsverify, $DOCKER_TLS_VERIFY; means enabled
+    std::string ca_file;          // empty: ca.pem in $DOCKER_CERT_PATH or the folder of config.json
+    std::string certificate_file; // cert.pem
+    std::string key_file;         // key.pem
+};
+
 struct SessionOptions {
     std::string host;       // "unix:///…", "tcp://…"; empty: $DOCKER_HOST or the default socket
+    SessionTls tls;         // of tcp://
     std::string config;     // the folder of config.json; empty: $DOCKER_CONFIG or ~/.docker
     std::string executable; // our own path: the other programs lie beside it
 };
