@@ -26,7 +26,7 @@ def layer_of(engine, image, number=-1):
 
 
 def image_of(engine, name):
-    status, document = engine.request("GET", f"/images/{name}/json")
+    status, document = engine.request("GET", f"/v1.51/images/{name}/json")
     assert status == 200, document
     return document
 

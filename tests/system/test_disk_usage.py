@@ -87,7 +87,7 @@ def test_both_clients_print_the_same_df(fresh_engine, tmp_path):
     assert printed == engine.docker("system", "df").stdout
     assert re.search(r"^Build Cache +3 +0 +4(\.0\d+)?MB +4(\.0\d+)?MB$", printed, re.M), printed
     for type_ in ("container", "image", "volume", "build-cache"):
-        part = answer(engine, "GET", f"/system/df?type={type_}")
+        part = answer(engine, "GET", f"/v1.51/system/df?type={type_}")
         full = [key for key in ("Containers", "Images", "Volumes", "BuildCache") if part[key] is not None]
         assert full == [{"container": "Containers", "image": "Images", "volume": "Volumes", "build-cache": "BuildCache"}[type_]]
     mine, docker = (without_ages(client("system", "df", "-v").stdout).splitlines() for client in (engine.berth, engine.docker))

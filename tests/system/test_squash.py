@@ -33,7 +33,7 @@ def context(folder, dockerfile):
 
 
 def inspect(engine, name):
-    return engine.request("GET", f"/images/{name}/json")[1]
+    return engine.request("GET", f"/v1.51/images/{name}/json")[1]
 
 
 def history(engine, name):
