@@ -412,6 +412,15 @@ json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion
     return encoded;
 }
 
+namespace {
+
+// Go's omitempty: a list, unlike an inspect, says nothing of nothing.
+std::optional<std::int64_t> unless_zero(std::optional<std::int64_t> size) {
+    return size.value_or(0) == 0 ? std::nullopt : size;
+}
+
+} // namespace
+
 json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
     std::vector<std::string> names{container.name};
     names.insert(names.end(), container.link_names.begin(), container.link_names.end());
@@ -423,8 +432,8 @@ json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion
         .command = container.command,
         .created = container.created.seconds(),
         .ports = container.ports,
-        .size_rw = container.size_rw,
-        .size_root_fs = container.size_root_fs,
+        .size_rw = unless_zero(container.size_rw),
+        .size_root_fs = unless_zero(container.size_root_fs),
         .labels = container.labels,
         .state = std::string(engine::to_string(container.state.status)),
         .status = container.status,

@@ -209,7 +209,6 @@ void adapt_inspect(json::Object& image, ApiVersion version) {
         image["Created"] = format_rfc3339(Timestamp());
     }
     if (version < ApiVersion{1, 45}) {
-        image["Container"] = "";
         image["ContainerConfig"] = json::encode(engine::ContainerConfig());
     }
     if (version >= ApiVersion{1, 52}) {

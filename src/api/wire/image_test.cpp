@@ -36,7 +36,7 @@ TEST(ImageWire, LeavesOutWhatIsEmptySince152) {
     engine::ImageInspect image;
     image.author = "somebody";
     const json::Value now = encode_image_inspect(image, {1, 52});
-    for (const char* name : {"Parent", "Comment", "DockerVersion", "Container"}) {
+    for (const char* name : {"Parent", "Comment", "DockerVersion", "ContainerConfig"}) {
         EXPECT_FALSE(now.as_object().contains(name)) << name;
     }
     EXPECT_EQ(now.at("Author").as_string(), "somebody");

@@ -1,0 +1,50 @@
+"""Answers have the members that dockerd's have, in each version of the API: tests/api/shapes.json."""
+import json
+import re
+
+import pytest
+
+from api_shapes import ENDPOINTS, RECORD, VERSIONS, Shapes
+
+EXPECTED = json.loads(RECORD.read_text())
+# What dockerd has and Berth has not. Members that came with a version are not told to clients from before it, whatever dockerd does.
+LESS = [
+    r"\.(DNSNames|GwPriority|EnableIPv4)$",
+    r"^\.GraphDriver\.Data\.\*",  # of an image: a layer has no directories here that anybody might look into
+    r"^\.KernelMemory(TCP)?$",  # removed with 1.42 and 1.52; kernels know the first no more
+    r"^\.Containerd",  # there is none
+    r"^\.Runtimes\.\*\.status",
+    r"^\.(pre)?cpu_stats\.cpu_usage\.percpu_usage$", r"^\.memory_stats\.max_usage$",
+]
+# What Berth has and dockerd 28.5 has not: as the API's version history says.
+MORE = [
+    r"Commit\.Expected$", r"AllowNondistributableArtifacts", r"^\.BuilderSize$",
+    r"^\.os_type$", r"^\.(id|name)$", r"^\.precpu_stats\.(online_cpus|system_cpu_usage)$",
+]
+
+
+def whole(changes):
+    """Version by version all members, from what came and went."""
+    members, result = set(), {}
+    for minor in VERSIONS:
+        change = changes.get(f"1.{minor}", {"came": [], "went": []})
+        members = (members | set(change["came"])) - set(change["went"])
+        result[minor] = members
+    return result
+
+
+def others(members, patterns):
+    return sorted(member for member in members if not any(re.search(pattern, member) for pattern in patterns))
+
+
+@pytest.fixture(scope="module")
+def found(engine):
+    return Shapes(engine.socket).find()
+
+
+@pytest.mark.parametrize("endpoint", ENDPOINTS)
+def test_members_are_dockers(found, endpoint):
+    ours, theirs = whole(found[endpoint]), whole(EXPECTED[endpoint])
+    for minor in VERSIONS:
+        missing, more = others(theirs[minor] - ours[minor], LESS), others(ours[minor] - theirs[minor], MORE)
+        assert (missing, more) == ([], []), f"1.{minor}"
