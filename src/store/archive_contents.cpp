@@ -309,7 +309,7 @@ ArchiveContents::stage(ByteSource& data, const std::string& name, Layer& layer) 
     case compression::Format::Xz:
         break;
     }
-    // No manifest may name such a blob, so it is kept as gzip.
+    // No manifest may name such a blob.
     auto decompressor = TRY(compression::Decompressor::create(source, layers.limits()));
     StagedLayer staged = TRY(layers.stage(lease_, *decompressor, {.keep_blob = true}));
     return std::optional(std::move(staged));

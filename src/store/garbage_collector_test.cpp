@@ -36,8 +36,9 @@ TEST_F(GarbageCollectorTest, KeepsEverythingOfAnImage) {
 }
 
 TEST_F(GarbageCollectorTest, TakesAllOfARemovedImage) {
-    open(SnapshotterKind::Overlay, LayerForm::Directory); // which needs a blob beside it
+    open(SnapshotterKind::Overlay, LayerForm::Directory);
     Image image = add_image("app", "xyz");
+    ASSERT_TRUE(store_->layers().ensure_blob(*lease_, image.chain_id).ok());
     end_lease();
     ASSERT_TRUE(store_->images().remove(image.id).ok());
     CollectionReport report = collect();
@@ -111,8 +112,9 @@ TEST_F(GarbageCollectorTest, StopsWhenAsked) {
 }
 
 TEST_F(GarbageCollectorTest, SparesWhatIsYoungUnlessItWasReleased) {
-    open(SnapshotterKind::Overlay, LayerForm::Directory); // which needs a blob beside it
+    open(SnapshotterKind::Overlay, LayerForm::Directory);
     const LayerInfo base = add_layer({}, simple_tar("1"), {.keep_blob = true});
+    ASSERT_TRUE(store_->layers().ensure_blob(*lease_, base.chain_id).ok());
     const LayerInfo top = add_layer(base.chain_id, simple_tar("2"));
     store_->blobs().put(*lease_, "of a pull").value();
     end_lease();

@@ -5,12 +5,17 @@
 #include "codec/compression.h"
 #include "codec/sha256.h"
 #include "oci/descriptor.h"
+#include "store/disk_error.h"
 #include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
+#include "store/tar_frame.h"
 
 #include <algorithm>
+#include <cerrno>
+
+#include <unistd.h>
 
 namespace berth::store {
 
@@ -97,23 +102,79 @@ Result<std::vector<LayerBlob>> LayerStore::Parts::blobs_of(const oci::Digest& di
 }
 
 Result<StagedLayer>
-LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id) {
+LayerStore::Parts::unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id, KeepTar keep) {
     FdSource file(TRY(blobs.open_blob(blob.digest)));
     auto decompressor =
         TRY(compression::Decompressor::create(file, compression::DecompressionLimits::none()));
-    StagedLayer layer = TRY(unpack(*decompressor, false));
+    StagedLayer layer = TRY(unpack(*decompressor, keep));
     if (layer.diff_id_ != diff_id) {
         return Error(ErrorKind::DataLoss, "blob " + blob.digest.to_string() + " is damaged");
     }
     return layer;
 }
 
+bool LayerStore::Parts::has_tar(const oci::Digest& chain_id) const {
+    return exists(image_of(chain_id)) || exists(frame_of(layer_directory(chain_id)));
+}
+
+namespace {
+
+// The tar in an image.
+class ImageTar final : public ByteSource {
+  public:
+    explicit ImageTar(LayerFile file)
+        : file_(std::move(file))
+        , tar_(file_.tar()) {}
+
+    Result<std::size_t> read(std::span<char> buffer) override { return tar_.read(buffer); }
+
+  private:
+    LayerFile file_;
+    FileSource tar_;
+};
+
+} // namespace
+
+// A layer of the same tar that is here already may have come without one that could be kept.
+Result<void> LayerStore::Parts::share_frame(const StagedLayer& staged) {
+    const std::string frame = frame_of(staged.directory_);
+    if (!exists(frame)) {
+        return ok();
+    }
+    const std::lock_guard lock(publishing);
+    std::vector<std::string> same;
+    {
+        Session session = database.session();
+        Statement query = TRY(session.prepare("SELECT chain_id FROM layers WHERE diff_id = ?1"));
+        query.bind(1, staged.diff_id_.to_string());
+        while (TRY(query.step())) {
+            same.push_back(query.text_copy(0));
+        }
+    }
+    for (const std::string& text : same) {
+        const oci::Digest chain_id = TRY(oci::Digest::parse(text));
+        if (!has_tar(chain_id) &&
+            link(frame.c_str(), frame_of(layer_directory(chain_id)).c_str()) != 0 &&
+            errno != ENOENT) { // gone with a power cut, which the next check tells
+            return disk_error(errno_error("link " + frame));
+        }
+    }
+    return ok();
+}
+
+Result<std::unique_ptr<ByteSource>> LayerStore::Parts::own_tar(const oci::Digest& chain_id) const {
+    if (const std::string image = image_of(chain_id); exists(image)) {
+        return std::make_unique<ImageTar>(TRY(LayerFile::open(image)));
+    }
+    const std::string directory = layer_directory(chain_id);
+    return TRY(FramedTar::open(directory, LayerMounts::tree_of(directory)));
+}
+
 Result<void> LayerStore::Parts::write_tar_from_files(const LayerInfo& layer, ByteSink& sink) {
     HashingSink hashed(sink);
-    if (const std::string image = image_of(layer.chain_id); exists(image)) {
-        LayerFile file = TRY(LayerFile::open(image));
-        FileSource tar = file.tar();
-        TRY(copy(tar, hashed));
+    if (has_tar(layer.chain_id)) {
+        const auto tar = TRY(own_tar(layer.chain_id));
+        TRY(copy(*tar, hashed));
     } else {
         LayerHold parents = TRY(hold(layer.parent));
         Difference difference = TRY(overlay_difference(
@@ -135,12 +196,10 @@ Result<StagedLayer> LayerStore::stage_again(Lease& lease, const oci::Digest& dif
         }
     }
     for (const LayerInfo& layer : TRY(list())) {
-        const std::string image = parts_->image_of(layer.chain_id);
-        if (layer.diff_id == diff_id && exists(image)) {
+        if (layer.diff_id == diff_id && parts_->has_tar(layer.chain_id)) {
             lease.add_layer(layer.chain_id);
-            LayerFile file = TRY(LayerFile::open(image));
-            FileSource tar = file.tar();
-            return stage(lease, tar, {.expected_diff_id = diff_id});
+            const auto tar = TRY(parts_->own_tar(layer.chain_id));
+            return stage(lease, *tar, {.expected_diff_id = diff_id, .keep_blob = true});
         }
     }
     return not_found("layer " + diff_id.to_string() + " is nowhere to be had");
@@ -168,6 +227,9 @@ Result<std::uint64_t> LayerStore::tar_size(const oci::Digest& chain_id) const {
     LayerInfo layer = TRY(get(chain_id));
     if (const std::string image = parts_->image_of(chain_id); exists(image)) {
         return TRY(LayerFile::open(image)).tar_bytes();
+    }
+    if (const std::string frame = frame_of(parts_->layer_directory(chain_id)); exists(frame)) {
+        return TRY(FrameReader::open(frame))->tar_bytes();
     }
     LayerHold parents = TRY(parts_->hold(layer.parent));
     Difference difference = TRY(overlay_difference(

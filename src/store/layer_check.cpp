@@ -10,6 +10,7 @@
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
+#include "store/tar_frame.h"
 
 #include <algorithm>
 #include <set>
@@ -68,18 +69,22 @@ std::uint64_t LayerStore::Parts::size_of_tree(const oci::Digest& chain_id) {
 }
 
 std::uint64_t LayerStore::size_on_disk(const LayerInfo& layer) const {
-    struct stat status {};
-
-    const std::string image = parts_->image_of(layer.chain_id);
     constexpr std::uint64_t unit = 512; // of st_blocks
-    const std::uint64_t image_size = lstat(image.c_str(), &status) == 0
-                                         ? static_cast<std::uint64_t>(status.st_blocks) * unit
-                                         : 0;
-    return image_size + parts_->size_of_tree(layer.chain_id);
+    std::uint64_t size = parts_->size_of_tree(layer.chain_id);
+    for (const std::string& file :
+         {parts_->image_of(layer.chain_id), frame_of(parts_->layer_directory(layer.chain_id))}) {
+        struct stat status {};
+
+        if (lstat(file.c_str(), &status) == 0) {
+            size += static_cast<std::uint64_t>(status.st_blocks) * unit;
+        }
+    }
+    return size;
 }
 
-// An image has its tar in it, and a layer that was made here gives its tar from its files. Files
-// that were pulled may not: there the blob is unpacked beside them, and the trees are compared.
+// An image has its tar in it, and a layer that was made here gives its tar from its files, as do
+// files with a frame. Files that were pulled may not: there the blob is unpacked beside them, and
+// the trees are compared.
 Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) const {
     const LayerInfo layer = TRY(get(chain_id));
     const std::string tree = LayerMounts::tree_of(parts_->layer_directory(chain_id));
@@ -121,7 +126,7 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
         if (TRY(tree_hash(made, parents.directories())) != found) {
             return damaged("its files are not those of blob " + blob.digest.to_string());
         }
-        return ok();
+        return parts_->has_tar(chain_id) ? damaged("the frame of its tar is damaged") : ok();
     }
     return damaged("its blob is damaged, so its files cannot be compared");
 }

@@ -28,6 +28,7 @@ constexpr std::size_t buffer_bytes = 1U << 20;
 // Runs of zeros this long become holes: a sparse file of a terabyte must not fill the disk.
 constexpr std::size_t hole_bytes = 64U << 10;
 constexpr std::size_t open_directories_limit = 512;
+constexpr std::uint64_t early_bytes = 1U << 20;
 
 Error entry_errno(std::string_view path) {
     int number = errno;
@@ -125,6 +126,13 @@ Result<void> LayerExtractor::extract(ByteSource& archive) {
     return set_directory_times();
 }
 
+Result<void> LayerExtractor::extract(FrameRecorder& archive) {
+    recorder_ = &archive;
+    const Result<void> extracted = extract(static_cast<ByteSource&>(archive));
+    recorder_ = nullptr;
+    return extracted;
+}
+
 Result<void> LayerExtractor::extract_entry(tar::Reader& reader, const tar::Header& header) {
     std::string path = TRY(clean_entry_name(header.name));
     auto [parent, name] = split_parent(path);
@@ -183,12 +191,16 @@ LayerExtractor::write_file(tar::Reader& reader, const tar::Header& header, const
     if (!file) {
         return entry_errno(header.name);
     }
-    TRY(write_data(reader, header, file));
+    TRY(write_data(reader, header, place, file));
+    if (recorder_ != nullptr && header.size >= early_bytes) {
+        // A sync follows, which then has little left to wait for.
+        (void)sync_file_range(file.get(), 0, 0, SYNC_FILE_RANGE_WRITE);
+    }
     return set_file_metadata(header, file);
 }
 
-Result<void>
-LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef file) {
+Result<void> LayerExtractor::write_data(
+    tar::Reader& reader, const tar::Header& header, const Place& place, FdRef file) {
     if (header.size > limits_.bytes - size_) {
         return too_many_bytes(limits_);
     }
@@ -199,6 +211,9 @@ LayerExtractor::write_data(tar::Reader& reader, const tar::Header& header, FdRef
         TRY(pass_over(header, file, hole));
         ends_in_hole = ends_in_hole || hole > 0;
         if (segment.length > 0) { // GNU tar ends a map with an empty one
+            if (recorder_ != nullptr && !place.path.empty()) {
+                TRY(recorder_->begin_content(place.path, segment.offset, segment.length));
+            }
             ends_in_hole = TRY(write_segment(reader, header, segment.length, file, buffer_));
         }
     }
@@ -237,7 +252,7 @@ Result<void> LayerExtractor::set_file_metadata(const tar::Header& header, FdRef 
 Result<void> LayerExtractor::make_directory(const tar::Header& header, const std::string& path) {
     UniqueFd fd;
     if (path.empty()) {
-        fd = TRY(root_.duplicate());
+        fd = TRY(root_.fd.duplicate());
     } else {
         Place place = TRY(place_of(path));
         bool hides_below = false;
@@ -288,7 +303,7 @@ Result<void> LayerExtractor::make_hard_link(const tar::Header& header, const Pla
     }
     // The link's target resolves like every path: within the root, whatever links are on the way.
     Result<UniqueFd> source =
-        kernel::open_in_root(root_, "/" + target_parent, O_PATH | O_DIRECTORY);
+        kernel::open_in_root(root_.fd, "/" + target_parent, O_PATH | O_DIRECTORY);
     if (!source.ok()) {
         return entry_error(
             header.name, "is a hard link to \"" + header.link_name + "\", which is not there");
@@ -310,8 +325,13 @@ Result<void> LayerExtractor::make_hard_link(const tar::Header& header, const Pla
             return ok(); // the same file already; clearing the way could delete it
         }
         TRY(clear_way(place));
-        if (link() == 0) {
+        // It may have been below what was in the way.
+        source = kernel::open_in_root(root_.fd, "/" + target_parent, O_PATH | O_DIRECTORY);
+        if (source.ok() && link() == 0) {
             return ok();
+        }
+        if (!source.ok()) {
+            errno = ENOENT;
         }
     }
     if (errno == ENOENT || errno == EPERM) {
@@ -392,31 +412,36 @@ Result<void> LayerExtractor::make_whiteout(const Place& place) {
 
 Result<void> LayerExtractor::mark_opaque(const std::string& path) {
     TRY(directory(path));
-    UniqueFd fd = TRY(kernel::open_in_root(root_, "/" + path, O_RDONLY | O_DIRECTORY));
+    UniqueFd fd = TRY(kernel::open_in_root(root_.fd, "/" + path, O_RDONLY | O_DIRECTORY));
     return disk_result(set_opaque(fd));
 }
 
 Result<LayerExtractor::Place> LayerExtractor::place_of(const std::string& path) {
     auto [parent, name] = split_parent(path);
-    return Place{TRY(directory(parent)), name};
+    const OpenDirectory& holder = *TRY(directory(parent));
+    Place place{.directory = holder.fd.get(), .name = name, .path = {}};
+    if (recorder_ != nullptr && holder.path) {
+        place.path = holder.path->empty() ? name : *holder.path + "/" + name;
+    }
+    return place;
 }
 
-Result<int> LayerExtractor::directory(const std::string& path) {
+Result<const LayerExtractor::OpenDirectory*> LayerExtractor::directory(const std::string& path) {
     if (path.empty()) {
-        return root_.get();
+        return &root_;
     }
     auto found = directories_.find(path);
     if (found != directories_.end()) {
-        return found->second.get();
+        return &found->second;
     }
-    Result<UniqueFd> fd = kernel::open_in_root(root_, "/" + path, O_PATH | O_DIRECTORY);
+    Result<UniqueFd> fd = kernel::open_in_root(root_.fd, "/" + path, O_PATH | O_DIRECTORY);
     if (!fd.ok()) {
         int number = fd.error().error_number();
         if (number != ENOENT && number != ENOTDIR) {
             return entry_error(path, "cannot be reached: " + fd.error().message());
         }
         TRY(make_missing(path));
-        fd = kernel::open_in_root(root_, "/" + path, O_PATH | O_DIRECTORY);
+        fd = kernel::open_in_root(root_.fd, "/" + path, O_PATH | O_DIRECTORY);
         if (!fd.ok()) {
             return entry_error(path, "is not a directory, but has entries below it");
         }
@@ -424,14 +449,18 @@ Result<int> LayerExtractor::directory(const std::string& path) {
     if (directories_.size() >= open_directories_limit) {
         directories_.clear();
     }
-    return directories_.emplace(path, std::move(*fd)).first->second.get();
+    OpenDirectory opened{.fd = std::move(*fd), .path = {}};
+    if (recorder_ != nullptr) {
+        opened.path = recorder_->path_of(opened.fd);
+    }
+    return &directories_.emplace(path, std::move(opened)).first->second;
 }
 
 // Step by step from the directory before, so that deep paths cost no more than they are long; only
 // a link makes the walk start from the root again.
 Result<void> LayerExtractor::make_missing(const std::string& path) {
     std::string walked;
-    UniqueFd parent = TRY(root_.duplicate());
+    UniqueFd parent = TRY(root_.fd.duplicate());
     for (std::string_view part : split(path, '/')) {
         std::string name(part);
         walked += (walked.empty() ? "" : "/") + name;
@@ -449,7 +478,8 @@ Result<void> LayerExtractor::make_missing(const std::string& path) {
         UniqueFd child(
             openat(parent.get(), name.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
         if (!child) {
-            Result<UniqueFd> followed = kernel::open_in_root(root_, walked, O_PATH | O_DIRECTORY);
+            Result<UniqueFd> followed =
+                kernel::open_in_root(root_.fd, walked, O_PATH | O_DIRECTORY);
             if (!followed.ok()) {
                 return entry_error(path, "cannot be reached: " + followed.error().message());
             }
@@ -485,9 +515,14 @@ Result<void> LayerExtractor::make_missing_component(FdRef parent, const std::str
 // The last of several entries with one name wins. Paths that led through what is gone now must be
 // walked again; the place's own directory stays open through a duplicate.
 Result<void> LayerExtractor::clear_way(const Place& place) {
-    TRY(disk_result(remove_tree_at(FdRef::unowned(place.directory), place.name)));
+    const FdRef directory = FdRef::unowned(place.directory);
+    const bool is_kept = recorder_ != nullptr && !place.path.empty() &&
+                         TRY(recorder_->release(directory, place.name, place.path));
+    if (!is_kept) {
+        TRY(disk_result(remove_tree_at(directory, place.name)));
+    }
     std::erase_if(
-        directories_, [&](const auto& entry) { return entry.second.get() != place.directory; });
+        directories_, [&](const auto& entry) { return entry.second.fd.get() != place.directory; });
     return ok();
 }
 
@@ -499,7 +534,7 @@ Result<void> LayerExtractor::count_name(const std::string& path) {
 Result<void> LayerExtractor::set_directory_times() {
     for (const auto& [path, nanoseconds] : directory_times_) {
         Result<UniqueFd> fd =
-            kernel::open_in_root(root_, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
+            kernel::open_in_root(root_.fd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW);
         if (!fd.ok()) {
             continue; // a later entry took its place
         }

@@ -7,10 +7,12 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "codec/tar.h"
+#include "store/frame_recorder.h"
 #include "store/layer_entry.h"
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -31,6 +33,8 @@ class LayerExtractor {
     // The whole archive, including what follows its end mark. InvalidArgument names the entry that
     // cannot be.
     Result<void> extract(ByteSource& archive);
+    // The same, and the recorder knows afterwards which file has which of the archive's bytes.
+    Result<void> extract(FrameRecorder& archive);
 
     // Bytes of the files that were written.
     std::uint64_t size() const { return size_; }
@@ -43,10 +47,16 @@ class LayerExtractor {
     struct Place {
         int directory;
         std::string name;
+        std::string path; // with links resolved; known only where a frame is recorded
+    };
+
+    struct OpenDirectory {
+        UniqueFd fd;
+        std::optional<std::string> path; // likewise
     };
 
     LayerExtractor(UniqueFd root, ExtractionLimits limits, mode_t umask)
-        : root_(std::move(root))
+        : root_{.fd = std::move(root), .path = std::string()}
         , limits_(limits)
         , umask_(umask) {}
 
@@ -54,7 +64,8 @@ class LayerExtractor {
     Result<void>
     extract_present(tar::Reader& reader, const tar::Header& header, const std::string& path);
     Result<void> write_file(tar::Reader& reader, const tar::Header& header, const Place& place);
-    Result<void> write_data(tar::Reader& reader, const tar::Header& header, FdRef file);
+    Result<void>
+    write_data(tar::Reader& reader, const tar::Header& header, const Place& place, FdRef file);
     Result<void> make_directory(const tar::Header& header, const std::string& path);
     Result<void> make_hard_link(const tar::Header& header, const Place& place);
     Result<void> make_special(const tar::Header& header, const Place& place);
@@ -62,7 +73,8 @@ class LayerExtractor {
     Result<void> mark_opaque(const std::string& directory);
 
     Result<Place> place_of(const std::string& path);
-    Result<int> directory(const std::string& path);
+    // Good until the next call.
+    Result<const OpenDirectory*> directory(const std::string& path);
     Result<void> make_missing(const std::string& path);
     Result<void> make_missing_component(FdRef parent, const std::string& name);
     Result<void> clear_way(const Place& place);
@@ -71,13 +83,14 @@ class LayerExtractor {
     // Before a directory's name is kept.
     Result<void> count_name(const std::string& path);
 
-    UniqueFd root_;
+    OpenDirectory root_;
     ExtractionLimits limits_;
     mode_t umask_;
     // What creating a file gives it already.
     uid_t own_uid_ = geteuid();
     gid_t own_gid_ = getegid();
-    std::unordered_map<std::string, UniqueFd> directories_;
+    FrameRecorder* recorder_ = nullptr;
+    std::unordered_map<std::string, OpenDirectory> directories_;
     std::map<std::string, std::int64_t> directory_times_;
     std::set<std::string> implied_;
     std::string buffer_;

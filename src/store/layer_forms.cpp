@@ -7,6 +7,7 @@
 #include "codec/sha256.h"
 #include "kernel/path.h"
 #include "store/disk_error.h"
+#include "store/frame_recorder.h"
 #include "store/layer_extractor.h"
 #include "store/layer_file.h"
 #include "store/layer_store.h"
@@ -178,25 +179,61 @@ Result<StagedLayer> LayerStore::Parts::stage_directory() const {
     return layer;
 }
 
-Result<void> LayerStore::Parts::extract(StagedLayer& layer, ByteSource& tar) const {
+Result<void> LayerStore::Parts::extract(StagedLayer& layer, ByteSource& tar, KeepTar keep) {
     const std::string tree = LayerMounts::tree_of(layer.directory_);
     TRY(make_tree(tree));
     LayerExtractor extractor = TRY(LayerExtractor::create(tree));
-    TRY(extractor.extract(tar));
+    if (keep == KeepTar::Yes) {
+        const UniqueFd top = TRY(open_file(tree, O_RDONLY | O_DIRECTORY));
+        auto recorder = TRY(FrameRecorder::create(tar, layer.directory_, top));
+        TRY(extractor.extract(*recorder));
+        TRY(recorder->finish());
+        // It is all that there is of the tar. While it goes to the disk the next layer may come.
+        TRY(start_sync(layer));
+    } else {
+        TRY(extractor.extract(tar));
+    }
     layer.size_ = extractor.size();
     layer.implied_directories_ = extractor.take_implied_directories();
     return ok();
 }
 
+Result<void> LayerStore::Parts::start_sync(const StagedLayer& layer) {
+    auto sync = TRY(BackgroundSync::start(layer.directory_));
+    std::vector<std::unique_ptr<BackgroundSync>> unwanted; // joined once the lock is given up
+    auto all = syncs.lock();
+    for (auto entry = all->begin(); entry != all->end();) {
+        const bool gone = !exists(entry->first);
+        if (gone) {
+            unwanted.push_back(std::move(entry->second));
+        }
+        entry = gone ? all->erase(entry) : std::next(entry);
+    }
+    all->emplace(layer.directory_, std::move(sync));
+    return ok();
+}
+
+Result<void> LayerStore::Parts::finish_sync(const StagedLayer& layer) {
+    std::unique_ptr<BackgroundSync> sync;
+    {
+        auto all = syncs.lock();
+        if (const auto found = all->find(layer.directory_); found != all->end()) {
+            sync = std::move(found->second);
+            all->erase(found);
+        }
+    }
+    return sync ? sync->finish() : ok();
+}
+
 // Hashing goes to the thread that has less to do: reading files in costs more than decompressing,
 // indexing them less.
-Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source, bool keep_tar) {
+Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source, KeepTar keep) {
     StagedLayer layer = TRY(stage_directory());
     if (!makes_images()) {
         HashingSource hashed(source);
         {
             ReadAheadSource ahead(hashed);
-            TRY(extract(layer, ahead));
+            TRY(extract(layer, ahead, keep));
         }
         layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));
         return layer;
@@ -205,6 +242,7 @@ Result<StagedLayer> LayerStore::Parts::unpack(ByteSource& source, bool keep_tar)
     TRY(disk_result(make_directories(LayerMounts::mount_point_of(layer.directory_), 0755)));
     ReadAheadSource ahead(source);
     HashingSource hashed(ahead);
+    const bool keep_tar = keep == KeepTar::Yes;
     LayerFile file =
         TRY(LayerFile::write(image, hashed, {}, keep_tar ? WriteBack::Early : WriteBack::Later));
     layer.diff_id_ = TRY(oci::Digest::from_sha256_hex(hashed.finish_hex()));

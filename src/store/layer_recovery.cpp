@@ -9,6 +9,7 @@
 #include "store/layer_file.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
+#include "store/tar_frame.h"
 #include "store/tree_removal.h"
 
 #include <cerrno>
@@ -207,8 +208,11 @@ Result<void> LayerStore::Parts::replace(const LayerInfo& layer, StagedLayer stag
 }
 
 Result<void> LayerStore::Parts::repair(const LayerInfo& layer) {
+    // Blobs may go before the layer does.
+    const bool framed = exists(frame_of(layer_directory(layer.chain_id)));
+    const KeepTar keep = framed ? KeepTar::Yes : KeepTar::No;
     for (const LayerBlob& blob : TRY(blobs_of(layer.diff_id))) {
-        Result<StagedLayer> staged = unpack_blob(blob, layer.diff_id);
+        Result<StagedLayer> staged = unpack_blob(blob, layer.diff_id, keep);
         if (staged.ok()) {
             return replace(layer, std::move(*staged));
         }
@@ -220,7 +224,7 @@ Result<void> LayerStore::Parts::repair(const LayerInfo& layer) {
     }
     LayerFile file = TRY(LayerFile::open(image));
     FileSource tar = file.tar();
-    StagedLayer staged = TRY(unpack(tar, true));
+    StagedLayer staged = TRY(unpack(tar, KeepTar::Yes));
     if (staged.diff_id() != layer.diff_id) {
         return Error(ErrorKind::DataLoss, image + " is damaged");
     }

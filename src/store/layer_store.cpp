@@ -7,10 +7,8 @@
 #include "base/strings.h"
 #include "oci/descriptor.h"
 #include "oci/image_config.h"
-#include "store/compressing_tee.h"
 #include "store/disk_error.h"
 #include "store/layer_store_parts.h"
-#include "store/read_ahead.h"
 #include "store/schema.h"
 #include "store/tree_removal.h"
 
@@ -216,22 +214,14 @@ Result<std::vector<LayerInfo>> LayerStore::Parts::chain(const oci::Digest& chain
     return layers;
 }
 
-Result<StagedLayer> LayerStore::stage(Lease& lease, ByteSource& tar, StageOptions options) {
-    std::optional<ReadAheadSource> ahead; // receiving is for another thread than compressing
-    std::optional<CompressingTee> tee;
-    if (options.keep_blob && !parts_->makes_images()) {
-        ahead.emplace(tar);
-        tee.emplace(TRY(CompressingTee::create(*ahead, parts_->blobs, lease)));
-    }
-    ByteSource& source = tee ? static_cast<ByteSource&>(*tee) : tar;
-    StagedLayer layer = TRY(parts_->unpack(source, options.keep_blob && !tee));
+Result<StagedLayer> LayerStore::stage(Lease&, ByteSource& tar, StageOptions options) {
+    StagedLayer layer =
+        TRY(parts_->unpack(tar, options.keep_blob ? Parts::KeepTar::Yes : Parts::KeepTar::No));
     if (options.expected_diff_id && layer.diff_id_ != *options.expected_diff_id) {
         return diff_id_mismatch(layer.diff_id_, *options.expected_diff_id);
     }
-    if (tee) {
-        BlobInfo blob = TRY(tee->finish());
-        std::string type(oci::media_type::oci_layer_gzip);
-        TRY(set_blob(layer.diff_id_, {blob.digest, blob.size, std::move(type)}));
+    if (options.keep_blob) {
+        TRY(parts_->share_frame(layer));
     }
     return layer;
 }
@@ -267,6 +257,7 @@ Result<LayerInfo> LayerStore::publish(Lease& lease, const oci::Digest& parent, S
         TRY(get(parent));
         TRY(parts_->adopt_implied_directories(staged, parent));
     }
+    TRY(parts_->finish_sync(staged));
     std::lock_guard lock(parts_->publishing);
     if (Result<LayerInfo> existing = get(layer.chain_id); existing.ok()) {
         return existing;

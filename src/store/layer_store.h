@@ -69,9 +69,9 @@ Result<LayerForm> parse_layer_form(std::string_view name);
 struct StageOptions {
     // Another diff id is DataLoss.
     std::optional<oci::Digest> expected_diff_id;
-    // Keeps the tar's bytes, as a gzip blob where the layer does not have them itself: for layers
-    // that come without a compressed form and cannot be made again bit for bit (docker load,
-    // import).
+    // Keeps what it takes to make a blob of the tar's very bytes later: for layers that come
+    // without a compressed form (docker load, import) and that the files alone do not give again.
+    // They are on the disk before publish() returns.
     bool keep_blob = false;
 };
 
@@ -141,7 +141,7 @@ class LayerStore {
 
     // --- checking ---
 
-    // Blocks of its image, and of its files where it has any, as du counts them.
+    // Blocks of its image, its files and the frame of its tar, where it has them, as du counts.
     std::uint64_t size_on_disk(const LayerInfo& layer) const;
     // DataLoss with what is wrong. Deep: the files are compared with the layer's tar, byte by byte.
     Result<void> verify(const oci::Digest& chain_id, VerifyDepth depth) const;

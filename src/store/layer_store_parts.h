@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/synchronized.h"
+#include "store/background_sync.h"
 #include "store/janitor.h"
 #include "store/layer_mounts.h"
 #include "store/layer_store.h"
@@ -61,6 +62,8 @@ struct LayerStore::Parts {
 
     // What directories of layers take on the disk, as far as somebody asked.
     Synchronized<std::map<oci::Digest, MeasuredTree>> measured_trees;
+    // Of staged layers, by their directory.
+    Synchronized<std::map<std::string, std::unique_ptr<BackgroundSync>>> syncs;
     // Calls for one writable layer are serialized; different ones rarely share a lock.
     std::array<std::mutex, 64> writable_locks;
 
@@ -101,9 +104,13 @@ struct LayerStore::Parts {
     // An image without its directory, on a kernel that mounts no images.
     Result<void> unpack_image(const LayerInfo& layer);
     Result<StagedLayer> stage_directory() const;
-    Result<void> extract(StagedLayer& layer, ByteSource& tar) const;
+    enum class KeepTar : bool { No, Yes };
+    Result<void> extract(StagedLayer& layer, ByteSource& tar, KeepTar keep = KeepTar::No);
+    // Of the layer's files, while others are received; publish() waits for it.
+    Result<void> start_sync(const StagedLayer& layer);
+    Result<void> finish_sync(const StagedLayer& layer);
     // A layer with the diff id that its source turns out to have.
-    Result<StagedLayer> unpack(ByteSource& source, bool keep_tar);
+    Result<StagedLayer> unpack(ByteSource& source, KeepTar keep);
     Result<void> adopt_implied_directories(const StagedLayer& layer, const oci::Digest& parent);
     static Result<void>
     adopt_implied_directories(const StagedLayer& layer, const std::vector<std::string>& models);
@@ -128,7 +135,14 @@ struct LayerStore::Parts {
     // --- layer_blobs.cpp ---
 
     Result<std::vector<LayerBlob>> blobs_of(const oci::Digest& diff_id) const;
-    Result<StagedLayer> unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id);
+    Result<StagedLayer>
+    unpack_blob(const LayerBlob& blob, const oci::Digest& diff_id, KeepTar keep = KeepTar::No);
+    // The layer has its tar itself: in its image, or in its files and a frame.
+    bool has_tar(const oci::Digest& chain_id) const;
+    // Gives a staged layer's frame to those that have none.
+    Result<void> share_frame(const StagedLayer& staged);
+    // REQUIRES: has_tar().
+    Result<std::unique_ptr<ByteSource>> own_tar(const oci::Digest& chain_id) const;
     // From the image or the files; DataLoss when the bytes are not those of the diff id.
     Result<void> write_tar_from_files(const LayerInfo& layer, ByteSink& sink);
 

@@ -210,14 +210,32 @@ TEST_F(LayerStoreTest, SurvivesAKillInTheMiddleOfUnpacking) {
     EXPECT_TRUE(store_->blobs().list().value().empty());
 }
 
-TEST_F(LayerStoreTest, GivesBackTheTarOfALayerThatItKeptAsABlob) {
-    // Unsorted, so that it cannot be made again from the files.
-    std::string tar = TarBuilder().file("z", "1").file("a", "2").finish();
+TEST_F(LayerStoreTest, GivesBackTheTarOfALayerThatItKeepsTheFrameOf) {
+    // Unsorted, so that it cannot be made again from the files alone.
+    std::string tar = TarBuilder().file("z", "1").file("a", "2").finish() + "and more";
     LayerInfo layer = add_layer({}, tar, {.keep_blob = true});
+    EXPECT_TRUE(store_->blobs().list().value().empty());
+    EXPECT_EQ(layers().tar_size(layer.chain_id).value(), tar.size());
     EXPECT_EQ(tar_of(layer.chain_id), tar);
+    EXPECT_TRUE(layers().verify(layer.chain_id, VerifyDepth::Deep).ok());
+    const LayerInfo base = add_layer({}, simple_tar("base"));
+    StagedLayer again = layers().stage_again(*lease_, layer.diff_id).value();
+    LayerInfo second = layers().publish(*lease_, base.chain_id, std::move(again)).value();
+    EXPECT_EQ(tar_of(second.chain_id), tar);
     LayerBlob blob = layers().ensure_blob(*lease_, layer.chain_id).value();
     EXPECT_EQ(blob.media_type, "application/vnd.oci.image.layer.v1.tar+gzip");
     EXPECT_EQ(store_->blobs().size(blob.digest).value(), blob.size);
+}
+
+TEST_F(LayerStoreTest, GivesTheFrameToALayerThatCameWithoutOne) {
+    std::string tar = TarBuilder().file("z", "1").file("a", "2").finish();
+    LayerInfo layer = add_layer({}, tar);
+    StringSink sink;
+    ASSERT_EQ(layers().write_tar(layer.chain_id, sink).error().kind(), ErrorKind::DataLoss);
+    add_layer({}, tar, {.keep_blob = true});
+    EXPECT_EQ(tar_of(layer.chain_id), tar);
+    layers().wait_for_deletions();
+    EXPECT_THAT(temporaries(), ::testing::IsEmpty());
 }
 
 TEST_F(LayerStoreTest, SaysWhenATarCannotBeMadeAgain) {
@@ -245,6 +263,7 @@ TEST_F(LayerStoreTest, SpreadsDirectoriesOnExt4) {
 
 TEST_F(LayerStoreTest, RepairsUnsyncedLayersOfAnEarlierBoot) {
     LayerInfo kept = add_layer({}, simple_tar("blob"), {.keep_blob = true});
+    ASSERT_TRUE(layers().ensure_blob(*lease_, kept.chain_id).ok());
     LayerInfo lost = add_layer({}, TarBuilder().file("z", "1").file("a", "2").finish());
     LayerInfo child = add_layer(lost.chain_id, simple_tar("child"));
     LayerInfo synced = add_layer({}, simple_tar("synced"));
@@ -260,6 +279,7 @@ TEST_F(LayerStoreTest, RepairsUnsyncedLayersOfAnEarlierBoot) {
     ASSERT_EQ(truncate((content_of(lost) + "/z").c_str(), 0), 0);
     open();
     EXPECT_EQ(read_file(content_of(kept) + "/d/file").value(), "blob");
+    EXPECT_TRUE(exists(root() + "/layers/" + std::string(kept.chain_id.hex()) + "/tar.frame"));
     EXPECT_FALSE(layers().contains(lost.chain_id));
     EXPECT_FALSE(layers().contains(child.chain_id));
     EXPECT_TRUE(layers().contains(synced.chain_id));
@@ -267,6 +287,7 @@ TEST_F(LayerStoreTest, RepairsUnsyncedLayersOfAnEarlierBoot) {
 
 TEST_F(LayerStoreTest, ForgetsRowsWhoseFilesAreGone) {
     LayerInfo kept = add_layer({}, simple_tar("blob"), {.keep_blob = true});
+    ASSERT_TRUE(layers().ensure_blob(*lease_, kept.chain_id).ok());
     LayerInfo lost = add_layer({}, simple_tar("files only"));
     ASSERT_TRUE(layers().prepare("container", kept.chain_id).ok());
     close();

@@ -5,7 +5,9 @@
 #include "codec/sha256.h"
 #include "kernel/mount.h"
 #include "kernel/process.h"
+#include "store/frame_recorder.h"
 #include "store/layer_extractor.h"
+#include "store/tar_frame.h"
 
 #include <map>
 
@@ -207,10 +209,15 @@ void LayerFormsTest::TearDown() {
 
 Result<void> LayerFormsTest::extract(const std::string& tar) {
     StringSource source(tar);
+    UniqueFd tree = TRY(open_file(path("tree"), O_RDONLY | O_DIRECTORY));
+    auto recorder = TRY(FrameRecorder::create(source, directory_.path(), tree));
     LayerExtractor extractor = TRY(LayerExtractor::create(path("tree")));
-    TRY(extractor.extract(source));
+    TRY(extractor.extract(*recorder));
+    TRY(recorder->finish());
     size_ = extractor.size();
     implied_ = extractor.take_implied_directories();
+    auto made = TRY(FramedTar::open(directory_.path(), path("tree")));
+    EXPECT_EQ(sha256_hex(TRY(read_to_end(*made, 1U << 30))), sha256_hex(tar));
     return ok();
 }
 
@@ -241,6 +248,7 @@ std::string LayerFormsTest::expect_same(const std::string& tar, const std::strin
 void LayerFormsTest::clear() {
     ASSERT_TRUE(kernel::unmount_lazily(path("mount")).ok());
     (void)unlink(path("layer.erofs").c_str());
+    (void)unlink(path("tar.frame").c_str());
     ASSERT_NO_FATAL_FAILURE(run_shell("rm -r " + path("tree") + " && mkdir " + path("tree")));
 }
 

@@ -213,8 +213,6 @@ TEST_F(StoreCheckTest, RepairsWhereNothingCanBeExchanged) {
 
 TEST_F(StoreCheckTest, SaysWhatCannotBeRepaired) {
     Image image = add_image("app", "content");
-    const LayerBlob blob = store_->layers().blobs(image.config.rootfs.diff_ids[0]).value().at(0);
-    ASSERT_EQ(unlink(blob_path(blob.digest).c_str()), 0);
     flip_first_bit(file_of(image));
     auto problems = check({.repair = true, .deep = true});
     ASSERT_THAT(problems, SizeIs(1));
@@ -222,6 +220,27 @@ TEST_F(StoreCheckTest, SaysWhatCannotBeRepaired) {
     EXPECT_THAT(problems[0].remedy, HasSubstr("no blob"));
     EXPECT_EQ(report_.problems, 1U);
     EXPECT_EQ(report_.repaired, 0U);
+}
+
+TEST_F(StoreCheckTest, MendsTheFrameOfATar) {
+    const std::string tar = TarBuilder().file("z", "1").file("a", "2").finish();
+    LayerInfo layer = add_layer({}, tar, {.keep_blob = true});
+    const LayerBlob blob = store_->layers().ensure_blob(*lease_, layer.chain_id).value();
+    const std::string frame =
+        root() + "/layers/" + std::string(layer.chain_id.hex()) + "/tar.frame";
+    if (!exists(frame)) {
+        GTEST_SKIP() << "the layer is an image";
+    }
+    EXPECT_THAT(check({.deep = true}), IsEmpty());
+    ASSERT_EQ(truncate(frame.c_str(), 40), 0);
+    auto problems = check({.repair = true, .deep = true});
+    ASSERT_THAT(problems, SizeIs(1));
+    EXPECT_THAT(problems[0].message, HasSubstr("frame"));
+    EXPECT_TRUE(problems[0].repaired) << problems[0].remedy;
+    ASSERT_EQ(unlink(blob_path(blob.digest).c_str()), 0);
+    StringSink sink;
+    ASSERT_TRUE(store_->layers().write_tar(layer.chain_id, sink).ok());
+    EXPECT_EQ(sink.bytes(), tar);
 }
 
 // A directory that no entry named has the time at which it was made, which is another one each

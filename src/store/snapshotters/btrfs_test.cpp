@@ -179,6 +179,10 @@ TEST_F(BtrfsTest, StartsOverWhereAnEngineWasKilled) {
 TEST_F(BtrfsTest, ContainersSeeARepairedLayer) {
     open();
     LayerInfo base = add_layer({}, TarBuilder().file("a", "good").finish());
+    {
+        Lease lease = store_->leases().create();
+        ASSERT_TRUE(store_->layers().ensure_blob(lease, base.chain_id).ok());
+    }
     LayerInfo top = add_layer(base.chain_id, TarBuilder().file("b", "2").finish());
     const std::string file = layer_path(base) + "/diff/a";
 
