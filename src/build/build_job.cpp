@@ -5,6 +5,7 @@
 #include "base/strings.h"
 #include "build/squash.h"
 #include "build/stage_executor.h"
+#include "store/image_choice.h"
 
 #include <algorithm>
 
@@ -177,11 +178,12 @@ BuildJob::find_image(const std::string& name, const oci::Platform& platform, boo
         if (!TRY(images.find(text))) {
             return std::optional<store::Image>();
         }
-        for (store::Image& image : TRY(images.platforms(text))) {
-            // An id means this image, whatever it runs on.
-            if (image.config.platform.runs_on(platform) || image.id.hex().starts_with(text)) {
-                return std::optional(std::move(image));
-            }
+        const std::vector<store::Image> found = TRY(images.platforms(text));
+        if (found.front().id.hex().starts_with(text)) {
+            return std::optional(found.front()); // whatever it runs on
+        }
+        if (const store::Image* best = store::best_for(found, platform)) {
+            return std::optional(*best);
         }
         return std::optional<store::Image>();
     };

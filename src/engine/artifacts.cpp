@@ -40,18 +40,13 @@ Result<std::string> Artifacts::push(
     if (push.subject.empty()) {
         push.reference = push.reference.with_default_tag();
     }
-    const auto report = [&progress](const registry::Progress& step) {
-        progress(
-            {.id = step.id,
-             .status = step.status,
-             .stream = {},
-             .current = step.current,
-             .total = step.total,
-             .has_progress = step.has_detail,
-             .aux = step.aux});
-    };
     const oci::Digest digest = TRY(registry::push_artifact(
-        std::move(stop), store_, push, client_options(config_, credentials), files, report));
+        std::move(stop),
+        store_,
+        push,
+        client_options(config_, credentials),
+        files,
+        forward_to(progress)));
     return digest.to_string();
 }
 

@@ -5,6 +5,7 @@
 #include "engine/events.h"
 #include "engine/images.h"
 #include "registry/client.h"
+#include "registry/progress.h"
 #include "store/store.h"
 
 #include <mutex>
@@ -86,6 +87,9 @@ check_platform(const std::string& name, const oci::Platform& found, const std::s
 
 registry::ClientOptions
 client_options(const ImagesOptions& options, const RegistryCredentials& credentials);
+
+// `progress` must outlive it.
+registry::ProgressCallback forward_to(const ImageProgressCallback& progress);
 
 // A line of a progress stream.
 void say(const ImageProgressCallback& progress, std::string status, std::string id = {});

@@ -2,8 +2,7 @@
 // Images for several platforms (docs/decisions/0017-images-of-several-platforms.md): which one is
 // meant, and what an API client is told of all of them.
 #include "engine/images_parts.h"
-
-#include <algorithm>
+#include "store/image_choice.h"
 
 namespace berth::engine {
 
@@ -45,17 +44,13 @@ Images::Parts::get(const std::string& name, const std::string& platform) const {
     if (platform.empty()) {
         return images().get(name);
     }
-    std::vector<store::Image> found = TRY(images().platforms(name));
-    std::vector<oci::Platform> platforms;
-    for (const store::Image& image : found) {
-        platforms.push_back(image.config.platform);
+    const std::vector<store::Image> found = TRY(images().platforms(name));
+    const oci::Platform wanted = TRY(oci::Platform::parse(platform));
+    if (const store::Image* best = store::best_for(found, wanted)) {
+        return *best;
     }
-    const int best = oci::best_match(platforms, TRY(oci::Platform::parse(platform)));
-    if (best < 0) {
-        TRY(check_platform(name, platforms.front(), platform));
-        return not_found("No such image: " + name);
-    }
-    return std::move(found[static_cast<std::size_t>(best)]);
+    TRY(check_platform(name, found.front().config.platform, platform));
+    return not_found("No such image: " + name);
 }
 
 Result<ImageTarget> Images::Parts::target(const std::string& name) const {

@@ -8,8 +8,6 @@
 
 namespace berth::engine {
 
-namespace {
-
 registry::ProgressCallback forward_to(const ImageProgressCallback& progress) {
     return [&progress](const registry::Progress& step) {
         progress(
@@ -22,6 +20,8 @@ registry::ProgressCallback forward_to(const ImageProgressCallback& progress) {
              .aux = step.aux});
     };
 }
+
+namespace {
 
 // fromImage and tag: the tag may be a digest, and fromImage may have either itself. A name alone
 // stands for all its tags.

@@ -8,12 +8,11 @@
 #include "codec/tar.h"
 #include "oci/manifest.h"
 #include "registry/progress_reporter.h"
+#include "registry/stored_upload.h"
 #include "store/store.h"
 
 #include <algorithm>
 #include <variant>
-
-#include <unistd.h>
 
 namespace berth::registry {
 
@@ -26,17 +25,24 @@ constexpr std::string_view unknown_type = "application/vnd.unknown.artifact.v1";
 constexpr std::string_view empty_config = "{}";
 constexpr std::size_t name_limit = 1024;
 
-// A name is what the receiver makes a file of.
+bool is_control(char letter) {
+    const auto number = static_cast<unsigned char>(letter);
+    return number < 0x20 || number == 0x7f;
+}
+
+// A name is what the receiver makes a file of, and writes to a terminal.
 Result<void> check_name(const std::string& name) {
     bool good = !name.empty() && name.size() <= name_limit && name.front() != '/' &&
-                name.find('\0') == std::string::npos;
+                std::none_of(name.begin(), name.end(), is_control);
     for (const std::string_view part : split(name, '/')) {
         good = good && !part.empty() && part != "." && part != "..";
     }
-    return good
-               ? ok()
-               : invalid_argument(
-                     "artifact: \"" + name.substr(0, 200) + "\" is no name for a file in a folder");
+    if (good) {
+        return ok();
+    }
+    std::string shown = name.substr(0, 200);
+    std::replace_if(shown.begin(), shown.end(), is_control, '?');
+    return invalid_argument("artifact: \"" + shown + "\" is no name for a file in a folder");
 }
 
 Client client_for(const oci::Reference& name, Action action, const ClientOptions& options) {
@@ -129,20 +135,13 @@ class ArtifactPusher {
             tell(name, "Already exists");
             return ok();
         }
-        auto open = [&](std::uint64_t offset) -> Result<std::unique_ptr<ByteSource>> {
-            UniqueFd file = TRY(store_.blobs().open_blob(blob.digest));
-            if (::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
-                return errno_error("seek in blob " + blob.digest.to_string());
-            }
-            return std::unique_ptr<ByteSource>(std::make_unique<FdSource>(std::move(file)));
-        };
         TransferProgress transfer(reporter_, name, "Pushing", blob.size);
         const Client::Sent sent = [&](std::uint64_t bytes) {
             if (!name.empty()) {
                 transfer.update(bytes);
             }
         };
-        TRY(client_.upload_blob(stop_, blob, open, sent));
+        TRY(upload_stored_blob(stop_, client_, store_.blobs(), blob, sent));
         tell(name, "Pushed");
         return ok();
     }

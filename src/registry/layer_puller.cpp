@@ -11,16 +11,6 @@
 
 namespace berth::registry {
 
-namespace {
-
-store::BlobOptions expectations(const oci::Descriptor& descriptor) {
-    return {
-        .expected = descriptor.digest,
-        .expected_size = static_cast<std::uint64_t>(descriptor.size)};
-}
-
-} // namespace
-
 LayerPuller::LayerPuller(Job job, ProgressReporter& reporter)
     : job_(job)
     , reporter_(reporter) {
@@ -104,20 +94,6 @@ Result<store::StagedLayer> LayerPuller::stage_blob(const std::stop_token& stop, 
     return unpack(watched, layer);
 }
 
-// The rest of a download that broke off in an earlier pull.
-Result<void> LayerPuller::complete_partial(
-    const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer) {
-    auto source = TRY(job_.client.open_blob(stop, layer.descriptor, writer.offset()));
-    WatchedSource watched(
-        *source,
-        stop,
-        TransferProgress(reporter_, layer.short_id, "Downloading", layer.descriptor.size),
-        writer.offset());
-    TRY(copy(watched, writer));
-    TRY(writer.commit());
-    return ok();
-}
-
 namespace {
 
 // What lies there for the next pull must not keep a full disk full.
@@ -129,21 +105,38 @@ void give_room(const Error& error, store::BlobWriter& writer) {
 
 } // namespace
 
-Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& stop, Layer& layer) {
+// Goes on where an earlier pull broke off, unless another pull has that partial download.
+Result<store::BlobWriter> LayerPuller::writer_for(const Layer& layer) {
     store::BlobStore& blobs = job_.store.blobs();
-    auto resumed =
-        blobs.resume(job_.lease, layer.descriptor.digest, expectations(layer.descriptor));
-    // Another pull has the partial download: this one starts from nothing.
-    store::BlobWriter writer = resumed.ok()
-                                   ? std::move(*resumed)
-                                   : TRY(blobs.writer(job_.lease, expectations(layer.descriptor)));
+    const store::BlobOptions options{
+        .expected = layer.descriptor.digest,
+        .expected_size = static_cast<std::uint64_t>(layer.descriptor.size)};
+    auto resumed = blobs.resume(job_.lease, layer.descriptor.digest, options);
+    return resumed.ok() ? std::move(resumed) : blobs.writer(job_.lease, options);
+}
+
+// What the writer does not have yet, into the store alone.
+Result<void>
+LayerPuller::download(const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer) {
+    auto source = TRY(job_.client.open_blob(stop, layer.descriptor, writer.offset()));
+    WatchedSource watched(
+        *source,
+        stop,
+        TransferProgress(reporter_, layer.short_id, "Downloading", layer.descriptor.size),
+        writer.offset());
+    if (auto copied = copy(watched, writer); !copied.ok()) {
+        give_room(copied.error(), writer);
+        return std::move(copied).error();
+    }
+    TRY(writer.commit());
+    reporter_.state(layer.short_id, "Download complete");
+    return ok();
+}
+
+Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& stop, Layer& layer) {
+    store::BlobWriter writer = TRY(writer_for(layer));
     if (writer.offset() > 0) {
-        auto completed = complete_partial(stop, layer, writer);
-        if (!completed.ok()) {
-            give_room(completed.error(), writer);
-            return std::move(completed).error();
-        }
-        reporter_.state(layer.short_id, "Download complete");
+        TRY(download(stop, layer, writer));
         return stage_blob(stop, layer);
     }
     auto source = TRY(job_.client.open_blob(stop, layer.descriptor));
@@ -165,26 +158,11 @@ Result<store::StagedLayer> LayerPuller::stage_download(const std::stop_token& st
     return staged;
 }
 
-Result<void> LayerPuller::download(const std::stop_token& stop, const Layer& layer) {
-    store::BlobStore& blobs = job_.store.blobs();
-    auto resumed =
-        blobs.resume(job_.lease, layer.descriptor.digest, expectations(layer.descriptor));
-    store::BlobWriter writer = resumed.ok()
-                                   ? std::move(*resumed)
-                                   : TRY(blobs.writer(job_.lease, expectations(layer.descriptor)));
-    auto completed = complete_partial(stop, layer, writer);
-    if (!completed.ok()) {
-        give_room(completed.error(), writer);
-        return completed;
-    }
-    reporter_.state(layer.short_id, "Download complete");
-    return ok();
-}
-
 // The blob of a layer that is here. That it is this layer's nobody has seen yet.
 Result<void> LayerPuller::fetch_blob(const std::stop_token& stop, const Layer& layer) {
     if (!job_.store.blobs().contains(layer.descriptor.digest)) {
-        TRY(download(stop, layer));
+        store::BlobWriter writer = TRY(writer_for(layer));
+        TRY(download(stop, layer, writer));
     }
     FdSource blob(TRY(job_.store.blobs().open_blob(layer.descriptor.digest)));
     WatchedSource watched(

@@ -62,9 +62,9 @@ class LayerPuller {
     Result<void> stage(const std::stop_token& stop, Layer& layer);
     Result<store::StagedLayer> stage_download(const std::stop_token& stop, Layer& layer);
     Result<store::StagedLayer> stage_blob(const std::stop_token& stop, Layer& layer);
+    Result<store::BlobWriter> writer_for(const Layer& layer);
     Result<void>
-    complete_partial(const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer);
-    Result<void> download(const std::stop_token& stop, const Layer& layer);
+    download(const std::stop_token& stop, const Layer& layer, store::BlobWriter& writer);
     Result<void> fetch_blob(const std::stop_token& stop, const Layer& layer);
     Result<void> remember_blob(const Layer& layer);
     Result<store::StagedLayer> unpack(ByteSource& blob, const Layer& layer);

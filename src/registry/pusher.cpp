@@ -3,7 +3,8 @@
 #include "registry/pusher.h"
 
 #include "registry/progress_reporter.h"
-#include "store/blob_check.h"
+#include "registry/stored_upload.h"
+#include "store/image_choice.h"
 #include "store/store.h"
 
 #include <algorithm>
@@ -12,8 +13,6 @@
 #include <optional>
 #include <thread>
 #include <vector>
-
-#include <unistd.h>
 
 namespace berth::registry {
 
@@ -58,8 +57,6 @@ class Push {
     push_layer(const std::stop_token& stop, const Content& content, std::size_t number);
     Result<bool> mount(const std::stop_token& stop, const Content& content, std::size_t number);
     Result<void> push_config(const oci::Descriptor& config);
-    Result<void>
-    upload(const std::stop_token& stop, const oci::Descriptor& blob, const Client::Sent& sent);
     Result<void> push_entry(store::Lease& lease, const store::IndexEntry& entry);
     Result<PushedImage> push_tag(const oci::Descriptor& descriptor, const std::string& bytes);
     Result<void> remember(const oci::Digest& image, const oci::Digest& pushed);
@@ -84,24 +81,6 @@ void Push::announce(const Content& content) {
             reporter_.state(content.short_id(i), "Waiting");
         }
     }
-}
-
-Result<void>
-Push::upload(const std::stop_token& stop, const oci::Descriptor& blob, const Client::Sent& sent) {
-    store::BlobStore& blobs = job_.store.blobs();
-    auto open = [&](std::uint64_t offset) -> Result<std::unique_ptr<ByteSource>> {
-        UniqueFd file = TRY(blobs.open_blob(blob.digest));
-        if (::lseek(file.get(), static_cast<off_t>(offset), SEEK_SET) < 0) {
-            return errno_error("seek in blob " + blob.digest.to_string());
-        }
-        return std::unique_ptr<ByteSource>(std::make_unique<FdSource>(std::move(file)));
-    };
-    auto outcome = client_.upload_blob(stop, blob, open, sent);
-    // A registry that refuses the bytes may be right.
-    if (!outcome.ok() && outcome.error().kind() == ErrorKind::InvalidArgument) {
-        TRY(store::verify_blob(blobs, blob.digest));
-    }
-    return outcome;
 }
 
 // Where else on this registry the image came from or went to.
@@ -142,7 +121,9 @@ Push::push_layer(const std::stop_token& stop, const Content& content, std::size_
         return ok();
     }
     TransferProgress transfer(reporter_, id, "Pushing", layer.size);
-    TRY(upload(stop, layer, [&](std::uint64_t bytes) { transfer.update(bytes); }));
+    TRY(upload_stored_blob(stop, client_, job_.store.blobs(), layer, [&](std::uint64_t bytes) {
+        transfer.update(bytes);
+    }));
     reporter_.state(id, "Pushed");
     return ok();
 }
@@ -184,7 +165,7 @@ Result<void> Push::push_config(const oci::Descriptor& config) {
     if (TRY(client_.has_blob(stop_, config.digest))) {
         return ok();
     }
-    return upload(stop_, config, nullptr);
+    return upload_stored_blob(stop_, client_, job_.store.blobs(), config, nullptr);
 }
 
 Result<void> Push::push_content(const Content& content) {
@@ -265,14 +246,11 @@ Result<PushedImage> Push::index(store::Lease& lease, const store::ImageIndex& in
 // Which image of a name that stands for several, as moby daemon/containerd/image_push.go has it.
 Result<store::Image> choose_image(
     const store::ImageStore& images, const oci::Reference& reference, const PushOptions& options) {
-    std::vector<store::Image> found = TRY(images.platforms(reference.familiar()));
-    std::vector<oci::Platform> platforms;
-    for (const store::Image& image : found) {
-        platforms.push_back(image.config.platform);
-    }
-    const int best = oci::best_match(platforms, options.platform.value_or(oci::Platform::host()));
-    if (best >= 0) {
-        return std::move(found[static_cast<std::size_t>(best)]);
+    const std::vector<store::Image> found = TRY(images.platforms(reference.familiar()));
+    const store::Image* best =
+        store::best_for(found, options.platform.value_or(oci::Platform::host()));
+    if (best != nullptr) {
+        return *best;
     }
     if (options.platform) {
         return not_found(
@@ -283,7 +261,7 @@ Result<store::Image> choose_image(
     if (found.size() > 1) {
         return conflict("multiple matching manifests found but no specific platform requested");
     }
-    return std::move(found.front());
+    return found.front();
 }
 
 // What Docker's client says a note about.

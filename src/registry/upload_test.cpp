@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Uploads that are cut off, limited in size or forgotten.
 #include "registry/client.h"
+#include "registry/stored_upload.h"
 #include "registry/test_registry.h"
 
 #include <gtest/gtest.h>
@@ -172,6 +173,39 @@ TEST(Upload, DoesNotRepeatWhatIsRefused) {
     auto outcome = upload(server, some_bytes());
     ASSERT_FALSE(outcome.ok());
     EXPECT_EQ(server.log, (Log{"POST", "PUT", "DELETE", "POST", "PATCH"}));
+}
+
+TEST(StoredUpload, GoesOnWhereItBrokeOff) {
+    UploadServer server;
+    server.break_after = 3'000'000;
+    const std::string bytes = some_bytes();
+    TestStore store;
+    store::Lease lease = store.get().leases().create();
+    store.get().blobs().put(lease, bytes).value();
+    Client client(server.host(), "team/app", Action::Push, {});
+    auto outcome = upload_stored_blob(
+        {}, client, store.get().blobs(), TestImage::describe("a/b", bytes), nullptr);
+    ASSERT_TRUE(outcome.ok()) << outcome.error().message();
+    EXPECT_TRUE(server.received == bytes);
+}
+
+TEST(StoredUpload, SaysThatTheBlobIsDamagedWhereTheRegistryIsRight) {
+    TestRegistry registry;
+    TestStore store;
+    store::Lease lease = store.get().leases().create();
+    const std::string bytes = "some bytes";
+    const oci::Descriptor blob = TestImage::describe("a/b", bytes);
+    store.get().blobs().put(lease, bytes).value();
+    Client client(registry.host(), "team/app", Action::Push, {});
+    const std::string path = store.root() + "/data/blobs/sha256/" + std::string(blob.digest.hex());
+    ASSERT_TRUE(replace_file(path, "other bits").ok());
+    auto outcome = upload_stored_blob({}, client, store.get().blobs(), blob, nullptr);
+    ASSERT_FALSE(outcome.ok());
+    EXPECT_EQ(outcome.error().kind(), ErrorKind::DataLoss) << outcome.error().message();
+    EXPECT_NE(outcome.error().message().find("is damaged on the disk"), std::string::npos);
+    ASSERT_TRUE(replace_file(path, bytes).ok());
+    outcome = upload_stored_blob({}, client, store.get().blobs(), blob, nullptr);
+    EXPECT_TRUE(outcome.ok()) << outcome.error().message();
 }
 
 } // namespace berth::registry

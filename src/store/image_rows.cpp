@@ -3,6 +3,8 @@
 // daemon/containerd/image.go: the one that runs here best.
 #include "store/image_rows.h"
 
+#include "store/image_choice.h"
+
 namespace berth::store {
 
 namespace {
@@ -59,6 +61,15 @@ Result<std::optional<FoundImage>> find_by_name(Session& session, const oci::Refe
 }
 
 } // namespace
+
+const Image* best_for(std::span<const Image> images, const oci::Platform& platform) {
+    std::vector<oci::Platform> platforms;
+    for (const Image& image : images) {
+        platforms.push_back(image.config.platform);
+    }
+    const int best = oci::best_match(platforms, platform);
+    return best < 0 ? nullptr : &images[static_cast<std::size_t>(best)];
+}
 
 bool is_hex(std::string_view text) {
     return !text.empty() && text.find_first_not_of("0123456789abcdef") == std::string_view::npos;

@@ -90,7 +90,7 @@ def test_oras_and_berth_read_each_other(engine, registry, files, tmp_path):
     assert (tmp_path / "ours" / "report.json").read_text() == '{"a": 1}'
 
 
-@pytest.mark.parametrize("title", ["../out", "/etc/out", "a/../../out", "", "a//b", "."])
+@pytest.mark.parametrize("title", ["../out", "/etc/out", "a/../../out", "", "a//b", ".", "a\nout", "\x1b[31mout", "out\x7f"])
 def test_names_that_lead_out_are_refused(engine, registry, tmp_path, title):
     client = Client(registry.address)
     blobs = [b"{}", b"evil"]
@@ -103,6 +103,7 @@ def test_names_that_lead_out_are_refused(engine, registry, tmp_path, title):
     (tmp_path / "in").mkdir()
     done = engine.berth("artifact", "pull", "-o", tmp_path / "in", f"{registry.address}/artifact/evil:1", check=False)
     assert done.returncode == 1 and "is no name for a file in a folder" in done.stderr
+    assert not any(letter in done.stderr[:-1] for letter in "\n\x1b\x7f")
     assert [str(path) for path in tmp_path.rglob("out")] == []
 
 
