@@ -16,7 +16,12 @@ class ArchiveSink final : public ByteSink {
   public:
     ArchiveSink(http::ResponseWriter& response, std::string content_type)
         : response_(response)
-        , content_type_(std::move(content_type)) {}
+        , headers_{{"Content-Type", std::move(content_type)}} {}
+
+    // Before it begins.
+    void add_header(std::string_view name, std::string value) {
+        headers_.set(name, std::move(value));
+    }
 
     Result<void> write(std::string_view bytes) override {
         TRY(begin());
@@ -27,12 +32,12 @@ class ArchiveSink final : public ByteSink {
         if (response_.begun()) {
             return ok();
         }
-        return response_.begin(200, http::Headers{{"Content-Type", content_type_}});
+        return response_.begin(200, headers_);
     }
 
   private:
     http::ResponseWriter& response_;
-    std::string content_type_;
+    http::Headers headers_;
 };
 
 } // namespace berth::api

@@ -8,6 +8,8 @@
 #include "base/unique_fd.h"
 #include "codec/stream.h"
 #include "engine/container.h"
+#include "engine/container_paths.h"
+#include "engine/container_use.h"
 #include "engine/filters.h"
 #include "engine/subscription.h"
 #include "store/snapshotter.h"
@@ -105,38 +107,6 @@ struct RemoveOptions {
     std::string asked_as; // the name or id in errors; empty: the id
 };
 
-struct TopResult {
-    std::vector<std::string> titles;
-    std::vector<std::vector<std::string>> processes;
-};
-
-struct ContainerStats {
-    std::string id;
-    std::string name;
-    bool running = false;
-    Timestamp read;
-    std::uint64_t cpu_total = 0; // nanoseconds
-    std::uint64_t cpu_kernel = 0;
-    std::uint64_t cpu_user = 0;
-    std::uint64_t system_cpu = 0;
-    std::uint64_t throttled_periods = 0;
-    std::uint64_t periods = 0;
-    std::uint64_t throttled_time = 0;
-    std::uint32_t online_cpus = 0;
-    std::uint64_t memory_usage = 0;
-    std::uint64_t memory_limit = 0;
-    std::map<std::string, std::uint64_t> memory_stats;
-    std::uint64_t pids_current = 0;
-    std::uint64_t pids_limit = 0;
-
-    struct Network {
-        std::uint64_t rx_bytes = 0, rx_packets = 0, rx_errors = 0, rx_dropped = 0;
-        std::uint64_t tx_bytes = 0, tx_packets = 0, tx_errors = 0, tx_dropped = 0;
-    };
-
-    std::map<std::string, Network> networks;
-};
-
 struct PruneReport {
     std::vector<std::string> deleted;
     std::int64_t space_reclaimed = 0;
@@ -224,6 +194,22 @@ class Containers {
     Result<void>
     export_files(std::stop_token stop, const std::string& container, ByteSink& sink) const;
 
+    // docker cp: what is at a path, as a tar, and tars unpacked there, with all that is mounted in
+    // the container. NotFound "Could not find the file x in container y". `begin` is called before
+    // the first byte.
+    Result<PathStat> stat_path(const std::string& container, const std::string& path) const;
+    Result<void> read_archive(
+        std::stop_token stop,
+        const std::string& container,
+        const std::string& path,
+        const ArchiveBegin& begin,
+        ByteSink& sink) const;
+    Result<void> write_archive(
+        std::stop_token stop,
+        const std::string& container,
+        const ArchiveTarget& target,
+        ByteSource& tar) const;
+
     // docker diff, without what the engine itself made below mounts.
     Result<std::vector<store::Change>> changes(const std::string& container) const;
 
@@ -247,7 +233,7 @@ class Containers {
     // The full id of an id prefix or name; "No such container: x".
     Result<std::string> resolve(const std::string& container) const;
 
-    // ps arguments: "" or "-ef" gives the ef columns, "aux" the aux columns; others NotImplemented.
+    // What the machine's ps says of its processes with these arguments; "" is "-ef".
     Result<TopResult> top(const std::string& container, const std::string& ps_arguments) const;
     Result<ContainerStats> stats(const std::string& container) const;
     Result<PruneReport> prune(const Filters& filters);

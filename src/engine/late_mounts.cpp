@@ -8,6 +8,7 @@
 #include "base/rollback.h"
 #include "base/strings.h"
 #include "engine/container_files.h"
+#include "engine/container_tree.h"
 #include "engine/runtime_spec_parts.h"
 #include "runtime/late_mount.h"
 
@@ -204,30 +205,10 @@ Result<void> LateMounts::replace(LiveContainer& container, DefinitionPtr definit
     return ok();
 }
 
-// The monitor is the parent of init: as long as it says that init runs, the number is init's.
-Result<UniqueFd> LateMounts::mount_namespace(LiveContainer& container) {
-    std::shared_ptr<monitor::MonitorClient> client;
-    std::int64_t pid = 0;
-    {
-        auto state = container.state.lock();
-        client = state->monitor;
-        pid = state->life.state.pid;
-    }
-    if (client == nullptr || pid == 0) {
-        return conflict("container " + container.id + " is not running");
-    }
-    UniqueFd opened = TRY(open_file("/proc/" + std::to_string(pid) + "/ns/mnt", O_RDONLY));
-    const monitor::StatusReply status = TRY(client->status());
-    if (status.phase == monitor::ContainerPhase::Exited || status.pid != pid) {
-        return conflict("container " + container.id + " is not running");
-    }
-    return opened;
-}
-
 Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mount) {
     const ContainerView view = view_of(container);
     TRY(make_bind_sources(with_only(*view.definition, mount)));
-    const UniqueFd inside = TRY(mount_namespace(container));
+    const UniqueFd inside = TRY(mount_namespace_of(container));
     const std::string root = TRY(core_.store->layers().mount(container.id));
     bool is_taken = false;
     auto attached = [&]() -> Result<void> {
@@ -249,7 +230,7 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
 }
 
 Result<void> LateMounts::detach(LiveContainer& container, const PlannedMount& mount) {
-    const UniqueFd inside = TRY(mount_namespace(container));
+    const UniqueFd inside = TRY(mount_namespace_of(container));
     UniqueFd expected;
     const bool is_at_source = mount.point.type == "bind" || mount.point.driver == "local";
     if (is_at_source && mount.subpath.empty()) {

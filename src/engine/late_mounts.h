@@ -35,7 +35,6 @@ class LateMounts {
 
     Result<void> attach(LiveContainer& container, const PlannedMount& mount);
     Result<void> detach(LiveContainer& container, const PlannedMount& mount);
-    Result<UniqueFd> mount_namespace(LiveContainer& container);
     // Into the database first, then for everybody to see.
     Result<void> replace(LiveContainer& container, DefinitionPtr definition);
     // The rest of the container does without it.

@@ -2,6 +2,7 @@
 // The faces that the API and others call: they find the container and hand over to the part that
 // does it.
 #include "base/log.h"
+#include "engine/container_archive.h"
 #include "engine/containers.h"
 #include "engine/execs.h"
 #include "engine/log_config.h"
@@ -128,6 +129,33 @@ Result<void>
 Containers::export_files(std::stop_token stop, const std::string& container, ByteSink& sink) const {
     return supervisor_.committer.export_files(
         std::move(stop), TRY(supervisor_.core.index.find(container)), sink);
+}
+
+Result<PathStat>
+Containers::stat_path(const std::string& container, const std::string& path) const {
+    Core& core = supervisor_.core;
+    return ContainerArchive(core, TRY(core.index.find(container)), container).stat(path);
+}
+
+Result<void> Containers::read_archive(
+    std::stop_token stop,
+    const std::string& container,
+    const std::string& path,
+    const ArchiveBegin& begin,
+    ByteSink& sink) const {
+    Core& core = supervisor_.core;
+    return ContainerArchive(core, TRY(core.index.find(container)), container)
+        .read(std::move(stop), path, begin, sink);
+}
+
+Result<void> Containers::write_archive(
+    std::stop_token stop,
+    const std::string& container,
+    const ArchiveTarget& target,
+    ByteSource& tar) const {
+    Core& core = supervisor_.core;
+    return ContainerArchive(core, TRY(core.index.find(container)), container)
+        .write(std::move(stop), target, tar);
 }
 
 Result<void> Containers::add_mount(const std::string& container, const MountRequest& request) {

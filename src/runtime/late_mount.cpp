@@ -11,6 +11,8 @@
 #include "runtime/container_mounts.h"
 #include "runtime/mount_options.h"
 
+#include <linux/magic.h>
+
 #include <cerrno>
 #include <functional>
 #include <map>
@@ -21,6 +23,7 @@
 #include <sched.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 namespace berth::runtime {
@@ -119,8 +122,23 @@ Result<UniqueFd> make_place(const UniqueFd& root, const std::string& path, bool 
                         : open_file_target(root, path);
 }
 
+Result<std::string> checked(const std::string& destination) {
+    std::string path = clean_path(destination);
+    if (!destination.starts_with('/') || path == "/") {
+        return invalid_argument("mount destination \"" + destination + "\" is not a path below /");
+    }
+    return path;
+}
+
+bool protects(const MountEntry& entry) {
+    return entry.type == "proc" || entry.type == "sysfs";
+}
+
+} // namespace
+
 // Where the root is read-only a copy of its mount that is not gets the missing directories.
-Result<UniqueFd> ensure_place(const UniqueFd& root, const std::string& path, bool is_directory) {
+Result<UniqueFd>
+ensure_mount_point(const UniqueFd& root, const std::string& path, bool is_directory) {
     auto there = kernel::open_in_root(root, path, O_PATH);
     if (there.ok() || there.error().error_number() != ENOENT) {
         return there;
@@ -135,20 +153,6 @@ Result<UniqueFd> ensure_place(const UniqueFd& root, const std::string& path, boo
     TRY(make_place(writable, path, is_directory));
     return kernel::open_in_root(root, path, O_PATH);
 }
-
-Result<std::string> checked(const std::string& destination) {
-    std::string path = clean_path(destination);
-    if (!destination.starts_with('/') || path == "/") {
-        return invalid_argument("mount destination \"" + destination + "\" is not a path below /");
-    }
-    return path;
-}
-
-bool protects(const MountEntry& entry) {
-    return entry.type == "proc" || entry.type == "sysfs";
-}
-
-} // namespace
 
 Result<LateMount> make_late_mount(const oci::Mount& mount) {
     oci::RuntimeConfig config;
@@ -174,8 +178,8 @@ Result<void>
 attach_late_mount(FdRef mount_namespace, const LateMount& mount, const std::string& destination) {
     const std::string path = TRY(checked(destination));
     return in_namespace(mount_namespace, [&](const Inside& inside) -> Result<void> {
-        const UniqueFd target =
-            TRY_CONTEXT(ensure_place(inside.root, path, mount.is_directory), "mount point " + path);
+        const UniqueFd target = TRY_CONTEXT(
+            ensure_mount_point(inside.root, path, mount.is_directory), "mount point " + path);
         const Place place = TRY(place_of(target));
         const Place root = TRY(place_of(inside.root));
         if (place.is_directory != mount.is_directory) {
@@ -238,6 +242,26 @@ detach_late_mount(FdRef mount_namespace, const std::string& destination, const U
         }
         return ok();
     });
+}
+
+Result<LateMount> clone_container_tmpfs(FdRef mount_namespace, const std::string& destination) {
+    const std::string path = TRY(checked(destination));
+    LateMount copy;
+    TRY(in_namespace(mount_namespace, [&](const Inside& inside) -> Result<void> {
+        const auto nothing = [&] { return not_found("no tmpfs is at " + path); };
+        const auto place = kernel::open_in_root(inside.root, path, O_PATH | O_DIRECTORY);
+
+        struct statfs status {};
+
+        if (!place.ok() || ::fstatfs(place->get(), &status) != 0 || status.f_type != TMPFS_MAGIC ||
+            !TRY(place_of(*place)).is_mount_root) {
+            return nothing();
+        }
+        copy.mount = TRY(kernel::clone_mount(*place, kernel::Recursive::No));
+        return kernel::set_mount_attributes(
+            copy.mount, {.propagation = MS_PRIVATE}, kernel::Recursive::No);
+    }));
+    return copy;
 }
 
 } // namespace berth::runtime

@@ -31,4 +31,13 @@ attach_late_mount(FdRef mount_namespace, const LateMount& mount, const std::stri
 Result<void>
 detach_late_mount(FdRef mount_namespace, const std::string& destination, const UniqueFd& expected);
 
+// A detached copy of the tmpfs that is mounted at this path of the container: the same files, to be
+// attached elsewhere. NotFound where there is none.
+Result<LateMount> clone_container_tmpfs(FdRef mount_namespace, const std::string& destination);
+
+// The place of a mount below a root, made where it is missing, also where the root's mount is
+// read-only.
+Result<UniqueFd>
+ensure_mount_point(const UniqueFd& root, const std::string& path, bool is_directory);
+
 } // namespace berth::runtime

@@ -58,10 +58,13 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
 
 class DifferenceWriter {
   public:
-    DifferenceWriter(FdRef tree, ByteSink& sink, FileData data)
+    // With a name, all paths are below it in the archive.
+    DifferenceWriter(
+        FdRef tree, ByteSink& sink, FileData data, std::optional<std::string> name = std::nullopt)
         : tree_(tree)
         , writer_(sink)
         , data_(data)
+        , name_(std::move(name))
         , buffer_(buffer_bytes, '\0') {}
 
     Result<void> write(const DiffEntry& entry) {
@@ -79,12 +82,22 @@ class DifferenceWriter {
         return entry.opaque ? write_marker(entry.path, std::string(opaque_marker)) : ok();
     }
 
+    Result<void> write_itself() { return write_present(tree_.get(), ".", ""); }
+
     Result<void> finish() { return writer_.finish(); }
 
   private:
+    std::string archive_name(const std::string& path) const {
+        if (!name_) {
+            return path;
+        }
+        const std::string below = *name_ + "/";
+        return path.empty() && !name_->empty() ? *name_ : below + path;
+    }
+
     Result<void> write_marker(const std::string& parent, const std::string& name) {
         tar::Header header;
-        header.name = (parent.empty() ? "" : parent + "/") + name;
+        header.name = archive_name((parent.empty() ? "" : parent + "/") + name);
         header.mode = 0;
         return writer_.write_header(header);
     }
@@ -137,7 +150,7 @@ class DifferenceWriter {
             }
         }
         tar::Header header = header_of(status, *type);
-        header.name = path;
+        header.name = archive_name(path);
         std::string attributes_path = descriptor_path(FdRef::unowned(directory), name);
         if (*type == tar::EntryType::SymbolicLink) {
             header.link_name.resize(PATH_MAX);
@@ -151,7 +164,7 @@ class DifferenceWriter {
         } else if (file) {
             if (status.st_nlink > 1 && !remember(status, path)) {
                 header.type = tar::EntryType::HardLink;
-                header.link_name = first_names_.at({status.st_dev, status.st_ino});
+                header.link_name = archive_name(first_names_.at({status.st_dev, status.st_ino}));
                 header.size = 0;
                 return writer_.write_header(header);
             }
@@ -209,6 +222,7 @@ class DifferenceWriter {
     FdRef tree_;
     tar::Writer writer_;
     FileData data_;
+    std::optional<std::string> name_;
     std::string buffer_;
     UniqueFd parent_;
     std::string parent_path_;
@@ -226,7 +240,11 @@ Result<void> write_difference_tar(const Difference& difference, ByteSink& sink, 
 }
 
 // Depth first, with nothing kept but the directories on the way.
-Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink) {
+Result<void> write_tree_tar(
+    std::stop_token stop,
+    FdRef tree,
+    ByteSink& sink,
+    const std::optional<std::string>& name_of_tree) {
     struct Frame {
         UniqueFd directory;
         std::string path;
@@ -234,7 +252,10 @@ Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink) {
         std::size_t next = 0;
     };
 
-    DifferenceWriter writer(tree, sink, FileData::Content);
+    DifferenceWriter writer(tree, sink, FileData::Content, name_of_tree);
+    if (name_of_tree) {
+        TRY(writer.write_itself());
+    }
     std::vector<Frame> frames(1);
     frames[0].directory.reset(openat(tree.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!frames[0].directory) {
@@ -271,6 +292,12 @@ Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink) {
         child.names = TRY(directory_names(child.directory));
         frames.push_back(std::move(child));
     }
+    return writer.finish();
+}
+
+Result<void> write_entry_tar(FdRef directory, const std::string& entry, ByteSink& sink) {
+    DifferenceWriter writer(directory, sink, FileData::Content);
+    TRY(writer.write({.path = entry}));
     return writer.finish();
 }
 

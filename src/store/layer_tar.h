@@ -8,6 +8,7 @@
 #include "store/overlay_form.h"
 #include "store/snapshotter.h"
 
+#include <optional>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -31,8 +32,16 @@ void leave_out_mount_points(Difference& difference, std::span<const std::string_
 // Whether a layer of it would change anything.
 bool is_empty(const Difference& difference);
 
-// The whole tree, without keeping a list of it.
-Result<void> write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink);
+// The whole tree, without keeping a list of it. With a name the tree itself comes first, under that
+// name, and all in it below it.
+Result<void> write_tree_tar(
+    std::stop_token stop,
+    FdRef tree,
+    ByteSink& sink,
+    const std::optional<std::string>& name = std::nullopt);
+
+// One entry of a directory, which is none itself.
+Result<void> write_entry_tar(FdRef directory, const std::string& entry, ByteSink& sink);
 
 // What several layers, topmost first, change together in those below them. `root` is a mount of all
 // of them: the tree of the difference.

@@ -5,6 +5,7 @@
 #include "api/import_changes.h"
 #include "api/route.h"
 #include "api/wire/container.h"
+#include "codec/base64.h"
 #include "engine/container_config_json.h"
 #include "engine/images.h"
 #include "store/snapshotter.h"
@@ -106,16 +107,64 @@ Result<void> commit(Context& context) {
     return context.reply(201, json::Object{{"Id", id}});
 }
 
-Result<void> no_copy(Context&) {
-    return not_implemented("copying files from or to a container is not implemented");
+// ---- archive ----
+
+Result<std::string> archive_path(const Context& context) {
+    std::string path = context.query("path");
+    if (path.empty()) {
+        return invalid_argument("bad parameter: pathcannot be empty"); // Docker's words
+    }
+    return path;
+}
+
+std::string encode_stat(const engine::PathStat& stat) {
+    return base64_encode(json::serialize(json::Object{
+        {"name", stat.name},
+        {"size", stat.size},
+        {"mode", stat.mode},
+        {"mtime", format_rfc3339(stat.mtime)},
+        {"linkTarget", stat.link_target}}));
+}
+
+constexpr std::string_view stat_header = "X-Docker-Container-Path-Stat";
+
+Result<void> stat_path(Context& context) {
+    const std::string path = TRY(archive_path(context));
+    const auto stat = TRY(context.engine().containers().stat_path(context.parameter(), path));
+    http::Headers headers;
+    headers.set(stat_header, encode_stat(stat));
+    return context.response().respond(200, std::move(headers));
+}
+
+Result<void> read_archive(Context& context) {
+    const std::string path = TRY(archive_path(context));
+    ArchiveSink sink(context.response(), "application/x-tar");
+    const auto begin = [&sink](const engine::PathStat& stat) {
+        sink.add_header(stat_header, encode_stat(stat));
+        return sink.begin();
+    };
+    TRY(context.engine().containers().read_archive(
+        context.stop(), context.parameter(), path, begin, sink));
+    return context.response().finish();
+}
+
+Result<void> write_archive(Context& context) {
+    const engine::ArchiveTarget target{
+        .path = TRY(archive_path(context)),
+        .keep_kinds = context.flag("noOverwriteDirNonDir"),
+        .users_own = context.flag("copyUIDGID")};
+    context.body().set_limit(http::Body::unlimited);
+    TRY(context.engine().containers().write_archive(
+        context.stop(), context.parameter(), target, context.body()));
+    return context.reply_empty(200);
 }
 
 constexpr auto routes = std::to_array<Route>({
     {"GET", "/containers/{id}/changes", changes},
     {"GET", "/containers/{id}/export", export_files},
-    {"HEAD", "/containers/{id}/archive", no_copy},
-    {"GET", "/containers/{id}/archive", no_copy},
-    {"PUT", "/containers/{id}/archive", no_copy},
+    {"HEAD", "/containers/{id}/archive", stat_path},
+    {"GET", "/containers/{id}/archive", read_archive},
+    {"PUT", "/containers/{id}/archive", write_archive},
     {"POST", "/commit", commit},
 });
 
