@@ -3,13 +3,13 @@
 #include "cli/build_context.h"
 
 #include "base/file.h"
+#include "cli/piped_source.h"
 #include "codec/ignore_file.h"
 #include "codec/tar.h"
 
 #include <algorithm>
 #include <array>
 #include <optional>
-#include <thread>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -145,44 +145,11 @@ class ContextWriter {
     tar::Writer writer_;
 };
 
-class ContextSource final : public ByteSource {
-  public:
-    ContextSource(BuildContextOptions options, Pipe pipe)
-        : read_end_(std::move(pipe.read_end))
-        , source_(FdRef(read_end_))
-        , thread_([this, chosen = std::move(options), end = std::move(pipe.write_end)]() mutable {
-            FdSink sink(std::move(end));
-            result_ = ContextWriter(std::move(chosen), sink).write();
-        }) {}
-
-    ~ContextSource() override {
-        // A writer that waits for room in the pipe gets EPIPE.
-        read_end_.reset();
-    }
-
-    Result<std::size_t> read(std::span<char> buffer) override {
-        std::size_t got = TRY(source_.read(buffer));
-        if (got == 0 && !buffer.empty()) {
-            if (thread_.joinable()) {
-                thread_.join();
-            }
-            TRY(result_);
-        }
-        return got;
-    }
-
-  private:
-    UniqueFd read_end_;
-    FdSource source_;
-    Result<void> result_;
-    std::jthread thread_;
-};
-
 } // namespace
 
 Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options) {
-    return std::unique_ptr<ByteSource>(
-        std::make_unique<ContextSource>(options, TRY(Pipe::create())));
+    return open_piped_source(
+        [options](ByteSink& sink) { return ContextWriter(options, sink).write(); });
 }
 
 } // namespace berth::cli

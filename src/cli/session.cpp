@@ -225,6 +225,9 @@ Result<std::unique_ptr<ByteSource>> Session::stream(const RequestOptions& option
     if (response->status >= 300) {
         return daemon_error(response->status, TRY(response->read_body(answer_limit)));
     }
+    if (options.header_value != nullptr) {
+        *options.header_value = response->headers.get(options.wanted_header);
+    }
     return std::move(response->body);
 }
 

@@ -41,6 +41,9 @@ struct RequestOptions {
     std::string registry_auth;   // X-Registry-Auth when not empty
     std::string registry_config; // X-Registry-Config when not empty
     ByteSource* body = nullptr;
+    // What the answer has in this header.
+    std::string_view wanted_header{};
+    std::string* header_value = nullptr;
 };
 
 class Session {

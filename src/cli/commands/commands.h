@@ -37,6 +37,8 @@ Result<int> wait(Session& session, const Invocation& invocation);
 Result<int> commit(Session& session, const Invocation& invocation);
 Result<int> export_container(Session& session, const Invocation& invocation);
 Result<int> diff(Session& session, const Invocation& invocation);
+// copy.cpp
+Result<int> cp(Session& session, const Invocation& invocation);
 // images.cpp
 Result<int> images(Session& session, const Invocation& invocation);
 Result<int> history(Session& session, const Invocation& invocation);
