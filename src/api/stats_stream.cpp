@@ -11,20 +11,28 @@ namespace berth::api {
 
 namespace {
 
+// Of Docker's members those that are zero or empty are left out where Go's omitempty does it.
+void add_unless_zero(json::Object& object, std::string_view name, std::uint64_t value) {
+    if (value != 0) {
+        object[name] = value;
+    }
+}
+
 json::Object encode_cpu(const engine::ContainerStats& stats) {
-    return json::Object{
-        {"cpu_usage",
-         json::Object{
-             {"total_usage", stats.cpu_total},
-             {"usage_in_kernelmode", stats.cpu_kernel},
-             {"usage_in_usermode", stats.cpu_user}}},
-        {"system_cpu_usage", stats.system_cpu},
-        {"online_cpus", stats.online_cpus},
-        {"throttling_data",
-         json::Object{
-             {"periods", stats.periods},
-             {"throttled_periods", stats.throttled_periods},
-             {"throttled_time", stats.throttled_time}}}};
+    json::Object usage{{"total_usage", stats.cpu_total}};
+    if (!stats.cpu_per_cpu.empty()) {
+        usage["percpu_usage"] = json::encode(stats.cpu_per_cpu);
+    }
+    usage["usage_in_kernelmode"] = stats.cpu_kernel;
+    usage["usage_in_usermode"] = stats.cpu_user;
+    json::Object object{{"cpu_usage", std::move(usage)}};
+    add_unless_zero(object, "system_cpu_usage", stats.system_cpu);
+    add_unless_zero(object, "online_cpus", stats.online_cpus);
+    object["throttling_data"] = json::Object{
+        {"periods", stats.periods},
+        {"throttled_periods", stats.throttled_periods},
+        {"throttled_time", stats.throttled_time}};
+    return object;
 }
 
 json::Object encode_networks(const engine::ContainerStats& stats) {
@@ -48,24 +56,48 @@ json::Object encode_memory(const engine::ContainerStats& stats) {
     for (const auto& [name, value] : stats.memory_stats) {
         details[name] = value;
     }
-    return json::Object{
-        {"usage", stats.memory_usage},
-        {"stats", std::move(details)},
-        {"limit", stats.memory_limit}};
+    json::Object object;
+    add_unless_zero(object, "usage", stats.memory_usage);
+    add_unless_zero(object, "max_usage", stats.memory_max_usage);
+    if (!details.empty()) {
+        object["stats"] = std::move(details);
+    }
+    add_unless_zero(object, "failcnt", stats.memory_fail_count);
+    add_unless_zero(object, "limit", stats.memory_limit);
+    return object;
 }
 
-json::Object encode_block_io() {
-    json::Object object;
+json::Array encode_block_entries(const std::vector<engine::ContainerStats::BlockEntry>& entries) {
+    json::Array array;
+    for (const auto& entry : entries) {
+        array.push_back(json::Object{
+            {"major", entry.major},
+            {"minor", entry.minor},
+            {"op", entry.operation},
+            {"value", entry.value}});
+    }
+    return array;
+}
+
+// The last six are those of a scheduler that is no more. Docker has lists of nothing with version
+// 1, and Go's nil slices elsewhere.
+json::Object encode_block_io(const engine::ContainerStats& stats) {
+    const bool is_version1 = !stats.cpu_per_cpu.empty();
+    const json::Value nothing = is_version1 ? json::Value(json::Array()) : json::Value(nullptr);
+    const auto list = [&nothing](const std::vector<engine::ContainerStats::BlockEntry>& entries) {
+        return entries.empty() ? nothing : json::Value(encode_block_entries(entries));
+    };
+    json::Object object{
+        {"io_service_bytes_recursive", list(stats.block_bytes)},
+        {"io_serviced_recursive", list(stats.block_operations)}};
     for (const char* name :
-         {"io_service_bytes_recursive",
-          "io_serviced_recursive",
-          "io_queue_recursive",
+         {"io_queue_recursive",
           "io_service_time_recursive",
           "io_wait_time_recursive",
           "io_merged_recursive",
           "io_time_recursive",
           "sectors_recursive"}) {
-        object[name] = nullptr;
+        object[name] = nothing;
     }
     return object;
 }
@@ -83,7 +115,7 @@ json::Value encode_stats(const engine::ContainerStats& now, const engine::Contai
         {"num_procs", 0},
         {"os_type", "linux"},
         {"storage_stats", json::Object{}},
-        {"blkio_stats", encode_block_io()},
+        {"blkio_stats", encode_block_io(now)},
         {"cpu_stats", encode_cpu(now)},
         {"precpu_stats", encode_cpu(previous)},
         {"memory_stats", now.running ? encode_memory(now) : json::Object{}}};
@@ -173,7 +205,10 @@ Result<void> stream_stats(Context& context) {
     auto& containers = context.engine().containers();
     const std::string id = TRY(containers.resolve(context.parameter()));
     const bool one_shot = !context.before(41) && context.flag("one-shot");
-    if (!context.flag("stream", true) && one_shot) {
+    if (context.flag("stream", true) && one_shot) {
+        return invalid_argument("cannot have stream=true and one-shot=true");
+    }
+    if (one_shot) {
         const auto sample = TRY(containers.stats(id));
         return context.reply(200, encode_stats(sample, nullptr));
     }

@@ -4,6 +4,7 @@
 #include "engine/cgroup_place.h"
 #include "engine/container_reader.h"
 #include "engine/process_list.h"
+#include "engine/ps_program.h"
 #include "kernel/cgroup.h"
 
 #include <thread>
@@ -60,6 +61,15 @@ std::uint64_t system_cpu_time() {
     return ticks * (1'000'000'000 / static_cast<std::uint64_t>(sysconf(_SC_CLK_TCK)));
 }
 
+std::vector<ContainerStats::BlockEntry>
+block_entries(const std::vector<kernel::CgroupStats::BlockEntry>& entries) {
+    std::vector<ContainerStats::BlockEntry> result;
+    for (const auto& entry : entries) {
+        result.push_back({entry.major, entry.minor, entry.operation, entry.value});
+    }
+    return result;
+}
+
 std::uint64_t machine_memory() {
     return static_cast<std::uint64_t>(sysconf(_SC_PHYS_PAGES)) *
            static_cast<std::uint64_t>(sysconf(_SC_PAGESIZE));
@@ -73,10 +83,17 @@ ContainerReader::top(const ContainerPtr& container, const std::string& ps_argume
     if (!view.life.state.is_running()) {
         return conflict("container " + container->id + " is not running");
     }
+    if (view.life.state.status == ContainerStatus::Restarting) {
+        return conflict(
+            "Container " + container->id + " is restarting, wait until the container is running");
+    }
     const kernel::Cgroup cgroup =
         TRY(kernel::Cgroup::open(cgroup_path(*view.definition, core_.config())));
     const std::vector<pid_t> pids = TRY(cgroup.processes());
-    return list_processes(pids, ps_arguments);
+    auto found = TRY(ask_ps(pids, ps_arguments));
+    TopResult processes = found ? std::move(*found) : TRY(list_processes(pids, ps_arguments));
+    core_.publish(*view.definition, "top");
+    return processes;
 }
 
 Result<ContainerStats> ContainerReader::stats(const ContainerPtr& container) const {
@@ -84,11 +101,11 @@ Result<ContainerStats> ContainerReader::stats(const ContainerPtr& container) con
     ContainerStats stats;
     stats.id = container->id;
     stats.name = "/" + view.definition->name;
-    stats.read = Timestamp::now();
     stats.running = view.life.state.is_running();
     if (!stats.running) {
         return stats;
     }
+    stats.read = Timestamp::now();
     const kernel::Cgroup cgroup =
         TRY(kernel::Cgroup::open(cgroup_path(*view.definition, core_.config())));
     const kernel::CgroupStats used = TRY(cgroup.stats());
@@ -103,10 +120,18 @@ Result<ContainerStats> ContainerReader::stats(const ContainerPtr& container) con
     stats.memory_usage = used.memory_usage;
     stats.memory_limit =
         std::min(used.memory_limit == 0 ? machine_memory() : used.memory_limit, machine_memory());
+    stats.memory_max_usage = used.memory_max_usage;
+    stats.memory_fail_count = used.memory_fail_count;
     stats.memory_stats = used.memory;
+    stats.cpu_per_cpu = used.cpu_per_cpu_ns;
     stats.pids_current = used.pids_current;
     stats.pids_limit = used.pids_limit;
-    stats.networks = read_networks(view.life.state.pid);
+    stats.block_bytes = block_entries(used.block_bytes);
+    stats.block_operations = block_entries(used.block_operations);
+    // The host's interfaces are not the container's.
+    if (view.definition->host_config.network_mode != "host") {
+        stats.networks = read_networks(view.life.state.pid);
+    }
     return stats;
 }
 

@@ -127,7 +127,8 @@ Result<TopResult> list_processes(const std::vector<pid_t>& pids, const std::stri
     const bool is_aux = arguments == "aux" || arguments == "-aux";
     if (!is_aux && !arguments.empty() && arguments != "-ef" && arguments != "ef") {
         return not_implemented(
-            "ps arguments \"" + arguments + "\" are not implemented: use -ef or aux");
+            "ps arguments \"" + arguments +
+            "\" need the program ps, which this machine does not have: use -ef or aux");
     }
     TopResult result;
     result.titles =

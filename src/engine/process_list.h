@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Processes as ps prints them, from /proc.
+// Processes as ps prints them, from /proc: for machines that have no ps.
 #pragma once
 
 #include "base/result.h"
