@@ -92,7 +92,7 @@ Result<void> print_progress(ByteSource& source, const ProgressOptions& options) 
     return ok();
 }
 
-Result<void> print_rows(
+Result<std::string> rows_text(
     const std::vector<Column>& columns,
     const std::vector<json::Object>& rows,
     std::string_view format) {
@@ -101,7 +101,7 @@ Result<void> print_rows(
         for (const json::Object& row : rows) {
             text += json::serialize(json::Value(row)) + "\n";
         }
-        return print(text);
+        return text;
     }
     bool as_table = format.empty() || format.starts_with("table");
     if (!as_table) {
@@ -110,7 +110,7 @@ Result<void> print_rows(
         for (const json::Object& row : rows) {
             text += TRY(row_template.render(json::Value(row))) + "\n";
         }
-        return print(text);
+        return text;
     }
     // "table {{.Names}}\t{{.Status}}" chooses the columns.
     std::vector<Column> chosen;
@@ -154,7 +154,14 @@ Result<void> print_rows(
         }
         table.row(std::move(cells));
     }
-    return print(table.text());
+    return table.text();
+}
+
+Result<void> print_rows(
+    const std::vector<Column>& columns,
+    const std::vector<json::Object>& rows,
+    std::string_view format) {
+    return print(TRY(rows_text(columns, rows, format)));
 }
 
 } // namespace berth::cli

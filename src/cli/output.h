@@ -37,6 +37,10 @@ struct Column {
     std::string_view header; // the table's heading: "CONTAINER ID"
 };
 
+Result<std::string> rows_text(
+    const std::vector<Column>& columns,
+    const std::vector<json::Object>& rows,
+    std::string_view format);
 Result<void> print_rows(
     const std::vector<Column>& columns,
     const std::vector<json::Object>& rows,

@@ -26,6 +26,9 @@ class Table {
 // have three, its sums four.
 std::string human_size(std::int64_t bytes, int digits = 3);
 
+// Binary units and four significant digits: 1.5MiB, 0B.
+std::string binary_size(double bytes);
+
 // Cells counted as a terminal shows them: one a UTF-8 sequence.
 std::size_t display_width(std::string_view text);
 

@@ -91,6 +91,8 @@ Result<int> mount_rm(Session& session, const Invocation& invocation);
 // search.cpp
 Result<int> search(Session& session, const Invocation& invocation);
 
+// stats.cpp
+Result<int> stats(Session& session, const Invocation& invocation);
 // system.cpp
 Result<int> version(Session& session, const Invocation& invocation);
 Result<int> info(Session& session, const Invocation& invocation);
