@@ -15,4 +15,5 @@ foreach(module libseccomp libcap-ng libmnl libisal libzstd libarchive)
   pkg_check_modules(${short} REQUIRED IMPORTED_TARGET ${module})
 endforeach()
 pkg_check_modules(ldns REQUIRED IMPORTED_TARGET ldns)
-# Use: PkgConfig::ldns PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive
+pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
+# Use: PkgConfig::ldns PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive PkgConfig::yaml

@@ -71,10 +71,19 @@ std::string plugins_text(const json::Value& info) {
     return block("Plugins", lines);
 }
 
+std::string devices_text(const json::Value& info) {
+    std::vector<std::string> devices;
+    for (const json::Value& device : list_of(info, "DiscoveredDevices")) {
+        devices.push_back(text_of(device, "Source") + ": " + text_of(device, "ID"));
+    }
+    return block("CDI spec directories", texts_of(json::find(info, "CDISpecDirs"))) +
+           block("Discovered Devices", devices);
+}
+
 std::string parts_text(const json::Value& info) {
     const json::Value* swarm = json::find(info, "Swarm");
-    std::string text =
-        line("Swarm", swarm != nullptr ? text_of(*swarm, "LocalNodeState") : "inactive");
+    std::string text = devices_text(info);
+    text += line("Swarm", swarm != nullptr ? text_of(*swarm, "LocalNodeState") : "inactive");
     text += line("Runtimes", join(texts_of(json::find(info, "Runtimes")), " "));
     text += line("Default Runtime", text_of(info, "DefaultRuntime"));
     text += line("Init Binary", text_of(info, "InitBinary"));

@@ -94,6 +94,13 @@ Result<json::Array> ulimits_of(const std::vector<std::string>& entries) {
     return ulimits;
 }
 
+// "vendor.com/class=name"; paths of devices begin with a slash.
+bool is_cdi_name(std::string_view text) {
+    const auto kind = cut(text, "=");
+    return kind && !text.starts_with('/') && kind->before.find('/') != std::string_view::npos &&
+           !kind->after.empty();
+}
+
 json::Array devices_of(const std::vector<std::string>& entries) {
     json::Array devices;
     for (const std::string& entry : entries) {
@@ -292,8 +299,21 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     if (!options.security_options.empty()) {
         host["SecurityOpt"] = TRY(security_options_of(options.security_options));
     }
-    if (!options.devices.empty()) {
-        host["Devices"] = devices_of(options.devices);
+    json::Array cdi;
+    std::vector<std::string> devices;
+    for (const std::string& device : options.devices) {
+        if (is_cdi_name(device)) {
+            cdi.emplace_back(device);
+        } else {
+            devices.push_back(device);
+        }
+    }
+    if (!devices.empty()) {
+        host["Devices"] = devices_of(devices);
+    }
+    if (!cdi.empty()) {
+        host["DeviceRequests"] =
+            json::Array{json::Object{{"Driver", "cdi"}, {"DeviceIDs", std::move(cdi)}}};
     }
     if (!options.ulimits.empty()) {
         host["Ulimits"] = TRY(ulimits_of(options.ulimits));

@@ -8,6 +8,7 @@
 #include "engine/log_config.h"
 #include "engine/resource_check.h"
 #include "engine/signals.h"
+#include "engine/volume_owner.h"
 #include "kernel/cgroup.h"
 #include "kernel/netlink_address.h"
 #include "runtime/defaults.h"
@@ -77,17 +78,7 @@ Result<void> check_config(const ContainerConfig& config) {
 Result<void> refuse_unsupported(const HostConfig& host) {
     const std::pair<std::string_view, bool> asked[] = {
         {"HostConfig.StorageOpt", !host.storage_opt.empty()},
-        {"HostConfig.Cgroup", !host.cgroup.empty()},
-        {"HostConfig.DeviceRequests", !host.device_requests.empty()},
-        {"HostConfig.CpuRealtimePeriod", host.cpu_realtime_period != 0},
-        {"HostConfig.CpuRealtimeRuntime", host.cpu_realtime_runtime != 0},
-        {"HostConfig.BlkioWeightDevice", !host.blkio_weight_device.empty()},
-        {"HostConfig.BlkioDeviceReadBps", !host.blkio_device_read_bps.empty()},
-        {"HostConfig.BlkioDeviceWriteBps", !host.blkio_device_write_bps.empty()},
-        {"HostConfig.BlkioDeviceReadIOps", !host.blkio_device_read_iops.empty()},
-        {"HostConfig.BlkioDeviceWriteIOps", !host.blkio_device_write_iops.empty()},
-        {"HostConfig.UsernsMode", !host.userns_mode.empty() && host.userns_mode != "host"},
-        {"HostConfig.Isolation", !host.isolation.empty() && host.isolation != "default"}};
+        {"HostConfig.UsernsMode", !host.userns_mode.empty() && host.userns_mode != "host"}};
     for (const auto& [field, is_asked] : asked) {
         if (is_asked) {
             return unsupported(field);
@@ -294,12 +285,18 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
             result.socket_families_given = true;
         } else if (name == "systempaths" && value == "unconfined") {
             result.unmask_system_paths = true;
-        } else if (name == "label" && value == "disable") {
-            continue; // SELinux labels are never set
+        } else if (name == "label") {
+            // Without SELinux they mean nothing, as with Docker; with it none are set.
+            if (value != "disable" && has_selinux()) {
+                return unsupported("the security option " + option);
+            }
         } else if (name == "apparmor") {
             result.apparmor = value;
-        } else if (name == "label" || name == "writable-cgroups") {
-            return unsupported("the security option " + option);
+        } else if (name == "writable-cgroups") {
+            if (value != "true" && value != "false") {
+                return invalid_argument("invalid --security-opt 2: \"" + option + "\"");
+            }
+            result.writable_cgroups = value == "true";
         } else {
             return invalid_argument("invalid --security-opt 2: \"" + option + "\"");
         }
@@ -314,6 +311,10 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     TRY(check_modes(host));
     TRY(check_extra_hosts(host.extra_hosts));
     TRY(check_network_conflicts(config, host));
+    if (!host.isolation.empty() && !equals_ignoring_case(host.isolation, "default")) {
+        return invalid_argument(
+            "invalid isolation (" + host.isolation + "): linux only supports 'default'");
+    }
     TRY(refuse_unsupported(host));
     TRY(check_cgroup_parent(host.cgroup_parent, daemon));
     TRY(parse_security_options(host.security_opt, daemon));
@@ -327,7 +328,13 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
         }
     }
     complete(config, host, daemon);
-    return check_resources(host);
+    std::vector<std::string> warnings = discard_impossible(host);
+    if (!host.cgroup.empty()) {
+        warnings.emplace_back("HostConfig.Cgroup has no effect: use CgroupParent");
+    }
+    std::vector<std::string> more = TRY(check_resources(host));
+    warnings.insert(warnings.end(), more.begin(), more.end());
+    return warnings;
 }
 
 } // namespace berth::engine

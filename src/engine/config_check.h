@@ -28,7 +28,8 @@ struct SecurityOptions {
     std::string apparmor; // "": the default profile, "unconfined", else a profile's name
     std::string seccomp;  // "": the default profile, "unconfined", else a profile's JSON text
     runtime::SocketFamilies socket_families = runtime::SocketFamilies::All;
-    bool socket_families_given = false; // for this container, not as the daemon's default
+    bool socket_families_given = false;     // for this container, not as the daemon's default
+    std::optional<bool> writable_cgroups{}; // absent: of privileged containers
 };
 
 Result<SecurityOptions>

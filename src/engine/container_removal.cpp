@@ -140,7 +140,9 @@ Result<void> ContainerControl::update(const ContainerPtr& container, const Updat
         &HostConfig::memory_reservation,
         &HostConfig::nano_cpus,
         &HostConfig::cpu_period,
-        &HostConfig::cpu_quota};
+        &HostConfig::cpu_quota,
+        &HostConfig::cpu_realtime_period,
+        &HostConfig::cpu_realtime_runtime};
     bool resources_change = false;
     for (auto member : numbers) {
         if (asked.*member != 0) {
@@ -158,9 +160,9 @@ Result<void> ContainerControl::update(const ContainerPtr& container, const Updat
         host.pids_limit = asked.pids_limit;
         resources_change = true;
     }
-    if (asked.blkio_weight != 0 || asked.cpu_realtime_period != 0 ||
-        asked.cpu_realtime_runtime != 0) {
-        return not_implemented("updating BlkioWeight and real-time limits is not implemented");
+    if (asked.blkio_weight != 0) {
+        host.blkio_weight = asked.blkio_weight;
+        resources_change = true;
     }
     TRY(check_resources(host));
     if (resources_change && view.life.state.is_running()) {

@@ -91,6 +91,7 @@ struct DaemonConfig {
     std::string default_cgroupns_mode;
     std::string log_driver;
     StringMap log_options;
+    std::vector<std::string> cdi_spec_dirs; // none: those of cdi_directories()
     bool init = false;
     std::string init_path;
     bool no_new_privileges = false;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-// moby's daemon/daemon_unix.go, verifyPlatformContainerResources, with its words.
+// moby's daemon/daemon_unix.go, verifyPlatformContainerResources, and runconfig's
+// validateResources, with their words.
 #include "engine/resource_check.h"
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "kernel/cgroup.h"
 
+#include <algorithm>
 #include <optional>
 #include <set>
 #include <thread>
@@ -118,7 +121,90 @@ Result<void> check_set(const std::string& asked, const SetKind& kind) {
     return ok();
 }
 
+bool can_limit_version2(std::string_view controller) {
+    const auto layout = kernel::cgroup_layout();
+    if (!layout.ok() || (*layout)->unified.empty()) {
+        return false;
+    }
+    const std::string list =
+        read_file((*layout)->unified + "/cgroup.controllers").value_or(std::string());
+    const std::vector<std::string_view> names = words(list);
+    return std::ranges::find(names, controller) != names.end();
+}
+
+std::string controller_file(const char* controller, const std::string& file) {
+    const auto layout = kernel::cgroup_layout();
+    if (!layout.ok() || !(*layout)->controllers.contains(controller)) {
+        return {};
+    }
+    return (*layout)->controllers.at(controller) + "/" + file;
+}
+
+// Without version 1's controller, version 2 has all of its kind.
+bool can_limit_blocks(const std::string& file) {
+    const std::string path = controller_file("blkio", file);
+    return path.empty() ? can_limit_version2("io") : exists(path);
+}
+
+Result<void> check_realtime(const HostConfig& host) {
+    if (host.cpu_realtime_period == 0 && host.cpu_realtime_runtime == 0) {
+        return ok();
+    }
+    const std::string file = controller_file("cpu", "cpu.rt_period_us");
+    if (file.empty() || !exists(file)) {
+        return invalid_argument("kernel does not support CPU real-time scheduler");
+    }
+    if (host.cpu_realtime_period != 0 && host.cpu_realtime_runtime > host.cpu_realtime_period) {
+        return invalid_argument("cpu real-time runtime cannot be higher than cpu real-time period");
+    }
+    return ok();
+}
+
 } // namespace
+
+std::vector<std::string> discard_impossible(HostConfig& host) {
+    std::vector<std::string> warnings;
+    // Of a scheduler's weights bfq's files are there once it has been loaded, and then in groups
+    // alone.
+    const bool has_weights =
+        can_limit_blocks("blkio.weight_device") || can_limit_blocks("blkio.bfq.io_serviced");
+    if (!host.blkio_weight_device.empty() && !has_weights) {
+        warnings.emplace_back("Your kernel does not support Block I/O weight_device or the cgroup "
+                              "is not mounted. Weight-device discarded.");
+        host.blkio_weight_device.clear();
+    }
+
+    struct Limit {
+        std::vector<ThrottleDevice> HostConfig::*devices;
+        const char* file;
+        const char* warning;
+    };
+
+    static constexpr Limit limits[] = {
+        {&HostConfig::blkio_device_read_bps,
+         "blkio.throttle.read_bps_device",
+         "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted. "
+         "Block I/O BPS read limit discarded."},
+        {&HostConfig::blkio_device_write_bps,
+         "blkio.throttle.write_bps_device",
+         "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted. "
+         "Block I/O BPS write limit discarded."},
+        {&HostConfig::blkio_device_read_iops,
+         "blkio.throttle.read_iops_device",
+         "Your kernel does not support IOPS Block read limit or the cgroup is not mounted. "
+         "Block I/O IOPS read limit discarded."},
+        {&HostConfig::blkio_device_write_iops,
+         "blkio.throttle.write_iops_device",
+         "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. "
+         "Block I/O IOPS write limit discarded."}};
+    for (const Limit& limit : limits) {
+        if (!(host.*limit.devices).empty() && !can_limit_blocks(limit.file)) {
+            warnings.emplace_back(limit.warning);
+            (host.*limit.devices).clear();
+        }
+    }
+    return warnings;
+}
 
 Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_memory(host));
@@ -126,6 +212,7 @@ Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_set(host.cpuset_cpus, {"cpuset cpus", "CPUs", "/sys/devices/system/cpu/online"}));
     TRY(check_set(
         host.cpuset_mems, {"cpuset mems", "memory nodes", "/sys/devices/system/node/online"}));
+    TRY(check_realtime(host));
     if (host.blkio_weight != 0 && (host.blkio_weight < 10 || host.blkio_weight > 1000)) {
         return invalid_argument("Range of blkio weight is from 10 to 1000");
     }

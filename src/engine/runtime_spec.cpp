@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "engine/apparmor.h"
+#include "engine/cdi.h"
 #include "engine/cgroup_place.h"
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
@@ -210,6 +211,20 @@ Result<void> apply_sysctls(oci::RuntimeConfig& config, const HostConfig& host) {
     return ok();
 }
 
+// Privileged containers may write to theirs unless they are asked not to.
+void apply_cgroup_access(oci::RuntimeConfig& config, const SecurityOptions& security) {
+    if (!security.writable_cgroups) {
+        return;
+    }
+    for (oci::Mount& mount : config.mounts) {
+        if (mount.type == "cgroup") {
+            std::erase(mount.options, "ro");
+            std::erase(mount.options, "rw");
+            mount.options.emplace_back(*security.writable_cgroups ? "rw" : "ro");
+        }
+    }
+}
+
 } // namespace
 
 Result<std::string> runtime_config(const SpecInput& input) {
@@ -227,6 +242,7 @@ Result<std::string> runtime_config(const SpecInput& input) {
          .privileged = host.privileged,
          .seccomp = false}));
     apply_namespaces(config, input);
+    apply_cgroup_access(config, security);
     TRY(apply_process(config, input, security));
     TRY(apply_mounts(config, input));
     oci::Resources resources = TRY(resources_of(host));
@@ -237,6 +253,7 @@ Result<std::string> runtime_config(const SpecInput& input) {
     TRY(add_devices(config, rules, host));
     resources.devices = std::move(rules);
     config.linux_.resources = std::move(resources);
+    TRY(inject_devices(config, host.device_requests, cdi_directories(input.daemon)));
     TRY(apply_sysctls(config, host));
     if (host.privileged || security.unmask_system_paths) {
         config.linux_.masked_paths.clear();

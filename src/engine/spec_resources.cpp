@@ -141,6 +141,49 @@ Result<void> add_mapping(
     return ok();
 }
 
+// A device that goes at its node's number, whoever made the node.
+Result<dev_t> device_number(const std::string& path) {
+    struct stat status {};
+
+    if (stat(path.c_str(), &status) != 0) {
+        return invalid_argument("stat " + path + ": no such file or directory");
+    }
+    if (!S_ISBLK(status.st_mode)) {
+        return invalid_argument(path + " is no block device");
+    }
+    return status.st_rdev;
+}
+
+Result<std::vector<oci::BlockThrottleDevice>>
+throttles_of(const std::vector<ThrottleDevice>& devices) {
+    std::vector<oci::BlockThrottleDevice> result;
+    for (const ThrottleDevice& device : devices) {
+        const dev_t number = TRY(device_number(device.path));
+        result.push_back({.major = major(number), .minor = minor(number), .rate = device.rate});
+    }
+    return result;
+}
+
+Result<oci::BlockResources> block_resources_of(const HostConfig& host) {
+    oci::BlockResources block;
+    if (host.blkio_weight != 0) {
+        block.weight = host.blkio_weight;
+    }
+    for (const WeightDevice& device : host.blkio_weight_device) {
+        const dev_t number = TRY(device_number(device.path));
+        block.weight_devices.push_back(
+            {.major = major(number),
+             .minor = minor(number),
+             .weight = device.weight,
+             .leaf_weight = {}});
+    }
+    block.throttle_read_bps = TRY(throttles_of(host.blkio_device_read_bps));
+    block.throttle_write_bps = TRY(throttles_of(host.blkio_device_write_bps));
+    block.throttle_read_iops = TRY(throttles_of(host.blkio_device_read_iops));
+    block.throttle_write_iops = TRY(throttles_of(host.blkio_device_write_iops));
+    return block;
+}
+
 } // namespace
 
 Result<oci::Resources> resources_of(const HostConfig& host) {
@@ -176,16 +219,24 @@ Result<oci::Resources> resources_of(const HostConfig& host) {
     if (host.cpu_quota != 0) {
         cpu.quota = host.cpu_quota;
     }
+    if (host.cpu_realtime_period > 0) {
+        cpu.realtime_period = static_cast<std::uint64_t>(host.cpu_realtime_period);
+    }
+    if (host.cpu_realtime_runtime != 0) {
+        cpu.realtime_runtime = host.cpu_realtime_runtime;
+    }
     cpu.cpus = host.cpuset_cpus;
     cpu.mems = host.cpuset_mems;
     resources.cpu = cpu;
     if (host.pids_limit) {
         resources.pids = oci::PidsResources{.limit = *host.pids_limit};
     }
-    if (host.blkio_weight != 0) {
-        oci::BlockResources block;
-        block.weight = host.blkio_weight;
-        resources.block_io = std::move(block);
+    const bool limits_block_io =
+        host.blkio_weight != 0 || !host.blkio_weight_device.empty() ||
+        !host.blkio_device_read_bps.empty() || !host.blkio_device_write_bps.empty() ||
+        !host.blkio_device_read_iops.empty() || !host.blkio_device_write_iops.empty();
+    if (limits_block_io) {
+        resources.block_io = TRY(block_resources_of(host));
     }
     return resources;
 }

@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "engine/apparmor.h"
+#include "engine/cdi.h"
 #include "engine/cgroup_place.h"
 #include "engine/engine.h"
 #include "engine/images.h"
@@ -234,6 +235,8 @@ Result<SystemInfo> System::info() const {
     if (has_apparmor()) {
         info.security_options.emplace_back("name=apparmor");
     }
+    info.cdi_spec_dirs = cdi_directories(config);
+    info.cdi_devices = cdi_devices(info.cdi_spec_dirs);
     info.security_options.emplace_back("name=seccomp,profile=builtin");
     if (config.socket_families == "limited") {
         info.security_options.emplace_back("name=socket-families,value=limited");

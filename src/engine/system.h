@@ -62,6 +62,8 @@ struct SystemInfo {
     std::string init_binary;
     bool live_restore = false;
     std::vector<std::string> security_options;
+    std::vector<std::string> cdi_spec_dirs;
+    std::vector<std::string> cdi_devices;
     std::vector<std::string> volume_plugins{"local"};
     std::vector<std::string> network_plugins{"bridge", "host", "null"};
     std::vector<std::string> log_plugins{"local"};

@@ -162,7 +162,14 @@ json::Value encode_info(const engine::SystemInfo& info, ApiVersion version) {
         object["FirewallBackend"] = json::Object{{"Driver", "nftables"}};
     }
     object["SecurityOptions"] = json::encode(info.security_options);
-    object["CDISpecDirs"] = json::Array{};
+    object["CDISpecDirs"] = json::encode(info.cdi_spec_dirs);
+    if (version >= ApiVersion{1, 50} && !info.cdi_devices.empty()) {
+        json::Array devices;
+        for (const std::string& device : info.cdi_devices) {
+            devices.push_back(json::Object{{"Source", "cdi"}, {"ID", device}});
+        }
+        object["DiscoveredDevices"] = std::move(devices);
+    }
     object["Warnings"] = null_when_empty(info.warnings);
     return object;
 }
