@@ -84,11 +84,11 @@ class Receiver:
         while True:
             try:
                 data = connection.recv(1 << 16)
+                if not data:
+                    return
+                rest = self.take_stream(connection, rest + data)  # which may answer
             except OSError:
                 return
-            if not data:
-                return
-            rest = self.take_stream(connection, rest + data)
 
     def add(self, message):
         message = self.decode(message)
@@ -250,7 +250,7 @@ def rsyslog_program():
     found = shutil.which("rsyslogd")
     if found or os.environ.get("BERTH_TEST_WITHOUT_DOCKER"):
         return found, None
-    root = BUILD / "rsyslog"
+    root = (BUILD / "rsyslog").resolve()
     if not (root / "usr/sbin/rsyslogd").exists():
         root.mkdir(parents=True, exist_ok=True)
         fetch = "apt-get -q download rsyslog libestr0 libfastjson4"
