@@ -8,7 +8,7 @@ namespace berth::api::wire {
 
 TEST(NetworkStatus, CountsWhatIsNeverGivenOut) {
     engine::NetworkInspect network;
-    network.ipam_config = {{.subnet = "10.10.0.0/24", .gateway = "10.10.0.1"}};
+    network.ipam.config = {{.subnet = "10.10.0.0/24", .gateway = "10.10.0.1"}};
     EXPECT_EQ(
         json::serialize(encode_network_status(network)),
         R"({"IPAM":{"Subnets":{"10.10.0.0/24":{"IPsInUse":3,"DynamicIPsAvailable":253}}}})");
@@ -21,7 +21,7 @@ TEST(NetworkStatus, CountsWhatIsNeverGivenOut) {
 
 TEST(NetworkStatus, TellsWhatTheRangeHasLeft) {
     engine::NetworkInspect network;
-    network.ipam_config = {
+    network.ipam.config = {
         {.subnet = "192.168.0.0/24",
          .ip_range = "192.168.0.8/31",
          .gateway = "192.168.0.1",
