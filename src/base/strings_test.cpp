@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/boolean.h"
 #include "base/strings.h"
 
 #include <gmock/gmock.h>
@@ -96,6 +97,15 @@ TEST(Strings, GlobRejectsBrokenPatterns) {
     for (const char* bad : {"[]a]", "[", "[^", "a[", "a[b", "\\"}) {
         EXPECT_FALSE(glob_match(bad, "zzz").ok()) << bad;
     }
+}
+
+TEST(Boolean, IsWhatGoTakes) {
+    EXPECT_EQ(parse_boolean("T"), true);
+    EXPECT_EQ(parse_boolean("True"), true);
+    EXPECT_EQ(parse_boolean("0"), false);
+    EXPECT_EQ(parse_boolean("yes"), std::nullopt);
+    EXPECT_EQ(parse_boolean(""), std::nullopt);
+    EXPECT_EQ(parse_boolean("tRUE"), std::nullopt);
 }
 
 } // namespace

@@ -2,6 +2,7 @@
 // pflag's grammar and error texts, which scripts around docker know.
 #include "cli/flags.h"
 
+#include "base/boolean.h"
 #include "base/strings.h"
 
 #include <algorithm>
@@ -11,15 +12,8 @@ namespace berth::cli {
 namespace {
 
 Result<bool> parse_bool(std::string_view value) {
-    for (std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
-        if (value == yes) {
-            return true;
-        }
-    }
-    for (std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
-        if (value == no) {
-            return false;
-        }
+    if (const auto parsed = parse_boolean(value)) {
+        return *parsed;
     }
     return invalid_argument(
         "strconv.ParseBool: parsing \"" + std::string(value) + "\": invalid syntax");

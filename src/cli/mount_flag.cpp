@@ -2,6 +2,7 @@
 // After docker/cli's opts/mount.go, with its words.
 #include "cli/mount_flag.h"
 
+#include "base/boolean.h"
 #include "base/strings.h"
 #include "cli/run_options.h"
 
@@ -44,17 +45,9 @@ Result<std::vector<std::string>> csv_fields(std::string_view text) {
     return fields;
 }
 
-// Go's strconv.ParseBool.
-Result<bool> parse_boolean(std::string_view key, std::string_view value) {
-    for (std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
-        if (value == yes) {
-            return true;
-        }
-    }
-    for (std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
-        if (value == no) {
-            return false;
-        }
+Result<bool> boolean_of(std::string_view key, std::string_view value) {
+    if (const auto parsed = parse_boolean(value)) {
+        return *parsed;
     }
     return invalid_argument("invalid value for " + std::string(key) + ": " + std::string(value));
 }
@@ -136,7 +129,7 @@ class MountFlag {
     }
 
     Result<void> take_switch(const std::string& key, const std::string& value) {
-        const bool is_set = TRY(parse_boolean(key, value));
+        const bool is_set = TRY(boolean_of(key, value));
         if (key == "volume-nocopy") {
             options("VolumeOptions")["NoCopy"] = is_set;
         } else if (key == "bind-nonrecursive") {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Options by their names.
+#include "base/boolean.h"
 #include "engine/daemon_options.h"
 
 #include <algorithm>
@@ -29,15 +30,8 @@ const DaemonOption* find_option_by_key(std::string_view key) {
 }
 
 Result<bool> parse_go_bool(std::string_view text) {
-    for (std::string_view yes : {"1", "t", "T", "TRUE", "true", "True"}) {
-        if (text == yes) {
-            return true;
-        }
-    }
-    for (std::string_view no : {"0", "f", "F", "FALSE", "false", "False"}) {
-        if (text == no) {
-            return false;
-        }
+    if (const auto parsed = parse_boolean(text)) {
+        return *parsed;
     }
     return invalid_argument(
         "strconv.ParseBool: parsing \"" + std::string(text) + "\": invalid syntax");

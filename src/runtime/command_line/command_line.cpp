@@ -2,6 +2,7 @@
 // Global flags, dispatching, and where the state lies.
 #include "runtime/command_line/command_line.h"
 
+#include "base/boolean.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -9,7 +10,6 @@
 #include "runtime/command_line/command_table.h"
 #include "runtime/command_line/log_output.h"
 
-#include <array>
 #include <cstdlib>
 
 #include <fcntl.h>
@@ -37,15 +37,8 @@ Result<Rootless> parse_rootless(const Flags& flags) {
     if (text.empty() || text == "auto") {
         return Rootless::Auto;
     }
-    for (std::string_view yes : {"1", "t", "T", "true", "TRUE", "True"}) {
-        if (text == yes) {
-            return Rootless::Yes;
-        }
-    }
-    for (std::string_view no : {"0", "f", "F", "false", "FALSE", "False"}) {
-        if (text == no) {
-            return Rootless::No;
-        }
+    if (const auto wanted = parse_boolean(text)) {
+        return *wanted ? Rootless::Yes : Rootless::No;
     }
     return invalid_argument(
         "invalid value \"" + text + "\" for --rootless: it is true, false or auto");

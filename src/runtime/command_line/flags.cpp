@@ -3,10 +3,10 @@
 // arguments and leaves everything else (a signal "-9") where it is.
 #include "runtime/command_line/flags.h"
 
+#include "base/boolean.h"
 #include "base/strings.h"
 
 #include <algorithm>
-#include <array>
 
 namespace berth::runtime::command_line {
 
@@ -35,15 +35,9 @@ const FlagSpec* find(std::span<const FlagSpec> specs, std::string_view name) {
     return found == specs.end() ? nullptr : &*found;
 }
 
-// Go's strconv.ParseBool.
 Result<std::string> switch_value(std::string_view name, std::string_view text) {
-    constexpr auto yes = std::to_array<std::string_view>({"1", "t", "T", "TRUE", "true", "True"});
-    constexpr auto no = std::to_array<std::string_view>({"0", "f", "F", "FALSE", "false", "False"});
-    if (std::find(yes.begin(), yes.end(), text) != yes.end()) {
-        return std::string("true");
-    }
-    if (std::find(no.begin(), no.end(), text) != no.end()) {
-        return std::string("false");
+    if (const auto wanted = parse_boolean(text)) {
+        return std::string(*wanted ? "true" : "false");
     }
     return invalid_argument(
         "invalid boolean value \"" + std::string(text) + "\" for -" + std::string(name) +
