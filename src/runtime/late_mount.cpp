@@ -247,7 +247,7 @@ detach_late_mount(FdRef mount_namespace, const std::string& destination, const U
 Result<LateMount> clone_container_tmpfs(FdRef mount_namespace, const std::string& destination) {
     const std::string path = TRY(checked(destination));
     LateMount copy;
-    TRY(in_namespace(mount_namespace, [&](const Inside& inside) -> Result<void> {
+    auto copied = in_namespace(mount_namespace, [&](const Inside& inside) -> Result<void> {
         const auto nothing = [&] { return not_found("no tmpfs is at " + path); };
         const auto place = kernel::open_in_root(inside.root, path, O_PATH | O_DIRECTORY);
 
@@ -260,7 +260,8 @@ Result<LateMount> clone_container_tmpfs(FdRef mount_namespace, const std::string
         copy.mount = TRY(kernel::clone_mount(*place, kernel::Recursive::No));
         return kernel::set_mount_attributes(
             copy.mount, {.propagation = MS_PRIVATE}, kernel::Recursive::No);
-    }));
+    });
+    TRY(std::move(copied));
     return copy;
 }
 
