@@ -114,6 +114,21 @@ def test_limits_of_a_block_device(engine):
     assert start(engine, BlkioDeviceReadBps=[{"Path": "/dev/null", "Rate": 100}])[1] >= 400
 
 
+def test_a_weight_is_changed_while_it_runs(engine):
+    identity, status, message = start(engine, BlkioWeight=500)
+    if status >= 400:
+        pytest.skip("no weights of block devices here: " + message)
+    status, answer = engine.request("POST", f"/containers/{identity}/update", {"BlkioWeight": 300})
+    assert status == 200, answer
+    assert engine.inspect(identity)["HostConfig"]["BlkioWeight"] == 300
+    pid = engine.inspect(identity)["State"]["Pid"]
+    for line in pathlib.Path(f"/proc/{pid}/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        file = pathlib.Path("/sys/fs/cgroup/blkio") / path.lstrip("/") / "blkio.bfq.weight"
+        if "blkio" in controllers.split(",") and file.exists():
+            assert "300" in file.read_text()
+
+
 def test_what_is_refused_is_refused_in_dockers_words(engine):
     for wanted, config in (
             ("invalid isolation (hyperv): linux only supports 'default'", {"Isolation": "hyperv"}),
