@@ -54,6 +54,9 @@ class Run:
         for name in case.path_parameters or {}:
             if name in self.names and self.random.random() < 0.8:
                 case.path_parameters[name] = self.random.choice(self.names[name])
+        # A stop that may take years takes them, and who comes next to the container waits.
+        if case.query and str(case.query.get("t", "")).lstrip("-").isdigit():
+            case.query["t"] = 1
         prepared = requests.Request(**case.as_transport_kwargs(base_url="http://localhost/v1.56")).prepare()
         headers = {name: value for name, value in prepared.headers.items() if name.lower() not in ("upgrade", "connection")}
         connection = Connection(self.path)

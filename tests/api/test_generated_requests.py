@@ -21,7 +21,7 @@ def test_generated_requests_do_no_harm(tmp_path, rootfs_tar):
     with Engine(tmp_path) as engine:
         engine.berth("import", "-c", 'CMD ["sleep", "100000"]', str(rootfs_tar), "busybox:latest")
         for name in ("one", "two"):
-            engine.berth("run", "-d", "--name", name, "busybox")
+            engine.berth("run", "-d", "--stop-signal", "KILL", "--name", name, "busybox")
         engine.berth("create", "--name", "three", "-v", "volume:/v", "busybox")
         engine.berth("network", "create", "net")
         execution = engine.request("POST", "/containers/one/exec", {"Cmd": ["sleep", "1000"], "Tty": True})[1]["Id"]
