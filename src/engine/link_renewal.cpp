@@ -82,11 +82,11 @@ Result<void> remove_link(Core& core, const std::string& name) {
     const auto parts =
         cut_last(name.starts_with('/') ? std::string_view(name).substr(1) : name, "/");
     if (!parts) {
-        return internal_error("Conflict, cannot remove the default link name of the container");
+        return conflict("Conflict, cannot remove the default link name of the container");
     }
     const auto owner = core.index.find(std::string(parts->before));
     if (!owner.ok()) {
-        return internal_error(
+        return not_found(
             "Cannot get parent /" + std::string(parts->before) + " for link name " + name);
     }
     const std::lock_guard operation((*owner)->operation);
