@@ -25,6 +25,8 @@ struct WayOutMtu {
     std::chrono::steady_clock::time_point looked_at{};
 };
 
+class CniAttachments;
+
 struct DriverParts {
     std::string owner;       // the label of all that this driver makes on the host
     BridgeShortcut shortcut; // told of others' rules by the firewall until that is gone
@@ -35,6 +37,7 @@ struct DriverParts {
     UniqueFd table_claim{};
     PortReservations ports{};
     Synchronized<WayOutMtu> way_out{};
+    std::shared_ptr<CniAttachments> cni{};
 };
 
 // The interfaces of the host as an engine that starts finds them, by what they are joined to: one

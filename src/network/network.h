@@ -15,6 +15,7 @@
 #include "kernel/netlink_address.h"
 #include "network/port_publisher.h"
 #include "network/rate_limit.h"
+#include "network/resolv_conf.h"
 
 #include <cstddef>
 #include <cstdint>
@@ -46,6 +47,11 @@ struct EndpointRequest {
     std::vector<std::pair<std::string, std::string>> sysctls{};
     RateLimits rates{};
     std::uint32_t connections = 0; // FirewallEndpoint's
+    // For networks that others make (drivers/cni_network.h): the container's names, its DNS
+    // settings, and what the user has to say to them.
+    std::vector<std::string> aliases{};
+    ResolvConf dns{};
+    std::vector<std::pair<std::string, std::string>> arguments{};
 };
 
 // A container's place in a network.
@@ -62,6 +68,7 @@ struct Endpoint {
     std::optional<IpAddress> ip_v6{};
     std::uint8_t prefix_length_v6 = 0;
     std::optional<IpAddress> gateway_v6{};
+    ResolvConf dns{}; // that the network itself has, for who has no other
 };
 
 // What the engine's records must keep about an endpoint of a running container.

@@ -19,6 +19,9 @@ struct NetworkVariant {
     // In 10.77.0.0/24 and, when `v6`, fd00:77::/64; the gateways are the first addresses.
     std::function<std::shared_ptr<Network>(NetworkDriver& driver, bool v6)> make;
     std::function<void()> prepare_host{}; // in the test's namespace, before all else
+    // Others than the network itself may give the addresses: in an order and words of their own.
+    bool lowest_first = true;
+    std::string in_use = "Address already in use";
 };
 
 class NetworkContract : public ::testing::TestWithParam<NetworkVariant> {

@@ -15,12 +15,14 @@ namespace berth::network {
 
 using NetworkMap = std::map<std::string, std::shared_ptr<BridgeNetwork>>;
 using SublinkMap = std::map<std::string, std::shared_ptr<SublinkNetwork>>;
+using CniMap = std::map<std::string, std::shared_ptr<CniNetwork>>;
 
 struct NetworkDriver::State {
     std::shared_ptr<DriverParts> parts;
     NamespacePool::ShelfId isolated_shelf = 0;
     Synchronized<NetworkMap> networks{};
     Synchronized<SublinkMap> sublinks{};
+    Synchronized<CniMap> cnis{};
     // One network is made or removed at a time; look-ups do not wait for it.
     std::mutex changing{};
     // REQUIRES for these two: changing is held.
@@ -76,11 +78,33 @@ struct NetworkDriver::State {
         return ok();
     }
 
+    Result<void> remove_cni(const std::shared_ptr<CniNetwork>& network) {
+        TRY(network->close());
+        network->tear_down();
+        cnis.lock()->erase(network->name());
+        return ok();
+    }
+
+    void abandon_unknown(const std::vector<NetworkRecord>& records);
     Result<void> restore(const std::vector<NetworkRecord>& records);
     Result<void> restore_one(const NetworkRecord& record, const HostLinks& found);
 };
 
 namespace {
+
+std::string name_of(const NetworkRecord& record) {
+    if (record.cni) {
+        return record.cni->name;
+    }
+    return record.sublink ? record.sublink->name : record.options.name;
+}
+
+template <class Map>
+typename Map::mapped_type find_in(const Synchronized<Map>& networks, const std::string& name) {
+    auto guard = networks.lock();
+    const auto found = guard->find(name);
+    return found == guard->end() ? nullptr : found->second;
+}
 
 Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& options) {
     UniqueFd claim = TRY(claim_name("table", options.table));
@@ -97,6 +121,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         .reaper = std::move(reaper),
         .host = Synchronized<kernel::RouteSocket>(std::move(host)),
         .table_claim = std::move(claim),
+        .cni = std::make_shared<CniAttachments>(options.cni),
     });
 }
 
@@ -111,6 +136,11 @@ Result<void>
 NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& found) {
     if (record.sublink) {
         TRY(make_sublink(*record.sublink, record.endpoints));
+        return ok();
+    }
+    if (record.cni) {
+        auto made = TRY(CniNetwork::restore(parts, *record.cni, record.endpoints));
+        cnis.lock()->insert_or_assign(record.cni->name, std::move(made));
         return ok();
     }
     TRY(take_subnets(record.options));
@@ -129,6 +159,21 @@ NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& 
     return ok();
 }
 
+// Attachments of containers that have ended, or that were never told of.
+void NetworkDriver::State::abandon_unknown(const std::vector<NetworkRecord>& records) {
+    std::set<std::string> known;
+    for (const NetworkRecord& record : records) {
+        for (const EndpointRecord& endpoint : record.endpoints) {
+            known.insert(endpoint.id);
+        }
+    }
+    for (const std::string& id : parts->cni->ids()) {
+        if (!known.contains(id)) {
+            parts->cni->abandon(id);
+        }
+    }
+}
+
 Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& records) {
     std::vector<kernel::Link> there = TRY(parts->host.lock()->links());
     const HostLinks found(std::move(there), TRY(parts->host.lock()->addresses()));
@@ -137,8 +182,7 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
         if (restored.ok()) {
             continue;
         }
-        Error error = std::move(restored).error().with_context(
-            "network " + (record.sublink ? record.sublink->name : record.options.name));
+        Error error = std::move(restored).error().with_context("network " + name_of(record));
         if (!record.is_optional) {
             return error;
         }
@@ -170,6 +214,7 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
     TRY(state->restore(options.networks));
     state->parts->firewall.when_others_change(
         [&shortcut = state->parts->shortcut](const ForeignRules& rules) { shortcut.heed(rules); });
+    state->abandon_unknown(options.networks);
     TRY(state->parts->firewall.rebuild());
     state->isolated_shelf = state->parts->pool->add_shelf({}, options.isolated_pool_size);
     return std::unique_ptr<NetworkDriver>(new NetworkDriver(std::move(state)));
@@ -213,39 +258,37 @@ Result<std::shared_ptr<SublinkNetwork>> NetworkDriver::create(const SublinkOptio
     return state_->make_sublink(options);
 }
 
-std::shared_ptr<Network> NetworkDriver::find(const std::string& name) const {
-    {
-        auto sublinks = state_->sublinks.lock();
-        const auto found = sublinks->find(name);
-        if (found != sublinks->end()) {
-            return found->second;
-        }
+Result<std::shared_ptr<CniNetwork>> NetworkDriver::create(const CniOptions& options) {
+    const std::lock_guard changing(state_->changing);
+    if (find(options.name)) {
+        return conflict("network with name " + options.name + " already exists");
     }
-    auto networks = state_->networks.lock();
-    const auto found = networks->find(name);
-    return found == networks->end() ? nullptr : found->second;
+    auto made = TRY(CniNetwork::create(state_->parts, options));
+    state_->cnis.lock()->emplace(options.name, made);
+    return made;
+}
+
+std::shared_ptr<Network> NetworkDriver::find(const std::string& name) const {
+    if (auto found = find_in(state_->cnis, name)) {
+        return found;
+    }
+    if (auto found = find_in(state_->sublinks, name)) {
+        return found;
+    }
+    return find_in(state_->networks, name);
 }
 
 Result<void> NetworkDriver::remove(const std::string& name) {
     const std::lock_guard changing(state_->changing);
-    std::shared_ptr<SublinkNetwork> sublink;
-    {
-        auto sublinks = state_->sublinks.lock();
-        if (const auto found = sublinks->find(name); found != sublinks->end()) {
-            sublink = found->second;
-        }
-    }
-    if (sublink) {
+    if (const auto sublink = find_in(state_->sublinks, name)) {
         return state_->remove_sublink(sublink);
     }
-    std::shared_ptr<BridgeNetwork> network;
-    {
-        auto networks = state_->networks.lock();
-        const auto found = networks->find(name);
-        if (found == networks->end()) {
-            return not_found("network " + name + " not found");
-        }
-        network = found->second;
+    if (const auto cni = find_in(state_->cnis, name)) {
+        return state_->remove_cni(cni);
+    }
+    const std::shared_ptr<BridgeNetwork> network = find_in(state_->networks, name);
+    if (!network) {
+        return not_found("network " + name + " not found");
     }
     TRY(network->state_->close());
     TRY(network->state_->tear_down());
@@ -287,11 +330,16 @@ Result<void> NetworkDriver::remove_all() {
     for (const auto& [name, network] : sublinks) {
         network->tear_down();
     }
+    const CniMap cnis = std::exchange(*state_->cnis.lock(), {});
+    for (const auto& [name, network] : cnis) {
+        network->tear_down();
+    }
     state_->parts->reaper->finish();
     return state_->parts->firewall.remove();
 }
 
 void NetworkDriver::wait_until_removed() {
+    state_->parts->cni->finish();
     state_->parts->reaper->finish();
 }
 

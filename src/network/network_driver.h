@@ -6,7 +6,9 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "network/cni_attachments.h"
 #include "network/drivers/bridge_network.h"
+#include "network/drivers/cni_network.h"
 #include "network/drivers/sublink_network.h"
 #include "network/subnet_pools.h"
 
@@ -24,6 +26,7 @@ struct NetworkRecord {
     std::vector<EndpointRecord> endpoints;
     bool is_optional = false; // the others start without it when it cannot be made again
     std::optional<SublinkOptions> sublink{}; // then this instead of a bridge
+    std::optional<CniOptions> cni{};         // then this
 };
 
 class NetworkDriver {
@@ -43,6 +46,7 @@ class NetworkDriver {
             {"net.ipv4.ping_group_range", "0 2147483647"},
         };
         std::vector<SubnetPool> subnet_pools = default_subnet_pools();
+        CniAttachments::Options cni{}; // what it has on its disk and nobody knows is taken off
     };
 
     // Conflict when another engine that runs in this network namespace has the table or one of the
@@ -60,6 +64,9 @@ class NetworkDriver {
     Result<std::shared_ptr<BridgeNetwork>> create(const BridgeOptions& options);
     // Forbidden, too, when another network has the parent.
     Result<std::shared_ptr<SublinkNetwork>> create(const SublinkOptions& options);
+    // NotFound for a configuration or a plugin that is not there, Unavailable when the plugins say
+    // that they cannot take containers.
+    Result<std::shared_ptr<CniNetwork>> create(const CniOptions& options);
     std::shared_ptr<Network> find(const std::string& name) const;
 
     // Removes the network and its rules; its interfaces go behind. Forbidden while endpoints are
@@ -81,7 +88,8 @@ class NetworkDriver {
     // Orderly end of everything: all networks, connected endpoints included, and the table.
     Result<void> remove_all();
 
-    // Waits until what disconnect() left behind is removed: for tests and an orderly shutdown.
+    // Waits until what disconnect() and earlier engines left behind is removed: for tests and an
+    // orderly shutdown.
     void wait_until_removed();
 
   private:

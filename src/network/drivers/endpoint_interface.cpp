@@ -36,7 +36,27 @@ Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ip
     return ok();
 }
 
+void add_link_local(RouteBatch& batch, int index, const EndpointRequest& request) {
+    for (const IpAddress& address : request.link_local) {
+        batch.add_address(index, {address, static_cast<std::uint8_t>(address.is_v4() ? 16 : 64)});
+    }
+}
+
 } // namespace
+
+Result<void>
+complete_interface(const ContainerInterface& interface, const EndpointRequest& request) {
+    if (!request.sysctls.empty()) {
+        NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(interface.netns));
+        TRY(write_interface_sysctls(request, false));
+    }
+    if (request.link_local.empty()) {
+        return ok();
+    }
+    RouteBatch batch;
+    add_link_local(batch, interface.index, request);
+    return interface.inside.execute(batch);
+}
 
 Result<void> configure_interface(
     const ContainerInterface& interface, const EndpointRequest& request, const Endpoint& endpoint) {
@@ -68,9 +88,7 @@ Result<void> configure_interface(
         TRY(write_interface_sysctls(request, endpoint.ip_v6.has_value()));
     }
     RouteBatch further;
-    for (const IpAddress& address : request.link_local) {
-        further.add_address(index, {address, static_cast<std::uint8_t>(address.is_v4() ? 16 : 64)});
-    }
+    add_link_local(further, index, request);
     if (endpoint.ip_v6) {
         further.add_address(index, {*endpoint.ip_v6, endpoint.prefix_length_v6});
     }

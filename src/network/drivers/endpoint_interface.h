@@ -22,6 +22,10 @@ struct ContainerInterface {
     InterfaceForm form = InterfaceForm::Up;
 };
 
+// Sysctls and link-local addresses alone: others have done the rest.
+Result<void>
+complete_interface(const ContainerInterface& interface, const EndpointRequest& request);
+
 // Name, MAC, addresses, routes and sysctls.
 Result<void> configure_interface(
     const ContainerInterface& interface, const EndpointRequest& request, const Endpoint& endpoint);
