@@ -1,6 +1,7 @@
 """Published ports as other hosts see them. The hosts are network namespaces on a bridge that is their switch; the
 engine's host has 10.50.0.1 there."""
 import json
+import shutil
 import subprocess
 
 import pytest
@@ -147,6 +148,39 @@ def test_a_port_is_published_for_both_families(engine, server, hosts):
     finally:
         engine.berth("rm", "-f", "web")
         engine.berth("network", "rm", "both")
+
+
+@pytest.mark.skipif(not shutil.which("iperf3"), reason="iperf3 is not installed")
+def test_bulk_traffic_of_all_kinds_from_several_hosts_at_once(engine, hosts):
+    """Both hosts at once, both protocols, both families, both directions, several streams: each keeps its address."""
+    engine.berth("network", "create", "--ipv6", "--subnet", "10.61.0.0/24", "--subnet", "fd61::/64", "bulk")
+    folders = [word for name in ("usr", "lib", "lib64") for word in ("-v", f"/{name}:/{name}:ro")]
+    for number, host in enumerate(hosts):
+        port = 5201 + number
+        engine.berth("run", "-d", "--name", host.name, "--network", "bulk", "-p", f"{port}:5201", "-p", f"{port}:5201/udp", *folders,
+                     "busybox", "/usr/bin/iperf3", "-s", "--forceflush")
+
+    def measure(number, address, *flags):
+        words = ["ip", "netns", "exec", hosts[number].name, "iperf3", "-c", address, "-p", str(5201 + number), "-J", *flags]
+        return subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+
+    def answers(number):
+        return json.loads(measure(number, HOST, "-n", "1K").communicate()[0]).get("error") is None
+
+    for number in (0, 1):
+        wait_until("server", lambda number=number: answers(number))
+    for flags in (("-P", "4"), ("-R",), ("-u", "-b", "20M")):
+        for address, own in ((HOST, "address"), (HOST_V6, "address_v6")):
+            running = [measure(number, address, "-t", "1", *flags) for number in (0, 1)]
+            for host, process in zip(hosts, running):
+                result = json.loads(process.communicate(timeout=60)[0])
+                assert "error" not in result, (flags, address, result["error"])
+                total = result["end"].get("sum_received") or result["end"]["sum"]
+                assert total["bytes"] > 100_000, (flags, address)
+                log = engine.berth("logs", host.name).stdout
+                assert log.split("Accepted connection from ")[-1].startswith(getattr(host, own) + ","), (flags, address)
+    engine.berth("rm", "-f", *[host.name for host in hosts])
+    engine.berth("network", "rm", "bulk")
 
 
 def test_a_containers_rate_is_limited_where_asked(engine, server):
