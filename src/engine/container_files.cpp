@@ -80,7 +80,14 @@ bool has_embedded_dns(const std::vector<EndpointState>& endpoints) {
 }
 
 Result<std::string> resolv_text(const ContainerFilesInput& input) {
-    network::DnsOptions options = dns_options(input.definition, input.daemon);
+    std::vector<network::ResolvConf> networks;
+    for (const EndpointState& endpoint : input.endpoints) {
+        networks.push_back(
+            {.nameservers = endpoint.dns_servers,
+             .search = endpoint.dns_search,
+             .options = endpoint.dns_options});
+    }
+    network::DnsOptions options = dns_options(input.definition, input.daemon, networks);
     const bool is_plain =
         options.nameservers.empty() && options.search.empty() && options.options.empty();
     if (is_host_mode(input.definition.host_config.network_mode) && is_plain) {
@@ -168,6 +175,32 @@ network::DnsOptions dns_options(const ContainerDefinition& definition, const Dae
         .nameservers = own.dns.empty() ? daemon.dns : own.dns,
         .search = own.dns_search.empty() ? daemon.dns_search : own.dns_search,
         .options = own.dns_options.empty() ? daemon.dns_options : own.dns_options};
+}
+
+network::DnsOptions dns_options(
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<network::ResolvConf>& networks) {
+    const HostConfig& own = definition.host_config;
+    network::DnsOptions options = dns_options(definition, daemon);
+    const auto choose = [&networks](
+                            const std::vector<std::string>& asked_for,
+                            auto member,
+                            std::vector<std::string>& chosen) {
+        if (!asked_for.empty()) {
+            return;
+        }
+        for (const network::ResolvConf& conf : networks) {
+            if (!(conf.*member).empty()) {
+                chosen = conf.*member;
+                return;
+            }
+        }
+    };
+    choose(own.dns, &network::ResolvConf::nameservers, options.nameservers);
+    choose(own.dns_search, &network::ResolvConf::search, options.search);
+    choose(own.dns_options, &network::ResolvConf::options, options.options);
+    return options;
 }
 
 Result<void> make_bind_sources(const ContainerDefinition& definition) {

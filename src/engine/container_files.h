@@ -45,6 +45,12 @@ update_resolv_conf(const ContainerFilesInput& before, const ContainerFilesInput&
 // The container's own DNS settings (--dns …), the daemon's where it has none.
 network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon);
 
+// The same, and what its networks themselves say goes before the daemon's.
+network::DnsOptions dns_options(
+    const ContainerDefinition& definition,
+    const DaemonConfig& daemon,
+    const std::vector<network::ResolvConf>& networks);
+
 // Directories for -v /missing:/x, as Docker makes them. NotFound-like InvalidArgument for a missing
 // source of --mount.
 Result<void> make_bind_sources(const ContainerDefinition& definition);

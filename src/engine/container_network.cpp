@@ -6,6 +6,7 @@
 #include "base/random.h"
 #include "base/rollback.h"
 #include "base/strings.h"
+#include "engine/cni_options.h"
 #include "engine/config_check.h"
 #include "engine/network_options.h"
 
@@ -76,6 +77,9 @@ EndpointState state_of(const network::Endpoint& endpoint, const NetworkInspect& 
     state.mac = endpoint.mac.to_string();
     state.host_interface = endpoint.host_interface;
     state.ports = published_ports(endpoint.ports);
+    state.dns_servers = endpoint.dns.nameservers;
+    state.dns_search = endpoint.dns.search;
+    state.dns_options = endpoint.dns.options;
     return state;
 }
 
@@ -265,6 +269,9 @@ ContainerNetwork::join(const ContainerDefinition& definition, const Join& join) 
     request.rates = TRY(rates_of(info.options, join.settings));
     request.connections = TRY(connections_of(info, join.settings));
     request.disable_ipv6 = info.enable_ipv4 && turns_ipv6_off(definition.host_config);
+    if (is_cni_driver(info.driver)) {
+        TRY(add_cni_wishes(request, definition, join.settings, config_));
+    }
     if (join.ports_v4 || join.ports_v6) {
         request.ports = TRY(ports_of(definition, join.network, join.ports_v4, join.ports_v6));
     }
@@ -319,7 +326,9 @@ Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& d
              .others = connection.endpoints,
              .netns = connection.netns ? &connection.netns : nullptr,
              .default_route = gateways.v4 == i,
-             .default_route_v6 = gateways.v6 == i,
+             // Plugins may give IPv6 to a network that was made without.
+             .default_route_v6 =
+                 gateways.v6 == i || (!gateways.v6 && is_cni_driver(network.info.driver)),
              // Where one family has no way out, the other's network says so.
              .ports_v4 = gateways.v4.value_or(gateways.v6.value_or(wanted.size())) == i,
              .ports_v6 = gateways.v6.value_or(gateways.v4.value_or(wanted.size())) == i,
@@ -388,6 +397,10 @@ void ContainerNetwork::announce(
             .internal = (*network)->info.internal,
             .names = dns_names(definition, settings),
             .links = {},
+            .dns =
+                {.nameservers = endpoint.dns_servers,
+                 .search = endpoint.dns_search,
+                 .options = endpoint.dns_options},
             .ip = parsed(endpoint.ip),
             .ip_v6 = parsed(endpoint.ip_v6),
             .netns = netns};

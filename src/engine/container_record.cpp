@@ -127,7 +127,10 @@ struct Fields<engine::EndpointState> {
         field("IpV6", &T::ip_v6, OmitEmpty),
         field("PrefixLengthV6", &T::prefix_length_v6, OmitEmpty),
         field("GatewayV6", &T::gateway_v6, OmitEmpty),
-        field("Interface", &T::interface_name, OmitEmpty)};
+        field("Interface", &T::interface_name, OmitEmpty),
+        field("DnsServers", &T::dns_servers, OmitEmpty),
+        field("DnsSearch", &T::dns_search, OmitEmpty),
+        field("DnsOptions", &T::dns_options, OmitEmpty)};
 };
 
 template <>

@@ -59,6 +59,10 @@ struct EndpointState {
     std::int64_t prefix_length_v6 = 0;
     std::string gateway_v6{};
     std::string interface_name{}; // within the container
+    // What a CNI network says of resolvers.
+    std::vector<std::string> dns_servers{};
+    std::vector<std::string> dns_search{};
+    std::vector<std::string> dns_options{};
 };
 
 struct ContainerLife {

@@ -71,6 +71,9 @@ struct DaemonConfig {
     std::string ip = "0.0.0.0"; // default address of published ports
     bool iptables = true;
     std::string firewall = "pass"; // or "respect": published ports obey the host's own rules
+    std::vector<std::string> cni_plugin_directories; // none: /opt/cni/bin and /usr/lib/cni
+    std::string cni_config_directory = "/etc/cni/net.d";
+    std::chrono::nanoseconds cni_timeout = std::chrono::seconds(60); // of one operation
     bool ip_masquerade = true;
     bool ip_forward = true;
     bool icc = true;

@@ -79,6 +79,16 @@ network::DnsNetwork network_of(const JoinedEndpoint& endpoint) {
     return network;
 }
 
+std::vector<kernel::IpAddress> addresses_of(const std::vector<std::string>& texts) {
+    std::vector<kernel::IpAddress> addresses;
+    for (const std::string& text : texts) {
+        if (const auto address = kernel::IpAddress::parse(text); address.ok()) {
+            addresses.push_back(*address);
+        }
+    }
+    return addresses;
+}
+
 std::int64_t priority_of(const JoinedEndpoint& endpoint) {
     const auto& settings = endpoint.definition.networking.endpoints_config;
     const auto found = settings.find(endpoint.network_name);
@@ -99,6 +109,12 @@ void EmbeddedDns::refresh_view(Container& container) {
             return std::tuple(-a.priority, a.internal, a.network.name) <
                    std::tuple(-b.priority, b.internal, b.network.name);
         });
+    container.view.servers = container.servers;
+    const auto with_servers = std::ranges::find_if(
+        container.members, [](const Member& member) { return !member.dns.nameservers.empty(); });
+    if (!container.has_own_servers && with_servers != container.members.end()) {
+        container.view.servers = addresses_of(with_servers->dns.nameservers);
+    }
     container.view.networks.clear();
     container.view.has_way_out = false;
     for (const Member& member : container.members) {
@@ -128,9 +144,11 @@ void EmbeddedDns::joined(const JoinedEndpoint& endpoint) {
             {.network = network_of(endpoint),
              .priority = priority_of(endpoint),
              .user_defined = endpoint.user_defined,
-             .internal = endpoint.internal});
+             .internal = endpoint.internal,
+             .dns = endpoint.dns});
+        container.servers = conf.servers;
+        container.has_own_servers = !endpoint.definition.host_config.dns.empty();
         refresh_view(container);
-        container.view.servers = conf.servers;
         container.view.has_ndots = conf.has_ndots;
         view = container.view;
     }

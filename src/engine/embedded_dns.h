@@ -31,11 +31,15 @@ class EmbeddedDns final : public EndpointWatch {
         std::int64_t priority = 0;
         bool user_defined = false;
         bool internal = false;
+        network::ResolvConf dns{}; // of the network itself
     };
 
     struct Container {
         std::vector<Member> members; // in the order in which names are looked up
         network::DnsView view;       // of these members
+        // The user's or the daemon's; those of a network go before the daemon's.
+        std::vector<kernel::IpAddress> servers{};
+        bool has_own_servers = false;
     };
 
     EmbeddedDns(const DaemonConfig& config, std::unique_ptr<network::DnsServer> server)

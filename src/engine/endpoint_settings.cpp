@@ -4,6 +4,7 @@
 #include "engine/endpoint_settings.h"
 
 #include "base/strings.h"
+#include "engine/cni_options.h"
 #include "engine/network_options.h"
 #include "network/connection_bound.h"
 
@@ -39,7 +40,7 @@ void check_address(
         problems.push_back("invalid " + name + " address: " + text);
         return;
     }
-    if (network == nullptr || network->is_predefined) {
+    if (network == nullptr || network->is_predefined || is_cni_driver(network->info.driver)) {
         return;
     }
     const NetworkInspect& info = network->info;

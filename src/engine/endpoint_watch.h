@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 #include "engine/container_record.h"
 #include "kernel/netlink_address.h"
+#include "network/resolv_conf.h"
 
 #include <optional>
 #include <string>
@@ -31,6 +32,7 @@ struct JoinedEndpoint {
     // short id, host name.
     std::vector<std::string> names;
     std::vector<EndpointLink> links;
+    network::ResolvConf dns; // of the network itself
     std::optional<kernel::IpAddress> ip;
     std::optional<kernel::IpAddress> ip_v6;
     FdRef netns; // the container's network namespace

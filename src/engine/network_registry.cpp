@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "engine/cni_options.h"
 #include "engine/daemon_options.h"
 #include "engine/network_options.h"
 #include "network/address_arithmetic.h"
@@ -35,7 +36,8 @@ Result<void> check_name(const std::string& name) {
 }
 
 Result<void> check_driver(const std::string& driver) {
-    if (driver.empty() || driver == "bridge" || is_sublink_driver(driver)) {
+    if (driver.empty() || driver == "bridge" || is_sublink_driver(driver) ||
+        is_cni_driver(driver)) {
         return ok();
     }
     if (driver == "host" || driver == "null") {
@@ -213,6 +215,9 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
     if (is_copy) {
         TRY(apply_config_from(network));
     }
+    if (is_cni_driver(network.driver)) {
+        TRY(check_cni_network(network));
+    }
     if (!network.enable_ipv4 && !network.enable_ipv6) {
         return invalid_argument("IPv4 or IPv6 must be enabled");
     }
@@ -220,6 +225,9 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
 }
 
 Result<void> NetworkRegistry::choose_subnets(NetworkInspect& network) {
+    if (is_cni_driver(network.driver)) {
+        return ok();
+    }
     const auto choose = [&](kernel::IpFamily family) -> Result<void> {
         const kernel::IpPrefix subnet = TRY(driver_->pick_subnet(family));
         network.ipam.config.push_back(
@@ -246,6 +254,10 @@ Result<std::shared_ptr<network::Network>> NetworkRegistry::make(NetworkInspect& 
         info.internal = info.internal || option_or(info.options, parent_option, "").empty();
         const network::SublinkOptions options = TRY(sublink_options_of(info));
         return std::shared_ptr<network::Network>(TRY(driver_->create(options)));
+    }
+    if (is_cni_driver(info.driver)) {
+        return std::shared_ptr<network::Network>(
+            TRY(driver_->create(cni_options_of(info, config_))));
     }
     const network::BridgeOptions options = TRY(bridge_options_of(info));
     if (driver_->find(options.name) != nullptr) {

@@ -3,6 +3,7 @@
 // endpoints of the containers that went on running.
 #include "base/log.h"
 #include "base/random.h"
+#include "engine/cni_options.h"
 #include "engine/endpoint_settings.h"
 #include "engine/network_options.h"
 #include "engine/network_registry.h"
@@ -69,14 +70,24 @@ endpoints_in(const NetworkInspect& network, const std::vector<ContainerRecord>& 
 }
 
 // Without its endpoints.
-Result<network::NetworkRecord> record_of(const NetworkInspect& network) {
+Result<network::NetworkRecord>
+record_of(const NetworkInspect& network, const DaemonConfig& config) {
     network::NetworkRecord record{.is_optional = true};
-    if (is_sublink_driver(network.driver)) {
+    if (is_cni_driver(network.driver)) {
+        record.cni = cni_options_of(network, config);
+    } else if (is_sublink_driver(network.driver)) {
         record.sublink = TRY(sublink_options_of(network));
     } else {
         record.options = TRY(bridge_options_of(network));
     }
     return record;
+}
+
+const std::string& name_of(const network::NetworkRecord& record) {
+    if (record.cni) {
+        return record.cni->name;
+    }
+    return record.sublink ? record.sublink->name : record.options.name;
 }
 
 // The host's own part of fd00::/8, always the same one.
@@ -144,6 +155,7 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
     options.loose_pool_size = loose_pool_size;
     options.host_firewall = config_.firewall == "respect" ? network::HostFirewall::Respected
                                                           : network::HostFirewall::Passed;
+    options.cni = cni_settings(config_);
     options.table = "berth-" + (has_bridge ? config_.bridge : seed.substr(0, label_length));
     if (!config_.default_address_pools.empty()) {
         options.subnet_pools = TRY(configured_pools(config_.default_address_pools));
@@ -167,18 +179,22 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
         if (network.config_only) {
             continue;
         }
-        auto record = record_of(network);
+        auto record = record_of(network, config_);
         if (!record.ok()) {
             log::error(
                 "network cannot be made again, ignoring",
                 {{"network", network.name}, {"error", record.error().message()}});
             continue;
         }
-        bridge_names[network.id] = record->sublink ? record->sublink->name : record->options.name;
+        bridge_names[network.id] = name_of(*record);
         record->endpoints = endpoints_in(network, containers);
         options.networks.push_back(std::move(record).value());
     }
     driver_ = TRY(network::NetworkDriver::start(std::move(options)));
+    for (const std::string& obstacle : driver_->foreign_obstacles().value_or({})) {
+        log::warn(
+            "containers' traffic is stopped by another firewall, ignoring", {{"what", obstacle}});
+    }
     if (bridge) {
         TRY(add_default_bridge(*std::move(bridge)));
     }

@@ -213,9 +213,12 @@ TEST(CniResult, MayBeNonsense) {
     }
     for (const char* text :
          {"{}",
+          R"({"interfaces": [{"name": "../../x"}, {"name": ""}]})",
           R"({"ips": 7, "interfaces": "x", "dns": []})",
           R"({"interfaces": [7], "ips": [{"address": "10.5.0.2/24", "interface": -5}]})"}) {
-        EXPECT_TRUE(CniResult::read(json::parse(text).value(), "eth0").ok()) << text;
+        const auto result = CniResult::read(json::parse(text).value(), "eth0");
+        ASSERT_TRUE(result.ok()) << text;
+        EXPECT_EQ(result->host_interface, "") << text;
     }
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // An attachment on the disk, and a result as plugins give it.
+#include "kernel/network_device.h"
 #include "network/cni_chain.h"
 
 #include <algorithm>
@@ -72,6 +73,9 @@ void read_interfaces(
     for (const json::Value& interface : interfaces) {
         const std::string_view name = json::find_string(interface, "name");
         if (json::find_string(interface, "sandbox").empty()) {
+            if (!kernel::is_network_device_name(name)) {
+                continue;
+            }
             // Bridges come before what is joined to them.
             result.host_interface = name;
         } else if (name == interface_name) {
