@@ -9,11 +9,14 @@
 #include "network/firewall_judge.h"
 #include "network/firewall_sources.h"
 #include "network/firewall_watch.h"
+#include "network/legacy_tables.h"
 #include "network/loopback_v6.h"
 
 #include <linux/netfilter.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <iterator>
 
 namespace berth::network {
 namespace {
@@ -379,6 +382,7 @@ Result<std::vector<std::string>> Firewall::foreign_obstacles() {
                 " drops forwarded packets that it does not accept");
         }
     }
+    std::ranges::copy(legacy_obstacles(), std::back_inserter(obstacles));
     return obstacles;
 }
 
