@@ -10,6 +10,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace berth::network {
@@ -47,19 +48,42 @@ bool kernel_has(const std::string& kind) {
     return made.ok() || made.error().error_number() != EOPNOTSUPP;
 }
 
+// The kinds that a kernel may lack: the virtual machine's has all.
+NetworkVariant variant(
+    const std::string& name, const SublinkOptions& options, const std::vector<std::string>& needs) {
+    NetworkVariant made{
+        .name = name,
+        .make =
+            [options](NetworkDriver& driver, bool v6) {
+                SublinkOptions own = options;
+                if (v6) {
+                    own.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+                }
+                return std::shared_ptr<Network>(make(driver, own));
+            },
+        .prepare_host = [] { static const UniqueFd machine = make_lan(); }};
+    made.own_mac = options.kind == SublinkKind::Macvlan;
+    made.is_possible = [needs] { return std::ranges::all_of(needs, kernel_has); };
+    return made;
+}
+
+SublinkOptions ipvlan_options(SublinkMode mode) {
+    SublinkOptions options = options_on("wan0");
+    options.kind = SublinkKind::Ipvlan;
+    options.mode = mode;
+    return options;
+}
+
 INSTANTIATE_TEST_SUITE_P(
-    Macvlan,
+    Sublinks,
     NetworkContract,
-    testing::Values(NetworkVariant{
-        "macvlan",
-        [](NetworkDriver& driver, bool v6) {
-            SublinkOptions options = options_on("wan0");
-            if (v6) {
-                options.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
-            }
-            return std::shared_ptr<Network>(make(driver, options));
-        },
-        [] { static const UniqueFd machine = make_lan(); }}),
+    testing::Values(
+        variant("macvlan", options_on("wan0"), {}),
+        variant("macvlan_on_a_vlan", options_on("wan0.10"), {"vlan"}),
+        variant("macvlan_without_parent", options_on(""), {"dummy"}),
+        variant("ipvlan_l2", ipvlan_options(SublinkMode::L2), {"ipvlan"}),
+        variant("ipvlan_l3", ipvlan_options(SublinkMode::L3), {"ipvlan"}),
+        variant("ipvlan_l3s", ipvlan_options(SublinkMode::L3s), {"ipvlan"})),
     [](const auto& instance) { return instance.param.name; });
 
 TEST(SublinkNetwork, PutsContainersOnTheParentsNetwork) {
