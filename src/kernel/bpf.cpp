@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// bpf(2).
 #include "kernel/bpf.h"
 
 #include "base/verify.h"
