@@ -86,7 +86,7 @@ TEST_F(ConfigCheck, FillsInDefaults) {
     EXPECT_EQ(host_.restart_policy.name, "no");
     EXPECT_EQ(host_.shm_size, 64 << 20);
     EXPECT_EQ(host_.ipc_mode, "private");
-    EXPECT_EQ(host_.log_config.type, "json-file");
+    EXPECT_EQ(host_.log_config.type, "local");
 }
 
 TEST_F(ConfigCheck, RefusesWhatItCannotHonourByName) {
