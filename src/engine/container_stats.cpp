@@ -91,9 +91,7 @@ ContainerReader::top(const ContainerPtr& container, const std::string& ps_argume
         TRY(kernel::Cgroup::open(cgroup_path(*view.definition, core_.config())));
     const std::vector<pid_t> pids = TRY(cgroup.processes());
     auto found = TRY(ask_ps(pids, ps_arguments));
-    TopResult processes = found ? std::move(*found) : TRY(list_processes(pids, ps_arguments));
-    core_.publish(*view.definition, "top");
-    return processes;
+    return found ? std::move(*found) : TRY(list_processes(pids, ps_arguments));
 }
 
 Result<ContainerStats> ContainerReader::stats(const ContainerPtr& container) const {

@@ -67,7 +67,7 @@ Result<void> check_arguments(std::string_view arguments) {
     for (std::size_t i = 1; i < parts.size(); ++i) {
         const auto name = cut(parts[i], "=");
         if (name && name->after.starts_with("PID") && name->before != "pid") {
-            return internal_error(
+            return invalid_argument(
                 "specifying \"" + std::string(name->before) + "=" + std::string(name->after) +
                 "\" is not allowed");
         }
@@ -90,7 +90,7 @@ Result<TopResult> parse_ps_output(std::string_view output, const std::vector<pid
     const std::vector<std::string_view> titles = words(lines[0]);
     const auto column = std::ranges::find(titles, "PID");
     if (column == titles.end()) {
-        return internal_error("Couldn't find PID field in ps output");
+        return invalid_argument("Couldn't find PID field in ps output");
     }
     const auto index = static_cast<std::size_t>(column - titles.begin());
     const std::set<pid_t> wanted(pids.begin(), pids.end());
@@ -105,7 +105,7 @@ Result<TopResult> parse_ps_output(std::string_view output, const std::vector<pid
         if (fields[index] != "-") {
             const auto pid = parse_number<pid_t>(fields[index]);
             if (!pid.ok()) {
-                return internal_error("Unexpected pid '" + std::string(fields[index]) + "'");
+                return invalid_argument("Unexpected pid '" + std::string(fields[index]) + "'");
             }
             is_ours = wanted.contains(*pid);
         }
@@ -147,7 +147,7 @@ ask_ps(const std::vector<pid_t>& pids, const std::string& ps_arguments) {
     }
     if (outcome.code != 0) {
         const std::string line = outcome.error.substr(0, outcome.error.find('\n'));
-        return internal_error(
+        return invalid_argument(
             line.empty() ? "ps: exit status " + std::to_string(outcome.code) : line);
     }
     return std::optional(TRY(parse_ps_output(outcome.output, pids)));

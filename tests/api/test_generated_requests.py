@@ -35,6 +35,8 @@ def test_generated_requests_do_no_harm(tmp_path, rootfs_tar):
         assert done.returncode == 0, done.stderr[-3000:]
         report = json.loads(done.stdout.splitlines()[-1])
         print(report["requests"], report["statuses"])
+        for failure in report["failures"]:
+            print(failure)
         assert report["failures"] == []
         assert engine.process.poll() is None and "ended by an exception" not in engine.log()
         assert report["requests"] > 50 and {"200", "400", "404"} <= set(report["statuses"])

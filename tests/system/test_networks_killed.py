@@ -24,10 +24,11 @@ def host(*command):
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 
-def labelled():
-    """Interfaces that an engine made for networks."""
-    links = json.loads(host("ip", "-j", "-d", "link"))
-    return sorted(link["ifname"] for link in links if link.get("ifalias", "").startswith("berth:"))
+def labelled(default):
+    """Interfaces for networks of the engine with this default bridge."""
+    labels = {link["ifname"]: link.get("ifalias", "") for link in json.loads(host("ip", "-j", "-d", "link"))}
+    own = labels.get(default, "no such bridge")
+    return sorted(name for name, label in labels.items() if label == own or label.startswith(own + "/"))
 
 
 def veths_on(bridge):
@@ -43,7 +44,7 @@ def check(engine):
     """The books agree with the kernel, once what was left is swept."""
     known = networks(engine)
     default = f"brt{engine.number}"
-    wait_until("swept bridges", lambda: labelled() == sorted([default, *known.values()]), deadline=20)
+    wait_until("swept bridges", lambda: labelled(default) == sorted([default, *known.values()]), deadline=20)
     for name, bridge in known.items():
         inspected = json.loads(engine.berth("network", "inspect", name).stdout)[0]
         wait_until("swept veths", lambda: veths_on(bridge) == len(inspected["Containers"]), deadline=20)
