@@ -304,6 +304,7 @@ class Terminal:
         if self.pid == 0:
             self.fd = 0
             self.resize(rows, columns)
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # ignored where the tests run in a shell's background
             os.execvpe(str(command[0]), [str(word) for word in command], environment)
         self.text = ""
 
