@@ -79,7 +79,8 @@ void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
 std::vector<bpf_insn> device_program(const std::vector<CgroupDeviceRule>& rules) {
     std::vector<bpf_insn> program;
     auto load = [&program](std::uint8_t reg, std::size_t offset) {
-        program.push_back(bpf_instruction(BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, offset, 0));
+        program.push_back(bpf_instruction(
+            BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, static_cast<std::int64_t>(offset)));
     };
     load(type_register, offsetof(bpf_cgroup_dev_ctx, access_type));
     program.push_back(
