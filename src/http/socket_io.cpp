@@ -3,7 +3,7 @@
 // no such flag, the signal blocked.
 #include "http/socket_io.h"
 
-#include "http/without_sigpipe.h"
+#include "base/without_sigpipe.h"
 
 #include <algorithm>
 #include <cerrno>

@@ -3,7 +3,7 @@
 // headers. The names are OpenSSL 3's, whose libraries promise them.
 #include "http/tls_client.h"
 
-#include "http/without_sigpipe.h"
+#include "base/without_sigpipe.h"
 
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -291,11 +291,10 @@ Result<std::shared_ptr<TlsClient>> TlsClient::create(const TlsClientOptions& opt
     constexpr long mode = SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER;
     api.ctx_ctrl(context.get(), SSL_CTRL_MODE, mode, nullptr);
     if (options.verify) {
-        const bool loaded =
-            options.ca_file.empty()
-                ? api.default_verify_paths(context.get()) == 1
-                : api.load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) == 1;
-        if (!loaded) {
+        const bool systems = options.ca_file.empty() || options.system_authorities;
+        if ((systems && api.default_verify_paths(context.get()) != 1) ||
+            (!options.ca_file.empty() &&
+             api.load_verify_locations(context.get(), options.ca_file.c_str(), nullptr) != 1)) {
             return invalid_argument("certificates " + options.ca_file + ": " + last_error());
         }
         api.set_verify(context.get(), SSL_VERIFY_PEER, nullptr);

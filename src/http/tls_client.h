@@ -13,9 +13,10 @@
 namespace berth::http {
 
 struct TlsClientOptions {
-    bool verify = true;           // the server's certificate and name
-    std::string ca_file;          // PEM; empty: the system's authorities
-    std::string certificate_file; // PEM; empty: the client shows none
+    bool verify = true;              // the server's certificate and name
+    std::string ca_file;             // PEM; empty: the system's authorities
+    bool system_authorities = false; // beside those of ca_file
+    std::string certificate_file;    // PEM; empty: the client shows none
     std::string key_file;
 };
 

@@ -2,12 +2,14 @@
 // New layers from what lies in others: a container's changes, several layers squashed into one. And
 // a container's whole root as a tar.
 #include "base/file.h"
+#include "base/without_sigpipe.h"
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
 #include "store/read_ahead.h"
 #include "store/stoppable_source.h"
 
+#include <cerrno>
 #include <thread>
 
 #include <fcntl.h>
@@ -20,6 +22,7 @@ Result<LayerInfo> LayerStore::commit_difference(
     Pipe pipe = TRY(Pipe::create());
     Result<void> written;
     std::thread writer([&] {
+        const WithoutSigpipe without_sigpipe; // of a reader that gave up
         FdSink sink(std::move(pipe.write_end));
         written = write_difference_tar(difference, sink);
     });
@@ -30,7 +33,9 @@ Result<LayerInfo> LayerStore::commit_difference(
         // The read end closes here, so that a writer whose reader gave up ends with EPIPE.
     }();
     writer.join();
-    TRY(std::move(written));
+    if (!written.ok() && (staged.ok() || written.error().error_number() != EPIPE)) {
+        return written.error(); // else the reader says why it gave up
+    }
     return publish(lease, parent, TRY(std::move(staged)));
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Keeps a thread from SIGPIPE where a call knows no MSG_NOSIGNAL. Internal to this library.
+// Keeps the calling thread from SIGPIPE where a call knows no MSG_NOSIGNAL (write(2), sendfile(2),
+// splice(2)): they end with EPIPE alone. A library must not rely on the signal being ignored.
 #pragma once
 
 #include <csignal>
@@ -7,7 +8,7 @@
 
 #include <pthread.h>
 
-namespace berth::http {
+namespace berth {
 
 // Drops the signal that was raised meanwhile.
 class WithoutSigpipe {
@@ -38,4 +39,4 @@ class WithoutSigpipe {
     bool was_pending_ = false;
 };
 
-} // namespace berth::http
+} // namespace berth
