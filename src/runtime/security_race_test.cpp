@@ -11,6 +11,7 @@
 #include <gmock/gmock.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <csignal>
 #include <filesystem>
@@ -290,14 +291,23 @@ TEST_F(SecurityRace, Cve2025_52881_NoMountRedirectsAWriteToProc) {
     EXPECT_THAT(errors_, Contains(HasSubstr("/volume/"))); // it was tried
 }
 
-// Mounts a file over the label of the next program and takes it away, until it is told to stop.
-void flap_mount(std::stop_token stop, const std::string& file, const UniqueFd& mounts) {
+// Mounts a file over the label of the next program and takes it away, until it is told to stop. The
+// mount stays until one more try ended: taking it away waits long for the kernel's readers, so that
+// on a slow machine it would be there for no try at all.
+void flap_mount(
+    std::stop_token stop,
+    const std::string& file,
+    const UniqueFd& mounts,
+    const std::atomic<int>& tries) {
     const std::string place = "/proc/" + std::to_string(::getpid()) + "/attr/exec";
     if (::unshare(CLONE_FS) < 0 || !kernel::join_namespaces(mounts, CLONE_NEWNS).ok()) {
         return;
     }
     while (!stop.stop_requested()) {
         ::mount(file.c_str(), place.c_str(), nullptr, MS_BIND, nullptr);
+        for (int before = tries; tries == before && !stop.stop_requested();) {
+            std::this_thread::yield();
+        }
         ::umount2(place.c_str(), MNT_DETACH);
     }
 }
@@ -313,7 +323,9 @@ TEST_F(SecurityRace, Cve2025_52881_LabelsAreWrittenToNoOtherFile) {
         auto procfs = kernel::Procfs::open();
         auto mounts = open_file("/proc/thread-self/ns/mnt", O_RDONLY);
         ASSERT_TRUE(procfs.ok() && mounts.ok());
-        std::jthread attacker(flap_mount, outside_ + "/victim", std::cref(*mounts));
+        std::atomic<int> tries = 0;
+        std::jthread attacker(
+            flap_mount, outside_ + "/victim", std::cref(*mounts), std::cref(tries));
         const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(20);
         while ((redirected < attempts || arrived < attempts) &&
                std::chrono::steady_clock::now() < end) {
@@ -321,6 +333,7 @@ TEST_F(SecurityRace, Cve2025_52881_LabelsAreWrittenToNoOtherFile) {
             auto done = set_security_labels(process, *procfs);
             const bool is_foreign = !done.ok() && done.error().error_number() == EXDEV;
             (is_foreign ? redirected : arrived) += 1;
+            ++tries;
         }
     }).join();
     EXPECT_GT(redirected, 0);
