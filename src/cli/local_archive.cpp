@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "cli/piped_source.h"
 #include "codec/tar.h"
+#include "codec/tar_types.h"
 
 #include <linux/limits.h>
 
@@ -35,25 +36,6 @@ std::string path_of(FdRef fd) {
     return "/proc/self/fd/" + std::to_string(fd.get());
 }
 
-std::optional<tar::EntryType> type_of(mode_t mode) {
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return tar::EntryType::File;
-    case S_IFDIR:
-        return tar::EntryType::Directory;
-    case S_IFLNK:
-        return tar::EntryType::SymbolicLink;
-    case S_IFCHR:
-        return tar::EntryType::CharacterDevice;
-    case S_IFBLK:
-        return tar::EntryType::BlockDevice;
-    case S_IFIFO:
-        return tar::EntryType::Fifo;
-    default:
-        return std::nullopt;
-    }
-}
-
 class LocalWriter {
   public:
     LocalWriter(CopyPlan plan, ByteSink& sink)
@@ -75,7 +57,7 @@ class LocalWriter {
         if (::fstatat(parent.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) < 0) {
             return errno_error("lstat " + path);
         }
-        const auto type = type_of(status.st_mode);
+        const auto type = tar::entry_type_of(status.st_mode);
         if (!type) {
             return ok();
         }

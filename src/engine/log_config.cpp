@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "engine/daemon_options.h"
 #include "engine/log_driver.h"
 #include "engine/log_info.h"
 
@@ -164,7 +165,7 @@ Result<FileOptions> file_options_of(const LogConfig& log) {
         files.max_files = static_cast<std::uint32_t>(*count);
     }
     if (const auto text = option_of(log, prefix + "compress"); !text.empty()) {
-        files.compress = TRY(parse_log_switch(text));
+        files.compress = TRY(parse_go_bool(text));
         if (is_json && files.compress && (files.max_files < 2 || files.max_size == 0)) {
             return invalid_argument(
                 "compress cannot be true when max-file is less than 2 or max-size is not set");
@@ -186,7 +187,7 @@ Result<void> check_common_options(const LogConfig& log) {
         TRY_CONTEXT(parse_memory_size(size), "error parsing option max-buffer-size");
     }
     const std::string_view disabled = option_of(log, "cache-disabled");
-    if (!disabled.empty() && !parse_log_switch(disabled).ok()) {
+    if (!disabled.empty() && !parse_go_bool(disabled).ok()) {
         return invalid_argument(
             "invalid value for option cache-disabled: " + std::string(disabled));
     }
@@ -211,18 +212,6 @@ Result<void> check_options(const LogConfig& log, const Driver& driver) {
 }
 
 } // namespace
-
-Result<bool> parse_log_switch(std::string_view text) {
-    if (contains(std::to_array<std::string_view>({"1", "t", "T", "true", "TRUE", "True"}), text)) {
-        return true;
-    }
-    if (contains(
-            std::to_array<std::string_view>({"0", "f", "F", "false", "FALSE", "False"}), text)) {
-        return false;
-    }
-    return invalid_argument(
-        "strconv.ParseBool: parsing \"" + std::string(text) + "\": invalid syntax");
-}
 
 std::string default_log_driver(const DaemonConfig& daemon) {
     return daemon.log_driver.empty() ? "local" : daemon.log_driver;
@@ -268,7 +257,7 @@ bool is_log_readable(const LogConfig& log) {
         return false;
     }
     return !is_remote_log_driver(log.type) ||
-           !parse_log_switch(option_of(log, "cache-disabled")).value_or(false);
+           !parse_go_bool(option_of(log, "cache-disabled")).value_or(false);
 }
 
 bool compresses_log(const LogConfig& log) {

@@ -57,9 +57,6 @@ Result<std::unique_ptr<LogDriver>> make_log_driver(std::string_view type, const 
 // Addresses, formats, numbers: what can be told without the container.
 Result<void> check_log_driver_options(std::string_view type, const LogInfo& probe);
 
-// Go's strconv.ParseBool.
-Result<bool> parse_log_switch(std::string_view text);
-
 // As Go writes a map of strings.
 std::string encode_log_attributes(const StringMap& attributes);
 

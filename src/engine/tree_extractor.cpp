@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "codec/tar_types.h"
 #include "kernel/path.h"
 #include "store/overlay_form.h"
 #include "store/tree_removal.h"
@@ -39,25 +40,6 @@ Result<void> set_time(FdRef made, std::int64_t nanoseconds) {
     const timespec times[2] = {time, time};
     return utimensat(made.get(), "", times, AT_EMPTY_PATH) == 0 ? ok()
                                                                 : Result<void>(errno_error("time"));
-}
-
-mode_t type_of(tar::EntryType type) {
-    switch (type) {
-    case tar::EntryType::File:
-    case tar::EntryType::HardLink:
-        return S_IFREG;
-    case tar::EntryType::SymbolicLink:
-        return S_IFLNK;
-    case tar::EntryType::CharacterDevice:
-        return S_IFCHR;
-    case tar::EntryType::BlockDevice:
-        return S_IFBLK;
-    case tar::EntryType::Directory:
-        return S_IFDIR;
-    case tar::EntryType::Fifo:
-        return S_IFIFO;
-    }
-    VERIFY(false);
 }
 
 // "./a//b" -> "a/b"; "" is the directory itself.
@@ -259,7 +241,7 @@ Result<void> TreeExtractor::make_hard_link(const tar::Header& header, const Plac
 
 Result<void> TreeExtractor::make_special(const tar::Header& header, const Place& place) {
     const char* name = place.name.c_str();
-    const mode_t type = type_of(header.type);
+    const mode_t type = tar::file_type_of(header.type);
     const bool is_device = S_ISCHR(type) || S_ISBLK(type);
     const dev_t device = is_device ? makedev(header.device_major, header.device_minor) : 0;
     const int made = S_ISLNK(type) ? symlinkat(header.link_name.c_str(), place.parent.get(), name)

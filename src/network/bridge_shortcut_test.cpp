@@ -158,6 +158,20 @@ TEST(BridgeShortcut, CarriesNoForgedSources) {
     });
 }
 
+// The MAC, which the bridge would not let it ask for.
+void tell(const Endpoint& endpoint, const Endpoint& other) {
+    inside(
+        endpoint,
+        {"ip",
+         "neighbor",
+         "add",
+         other.ip.to_string(),
+         "lladdr",
+         other.mac.to_string(),
+         "dev",
+         "eth0"});
+}
+
 TEST(BridgeShortcut, LeadsIntoNoOtherNetwork) {
     in_new_network([] {
         const auto driver = start_driver();
@@ -168,11 +182,9 @@ TEST(BridgeShortcut, LeadsIntoNoOtherNetwork) {
         const EchoServer server(a.netns, Protocol::Tcp, 80);
         // Who knows the way and the MAC.
         inside(b, {"ip", "route", "add", "172.17.0.2", "dev", "eth0"});
-        inside(
-            b, {"ip", "neighbor", "add", "172.17.0.2", "lladdr", a.mac.to_string(), "dev", "eth0"});
+        tell(b, a);
         inside(a, {"ip", "route", "add", "172.18.0.2", "dev", "eth0"});
-        inside(
-            a, {"ip", "neighbor", "add", "172.18.0.2", "lladdr", b.mac.to_string(), "dev", "eth0"});
+        tell(a, b);
         EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
     });
 }
@@ -186,10 +198,8 @@ TEST(BridgeShortcut, JoinsNobodyWhereContainersAreKeptApart) {
         const Endpoint a = connect(*network, "a");
         const Endpoint b = connect(*network, "b");
         const EchoServer server(a.netns, Protocol::Tcp, 80);
-        inside(
-            b, {"ip", "neighbor", "add", "172.17.0.2", "lladdr", a.mac.to_string(), "dev", "eth0"});
-        inside(
-            a, {"ip", "neighbor", "add", "172.17.0.3", "lladdr", b.mac.to_string(), "dev", "eth0"});
+        tell(b, a);
+        tell(a, b);
         EXPECT_EQ(ask_in_vain(b.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
     });
 }

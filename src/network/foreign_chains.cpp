@@ -2,8 +2,8 @@
 // The rule is one that iptables can show and save: `-m mark --mark 0x8000000/0x8000000 -j ACCEPT`.
 #include "network/foreign_chains.h"
 
-#include "base/file.h"
 #include "kernel/nftables_list.h"
+#include "network/legacy_tables.h"
 
 #include <linux/netfilter.h>
 
@@ -54,13 +54,7 @@ Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::strin
 }
 
 Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std::string& own) {
-    ForeignRules found;
-    // Of the interface before nf_tables, which does not list its rules.
-    for (const char* legacy : {"/proc/net/ip_tables_names", "/proc/net/ip6_tables_names"}) {
-        const auto tables = read_file(legacy, 4096);
-        found.forwarded =
-            found.forwarded || (tables.ok() && tables->find("filter") != tables->npos);
-    }
+    ForeignRules found{.forwarded = has_legacy_filter_table()};
     for (const NftChainInfo& chain : TRY(kernel::list_nft_chains(socket))) {
         const bool bridged = chain.family == NFPROTO_BRIDGE;
         if (chain.table == own || (!bridged && chain.hook != NF_INET_FORWARD)) {

@@ -105,6 +105,10 @@ void add_obstacle(std::vector<std::string>& obstacles) {
 
 } // namespace
 
+bool has_legacy_filter_table() {
+    return has_filter_table(Version4::names) || has_filter_table(Version6::names);
+}
+
 std::vector<std::string> legacy_obstacles() {
     std::vector<std::string> obstacles;
     add_obstacle<Version4>(obstacles);

@@ -8,6 +8,9 @@
 
 namespace berth::network {
 
+// Whether somebody has made their filter tables, of either family. Loads no kernel module.
+bool has_legacy_filter_table();
+
 // In the calling thread's network namespace: what of them stops forwarded packets although our
 // rules let these through, in words for the log. Loads no kernel module.
 std::vector<std::string> legacy_obstacles();

@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "codec/erofs_format.h"
+#include "codec/tar_types.h"
 #include "store/layer_attributes.h"
 #include "store/overlay_form.h"
 
@@ -29,25 +30,6 @@ constexpr const char* opaque_attribute = "trusted.overlay.opaque";
 constexpr std::uint64_t chunks_in_place = 1U << 18;
 constexpr std::uint64_t chunks_copied = 1U << 14;
 
-std::uint16_t type_of(tar::EntryType type) {
-    switch (type) {
-    case tar::EntryType::File:
-    case tar::EntryType::HardLink:
-        return S_IFREG;
-    case tar::EntryType::SymbolicLink:
-        return S_IFLNK;
-    case tar::EntryType::CharacterDevice:
-        return S_IFCHR;
-    case tar::EntryType::BlockDevice:
-        return S_IFBLK;
-    case tar::EntryType::Directory:
-        return S_IFDIR;
-    case tar::EntryType::Fifo:
-        return S_IFIFO;
-    }
-    return 0;
-}
-
 // -1 leaves the owner as it is (chown(2)): root's.
 std::uint32_t owner_of(std::uint32_t id) {
     return id == UINT32_MAX ? 0 : id;
@@ -56,8 +38,8 @@ std::uint32_t owner_of(std::uint32_t id) {
 Result<Metadata> metadata_of(const tar::Header& header) {
     Metadata metadata;
     const bool link = header.type == tar::EntryType::SymbolicLink;
-    metadata.mode =
-        static_cast<std::uint16_t>(type_of(header.type) | (link ? 0777U : header.mode & 07777U));
+    metadata.mode = static_cast<std::uint16_t>(
+        tar::file_type_of(header.type) | (link ? 0777U : header.mode & 07777U));
     metadata.uid = owner_of(header.uid);
     metadata.gid = owner_of(header.gid);
     metadata.mtime = header.mtime;

@@ -6,6 +6,7 @@
 
 #include "base/file.h"
 #include "codec/tar.h"
+#include "codec/tar_types.h"
 #include "store/layer_attributes.h"
 
 #include <algorithm>
@@ -28,25 +29,6 @@ namespace {
 constexpr std::size_t buffer_bytes = 1U << 20;
 // A container can nest directories deeper than we have descriptors.
 constexpr std::size_t depth_limit = 1000;
-
-std::optional<tar::EntryType> type_of(mode_t mode) {
-    switch (mode & S_IFMT) {
-    case S_IFREG:
-        return tar::EntryType::File;
-    case S_IFDIR:
-        return tar::EntryType::Directory;
-    case S_IFLNK:
-        return tar::EntryType::SymbolicLink;
-    case S_IFCHR:
-        return tar::EntryType::CharacterDevice;
-    case S_IFBLK:
-        return tar::EntryType::BlockDevice;
-    case S_IFIFO:
-        return tar::EntryType::Fifo;
-    default:
-        return std::nullopt; // a socket: tar has none, Docker leaves them out too
-    }
-}
 
 std::pair<std::string, std::string> split_parent(const std::string& path) {
     std::size_t slash = path.rfind('/');
@@ -131,7 +113,7 @@ class DifferenceWriter {
         if (fstatat(directory, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
             return errno == ENOENT ? ok() : errno_error("stat");
         }
-        std::optional<tar::EntryType> type = type_of(status.st_mode);
+        std::optional<tar::EntryType> type = tar::entry_type_of(status.st_mode);
         if (!type) {
             return ok();
         }

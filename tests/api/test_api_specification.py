@@ -31,18 +31,9 @@ QUERIES = {("GET", "/events"): "?since=1&until=1", ("POST", "/containers/{id}/re
 
 
 def ask(engine, method, target, body=None, headers=None, version="1.56"):
-    connection = UnixConnection(engine.socket)
-    try:
-        headers = {"Content-Type": "application/json", **(headers or {})} if body is not None else headers or {}
-        connection.request(method, f"/v{version}{target}", json.dumps(body) if isinstance(body, (dict, list)) else body, headers)
-        answer = connection.getresponse()
-        data = answer.read()
-    finally:
-        connection.close()
-    try:
-        return answer.status, json.loads(data)
-    except ValueError:
-        return answer.status, data
+    if body is not None:
+        headers = {"Content-Type": "application/json", **(headers or {})}
+    return engine.request(method, f"/v{version}{target}", body, headers)
 
 
 def check(operation, status, document):

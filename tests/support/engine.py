@@ -243,6 +243,15 @@ class Engine:
     def inspect(self, container):
         return json.loads(self.berth("inspect", container).stdout)[0]
 
+    def remove_all(self):
+        """All containers, whatever they do, and all volumes."""
+        left = self.berth("ps", "-aq").stdout.split()
+        if left:
+            self.berth("rm", "-f", "-v", *left)
+        volumes = self.berth("volume", "ls", "-q").stdout.split()
+        if volumes:
+            self.berth("volume", "rm", *volumes)
+
 
 class Registry:
     """berth-registry on a free port of the loopback interface."""

@@ -15,12 +15,7 @@ PATIENCE = 60
 @pytest.fixture(autouse=True)
 def nothing_mounted(engine):
     yield
-    left = engine.berth("ps", "-aq").stdout.split()
-    if left:
-        engine.berth("rm", "-f", "-v", *left)
-    volumes = engine.berth("volume", "ls", "-q").stdout.split()
-    if volumes:
-        engine.berth("volume", "rm", *volumes)
+    engine.remove_all()
     wait_until("empty folder", lambda: list((engine.data / "volumes").iterdir()) == [])
     assert mounts_below(engine.data / "volumes") == []
 

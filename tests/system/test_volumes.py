@@ -23,13 +23,7 @@ def data(engine, name):
 def no_volumes_left(request):
     yield
     if "engine" in request.fixturenames:
-        engine = request.getfixturevalue("engine")
-        left = engine.berth("ps", "-aq").stdout.split()
-        if left:
-            engine.berth("rm", "-f", "-v", *left)
-        volumes = engine.berth("volume", "ls", "-q").stdout.split()
-        if volumes:
-            engine.berth("volume", "rm", *volumes)
+        request.getfixturevalue("engine").remove_all()
 
 
 # ---- the local driver's options ----

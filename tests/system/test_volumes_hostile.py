@@ -29,12 +29,7 @@ def host_untouched(engine):
     before = {path.name for path in pathlib.Path("/run").iterdir()}
     mounts = mounts_of_the_host(engine)
     yield
-    left = engine.berth("ps", "-aq").stdout.split()
-    if left:
-        engine.berth("rm", "-f", "-v", *left)
-    volumes = engine.berth("volume", "ls", "-q").stdout.split()
-    if volumes:
-        engine.berth("volume", "rm", *volumes)
+    engine.remove_all()
     assert SECRET.read_text() == "host\n"
     status = SECRET.stat()
     assert (status.st_uid, status.st_mode & 0o7777, status.st_nlink) == (0, 0o600, 1)

@@ -4,6 +4,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "engine/daemon_config.h"
+#include "engine/daemon_options.h"
 #include "engine/log_drivers/batch_driver.h"
 #include "engine/log_drivers/drivers.h"
 
@@ -61,7 +62,7 @@ Result<Settings> parse_settings(const LogInfo& info) {
     Settings settings{.address = TRY(parse_address(info.option("fluentd-address")))};
     const auto is_on = [&](const char* name) -> Result<bool> {
         const std::string_view text = info.option(name);
-        return text.empty() ? Result<bool>(false) : parse_log_switch(text);
+        return text.empty() ? Result<bool>(false) : parse_go_bool(text);
     };
     settings.async = TRY(is_on("fluentd-async"));
     settings.has_exact_time = TRY(is_on("fluentd-sub-second-precision"));
