@@ -96,7 +96,7 @@ class Subject:
 
 
 def descendants(root):
-    """Folders in /proc of all processes below root: another engine of the machine is none of ours."""
+    """Folders in /proc of all processes below root, children before grandchildren: another engine of the machine is none of ours."""
     parents = {}
     for process in pathlib.Path("/proc").iterdir():
         try:
@@ -104,11 +104,11 @@ def descendants(root):
                 parents[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             pass
-    found, before = {root}, 0
-    while len(found) > before:
-        before = len(found)
-        found |= {pid for pid, parent in parents.items() if parent in found}
-    return [pathlib.Path("/proc") / str(pid) for pid in found - {root}]
+    found, generation = [], {root}
+    while generation:
+        generation = {pid for pid, parent in parents.items() if parent in generation}
+        found += sorted(generation)
+    return [pathlib.Path("/proc") / str(pid) for pid in found]
 
 
 def timed(function):
