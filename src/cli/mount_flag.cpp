@@ -18,33 +18,6 @@ namespace berth::cli {
 
 namespace {
 
-// One line of CSV: quotes hold commas, and two quotes are one.
-Result<std::vector<std::string>> csv_fields(std::string_view text) {
-    std::vector<std::string> fields(1);
-    bool quoted = false;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        const char letter = text[i];
-        if (quoted && letter == '"' && i + 1 < text.size() && text[i + 1] == '"') {
-            fields.back() += '"';
-            ++i;
-        } else if (quoted && letter == '"') {
-            quoted = false;
-        } else if (!quoted && letter == ',') {
-            fields.emplace_back();
-        } else if (!quoted && letter == '"' && fields.back().empty()) {
-            quoted = true;
-        } else if (!quoted && letter == '"') {
-            return invalid_argument("parse error: bare \" in non-quoted-field");
-        } else {
-            fields.back() += letter;
-        }
-    }
-    if (quoted) {
-        return invalid_argument("parse error: extraneous or missing \" in quoted-field");
-    }
-    return fields;
-}
-
 Result<bool> boolean_of(std::string_view key, std::string_view value) {
     if (const auto parsed = parse_boolean(value)) {
         return *parsed;
@@ -247,6 +220,32 @@ class MountFlag {
 };
 
 } // namespace
+
+Result<std::vector<std::string>> csv_fields(std::string_view text) {
+    std::vector<std::string> fields(1);
+    bool quoted = false;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const char letter = text[i];
+        if (quoted && letter == '"' && i + 1 < text.size() && text[i + 1] == '"') {
+            fields.back() += '"';
+            ++i;
+        } else if (quoted && letter == '"') {
+            quoted = false;
+        } else if (!quoted && letter == ',') {
+            fields.emplace_back();
+        } else if (!quoted && letter == '"' && fields.back().empty()) {
+            quoted = true;
+        } else if (!quoted && letter == '"') {
+            return invalid_argument("parse error: bare \" in non-quoted-field");
+        } else {
+            fields.back() += letter;
+        }
+    }
+    if (quoted) {
+        return invalid_argument("parse error: extraneous or missing \" in quoted-field");
+    }
+    return fields;
+}
 
 Result<json::Object> parse_mount_flag(const std::string& text) {
     MountFlag mount;

@@ -8,6 +8,11 @@ namespace berth::cli {
 namespace {
 
 void declare_process(RunOptions& o, Flags& flags) {
+    flags.list(
+        "annotation",
+        0,
+        o.annotations,
+        "Add an annotation to the container (passed through to the OCI runtime)");
     flags.list("attach", 'a', o.attach, "Attach to STDIN, STDOUT or STDERR");
     flags.text(
         "detach-keys", 0, o.detach_keys, "Override the key sequence for detaching a container");
@@ -40,6 +45,10 @@ void declare_process(RunOptions& o, Flags& flags) {
 void declare_resources(RunOptions& o, Flags& flags) {
     flags.number("cpu-period", 0, o.cpu_period, "Limit CPU CFS (Completely Fair Scheduler) period");
     flags.number("cpu-quota", 0, o.cpu_quota, "Limit CPU CFS (Completely Fair Scheduler) quota");
+    flags.number(
+        "cpu-rt-period", 0, o.cpu_realtime_period, "Limit CPU real-time period in microseconds");
+    flags.number(
+        "cpu-rt-runtime", 0, o.cpu_realtime_runtime, "Limit CPU real-time runtime in microseconds");
     flags.number("cpu-shares", 'c', o.cpu_shares, "CPU shares (relative weight)");
     flags.text("cpus", 0, o.cpus, "Number of CPUs");
     flags.text("cpuset-cpus", 0, o.cpuset_cpus, "CPUs in which to allow execution (0-3, 0,1)");
@@ -52,6 +61,11 @@ void declare_resources(RunOptions& o, Flags& flags) {
         0,
         o.memory_swap,
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap");
+    flags.number(
+        "memory-swappiness",
+        0,
+        o.memory_swappiness,
+        "Tune container memory swappiness (0 to 100) (default -1)");
     flags.boolean("oom-kill-disable", 0, o.oom_kill_disable, "Disable OOM Killer");
     flags.number(
         "oom-score-adj", 0, o.oom_score_adj, "Tune host's OOM preferences (-1000 to 1000)");
@@ -64,10 +78,11 @@ void declare_isolation(RunOptions& o, Flags& flags) {
     flags.list("cap-add", 0, o.capabilities_added, "Add Linux capabilities");
     flags.list("cap-drop", 0, o.capabilities_dropped, "Drop Linux capabilities");
     flags.text("cgroupns", 0, o.cgroupns_mode, "Cgroup namespace to use (host|private)");
-    flags.list("device", 0, o.devices, "Add a host device to the container");
+    o.device_flags.declare(flags);
     flags.text("ipc", 0, o.ipc_mode, "IPC mode to use");
     flags.text("pid", 0, o.pid_mode, "PID namespace to use");
     flags.boolean("privileged", 0, o.privileged, "Give extended privileges to this container");
+    flags.text("isolation", 0, o.isolation, "Container isolation technology");
     flags.text("runtime", 0, o.runtime, "Runtime to use for this container");
     flags.list("security-opt", 0, o.security_options, "Security Options");
     flags.list("sysctl", 0, o.sysctls, "Sysctl options");
@@ -92,6 +107,11 @@ void declare_isolation(RunOptions& o, Flags& flags) {
         o.health_start_period,
         "Start period for the container to initialize before starting health-retries countdown "
         "(ms|s|m|h) (default 0s)");
+    flags.text(
+        "health-start-interval",
+        0,
+        o.health_start_interval,
+        "Time between running the check during the start period (ms|s|m|h) (default 0s)");
     flags.number(
         "health-retries", 0, o.health_retries, "Consecutive failures needed to report unhealthy");
     flags.boolean(
@@ -126,6 +146,7 @@ void declare_network_and_storage(RunOptions& o, Flags& flags) {
         0,
         o.remove,
         "Automatically remove the container and its associated anonymous volumes when it exits");
+    flags.list("storage-opt", 0, o.storage_options, "Storage driver options for the container");
     flags.list("tmpfs", 0, o.tmpfs, "Mount a tmpfs directory");
     flags.list("volume", 'v', o.volumes, "Bind mount a volume");
     flags.text("volume-driver", 0, o.volume_driver, "Optional volume driver for the container");

@@ -94,35 +94,6 @@ Result<json::Array> ulimits_of(const std::vector<std::string>& entries) {
     return ulimits;
 }
 
-// "vendor.com/class=name"; paths of devices begin with a slash.
-bool is_cdi_name(std::string_view text) {
-    const auto kind = cut(text, "=");
-    return kind && !text.starts_with('/') && kind->before.find('/') != std::string_view::npos &&
-           !kind->after.empty();
-}
-
-json::Array devices_of(const std::vector<std::string>& entries) {
-    json::Array devices;
-    for (const std::string& entry : entries) {
-        std::vector<std::string_view> parts = split(entry, ':');
-        std::string_view permissions = "rwm";
-        std::string_view inside = parts[0];
-        if (parts.size() == 2 && !parts[1].starts_with('/')) {
-            permissions = parts[1];
-        } else if (parts.size() >= 2) {
-            inside = parts[1];
-        }
-        if (parts.size() == 3) {
-            permissions = parts[2];
-        }
-        devices.emplace_back(json::Object{
-            {"PathOnHost", parts[0]},
-            {"PathInContainer", inside},
-            {"CgroupPermissions", permissions}});
-    }
-    return devices;
-}
-
 // A seccomp profile is read here: the daemon wants its content, not a path on the client's machine.
 Result<json::Array> security_options_of(const std::vector<std::string>& entries) {
     json::Array options;
@@ -222,6 +193,9 @@ Result<json::Object> resources_of(const RunOptions& options) {
     set_number(resources, "CpuPeriod", options.cpu_period);
     set_number(resources, "PidsLimit", options.pids_limit);
     set_number(resources, "OomScoreAdj", options.oom_score_adj);
+    set_number(resources, "MemorySwappiness", options.memory_swappiness);
+    set_number(resources, "CpuRealtimePeriod", options.cpu_realtime_period);
+    set_number(resources, "CpuRealtimeRuntime", options.cpu_realtime_runtime);
     set_text(resources, "CpusetCpus", options.cpuset_cpus);
     set_text(resources, "CpusetMems", options.cpuset_mems);
     set_text(resources, "CgroupParent", options.cgroup_parent);
@@ -243,6 +217,7 @@ Result<void> add_health(const RunOptions& options, json::Object& config) {
     TRY(set_duration(health, "Interval", options.health_interval));
     TRY(set_duration(health, "Timeout", options.health_timeout));
     TRY(set_duration(health, "StartPeriod", options.health_start_period));
+    TRY(set_duration(health, "StartInterval", options.health_start_interval));
     set_number(health, "Retries", options.health_retries);
     if (!health.empty()) {
         config["Healthcheck"] = health;
@@ -299,21 +274,12 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     if (!options.security_options.empty()) {
         host["SecurityOpt"] = TRY(security_options_of(options.security_options));
     }
-    json::Array cdi;
-    std::vector<std::string> devices;
-    for (const std::string& device : options.devices) {
-        if (is_cdi_name(device)) {
-            cdi.emplace_back(device);
-        } else {
-            devices.push_back(device);
-        }
+    TRY(options.device_flags.apply(host));
+    if (!options.storage_options.empty()) {
+        host["StorageOpt"] = pairs_of(options.storage_options);
     }
-    if (!devices.empty()) {
-        host["Devices"] = devices_of(devices);
-    }
-    if (!cdi.empty()) {
-        host["DeviceRequests"] =
-            json::Array{json::Object{{"Driver", "cdi"}, {"DeviceIDs", std::move(cdi)}}};
+    if (!options.annotations.empty()) {
+        host["Annotations"] = pairs_of(options.annotations);
     }
     if (!options.ulimits.empty()) {
         host["Ulimits"] = TRY(ulimits_of(options.ulimits));
@@ -334,6 +300,7 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
     set_text(host, "UsernsMode", options.userns_mode);
     set_text(host, "CgroupnsMode", options.cgroupns_mode);
     set_text(host, "Runtime", options.runtime);
+    set_text(host, "Isolation", options.isolation);
     return host;
 }
 

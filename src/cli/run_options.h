@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "cli/flags.h"
+#include "cli/run_devices.h"
 #include "cli/run_networks.h"
 #include "codec/json.h"
 
@@ -54,7 +55,9 @@ struct RunOptions {
     std::vector<std::string> capabilities_added;
     std::vector<std::string> capabilities_dropped;
     std::vector<std::string> security_options;
-    std::vector<std::string> devices;
+    DeviceFlags device_flags;
+    std::vector<std::string> storage_options;
+    std::vector<std::string> annotations;
     std::vector<std::string> ulimits;
     std::vector<std::string> sysctls;
     std::vector<std::string> groups_added;
@@ -86,6 +89,7 @@ struct RunOptions {
     std::string cgroup_parent;
     std::string log_driver;
     std::string runtime;
+    std::string isolation;
     std::string platform;
     std::string pull = "missing";
     std::string detach_keys;
@@ -93,6 +97,7 @@ struct RunOptions {
     std::string health_interval;
     std::string health_timeout;
     std::string health_start_period;
+    std::string health_start_interval;
     std::optional<std::int64_t> health_retries;
     std::optional<std::int64_t> cpu_shares;
     std::optional<std::int64_t> cpu_quota;
@@ -100,6 +105,9 @@ struct RunOptions {
     std::optional<std::int64_t> pids_limit;
     std::optional<std::int64_t> stop_timeout;
     std::optional<std::int64_t> oom_score_adj;
+    std::optional<std::int64_t> memory_swappiness;
+    std::optional<std::int64_t> cpu_realtime_period;
+    std::optional<std::int64_t> cpu_realtime_runtime;
 };
 
 // "512m", "1g", "1.5GiB", "-1" -> bytes.

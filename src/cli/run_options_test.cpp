@@ -30,6 +30,44 @@ TEST(RunOptions, CommandAndEntrypointBecomeLists) {
     body_has({"image"}, R"("Cmd":null)");
 }
 
+TEST(RunOptions, GpusAreRequestsForDevices) {
+    body_has({"--gpus", "all", "image"}, R"("Count":-1,"DeviceIDs":null,"Capabilities":[["gpu"]])");
+    body_has({"--gpus", "2", "image"}, R"("Count":2)");
+    body_has(
+        {"--gpus", R"("device=0,GPU-1",driver=nvidia)", "image"},
+        R"("Driver":"nvidia","Count":0,"DeviceIDs":["0","GPU-1"])");
+    body_has(
+        {"--gpus", R"("capabilities=compute,utility")", "image"},
+        R"("Count":1,"DeviceIDs":null,"Capabilities":[["compute","utility","gpu"]])");
+    body_has(
+        {"--device", "vendor.com/gpu=0", "--gpus", "count=1", "image"},
+        R"("DeviceRequests":[{"Driver":"cdi","DeviceIDs":["vendor.com/gpu=0"]},{"Driver":"")");
+    EXPECT_FALSE(body_of({"--gpus", "some", "image"}).ok());
+    EXPECT_FALSE(body_of({"--gpus", "count=1,2", "image"}).ok());
+    EXPECT_FALSE(body_of({"--gpus", "color=red", "image"}).ok());
+}
+
+TEST(RunOptions, DevicesHaveLimits) {
+    body_has(
+        {"--device-read-bps", "/dev/sda:1mb", "image"},
+        R"("BlkioDeviceReadBps":[{"Path":"/dev/sda","Rate":1048576}])");
+    body_has(
+        {"--device-write-iops", "/dev/sda:7", "image"},
+        R"("BlkioDeviceWriteIOps":[{"Path":"/dev/sda","Rate":7}])");
+    body_has(
+        {"--blkio-weight-device", "/dev/sda:200", "--blkio-weight", "300", "image"},
+        R"("BlkioWeightDevice":[{"Path":"/dev/sda","Weight":200}])");
+    body_has({"--device-cgroup-rule", "c 1:3 r", "image"}, R"("DeviceCgroupRules":["c 1:3 r"])");
+    EXPECT_FALSE(body_of({"--device-read-bps", "sda:1mb", "image"}).ok());
+    EXPECT_FALSE(body_of({"--device-read-iops", "/dev/sda:x", "image"}).ok());
+    EXPECT_FALSE(body_of({"--blkio-weight-device", "/dev/sda:5", "image"}).ok());
+}
+
+TEST(RunOptions, StorageOptionsAndAnnotationsArePairs) {
+    body_has({"--storage-opt", "size=1G", "image"}, R"("StorageOpt":{"size":"1G"})");
+    body_has({"--annotation", "a=b", "image"}, R"("Annotations":{"a":"b"})");
+}
+
 TEST(RunOptions, ResourcesAreInTheApisUnits) {
     body_has({"-m", "64m", "image"}, R"("Memory":67108864)");
     body_has({"--cpus", "1.5", "image"}, R"("NanoCpus":1500000000)");
