@@ -99,4 +99,25 @@ Result<void> make_subvolume_writable(FdRef subvolume) {
     return ok();
 }
 
+Result<void> limit_subvolume(FdRef subvolume, std::uint64_t bytes) {
+    btrfs_ioctl_quota_ctl_args control{};
+    control.cmd = BTRFS_QUOTA_CTL_ENABLE;
+    if (::ioctl(subvolume.get(), BTRFS_IOC_QUOTA_CTL, &control) != 0 && errno != EEXIST) {
+        return errno_error("turn btrfs's quotas on");
+    }
+    // What was there before they were on is counted once, in the background; until then a limit
+    // would hold for too little.
+    if (::ioctl(subvolume.get(), BTRFS_IOC_QUOTA_RESCAN_WAIT, nullptr) != 0) {
+        return errno_error("wait for btrfs's quotas");
+    }
+    btrfs_ioctl_qgroup_limit_args limit{};
+    limit.qgroupid = 0; // the subvolume's own
+    limit.lim.flags = BTRFS_QGROUP_LIMIT_MAX_RFER;
+    limit.lim.max_rfer = bytes;
+    if (::ioctl(subvolume.get(), BTRFS_IOC_QGROUP_LIMIT, &limit) != 0) {
+        return errno_error("limit a btrfs subvolume");
+    }
+    return ok();
+}
+
 } // namespace berth::kernel

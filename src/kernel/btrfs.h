@@ -27,5 +27,8 @@ snapshot_subvolume(FdRef source, FdRef parent, const std::string& name, Subvolum
 Result<void> destroy_subvolume(FdRef parent, const std::string& name);
 // Takes back ReadOnly.
 Result<void> make_subvolume_writable(FdRef subvolume);
+// No more than so many bytes in the subvolume, those that it shares with others among them. Turns
+// the file system's quotas on, which it counts with from then on.
+Result<void> limit_subvolume(FdRef subvolume, std::uint64_t bytes);
 
 } // namespace berth::kernel

@@ -189,7 +189,9 @@ Result<std::vector<std::string>> LayerStore::stray_directories() const {
 
 Result<void> LayerStore::discard_stray(const std::string& path) {
     if (path.starts_with("snapshots/")) {
-        TRY(parts_->snapshotter->unmount({parts_->root + "/" + path, {}}));
+        const WritableLayer layer{parts_->root + "/" + path, {}};
+        TRY(parts_->snapshotter->unmount(layer));
+        parts_->snapshotter->forget_limit(layer);
     }
     return parts_->janitor->discard(parts_->root + "/" + path);
 }

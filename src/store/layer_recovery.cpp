@@ -64,6 +64,7 @@ Result<void> LayerStore::Parts::sweep_directories() {
         if (writable.erase(name) == 0) {
             WritableLayer layer{root + "/snapshots/" + name, {}};
             TRY(snapshotter->unmount(layer));
+            snapshotter->forget_limit(layer);
             rename(layer.directory.c_str(), (root + "/tmp/trash-writable-" + name).c_str());
         }
     }

@@ -77,6 +77,8 @@ struct StageOptions {
 
 struct PrepareOptions {
     WriteMode mode = WriteMode::Normal;
+    std::uint64_t size_limit = 0; // these two: as WritableLayer's
+    std::string mount_label{};
 };
 
 // The compressed form of a layer, for a manifest.

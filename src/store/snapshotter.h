@@ -51,6 +51,11 @@ struct Difference {
 struct WritableLayer {
     std::string directory;           // of the snapshotter's own use; exists
     std::vector<std::string> layers; // empty: starts from nothing
+    // What prepare() is to let it grow to, in bytes of the disk; 0: as far as the disk goes.
+    std::uint64_t size_limit = 0;
+    // SELinux's, for all that is in it once it is mounted; known to prepare() alone. Variants that
+    // do not mount have none.
+    std::string mount_label{};
 };
 
 // Volatile: nothing is ever synced, for layers whose loss costs nothing (builds).
@@ -64,8 +69,11 @@ class Snapshotter {
     // Docker's name of the storage driver: "overlay2", "btrfs", "vfs".
     virtual std::string_view name() const = 0;
 
-    // Fills the directory of a new layer.
+    // Fills the directory of a new layer. NotImplemented for a size limit that the file system
+    // cannot keep.
     virtual Result<void> prepare(const WritableLayer& layer) = 0;
+    // The directory is about to go: takes its limit back, where it has one.
+    virtual void forget_limit(const WritableLayer& layer) = 0;
     // The root file system's path; mounting twice is fine. A mount that an earlier engine process
     // left is found and used.
     virtual Result<std::string> mount(const WritableLayer& layer, WriteMode mode) = 0;

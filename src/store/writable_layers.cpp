@@ -90,7 +90,8 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         }
         TRY(transaction.commit());
     }
-    WritableLayer layer{parts_->writable_directory(id), {}};
+    WritableLayer layer{
+        parts_->writable_directory(id), {}, options.size_limit, std::move(options.mount_label)};
     Result<void> prepared = [&]() -> Result<void> {
         LayerHold below = TRY(parts_->hold(parent));
         layer.layers = below.directories();
@@ -98,6 +99,9 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         return parts_->snapshotter->prepare(layer);
     }();
     if (!prepared.ok()) {
+        if (layer.size_limit != 0) {
+            parts_->snapshotter->forget_limit(layer);
+        }
         TRY(parts_->janitor->discard(layer.directory));
         TRY(delete_row(parts_->database, id));
     }
@@ -151,6 +155,7 @@ Result<void> LayerStore::remove_writable(const std::string& id) {
     }
     TRY(parts_->unmount_all(id, writable->layer));
     TRY(delete_row(parts_->database, id));
+    parts_->snapshotter->forget_limit(writable->layer);
     return parts_->janitor->discard(writable->layer.directory);
 }
 

@@ -107,10 +107,20 @@ Result<void> BtrfsSnapshotter::probe(const std::string& root) {
 
 Result<void> BtrfsSnapshotter::prepare(const WritableLayer& layer) {
     if (layer.layers.empty()) {
-        return create(root_of(layer));
+        TRY(create(root_of(layer)));
+    } else {
+        const std::string image = TRY(ensure_subvolume(layer.layers));
+        TRY(snapshot(image, root_of(layer), SubvolumeMode::Writable));
     }
-    const std::string image = TRY(ensure_subvolume(layer.layers));
-    return snapshot(image, root_of(layer), SubvolumeMode::Writable);
+    if (layer.size_limit == 0) {
+        return ok();
+    }
+    const UniqueFd root = TRY(open_directory(root_of(layer)));
+    auto limited = kernel::limit_subvolume(root, layer.size_limit);
+    return limited.ok()
+               ? ok()
+               : Result<void>(not_implemented(
+                     "a limit of size needs btrfs's quotas: " + limited.error().message()));
 }
 
 Result<std::string> BtrfsSnapshotter::ensure_subvolume(const std::vector<std::string>& layers) {

@@ -21,6 +21,10 @@ class BtrfsSnapshotter final : public Snapshotter {
     std::string_view name() const override { return "btrfs"; }
 
     Result<void> prepare(const WritableLayer& layer) override;
+
+    // It goes with the subvolume.
+    void forget_limit(const WritableLayer&) override {}
+
     Result<std::string> mount(const WritableLayer& layer, WriteMode mode) override;
     bool is_mounted(const WritableLayer& layer) override;
     Result<void> unmount(const WritableLayer& layer) override;

@@ -4,10 +4,12 @@
 
 #include "base/file.h"
 #include "kernel/path.h"
+#include "kernel/project_quota.h"
 #include "store/disk_error.h"
 #include "store/layer_tar.h"
 #include "store/tree_copy.h"
 
+#include <optional>
 #include <set>
 
 #include <fcntl.h>
@@ -24,6 +26,11 @@ std::string root_of(const WritableLayer& layer) {
 } // namespace
 
 Result<void> CopySnapshotter::prepare(const WritableLayer& layer) {
+    std::optional<kernel::HeldToLimits> held;
+    if (layer.size_limit != 0) {
+        TRY(limits_.limit(layer.directory, layer.size_limit));
+        held.emplace(); // the image's files count
+    }
     std::string root = root_of(layer);
     TRY(disk_result(make_directories(root, 0755)));
     if (layer.layers.empty()) {

@@ -3,6 +3,7 @@
 // does not work. Slow and large, but without a mount. Docker calls it vfs.
 #pragma once
 
+#include "store/directory_limits.h"
 #include "store/snapshotter.h"
 
 namespace berth::store {
@@ -12,6 +13,9 @@ class CopySnapshotter final : public Snapshotter {
     std::string_view name() const override { return "vfs"; }
 
     Result<void> prepare(const WritableLayer& layer) override;
+
+    void forget_limit(const WritableLayer& layer) override { limits_.forget(layer.directory); }
+
     Result<std::string> mount(const WritableLayer& layer, WriteMode mode) override;
     bool is_mounted(const WritableLayer& layer) override;
     Result<void> unmount(const WritableLayer& layer) override;
@@ -23,6 +27,9 @@ class CopySnapshotter final : public Snapshotter {
 
     std::vector<std::pair<std::string, std::string>>
     describe(const WritableLayer& layer) const override;
+
+  private:
+    DirectoryLimits limits_;
 };
 
 // Bytes of the files that are in a difference, each inode once.

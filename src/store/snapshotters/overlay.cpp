@@ -29,6 +29,7 @@ namespace {
 
 // fsconfig(2) takes strings of 256 bytes with their end.
 constexpr std::size_t parameter_bytes = 255;
+constexpr std::size_t largest_label = 4096;
 
 std::string upper_of(const WritableLayer& layer) {
     return layer.directory + "/upper";
@@ -40,6 +41,18 @@ std::string work_of(const WritableLayer& layer) {
 
 std::string root_of(const WritableLayer& layer) {
     return layer.directory + "/rootfs";
+}
+
+// Holds the mount's SELinux label, where it has one.
+std::string label_of(const WritableLayer& layer) {
+    return layer.directory + "/label";
+}
+
+// "" where there is none, or nobody who would know it: a kernel without SELinux takes no such
+// option.
+std::string mount_label_of(const WritableLayer& layer) {
+    const bool is_labeled = exists(label_of(layer)) && exists("/sys/fs/selinux/enforce");
+    return is_labeled ? read_file(label_of(layer), largest_label).value_or("") : std::string();
 }
 
 // What the mounts of an image have in common. Layers come from strangers: nothing that an attribute
@@ -100,6 +113,9 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
     for (kernel::MountParameter& parameter : fixed_parameters(mode)) {
         parameters.push_back(std::move(parameter));
     }
+    if (std::string label = mount_label_of(layer); !label.empty()) {
+        parameters.push_back({"context", std::move(label)});
+    }
     UniqueFd mount = TRY(kernel::make_mount("overlay", "overlay", parameters, 0));
     return kernel::attach_mount(mount, root_of(layer));
 }
@@ -114,6 +130,9 @@ Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
     options += ",workdir=" + TRY(opened.name(work_of(layer)));
     for (const kernel::MountParameter& parameter : fixed_parameters(mode)) {
         options += "," + parameter.key + (parameter.value.empty() ? "" : "=" + parameter.value);
+    }
+    if (const std::string label = mount_label_of(layer); !label.empty()) {
+        options += ",context=\"" + label + "\"";
     }
     if (options.size() >= static_cast<std::size_t>(sysconf(_SC_PAGESIZE))) {
         return invalid_argument(
@@ -150,6 +169,12 @@ Result<void> OverlaySnapshotter::probe(const std::string& root) {
 }
 
 Result<void> OverlaySnapshotter::prepare(const WritableLayer& layer) {
+    if (layer.size_limit != 0) {
+        TRY(limits_.limit(layer.directory, layer.size_limit));
+    }
+    if (!layer.mount_label.empty()) {
+        TRY(disk_result(replace_file(label_of(layer), layer.mount_label, 0600, Sync::No)));
+    }
     for (const std::string& path : {upper_of(layer), work_of(layer), root_of(layer)}) {
         TRY(disk_result(make_directories(path, 0755)));
     }

@@ -3,6 +3,7 @@
 // layer's directory.
 #pragma once
 
+#include "store/directory_limits.h"
 #include "store/snapshotter.h"
 
 #include <atomic>
@@ -24,6 +25,9 @@ class OverlaySnapshotter final : public Snapshotter {
     std::string_view name() const override { return "overlay2"; }
 
     Result<void> prepare(const WritableLayer& layer) override;
+
+    void forget_limit(const WritableLayer& layer) override { limits_.forget(layer.directory); }
+
     Result<std::string> mount(const WritableLayer& layer, WriteMode mode) override;
     bool is_mounted(const WritableLayer& layer) override;
     Result<void> unmount(const WritableLayer& layer) override;
@@ -38,6 +42,7 @@ class OverlaySnapshotter final : public Snapshotter {
 
   private:
     std::atomic<bool> legacy_;
+    DirectoryLimits limits_;
 };
 
 } // namespace berth::store
