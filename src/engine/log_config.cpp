@@ -284,7 +284,9 @@ log_output_options(const LogConfig& log, const std::string& id, const std::strin
     if (!is_remote_log_driver(log.type)) {
         return options;
     }
-    if (option_of(log, "mode") != "non-blocking") {
+    // A container whose lines go to fluentd in the background never waits for it.
+    const bool is_async = parse_go_bool(option_of(log, "fluentd-async")).value_or(false);
+    if (option_of(log, "mode") != "non-blocking" && !is_async) {
         options.backlog = io::LogBacklog::Wait;
         return options;
     }

@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <limits>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -35,6 +36,12 @@ class LogDriver {
     virtual Result<void> connect(std::stop_token stop) = 0;
 
     virtual bool needs_peer_at_start() const { return true; }
+
+    virtual bool is_connected() const = 0;
+
+    // How many lines may wait while the peer is away: those after them are lost. All, as far as
+    // the files go, without one.
+    virtual std::optional<std::uint64_t> waiting_limit() const { return std::nullopt; }
 
     // Adds a line to the batch.
     virtual void add(const io::LogLine& line) = 0;

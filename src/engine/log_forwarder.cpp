@@ -153,9 +153,34 @@ void LogForwarder::note_gap(const io::LogPosition& before) const {
     }
 }
 
+void LogForwarder::note_return() {
+    if (lost_ > 0) {
+        log::warn(
+            "log lines beyond the buffer's limit were dropped, ignoring",
+            {{"id", place_.id}, {"lines", std::to_string(lost_)}});
+    }
+    was_away_ = false;
+    waiting_ = 0;
+    lost_ = 0;
+}
+
+void LogForwarder::add(const io::LogLine& line) {
+    if (was_away_ && waiting_++ >= driver_->waiting_limit()) {
+        ++lost_;
+        return;
+    }
+    ++in_batch_;
+    driver_->add(line);
+}
+
 Result<void> LogForwarder::fill(bool is_last) {
     TRY(open_reader());
-    const auto add = [this](const io::LogLine& line) { driver_->add(line); };
+    in_batch_ = 0;
+    if (driver_->waiting_limit() && !was_away_ && !driver_->is_connected() &&
+        !driver_->connect(stop_.get_token()).ok()) {
+        was_away_ = true; // the batch will say so
+    }
+    const auto add = [this](const io::LogLine& line) { this->add(line); };
     while (driver_->batch_size() < batch_limit) {
         const io::LogPosition before = reader_->position();
         const auto chunk = TRY(reader_->next());
@@ -163,6 +188,9 @@ Result<void> LogForwarder::fill(bool is_last) {
             if (is_last) {
                 lines_.finish(io::Stream::Stdout, add);
                 lines_.finish(io::Stream::Stderr, add);
+            }
+            if (was_away_ && driver_->is_connected()) {
+                note_return();
             }
             break;
         }
@@ -207,6 +235,10 @@ LogForwarder::Step LogForwarder::step(bool is_last) {
 LogForwarder::Step LogForwarder::send() {
     const auto sent = driver_->send(stop_.get_token());
     if (!sent.ok()) {
+        if (driver_->waiting_limit() && !was_away_) {
+            was_away_ = true;
+            waiting_ = in_batch_;
+        }
         if (!complained_) {
             log::warn(
                 "log not handed on, retrying",
@@ -218,6 +250,7 @@ LogForwarder::Step LogForwarder::send() {
         }
         log::warn("log lines given up, ignoring", {{"id", place_.id}});
         driver_->drop_batch();
+        waiting_ = 0; // there is room again
     } else if (complained_) {
         log::info("log is handed on again", {{"id", place_.id}});
         complained_ = false;

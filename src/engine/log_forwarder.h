@@ -63,9 +63,11 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
     void run();
     Step step(bool is_last);
     Result<void> fill(bool is_last);
+    void add(const io::LogLine& line);
     Step send();
     Result<void> open_reader();
     void note_gap(const io::LogPosition& before) const;
+    void note_return();
     bool save_cursor();
     void retry_later();
 
@@ -81,6 +83,12 @@ class LogForwarder : public std::enable_shared_from_this<LogForwarder> {
     io::LogPosition saved_;
     std::uint64_t failures_ = 0; // of the batch under way
     bool complained_ = false;
+    // Where the driver limits what waits: since the peer was away, until all that was written
+    // meanwhile is handed on.
+    bool was_away_ = false;
+    std::uint64_t waiting_ = 0; // lines since then
+    std::uint64_t lost_ = 0;
+    std::uint64_t in_batch_ = 0;
 
     std::mutex mutex_;
     std::condition_variable changed_;

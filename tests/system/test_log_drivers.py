@@ -142,6 +142,69 @@ def test_an_entry_without_acknowledgement_comes_again_by_the_same_name(engine):
         assert len(server.seen) >= 2 and server.seen[0] == server.seen[1]
 
 
+WAITING = "for i in $(seq 1000); do echo number $i; done; echo x > /tmp/done; while [ ! -e /tmp/go ]; do usleep 20000; done; echo after; sleep 1000"
+
+
+def wait_for(engine, path):
+    wait_until(path, lambda: engine.berth("exec", "talker", "test", "-e", path, check=False).returncode == 0)
+
+
+def free_port():
+    server = Receiver("tcp")
+    server.close()
+    return server.port
+
+
+def test_a_fluentd_that_was_away_gets_no_more_than_the_buffer_holds(engine):
+    port = free_port()
+    run(engine, "fluentd", f"fluentd-address=127.0.0.1:{port}", "fluentd-async=true", "fluentd-buffer-limit=100", "fluentd-retry-wait=50ms",
+        script=WAITING)
+    wait_for(engine, "/tmp/done")
+    with Fluentd("tcp", port=port) as server:
+        server.wait(100)
+        wait_until("word of what was lost", lambda: '"lines": "900"' in engine.log() or "lines=900" in engine.log())
+        engine.berth("exec", "talker", "touch", "/tmp/go")
+        lines = [event[2]["log"] for event in server.wait(101)]
+    assert lines == [*(f"number {i}" for i in range(1, 101)), "after"]
+
+
+def test_without_async_all_of_it_waits(engine):
+    """As with Docker the limit is one of the background's."""
+    with Fluentd("tcp") as server:
+        port = server.port
+        run(engine, "fluentd", f"fluentd-address=127.0.0.1:{port}", "fluentd-buffer-limit=100", "fluentd-retry-wait=50ms",
+            script=f"echo first; while [ ! -e /tmp/start ]; do usleep 20000; done; {WAITING}")
+        server.wait(1)
+    engine.berth("exec", "talker", "touch", "/tmp/start", "/tmp/go")
+    wait_for(engine, "/tmp/done")
+    with Fluentd("tcp", port=port) as server:
+        wait_until("the last line", lambda: server.messages and server.messages[-1][2]["log"] == "after")
+        assert len({event[2]["log"] for event in server.messages}) == 1001
+
+
+def test_a_container_does_not_wait_for_a_fluentd_in_the_background(engine):
+    run(engine, "fluentd", f"fluentd-address=127.0.0.1:{free_port()}", "fluentd-async=true", "cache-max-size=100k", "cache-max-file=2",
+        script="for i in $(seq 30000); do echo number $i; done; echo x > /tmp/done; sleep 1000")
+    wait_for(engine, "/tmp/done")
+
+
+def test_fluentd_is_connected_to_anew(engine):
+    with Fluentd("tcp") as server:
+        run(engine, "fluentd", f"fluentd-address=127.0.0.1:{server.port}", "fluentd-async=true", "fluentd-async-reconnect-interval=100ms",
+            script="for i in 1 2 3; do echo $i; usleep 300000; done")
+        assert [event[2]["log"] for event in server.wait(3)] == ["1", "2", "3"]
+        assert len(server.connections) >= 3
+
+
+def test_fluentd_has_so_long_to_acknowledge(engine):
+    with Fluentd("tcp", acknowledge=False) as server:
+        run(engine, "fluentd", f"fluentd-address=127.0.0.1:{server.port}", "fluentd-request-ack=true", "fluentd-read-timeout=100ms",
+            "fluentd-retry-wait=50ms")
+        wait_until("the entry again", lambda: len(server.seen) >= 2, 8)  # ten seconds without the option
+        server.acknowledge = True
+        server.wait(2)
+
+
 # ---- journald ----
 
 def test_journald(engine):
@@ -186,6 +249,9 @@ def test_journald_itself(engine):
     ("fluentd", ["fluentd-async-connect=true"], "unknown log opt 'fluentd-async-connect' for fluentd log driver"),
     ("fluentd", ["fluentd-retry-wait=x"], "x"),
     ("fluentd", ["fluentd-address=ftp://x"], "unsupported scheme"),
+    ("fluentd", ["fluentd-buffer-limit=much"], "invalid size: 'much'"),
+    ("fluentd", ["fluentd-async-reconnect-interval=1m"], "must be between 100ms and 10s"),
+    ("fluentd", ["fluentd-write-timeout=-1s"], "must not be negative"),
     ("journald", ["a=b"], "unknown log opt 'a' for journald log driver"),
     ("json-file", ["mode=never"], "logger: logging mode not supported: never"),
     ("json-file", ["max-buffer-size=1m"], "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),

@@ -37,6 +37,7 @@ Result<void> LogBatch::send_datagrams(LogConnection& connection, const std::stop
 
 Result<void> BatchDriver::connect(std::stop_token stop) {
     connection_ = TRY(LogConnection::open(address_, tls_, stop));
+    connection_->limit_sends(send_limit_);
     return ok();
 }
 

@@ -36,11 +36,15 @@ class LogBatch {
 
 class BatchDriver : public LogDriver {
   public:
-    BatchDriver(LogAddress address, LogTls tls)
+    BatchDriver(
+        LogAddress address, LogTls tls, std::chrono::milliseconds send_limit = log_connection_time)
         : address_(std::move(address))
-        , tls_(std::move(tls)) {}
+        , tls_(std::move(tls))
+        , send_limit_(send_limit) {}
 
     Result<void> connect(std::stop_token stop) override;
+
+    bool is_connected() const override { return connection_ != nullptr; }
 
     std::size_t batch_size() const override { return batch_.size(); }
 
@@ -60,6 +64,7 @@ class BatchDriver : public LogDriver {
   private:
     LogAddress address_;
     LogTls tls_;
+    std::chrono::milliseconds send_limit_;
     std::unique_ptr<LogConnection> connection_;
 };
 

@@ -10,12 +10,17 @@
 
 #include <algorithm>
 #include <array>
+#include <chrono>
+#include <optional>
 
 namespace berth::engine {
 namespace {
 
 constexpr std::string_view default_port = "24224";
 constexpr std::size_t answer_limit = 4096;
+constexpr std::uint64_t default_buffer_limit = 1U << 20; // lines
+constexpr std::chrono::milliseconds shortest_reconnect{100};
+constexpr std::chrono::milliseconds longest_reconnect{10'000};
 
 struct Settings {
     LogAddress address;
@@ -23,6 +28,10 @@ struct Settings {
     bool has_exact_time = false;
     bool wants_acknowledgement = false;
     LogDriver::Retry retry;
+    std::uint64_t buffer_limit = default_buffer_limit; // lines that wait, when async
+    std::chrono::milliseconds read_limit = log_connection_time;
+    std::chrono::milliseconds write_limit = log_connection_time;
+    std::chrono::milliseconds reconnect_interval{0}; // 0: never without need
 };
 
 Result<LogAddress> parse_address(std::string_view text) {
@@ -58,6 +67,39 @@ Result<LogAddress> parse_address(std::string_view text) {
     return address;
 }
 
+// Of "3s" and the like; nothing and 0 leave `time` as it is.
+Result<void>
+parse_time(const LogInfo& info, const std::string& name, std::chrono::milliseconds& time) {
+    const std::string_view text = info.option(name);
+    if (text.empty()) {
+        return ok();
+    }
+    const auto given = TRY_CONTEXT(parse_duration(text), "invalid value for " + name);
+    if (given.count() < 0) {
+        return invalid_argument(
+            "invalid value for " + name + ": value (\"" + std::string(text) +
+            "\") must not be negative");
+    }
+    if (given.count() > 0) {
+        time = std::chrono::ceil<std::chrono::milliseconds>(given);
+    }
+    return ok();
+}
+
+Result<void> parse_times(const LogInfo& info, Settings& settings) {
+    TRY(parse_time(info, "fluentd-read-timeout", settings.read_limit));
+    TRY(parse_time(info, "fluentd-write-timeout", settings.write_limit));
+    const std::string interval = "fluentd-async-reconnect-interval";
+    TRY(parse_time(info, interval, settings.reconnect_interval));
+    const std::chrono::milliseconds time = settings.reconnect_interval;
+    if (time.count() != 0 && (time < shortest_reconnect || time > longest_reconnect)) {
+        return invalid_argument(
+            "invalid value for " + interval + ": value (\"" + std::string(info.option(interval)) +
+            "\") must be between 100ms and 10s");
+    }
+    return ok();
+}
+
 Result<Settings> parse_settings(const LogInfo& info) {
     Settings settings{.address = TRY(parse_address(info.option("fluentd-address")))};
     const auto is_on = [&](const char* name) -> Result<bool> {
@@ -68,14 +110,10 @@ Result<Settings> parse_settings(const LogInfo& info) {
     settings.has_exact_time = TRY(is_on("fluentd-sub-second-precision"));
     settings.wants_acknowledgement = TRY(is_on("fluentd-request-ack"));
     if (const auto text = info.option("fluentd-buffer-limit"); !text.empty()) {
-        TRY(parse_memory_size(text)); // the files on disk are the buffer
+        // As Docker: "1k" is a number of lines.
+        settings.buffer_limit = static_cast<std::uint64_t>(TRY(parse_memory_size(text)));
     }
-    for (const char* name :
-         {"fluentd-read-timeout", "fluentd-write-timeout", "fluentd-async-reconnect-interval"}) {
-        if (const auto text = info.option(name); !text.empty()) {
-            TRY_CONTEXT(parse_duration(text), "invalid value for " + std::string(name));
-        }
-    }
+    TRY(parse_times(info, settings));
     if (const auto text = info.option("fluentd-retry-wait"); !text.empty()) {
         settings.retry.wait =
             std::chrono::duration_cast<std::chrono::milliseconds>(TRY(parse_duration(text)));
@@ -127,7 +165,7 @@ void put_map_head(std::string& out, std::size_t size) {
 class FluentdDriver final : public BatchDriver {
   public:
     FluentdDriver(const Settings& settings, std::string tag, const LogInfo& info, StringMap extra)
-        : BatchDriver(settings.address, {})
+        : BatchDriver(settings.address, {}, settings.write_limit)
         , settings_(settings)
         , tag_(std::move(tag))
         , id_(info.id)
@@ -139,6 +177,15 @@ class FluentdDriver final : public BatchDriver {
     Retry retry() const override { return settings_.retry; }
 
     bool needs_peer_at_start() const override { return !settings_.async; }
+
+    std::optional<std::uint64_t> waiting_limit() const override {
+        return settings_.async ? std::optional(settings_.buffer_limit) : std::nullopt;
+    }
+
+    Result<void> connect(std::stop_token stop) override {
+        connected_at_ = std::chrono::steady_clock::now();
+        return BatchDriver::connect(stop);
+    }
 
     void add(const io::LogLine& line) override {
         std::string event;
@@ -160,6 +207,11 @@ class FluentdDriver final : public BatchDriver {
     }
 
     Result<void> send(std::stop_token stop) override {
+        // For servers that share the work behind one name.
+        if (settings_.async && settings_.reconnect_interval.count() != 0 &&
+            std::chrono::steady_clock::now() - connected_at_ >= settings_.reconnect_interval) {
+            disconnect();
+        }
         if (settings_.wants_acknowledgement) {
             // The same name when it is sent again: the receiver may know it already.
             chunk_ = chunk_.empty() ? random_hex(16) : chunk_;
@@ -245,7 +297,7 @@ class FluentdDriver final : public BatchDriver {
             if (answer.size() > answer_limit) {
                 return Error(ErrorKind::DataLoss, "fluentd answers with something else");
             }
-            const std::size_t count = TRY(connection.receive(buffer, log_connection_time, stop));
+            const std::size_t count = TRY(connection.receive(buffer, settings_.read_limit, stop));
             answer.append(buffer.data(), count);
         }
         return ok();
@@ -256,6 +308,7 @@ class FluentdDriver final : public BatchDriver {
     std::string id_;
     StringMap members_;
     std::string chunk_;
+    std::chrono::steady_clock::time_point connected_at_;
     std::size_t count_ = 0; // events in the batch
 };
 

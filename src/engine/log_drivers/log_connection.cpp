@@ -46,7 +46,7 @@ class Socket final : public LogConnection {
                 }
                 refused = true;
             } else if (errno == EAGAIN || errno == ENOBUFS) {
-                TRY(wait_for_socket(fd_, POLLOUT, log_connection_time, stop));
+                TRY(wait_for_socket(fd_, POLLOUT, send_limit(), stop));
             } else if (errno != EINTR) {
                 return errno_error("write");
             }

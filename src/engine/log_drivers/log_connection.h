@@ -56,6 +56,9 @@ class LogConnection {
     LogConnection& operator=(const LogConnection&) = delete;
     virtual ~LogConnection() = default;
 
+    // How long the peer may take nothing while something is sent to it.
+    void limit_sends(std::chrono::milliseconds limit) { send_limit_ = limit; }
+
     // All of it; one datagram, where it is one. Nobody there is no error of UDP.
     virtual Result<void> send(std::string_view bytes, std::stop_token stop) = 0;
 
@@ -65,6 +68,12 @@ class LogConnection {
 
     // The peer has closed a stream since: what is sent now would be lost without an error.
     virtual bool is_closed() = 0;
+
+  protected:
+    std::chrono::milliseconds send_limit() const { return send_limit_; }
+
+  private:
+    std::chrono::milliseconds send_limit_ = log_connection_time;
 };
 
 } // namespace berth::engine

@@ -47,7 +47,7 @@ class TlsConnection final : public LogConnection {
             if (count >= 0) {
                 bytes.remove_prefix(static_cast<std::size_t>(count));
             } else if (errno == EAGAIN) {
-                TRY(wait_for_socket(fd_, POLLOUT, log_connection_time, stop));
+                TRY(wait_for_socket(fd_, POLLOUT, send_limit(), stop));
             } else {
                 return failure("write");
             }
