@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "engine/cdi_spec.h"
 #include "engine/config_merge.h"
+#include "engine/gpu_request.h"
 
 #include <algorithm>
 #include <map>
@@ -217,6 +218,14 @@ Result<void> inject(
     return ok();
 }
 
+std::set<std::string> kinds_of(const Registry& registry) {
+    std::set<std::string> kinds;
+    for (const auto& [name, found] : registry) {
+        kinds.insert(found.spec->kind);
+    }
+    return kinds;
+}
+
 std::string capabilities_text(const DeviceRequest& request) {
     std::string text = "[";
     for (const auto& group : request.capabilities) {
@@ -256,9 +265,15 @@ Result<void> inject_devices(
     const Registry registry = read_registry(directories);
     for (const DeviceRequest& request : requests) {
         if (request.driver != "cdi") {
-            return internal_error(
-                "could not select device driver \"" + request.driver +
-                "\" with capabilities: " + capabilities_text(request));
+            const std::string kind = gpu_kind(request, kinds_of(registry));
+            if (kind.empty()) {
+                return internal_error(
+                    "could not select device driver \"" + request.driver +
+                    "\" with capabilities: " + capabilities_text(request));
+            }
+            const std::vector<std::string> names = TRY(gpu_device_names(request, kind));
+            TRY(inject(config, names, registry));
+            continue;
         }
         if (request.count != 0) {
             return invalid_argument("unexpected count in CDI device request");

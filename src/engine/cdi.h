@@ -21,8 +21,8 @@ std::vector<std::string> cdi_directories(const DaemonConfig& daemon);
 // Of the files in these directories, later ones before earlier ones. Sorted.
 std::vector<std::string> cdi_devices(const std::vector<std::string>& directories);
 
-// The requests of `--device vendor.com/class=name`. `config` has its process, devices and
-// resources. Errors are Docker's.
+// The requests of `--device vendor.com/class=name` and `--gpus`. `config` has its process, devices
+// and resources. Errors are Docker's.
 Result<void> inject_devices(
     oci::RuntimeConfig& config,
     const std::vector<DeviceRequest>& requests,
