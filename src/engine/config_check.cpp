@@ -3,12 +3,13 @@
 // their words.
 #include "engine/config_check.h"
 
+#include "base/file.h"
 #include "base/strings.h"
 #include "engine/cgroup_place.h"
 #include "engine/log_config.h"
 #include "engine/resource_check.h"
+#include "engine/resource_support.h"
 #include "engine/signals.h"
-#include "engine/volume_owner.h"
 #include "kernel/cgroup.h"
 #include "kernel/netlink_address.h"
 #include "runtime/defaults.h"
@@ -17,10 +18,6 @@
 
 namespace berth::engine {
 namespace {
-
-Error unsupported(std::string_view field) {
-    return not_implemented(std::string(field) + " is not implemented by this engine");
-}
 
 Result<void> check_health(const HealthConfig& health) {
     constexpr std::int64_t millisecond = 1'000'000;
@@ -62,29 +59,21 @@ Result<void> check_config(const ContainerConfig& config) {
             return invalid_argument("invalid environment variable: " + entry);
         }
     }
-    for (const auto& [path, nothing] : config.volumes) {
-        if (!path.starts_with('/')) {
-            return invalid_argument(
-                "invalid volume specification: '" + path + "' mount path must be absolute");
-        }
-    }
     if (config.healthcheck) {
         TRY(check_health(*config.healthcheck));
     }
     return ok();
 }
 
-// What would weaken or strengthen the container in a way that is not built yet.
+// What would strengthen the container in a way that is not built yet. dockerd without
+// --userns-remap takes any mode and gives no namespace.
 Result<void> refuse_unsupported(const HostConfig& host) {
-    const std::pair<std::string_view, bool> asked[] = {
-        {"HostConfig.StorageOpt", !host.storage_opt.empty()},
-        {"HostConfig.UsernsMode", !host.userns_mode.empty() && host.userns_mode != "host"}};
-    for (const auto& [field, is_asked] : asked) {
-        if (is_asked) {
-            return unsupported(field);
-        }
+    if (host.userns_mode.empty() || host.userns_mode == "host") {
+        return ok();
     }
-    return ok();
+    return not_implemented(
+        "HostConfig.UsernsMode \"" + host.userns_mode +
+        "\" is not implemented by this engine: its containers share the host's user namespace");
 }
 
 // moby's runconfig/hostconfig_unix.go, validateNetMode
@@ -161,10 +150,21 @@ Result<void> check_modes(const HostConfig& host) {
     return ok();
 }
 
-void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& daemon) {
+// moby's verifyPlatformContainerSettings
+void warn_of_network(const HostConfig& host, std::vector<std::string>& warnings) {
+    const std::string& mode = host.network_mode;
+    const auto forwarding = read_file("/proc/sys/net/ipv4/ip_forward", 16);
+    if (forwarding.ok() && trim(*forwarding) == "0" && !is_host_mode(mode) && mode != "none") {
+        warnings.emplace_back("IPv4 forwarding is disabled. Networking will not work.");
+    }
+    if (is_host_mode(mode) && !host.port_bindings.empty()) {
+        warnings.emplace_back("Published ports are discarded when using host network mode");
+    }
+}
+
+void complete(HostConfig& host, const DaemonConfig& daemon) {
     if (host.network_mode.empty() || host.network_mode == "default") {
-        const bool is_off = config.network_disabled || daemon.bridge == "none";
-        host.network_mode = is_off ? "none" : "bridge";
+        host.network_mode = daemon.bridge == "none" ? "none" : "bridge";
     }
     if (host.restart_policy.name.empty()) {
         host.restart_policy.name = "no";
@@ -196,6 +196,18 @@ void complete(ContainerConfig& config, HostConfig& host, const DaemonConfig& dae
 }
 
 } // namespace
+
+// moby's overlay2 driver, parseStorageOpt
+Result<std::uint64_t> size_limit(const HostConfig& host, const DaemonConfig& daemon) {
+    std::int64_t size = daemon.container_size;
+    for (const auto& [name, value] : host.storage_opt) {
+        if (!equals_ignoring_case(name, "size")) {
+            return invalid_argument("Unknown option " + name);
+        }
+        size = TRY(parse_memory_size(value));
+    }
+    return static_cast<std::uint64_t>(size);
+}
 
 std::string default_cgroup_namespace(const DaemonConfig& daemon) {
     if (!daemon.default_cgroupns_mode.empty()) {
@@ -286,10 +298,7 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
         } else if (name == "systempaths" && value == "unconfined") {
             result.unmask_system_paths = true;
         } else if (name == "label") {
-            // Without SELinux they mean nothing, as with Docker; with it none are set.
-            if (value != "disable" && has_selinux()) {
-                return unsupported("the security option " + option);
-            }
+            continue; // selinux.h
         } else if (name == "apparmor") {
             result.apparmor = value;
         } else if (name == "writable-cgroups") {
@@ -317,6 +326,7 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     }
     TRY(refuse_unsupported(host));
     TRY(check_cgroup_parent(host.cgroup_parent, daemon));
+    TRY(size_limit(host, daemon));
     TRY(parse_security_options(host.security_opt, daemon));
     TRY(runtime::adjust_capabilities(
         runtime::default_capabilities(), host.cap_add, host.cap_drop, host.privileged));
@@ -327,13 +337,14 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
                 "invalid Annotations: the empty string is not permitted as an annotation key");
         }
     }
-    complete(config, host, daemon);
+    complete(host, daemon);
     std::vector<std::string> warnings = discard_impossible(host);
     if (!host.cgroup.empty()) {
         warnings.emplace_back("HostConfig.Cgroup has no effect: use CgroupParent");
     }
     std::vector<std::string> more = TRY(check_resources(host));
     warnings.insert(warnings.end(), more.begin(), more.end());
+    warn_of_network(host, warnings);
     return warnings;
 }
 

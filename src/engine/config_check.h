@@ -39,6 +39,9 @@ parse_security_options(const std::vector<std::string>& options, const DaemonConf
 Result<runtime::SocketFamilies>
 parse_socket_families(std::string_view name, std::string_view value);
 
+// Bytes that the container may write to its root file system, by --storage-opt size; 0: no limit.
+Result<std::uint64_t> size_limit(const HostConfig& host_config, const DaemonConfig& daemon);
+
 // Of containers that ask for none: as configured, else Docker's, which has a namespace of its own
 // where only cgroup v2 is.
 std::string default_cgroup_namespace(const DaemonConfig& daemon);

@@ -97,6 +97,8 @@ struct ContainerInspect {
     std::string driver; // overlay2
     std::string platform = "linux";
     std::string app_armor_profile;
+    std::string process_label; // of SELinux
+    std::string mount_label;
     std::vector<std::string> exec_ids;
     ContainerConfig config;
     HostConfig host_config;

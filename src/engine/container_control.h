@@ -36,7 +36,8 @@ class ContainerControl {
     Result<void> rename(const ContainerPtr& container, const std::string& new_name);
     Result<void> remove(const ContainerPtr& container, const RemoveOptions& options);
     Result<void> resize(const ContainerPtr& container, std::uint32_t height, std::uint32_t width);
-    Result<void> update(const ContainerPtr& container, const UpdateRequest& request);
+    Result<std::vector<std::string>>
+    update(const ContainerPtr& container, const UpdateRequest& request);
 
     // For a daemon that ends: restart policies stay in force.
     Result<void> stop_for_shutdown(const ContainerPtr& container, std::chrono::seconds limit);

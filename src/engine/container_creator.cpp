@@ -49,6 +49,11 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
         TRY(core_.images->for_container(request.config.image, request.platform));
     merge_image_config(request.config, image.config);
     TRY(check_command(request.config));
+    if (request.config.network_disabled &&
+        container_of_mode(request.host_config.network_mode).empty()) {
+        request.host_config.network_mode = "none"; // whatever networks are named
+        request.networking_config.endpoints_config.clear();
+    }
     CreateResult result;
     result.warnings = TRY(check_and_complete(request.config, request.host_config, core_.config()));
     TRY(check_runtime(request.host_config));
@@ -87,6 +92,8 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     definition->networking = std::move(request.networking_config);
 
     Rollback rollback;
+    TRY(label(*definition));
+    rollback.push([&] { core_.selinux->release(definition->process_label); });
     definition->name = TRY(reserve_name(request.name, definition->id));
     rollback.push([&] { core_.index.release_name(definition->name); });
     definition->links = TRY(take_links(definition->host_config, core_.index));
@@ -97,7 +104,13 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     if (!definition->chain_id.empty()) {
         chain = TRY(oci::Digest::parse(definition->chain_id));
     }
-    TRY(core_.store->layers().prepare(definition->id, chain));
+    const std::uint64_t size = TRY(size_limit(definition->host_config, core_.config()));
+    auto prepared = core_.store->layers().prepare(
+        definition->id, chain, {.size_limit = size, .mount_label = definition->mount_label});
+    if (!prepared.ok() && size != 0) {
+        return std::move(prepared).error().with_context("--storage-opt size");
+    }
+    TRY(std::move(prepared));
     rollback.push([&] {
         auto removed = core_.store->layers().remove_writable(definition->id);
         if (!removed.ok()) {
@@ -123,6 +136,40 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     return result;
 }
 
+// moby's generateSecurityOpt: who shares processes or memory with another has its label.
+Result<void> ContainerCreator::label(ContainerDefinition& definition) const {
+    HostConfig& host = definition.host_config;
+    const bool is_given = std::ranges::any_of(host.security_opt, [](const std::string& option) {
+        return option == "label" || option.starts_with("label=");
+    });
+    std::vector<std::string> shared;
+    if (!is_given &&
+        (host.privileged || is_host_mode(host.ipc_mode) || is_host_mode(host.pid_mode))) {
+        shared = {"disable"};
+    } else if (!is_given) {
+        for (const std::string& mode : {host.ipc_mode, host.pid_mode}) {
+            const std::string other = container_of_mode(mode);
+            if (other.empty()) {
+                continue;
+            }
+            const ContainerPtr found = TRY(core_.index.find(other));
+            const auto options = shared_label_options(view_of(*found).definition->process_label);
+            if (!shared.empty() && !options.empty() && options != shared) {
+                return invalid_argument(
+                    "--ipc and --pid containers SELinux labels aren't the same");
+            }
+            shared = options.empty() ? shared : options;
+        }
+    }
+    for (const std::string& option : shared) {
+        host.security_opt.push_back("label=" + option);
+    }
+    const SelinuxLabels labels = TRY(core_.selinux->make(label_options(host.security_opt)));
+    definition.process_label = labels.process;
+    definition.mount_label = labels.mount;
+    return ok();
+}
+
 Result<void> ContainerCreator::check_runtime(const HostConfig& host_config) const {
     const std::string& runtime = host_config.runtime;
     if (runtime == "runc" || runtime == "berth" || runtime == "io.containerd.runc.v2") {
@@ -138,20 +185,23 @@ Result<void> ContainerCreator::check_runtime(const HostConfig& host_config) cons
 }
 
 Result<void> ContainerCreator::check_networks(CreateRequest& request) const {
-    for (const std::string& shared : {request.host_config.ipc_mode, request.host_config.pid_mode}) {
-        if (const std::string other = container_of_mode(shared); !other.empty()) {
-            auto found = core_.index.find(other);
-            if (!found.ok()) {
-                return std::move(found).error().as(ErrorKind::InvalidArgument);
-            }
+    // By its id, as Docker: the other container may get another name.
+    const auto settle = [this](std::string& mode) -> Result<void> {
+        if (const std::string other = container_of_mode(mode); !other.empty()) {
+            mode = "container:" + TRY(core_.index.find(other))->id;
+        }
+        return ok();
+    };
+    for (std::string* shared : {&request.host_config.ipc_mode, &request.host_config.pid_mode}) {
+        if (auto settled = settle(*shared); !settled.ok()) {
+            return std::move(settled).error().as(ErrorKind::InvalidArgument);
         }
     }
-    const std::string& mode = request.host_config.network_mode;
-    if (const std::string other = container_of_mode(mode); !other.empty()) {
-        TRY(core_.index.find(other));
-        return ok();
-    }
-    return core_.network->normalize(mode, request.networking_config);
+    std::string& mode = request.host_config.network_mode;
+    TRY(settle(mode));
+    return container_of_mode(mode).empty()
+               ? core_.network->normalize(mode, request.networking_config)
+               : ok();
 }
 
 Result<std::string>

@@ -17,6 +17,7 @@ class ContainerCreator {
     Result<CreateResult> create(CreateRequest request);
 
   private:
+    Result<void> label(ContainerDefinition& definition) const;
     Result<void> check_runtime(const HostConfig& host_config) const;
     Result<void> check_networks(CreateRequest& request) const;
     Result<std::string> reserve_name(const std::string& wanted, const std::string& id);

@@ -8,6 +8,7 @@
 #include "engine/config_check.h"
 #include "engine/core.h"
 #include "engine/network_registry.h"
+#include "engine/volume_owner.h"
 #include "network/hosts_file.h"
 
 #include <algorithm>
@@ -128,6 +129,15 @@ Result<void> write_container_files(const ContainerFilesInput& input) {
     return replace_file(input.directory + "/hostname", hostname, 0644, Sync::No);
 }
 
+Result<void> label_container_files(const std::string& directory, const std::string& label) {
+    for (const char* name : {"/hosts", "/resolv.conf", "/hostname"}) {
+        const std::string path = directory + name;
+        const UniqueFd file = TRY(open_file(path, O_PATH | O_NOFOLLOW));
+        TRY(relabel_tree(file, path, label));
+    }
+    return ok();
+}
+
 Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFilesInput& after) {
     const std::set<std::string> old_lines = lines_of(TRY(hosts_text(before)));
     const std::set<std::string> new_lines = lines_of(TRY(hosts_text(after)));
@@ -229,7 +239,10 @@ std::string shared_memory_path(const Core& core, const std::string& id) {
 Result<std::string> mount_shared_memory(const Core& core, const ContainerDefinition& definition) {
     const std::string path = shared_memory_path(core, definition.id);
     TRY(make_directories(path, 0700));
-    const std::string options = "mode=1777,size=" + std::to_string(definition.host_config.shm_size);
+    std::string options = "mode=1777,size=" + std::to_string(definition.host_config.shm_size);
+    if (core.selinux->is_enabled() && !definition.mount_label.empty()) {
+        options += ",context=\"" + definition.mount_label + "\"";
+    }
     // SAFETY: the path lies below the engine's own directory, which only root can enter.
     if (mount("shm", path.c_str(), "tmpfs", MS_NOEXEC | MS_NOSUID | MS_NODEV, options.c_str()) !=
         0) {

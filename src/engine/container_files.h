@@ -27,6 +27,9 @@ struct ContainerFilesInput {
 // Anew at every start: addresses and the host's resolvers change.
 Result<void> write_container_files(const ContainerFilesInput& input);
 
+// For SELinux.
+Result<void> label_container_files(const std::string& directory, const std::string& label);
+
 // Those below are about a running container whose endpoints or links have changed, and work in
 // place: the files are mounted in the container. REQUIRES: nothing else differs in the inputs.
 

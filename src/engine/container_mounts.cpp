@@ -30,7 +30,8 @@ bool is_image(const PlannedMount& mount) {
     return mount.point.type == "image";
 }
 
-// Clients take "not found" for the container's image and would pull that.
+// Clients take "not found" for the container's image and would pull that. (Docker answers so for a
+// volume's driver all the same.)
 Error not_for_the_container(Error error) {
     return error.kind() == ErrorKind::NotFound ? std::move(error).as(ErrorKind::InvalidArgument)
                                                : error;
@@ -66,25 +67,22 @@ bool has_content(const std::string& root_path, const std::string& destination) {
 
 Result<void> ContainerMounts::make(ContainerDefinition& definition) {
     for (PlannedMount& mount : definition.mounts) {
-        TRY(make_one(mount, definition.id));
+        TRY(make_one(mount, definition));
     }
     return ok();
 }
 
-Result<void> ContainerMounts::make_one(PlannedMount& mount, const std::string& container_id) {
+Result<void> ContainerMounts::make_one(PlannedMount& mount, const ContainerDefinition& definition) {
     if (is_volume(mount)) {
-        auto info = core_.volumes->create(
+        const VolumeInfo info = TRY(core_.volumes->create(
             {.name = mount.point.name,
              .driver = mount.volume_driver,
              .options = mount.volume_options,
              .labels = mount.volume_labels,
-             .holder = container_id});
-        if (!info.ok()) {
-            return not_for_the_container(std::move(info).error());
-        }
-        mount.point.name = info->name;
-        mount.point.driver = info->driver;
-        mount.point.source = info->mountpoint;
+             .holder = definition.id}));
+        mount.point.name = info.name;
+        mount.point.driver = info.driver;
+        mount.point.source = info.mountpoint;
     } else if (is_image(mount)) {
         auto found = core_.images->for_container(mount.point.name, "");
         if (!found.ok()) {
@@ -92,12 +90,12 @@ Result<void> ContainerMounts::make_one(PlannedMount& mount, const std::string& c
         }
         const ImageForContainer image = std::move(*found);
         mount.point.source = image.id;
-        std::string layer = container_id + "-image-" + random_hex(8);
+        std::string layer = definition.id + "-image-" + random_hex(8);
         oci::Digest chain;
         if (!image.chain_id.empty()) {
             chain = TRY(oci::Digest::parse(image.chain_id));
         }
-        TRY(core_.store->layers().prepare(layer, chain));
+        TRY(core_.store->layers().prepare(layer, chain, {.mount_label = definition.mount_label}));
         mount.layer = std::move(layer);
     }
     return ok();
@@ -173,7 +171,7 @@ Result<MountSource> ContainerMounts::take_one(
         }
         source.place = std::move(*place);
     }
-    if (mount.owner != MountOwner::AsIs || !mount.selinux_label.empty()) {
+    if (mount.owner != MountOwner::AsIs || core_.selinux->is_enabled()) {
         auto prepared = prepare_owner(definition, mount, source, root_path);
         if (!prepared.ok()) {
             give_back_one(mount, definition.id);
@@ -183,6 +181,24 @@ Result<MountSource> ContainerMounts::take_one(
     return source;
 }
 
+// As Docker: volumes are labeled for every container, unless :Z asks for this one alone; what else
+// is mounted if it is asked for.
+Result<void> ContainerMounts::relabel(
+    const ContainerDefinition& definition,
+    const PlannedMount& mount,
+    FdRef place,
+    const std::string& path) const {
+    const bool is_asked = !mount.selinux_label.empty();
+    if (!core_.selinux->is_enabled() || definition.mount_label.empty() ||
+        (!is_asked && !is_volume(mount))) {
+        return ok();
+    }
+    const std::string label = mount.selinux_label == "Z"
+                                  ? definition.mount_label
+                                  : shared_file_label(definition.mount_label);
+    return !is_asked && label_of(place) == label ? ok() : relabel_tree(place, path, label);
+}
+
 Result<void> ContainerMounts::prepare_owner(
     const ContainerDefinition& definition,
     const PlannedMount& mount,
@@ -190,9 +206,7 @@ Result<void> ContainerMounts::prepare_owner(
     const std::string& root_path) {
     const UniqueFd place =
         source.place ? TRY(source.place.duplicate()) : TRY(open_file(source.path, O_PATH));
-    if (!mount.selinux_label.empty() && has_selinux()) {
-        TRY(relabel_tree(place, source.path, container_label));
-    }
+    TRY(relabel(definition, mount, place, source.path));
     if (mount.owner == MountOwner::AsIs) {
         return ok();
     }

@@ -25,7 +25,7 @@ class ContainerMounts {
     // At creation: every volume and image layer that the definition names. What is made so far is
     // written into the definition at once, so that remove() undoes it after an error.
     Result<void> make(ContainerDefinition& definition);
-    Result<void> make_one(PlannedMount& mount, const std::string& container_id);
+    Result<void> make_one(PlannedMount& mount, const ContainerDefinition& definition);
     // The first content of its volumes. REQUIRES: its writable layer is there.
     Result<void> fill(const ContainerDefinition& definition);
     // The container is in the database.
@@ -50,6 +50,11 @@ class ContainerMounts {
         const PlannedMount& mount, const std::string& container_id, AnonymousVolumes anonymous);
 
   private:
+    Result<void> relabel(
+        const ContainerDefinition& definition,
+        const PlannedMount& mount,
+        FdRef place,
+        const std::string& path) const;
     Result<void> prepare_owner(
         const ContainerDefinition& definition,
         const PlannedMount& mount,

@@ -181,6 +181,8 @@ Result<ContainerInspect> ContainerReader::inspect(const ContainerPtr& container,
     if (security.ok()) {
         result.app_armor_profile = apparmor_profile(definition.host_config, *security);
     }
+    result.process_label = definition.process_label;
+    result.mount_label = definition.mount_label;
     result.exec_ids = view.exec_ids;
     result.config = definition.config;
     const auto& asked = definition.networking.endpoints_config;

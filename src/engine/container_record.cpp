@@ -166,7 +166,9 @@ struct Fields<engine::ContainerDefinition> {
         field("HostConfig", &T::host_config),
         field("Networking", &T::networking),
         field("Mounts", &T::mounts),
-        field("Links", &T::links, OmitEmpty)};
+        field("Links", &T::links, OmitEmpty),
+        field("ProcessLabel", &T::process_label, OmitEmpty),
+        field("MountLabel", &T::mount_label, OmitEmpty)};
 };
 
 } // namespace berth::json

@@ -35,6 +35,8 @@ struct ContainerDefinition {
     NetworkingConfig networking;
     std::vector<PlannedMount> mounts;
     std::vector<ContainerLink> links{};
+    std::string process_label{}; // of SELinux; these two: empty without
+    std::string mount_label{};
 };
 
 struct PublishedPort {

@@ -11,6 +11,7 @@
 #include "engine/exec_table.h"
 #include "engine/link_renewal.h"
 #include "engine/resource_check.h"
+#include "engine/resource_support.h"
 #include "engine/runtime_spec.h"
 
 #include <cstdio>
@@ -116,6 +117,7 @@ void ContainerControl::delete_behind(const ContainerDefinition& definition) {
     complain(core_.store->layers().remove_writable(definition.id));
     complain(remove_tree(core_.directory(definition.id)));
     complain(remove_tree(core_.run_directory(definition.id)));
+    core_.selinux->release(definition.process_label); // its files are gone, too
     // An image that was removed before its last container leaves its layers.
     if (const auto image = core_.store->images().find(definition.image_id);
         image.ok() && !image->has_value()) {
@@ -123,7 +125,8 @@ void ContainerControl::delete_behind(const ContainerDefinition& definition) {
     }
 }
 
-Result<void> ContainerControl::update(const ContainerPtr& container, const UpdateRequest& request) {
+Result<std::vector<std::string>>
+ContainerControl::update(const ContainerPtr& container, const UpdateRequest& request) {
     const std::lock_guard operation(container->operation);
     const ContainerView view = view_of(*container);
     auto changed = std::make_shared<ContainerDefinition>(*view.definition);
@@ -164,7 +167,9 @@ Result<void> ContainerControl::update(const ContainerPtr& container, const Updat
         host.blkio_weight = asked.blkio_weight;
         resources_change = true;
     }
-    TRY(check_resources(host));
+    std::vector<std::string> warnings = discard_impossible(host);
+    const std::vector<std::string> more = TRY(check_resources(host));
+    warnings.insert(warnings.end(), more.begin(), more.end());
     if (resources_change && view.life.state.is_running()) {
         auto client = TRY(running_monitor(*container));
         const std::string resources = TRY(linux_resources(host));
@@ -173,7 +178,7 @@ Result<void> ContainerControl::update(const ContainerPtr& container, const Updat
     TRY(core_.table->update_definition(*changed));
     container->state.lock()->definition = changed;
     core_.publish(*changed, "update");
-    return ok();
+    return warnings;
 }
 
 } // namespace berth::engine

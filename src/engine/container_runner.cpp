@@ -172,13 +172,16 @@ ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& s
     if (const auto bridge = core_.network->bridge()) {
         gateway = bridge->gateway().to_string();
     }
-    return write_container_files(
+    const std::string directory = core_.directory(definition.id);
+    TRY(write_container_files(
         {.definition = definition,
          .daemon = core_.config(),
-         .directory = core_.directory(definition.id),
+         .directory = directory,
          .endpoints = launched.network.endpoints,
          .host_gateway = gateway,
-         .link_hosts = launched.links.hosts});
+         .link_hosts = launched.links.hosts}));
+    const bool is_labeled = core_.selinux->is_enabled() && !definition.mount_label.empty();
+    return is_labeled ? label_container_files(directory, definition.mount_label) : ok();
 }
 
 Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(

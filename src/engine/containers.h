@@ -162,7 +162,9 @@ class Containers {
     Result<void> rename(const std::string& container, const std::string& new_name);
     Result<void> remove(const std::string& container, const RemoveOptions& options);
     Result<void> resize(const std::string& container, std::uint32_t height, std::uint32_t width);
-    Result<void> update(const std::string& container, const UpdateRequest& request);
+    // Gives the warnings that `docker update` prints.
+    Result<std::vector<std::string>>
+    update(const std::string& container, const UpdateRequest& request);
 
     // Publishes further ports, or withdraws some, of a container that may run: port_connector.h.
     Result<PortMap> publish(const std::string& container, const PortMap& ports);

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "engine/metrics.h"
+#include "engine/selinux.h"
 #include "io/event_loop.h"
 #include "io/log_watch.h"
 #include "store/store.h"
@@ -40,6 +41,7 @@ struct Core {
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;
     Metrics metrics;
+    std::unique_ptr<SelinuxLabeler> selinux = std::make_unique<SelinuxLabeler>();
     // Exits, restarts and what is done behind a request. Never waits for a request.
     std::unique_ptr<WorkerPool> background;
     std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs

@@ -319,4 +319,22 @@ Result<Ulimit> parse_ulimit(std::string_view text) {
     return limit;
 }
 
+Result<AddressPoolOption> parse_address_pool(std::string_view text) {
+    AddressPoolOption pool;
+    for (const std::string_view field : split(text, ',')) {
+        const auto parts = cut(field, "=");
+        const std::string_view name = parts ? trim(parts->before) : field;
+        if (parts && name == "base") {
+            pool.base = trim(parts->after);
+        } else if (parts && name == "size" && parse_number<std::int64_t>(parts->after).ok()) {
+            pool.size = *parse_number<std::int64_t>(parts->after);
+        } else {
+            return invalid_argument(
+                "invalid default address pool \"" + std::string(text) +
+                "\": it must be base=<CIDR>,size=<length>");
+        }
+    }
+    return pool;
+}
+
 } // namespace berth::engine

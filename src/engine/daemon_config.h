@@ -40,6 +40,7 @@ struct DaemonConfig {
     bool debug = false;
     std::string storage_driver; // "", overlay2, overlayfs, vfs
     std::string layer_form = "auto";
+    std::int64_t container_size = 0; // of writable layers that ask for none; 0: no limit
     // Of one layer, unpacked: bytes, and how many times its compressed size (0: any).
     std::int64_t max_layer_size = 256LL << 30;
     std::int64_t max_layer_ratio = 200;
@@ -100,6 +101,7 @@ struct DaemonConfig {
     bool no_new_privileges = false;
     std::string seccomp_profile;
     std::string socket_families = "all"; // or "limited"
+    bool selinux_enabled = false;
     bool experimental = false;
     std::map<std::string, bool> features;                // told, without effect
     std::vector<std::string> nondistributable_artifacts; // told, without effect
@@ -135,5 +137,8 @@ Result<std::int64_t> parse_memory_size(std::string_view text);
 
 // "nofile=1024:2048"
 Result<Ulimit> parse_ulimit(std::string_view text);
+
+// "base=172.30.0.0/16,size=24"
+Result<AddressPoolOption> parse_address_pool(std::string_view text);
 
 } // namespace berth::engine

@@ -116,6 +116,19 @@ TEST_F(DaemonFlags, BoundsLayers) {
         error_of({"--max-layer-size=large"}).find("invalid size: 'large'"), std::string::npos);
 }
 
+TEST_F(DaemonFlags, StorageOptionsSaySizesAndForms) {
+    auto parsed = parse({"--storage-opt=overlay2.size=10g", "--selinux-enabled"});
+    ASSERT_TRUE(parsed.ok()) << parsed.error().message();
+    EXPECT_EQ(parsed->config.container_size, 10LL << 30);
+    EXPECT_TRUE(parsed->config.selinux_enabled);
+    EXPECT_NE(
+        error_of({"--storage-opt=overlay2.size=large"}).find("invalid size: 'large'"),
+        std::string::npos);
+    EXPECT_NE(
+        error_of({"--storage-opt=dm.basesize=1g"}).find("unknown storage option"),
+        std::string::npos);
+}
+
 TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     auto refused = parse({"--userns-remap", "default"});
     ASSERT_FALSE(refused.ok());

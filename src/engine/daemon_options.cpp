@@ -70,10 +70,14 @@ add_nondistributable(DaemonConfig& config, const DaemonOption& option, std::stri
 Result<void> set_storage_option(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     constexpr std::string_view layer_form = "overlay2.layer_form";
     const auto parts = cut(value, "=");
+    if (parts && parts->before == "overlay2.size") {
+        config.container_size = TRY(parse_memory_size(parts->after));
+        return ok();
+    }
     if (!parts || parts->before != layer_form) {
         return invalid_argument(
-            "unknown storage option \"" + std::string(value) + "\"; there is " +
-            std::string(layer_form) + "=auto|erofs|directory");
+            "unknown storage option \"" + std::string(value) + "\"; there are " +
+            std::string(layer_form) + "=auto|erofs|directory and overlay2.size=<bytes>");
     }
     TRY(store::parse_layer_form(parts->after));
     config.layer_form = parts->after;
@@ -124,23 +128,8 @@ Result<void> add_log_option(DaemonConfig& config, const DaemonOption&, std::stri
     return ok();
 }
 
-// "base=172.30.0.0/16,size=24"
 Result<void> add_address_pool(DaemonConfig& config, const DaemonOption&, std::string_view value) {
-    AddressPoolOption pool;
-    for (const std::string_view field : split(value, ',')) {
-        const auto parts = cut(field, "=");
-        const std::string_view name = parts ? trim(parts->before) : field;
-        if (parts && name == "base") {
-            pool.base = trim(parts->after);
-        } else if (parts && name == "size" && parse_number<std::int64_t>(parts->after).ok()) {
-            pool.size = *parse_number<std::int64_t>(parts->after);
-        } else {
-            return invalid_argument(
-                "invalid default address pool \"" + std::string(value) +
-                "\": it must be base=<CIDR>,size=<length>");
-        }
-    }
-    config.default_address_pools.push_back(std::move(pool));
+    config.default_address_pools.push_back(TRY(parse_address_pool(value)));
     return ok();
 }
 
@@ -526,7 +515,12 @@ constexpr DaemonOption table[] = {
      Text,
      "Path to seccomp profile, or \"unconfined\"",
      set<&DaemonConfig::seccomp_profile>},
-    {"selinux-enabled", 0, "selinux-enabled", Switch, "Enable selinux support", refuse},
+    {"selinux-enabled",
+     0,
+     "selinux-enabled",
+     Switch,
+     "Enable selinux support",
+     set<&DaemonConfig::selinux_enabled>},
     {"shutdown-timeout",
      0,
      "shutdown-timeout",
@@ -549,7 +543,7 @@ constexpr DaemonOption table[] = {
      0,
      "storage-opts",
      List,
-     "Storage driver options: overlay2.layer_form=auto, erofs or directory",
+     "Storage driver options: overlay2.size, overlay2.layer_form",
      set_storage_option},
     {"swarm-default-advertise-addr",
      0,

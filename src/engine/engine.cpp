@@ -37,6 +37,18 @@ Result<std::unique_ptr<FileLock>> take_lock(const std::string& data_root) {
     return std::make_unique<FileLock>(std::move(lock).value());
 }
 
+// A label for all files of a container, its image's among them, is an option of its mount.
+Result<std::unique_ptr<SelinuxLabeler>>
+open_selinux(const DaemonConfig& config, std::string_view storage_driver) {
+    auto labeler = TRY(SelinuxLabeler::open(config.selinux_enabled));
+    if (labeler->is_enabled() && storage_driver != "overlay2") {
+        return not_implemented(
+            "--selinux-enabled with the storage driver " + std::string(storage_driver) +
+            " is not implemented by this engine: it needs overlay2");
+    }
+    return labeler;
+}
+
 ImagesOptions images_options(Core& core) {
     ImagesOptions options;
     options.store = core.store.get();
@@ -68,6 +80,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     store_options.limits.bytes = static_cast<std::uint64_t>(config.max_layer_size);
     store_options.limits.ratio = static_cast<std::uint64_t>(config.max_layer_ratio);
     core.store = TRY(store::Store::open(store_options));
+    core.selinux = TRY(open_selinux(config, core.store->layers().driver_name()));
     core.events = std::make_unique<Events>();
     core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));
     core.images = std::make_unique<Images>(images_options(core));

@@ -40,7 +40,7 @@ PlannedMount* find_mount(ContainerDefinition& definition, const std::string& des
 // From all that an inspect shows.
 void erase_mount(ContainerDefinition& definition, const std::string& destination) {
     const auto is_it = [&destination](std::string_view text) {
-        return clean_path(text) == destination;
+        return clean_path("/" + std::string(text)) == destination;
     };
     std::erase_if(definition.mounts, [&](const PlannedMount& mount) {
         return mount.point.destination == destination;
@@ -123,7 +123,7 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
     }
     Rollback rollback;
     rollback.push([&] { let_go(*view.definition, mount, AnonymousVolumes::Remove); });
-    TRY(mounts_.make_one(mount, container->id));
+    TRY(mounts_.make_one(mount, *changed));
     TRY(mounts_.fill(with_only(*changed, mount)));
     mount.in_transit = runs;
     insert_sorted(*changed, mount);

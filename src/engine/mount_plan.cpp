@@ -114,7 +114,9 @@ Result<std::vector<PlannedMount>> plan_mounts(
         PlannedMount mount;
         mount.point.type = "volume";
         mount.point.driver = "local";
-        mount.point.destination = clean_path(destination);
+        // VOLUME in a Dockerfile may say "data": Docker takes that from the root.
+        mount.point.destination = clean_path("/" + destination);
+        TRY(check_destination(mount.point.destination));
         mount.volume_driver = host_config.volume_driver;
         mount.anonymous = true;
         mount.copy_up = true;

@@ -153,6 +153,13 @@ TEST_F(MountPlan, RejectsOptionsThatContradict) {
         "invalid mount config for type \"tmpfs\": invalid option: suid");
 }
 
+TEST_F(MountPlan, VolumesOfAnImageAreBelowTheRoot) {
+    config_.volumes = {{"relative/./x", {}}};
+    EXPECT_EQ(plan().value().at(0).point.destination, "/relative/x");
+    config_.volumes = {{"..", {}}};
+    EXPECT_EQ(error_of(), "invalid specification: destination can't be '/'");
+}
+
 TEST_F(MountPlan, ModesOfInheritedVolumes) {
     host_.volumes_from = {"web:z,ro"};
     EXPECT_EQ(error_of(), "");

@@ -5,7 +5,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
-#include "kernel/cgroup.h"
+#include "engine/resource_support.h"
 
 #include <algorithm>
 #include <optional>
@@ -53,6 +53,10 @@ Result<void> check_cpu(const HostConfig& host) {
     }
     if (host.nano_cpus > 0 && host.cpu_quota > 0) {
         return invalid_argument("Conflicting options: Nano CPUs and CPU Quota cannot both be set");
+    }
+    if (host.nano_cpus > 0 && !can_limit(limit_of_cpu_time)) {
+        return invalid_argument("NanoCPUs can not be set, as your kernel does not support CPU CFS "
+                                "scheduler or the cgroup is not mounted");
     }
     const std::int64_t cpus = std::thread::hardware_concurrency();
     if (host.nano_cpus < 0 || host.nano_cpus > cpus * 1'000'000'000) {
@@ -121,37 +125,11 @@ Result<void> check_set(const std::string& asked, const SetKind& kind) {
     return ok();
 }
 
-bool can_limit_version2(std::string_view controller) {
-    const auto layout = kernel::cgroup_layout();
-    if (!layout.ok() || (*layout)->unified.empty()) {
-        return false;
-    }
-    const std::string list =
-        read_file((*layout)->unified + "/cgroup.controllers").value_or(std::string());
-    const std::vector<std::string_view> names = words(list);
-    return std::ranges::find(names, controller) != names.end();
-}
-
-std::string controller_file(const char* controller, const std::string& file) {
-    const auto layout = kernel::cgroup_layout();
-    if (!layout.ok() || !(*layout)->controllers.contains(controller)) {
-        return {};
-    }
-    return (*layout)->controllers.at(controller) + "/" + file;
-}
-
-// Without version 1's controller, version 2 has all of its kind.
-bool can_limit_blocks(const std::string& file) {
-    const std::string path = controller_file("blkio", file);
-    return path.empty() ? can_limit_version2("io") : exists(path);
-}
-
 Result<void> check_realtime(const HostConfig& host) {
     if (host.cpu_realtime_period == 0 && host.cpu_realtime_runtime == 0) {
         return ok();
     }
-    const std::string file = controller_file("cpu", "cpu.rt_period_us");
-    if (file.empty() || !exists(file)) {
+    if (!can_limit({"cpu", "cpu.rt_period_us", ""})) {
         return invalid_argument("kernel does not support CPU real-time scheduler");
     }
     if (host.cpu_realtime_period != 0 && host.cpu_realtime_runtime > host.cpu_realtime_period) {
@@ -162,50 +140,6 @@ Result<void> check_realtime(const HostConfig& host) {
 
 } // namespace
 
-std::vector<std::string> discard_impossible(HostConfig& host) {
-    std::vector<std::string> warnings;
-    // Of a scheduler's weights bfq's files are there once it has been loaded, and then in groups
-    // alone.
-    const bool has_weights =
-        can_limit_blocks("blkio.weight_device") || can_limit_blocks("blkio.bfq.io_serviced");
-    if (!host.blkio_weight_device.empty() && !has_weights) {
-        warnings.emplace_back("Your kernel does not support Block I/O weight_device or the cgroup "
-                              "is not mounted. Weight-device discarded.");
-        host.blkio_weight_device.clear();
-    }
-
-    struct Limit {
-        std::vector<ThrottleDevice> HostConfig::*devices;
-        const char* file;
-        const char* warning;
-    };
-
-    static constexpr Limit limits[] = {
-        {&HostConfig::blkio_device_read_bps,
-         "blkio.throttle.read_bps_device",
-         "Your kernel does not support BPS Block I/O read limit or the cgroup is not mounted. "
-         "Block I/O BPS read limit discarded."},
-        {&HostConfig::blkio_device_write_bps,
-         "blkio.throttle.write_bps_device",
-         "Your kernel does not support BPS Block I/O write limit or the cgroup is not mounted. "
-         "Block I/O BPS write limit discarded."},
-        {&HostConfig::blkio_device_read_iops,
-         "blkio.throttle.read_iops_device",
-         "Your kernel does not support IOPS Block read limit or the cgroup is not mounted. "
-         "Block I/O IOPS read limit discarded."},
-        {&HostConfig::blkio_device_write_iops,
-         "blkio.throttle.write_iops_device",
-         "Your kernel does not support IOPS Block write limit or the cgroup is not mounted. "
-         "Block I/O IOPS write limit discarded."}};
-    for (const Limit& limit : limits) {
-        if (!(host.*limit.devices).empty() && !can_limit_blocks(limit.file)) {
-            warnings.emplace_back(limit.warning);
-            (host.*limit.devices).clear();
-        }
-    }
-    return warnings;
-}
-
 Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_memory(host));
     TRY(check_cpu(host));
@@ -213,6 +147,15 @@ Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_set(
         host.cpuset_mems, {"cpuset mems", "memory nodes", "/sys/devices/system/node/online"}));
     TRY(check_realtime(host));
+    for (const auto& [asked, what] :
+         {std::pair(host.io_maximum_bandwidth, "bandwidth"),
+          std::pair(host.io_maximum_iops, "IOPs")}) {
+        if (asked != 0) {
+            return invalid_argument(
+                "invalid option: QoS maximum " + std::string(what) +
+                " configuration is not supported on linux");
+        }
+    }
     if (host.blkio_weight != 0 && (host.blkio_weight < 10 || host.blkio_weight > 1000)) {
         return invalid_argument("Range of blkio weight is from 10 to 1000");
     }

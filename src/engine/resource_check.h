@@ -13,7 +13,4 @@ namespace berth::engine {
 // InvalidArgument in Docker's words; the result is warnings.
 Result<std::vector<std::string>> check_resources(const HostConfig& host_config);
 
-// Takes away what this machine's kernel cannot limit, with Docker's warnings.
-std::vector<std::string> discard_impossible(HostConfig& host_config);
-
 } // namespace berth::engine

@@ -10,6 +10,7 @@
 #include "engine/config_check.h"
 #include "engine/config_merge.h"
 #include "engine/runtime_spec_parts.h"
+#include "engine/selinux.h"
 #include "oci/runtime_config.h"
 #include "runtime/defaults.h"
 #include "runtime/user.h"
@@ -118,6 +119,11 @@ Result<std::vector<oci::Rlimit>> rlimits(const HostConfig& host, const DaemonCon
     return result;
 }
 
+// Those of an engine that had SELinux mean nothing to one that has not.
+bool has_labels(const DaemonConfig& daemon) {
+    return daemon.selinux_enabled && has_selinux();
+}
+
 Result<void> apply_seccomp(
     oci::RuntimeConfig& config,
     const SpecInput& input,
@@ -178,6 +184,10 @@ apply_process(oci::RuntimeConfig& config, const SpecInput& input, const Security
     process.no_new_privileges = security.no_new_privileges;
     process.oom_score_adj = static_cast<std::int32_t>(host.oom_score_adj);
     process.apparmor_profile = apparmor_profile(host, security);
+    if (has_labels(input.daemon)) {
+        process.selinux_label = input.definition.process_label;
+        config.linux_.mount_label = input.definition.mount_label;
+    }
     return apply_seccomp(config, input, security, capabilities);
 }
 
@@ -303,6 +313,9 @@ Result<std::string> exec_process(
     process.oom_score_adj = static_cast<std::int32_t>(host.oom_score_adj);
     process.apparmor_profile =
         exec.privileged && has_apparmor() ? "unconfined" : apparmor_profile(host, security);
+    if (has_labels(daemon)) {
+        process.selinux_label = definition.process_label;
+    }
     return oci::process_text(process);
 }
 

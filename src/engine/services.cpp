@@ -97,7 +97,8 @@ Containers::resize(const std::string& container, std::uint32_t height, std::uint
     return supervisor_.control.resize(TRY(supervisor_.core.index.find(container)), height, width);
 }
 
-Result<void> Containers::update(const std::string& container, const UpdateRequest& request) {
+Result<std::vector<std::string>>
+Containers::update(const std::string& container, const UpdateRequest& request) {
     return supervisor_.control.update(TRY(supervisor_.core.index.find(container)), request);
 }
 

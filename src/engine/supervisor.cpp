@@ -83,6 +83,7 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
                 core.volumes->hold(mount.point.name, definition->id);
             }
         }
+        core.selinux->reserve(definition->process_label);
         if (record.life.state.is_running()) {
             runner.mounts().adopt(*definition);
         }

@@ -12,6 +12,7 @@
 #include "engine/engine.h"
 #include "engine/images.h"
 #include "engine/log_config.h"
+#include "engine/selinux.h"
 #include "kernel/cgroup.h"
 #include "registry/proxy.h"
 #include "store/store.h"
@@ -238,6 +239,9 @@ Result<SystemInfo> System::info() const {
     info.cdi_spec_dirs = cdi_directories(config);
     info.cdi_devices = cdi_devices(info.cdi_spec_dirs);
     info.security_options.emplace_back("name=seccomp,profile=builtin");
+    if (config.selinux_enabled && has_selinux()) {
+        info.security_options.emplace_back("name=selinux");
+    }
     if (config.socket_families == "limited") {
         info.security_options.emplace_back("name=socket-families,value=limited");
     }

@@ -105,27 +105,35 @@ Result<void> change_owner(FdRef place, uid_t uid, gid_t gid) {
     });
 }
 
-bool has_selinux() {
-    return exists("/sys/fs/selinux/enforce");
+std::string label_of(FdRef place) {
+    std::array<char, 4096> value;
+    const ssize_t size =
+        getxattr(kernel::fd_path(place).c_str(), "security.selinux", value.data(), value.size());
+    std::string label(value.data(), size < 0 ? 0 : static_cast<std::size_t>(size));
+    while (label.ends_with('\0')) {
+        label.pop_back();
+    }
+    return label;
 }
 
 Result<void> relabel_tree(FdRef place, const std::string& path, const std::string& label) {
     if (std::ranges::find(system_directories, clean_path(path)) != system_directories.end()) {
         return invalid_argument("SELinux relabeling of " + path + " is not allowed");
     }
-    return walk(place, [&label](FdRef directory, const char* name, const struct stat&) {
-        const std::string at = kernel::fd_path(directory);
-        const bool is_place = std::string_view(name).empty();
-        const std::string full = is_place ? at : at + "/" + name;
-        // The place's own path is a magic link, which must be followed.
-        const int done =
-            is_place ? setxattr(full.c_str(), "security.selinux", label.data(), label.size(), 0)
-                     : lsetxattr(full.c_str(), "security.selinux", label.data(), label.size(), 0);
-        if (done != 0 && errno != ENOTSUP && errno != ENOENT) {
-            return Result<void>(errno_error("relabel " + std::string(name)));
+    const auto set = [&label](auto call, const std::string& at) -> Result<void> {
+        if (call(at.c_str(), "security.selinux", label.data(), label.size(), 0) != 0 &&
+            errno != ENOTSUP && errno != ENOENT) {
+            return errno_error("relabel " + at);
         }
         return ok();
-    });
+    };
+    TRY(walk(place, [&set](FdRef directory, const char* name, const struct stat&) {
+        const bool is_place = std::string_view(name).empty();
+        return is_place ? ok() : set(lsetxattr, kernel::fd_path(directory) + "/" + name);
+    }));
+    // Last: one that has the label has it on all that is in it. Its own path is a magic link, which
+    // must be followed.
+    return set(setxattr, kernel::fd_path(place));
 }
 
 } // namespace berth::engine

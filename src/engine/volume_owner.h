@@ -16,10 +16,9 @@ namespace berth::engine {
 // Everything in `place` (a directory or a file, O_PATH will do) and the place itself.
 Result<void> change_owner(FdRef place, uid_t uid, gid_t gid);
 
-inline constexpr const char* container_label = "system_u:object_r:container_file_t:s0";
-
-bool has_selinux();
 // InvalidArgument for directories of the system, as with Docker: `path` says which place it is.
 Result<void> relabel_tree(FdRef place, const std::string& path, const std::string& label);
+// Of the place itself, without what else the kernel keeps there; "" for none.
+std::string label_of(FdRef place);
 
 } // namespace berth::engine

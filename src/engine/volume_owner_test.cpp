@@ -15,6 +15,8 @@
 namespace berth::engine {
 namespace {
 
+constexpr const char* container_label = "system_u:object_r:container_file_t:s0";
+
 class VolumeOwner : public testing::Test {
   protected:
     void SetUp() override {
@@ -74,6 +76,7 @@ TEST_F(VolumeOwner, LabelsATreeButNotTheSystems) {
     EXPECT_EQ(label("/tree/a/b/file"), container_label);
     EXPECT_EQ(label("/tree/a/link"), container_label);
     EXPECT_EQ(label("/outside"), "");
+    EXPECT_EQ(label_of(place), container_label);
     EXPECT_EQ(
         relabel_tree(place, "/usr/", container_label).error().message(),
         "SELinux relabeling of /usr/ is not allowed");

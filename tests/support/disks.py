@@ -37,6 +37,21 @@ def ext4(place, image, size, *flags):
         yield made
 
 
+@contextlib.contextmanager
+def with_project_quotas(kind, place, image):
+    """An ext4 or XFS of 400 MiB with project quotas. None where this machine cannot have it."""
+    if shutil.which("modprobe"):
+        subprocess.run(["modprobe", "-q", "quota_v2"], check=False)
+    make = ("-O", "project,quota") if kind == "ext4" else ()
+    with disk(kind, place, image, 400 << 20, make, "loop,prjquota") as made:
+        yield made if made and "prjquota" in mount_options(place) else None
+
+
+def mount_options(place):
+    lines = [line.split() for line in open("/proc/self/mounts")]
+    return next(words[3] for words in lines if words[1] == str(place))
+
+
 def fill(filler, leave=0):
     """Takes all of the file system that filler lies on but so many bytes."""
     filler.unlink(missing_ok=True)

@@ -76,6 +76,61 @@ def test_devices_that_nobody_has(engine):
     assert message.endswith('could not select device driver "" with capabilities: [[gpu]]')
 
 
+@pytest.fixture
+def gpus(vendor):
+    """Two GPUs as nvidia-ctk describes them, of other devices."""
+    devices = "".join(f"""
+- name: "{name}"
+  containerEdits:
+    deviceNodes: [{{path: /dev/nvidia{number}, hostPath: /dev/{host}}}]""" for name, number, host in (
+        ("0", 0, "null"), ("1", 1, "zero"), ("GPU-abc", 1, "zero")))
+    path = vendor / "nvidia.yaml"
+    path.write_text(f"""
+cdiVersion: "0.5.0"
+kind: nvidia.com/gpu
+containerEdits:
+  env: [NVIDIA_VISIBLE_DEVICES=void]
+devices:{devices}
+- name: all
+  containerEdits:
+    deviceNodes: [{{path: /dev/nvidia0, hostPath: /dev/null}}, {{path: /dev/nvidia1, hostPath: /dev/zero}}]
+""")
+    yield path
+    path.unlink()
+
+
+@pytest.mark.parametrize("flag,found", [
+    ("all", ["nvidia0", "nvidia1"]), ("1", ["nvidia0"]), ("2", ["nvidia0", "nvidia1"]), ("device=1", ["nvidia1"]),
+    ('"device=0,GPU-abc"', ["nvidia0", "nvidia1"]), ("device=nvidia.com/gpu=0", ["nvidia0"]),
+    ('all,"capabilities=utility,compute"', ["nvidia0", "nvidia1"]), ("driver=nvidia,count=1", ["nvidia0"])])
+def test_gpus_are_the_devices_of_a_vendor(engine, gpus, flag, found):
+    script = "echo $NVIDIA_VISIBLE_DEVICES; ls /dev | grep nvidia; cat /dev/nvidia0; head -c 4 /dev/nvidia1 | wc -c"
+    done = engine.berth("run", "--rm", "--gpus", flag, "busybox", "sh", "-c", script, check=False)
+    words = done.stdout.split()
+    assert words[0] == "void" and words[1:-1] == found, done
+    assert words[-1] == ("4" if "nvidia1" in found else "0")
+
+
+def test_gpus_of_the_docker_client(engine, gpus):
+    done = engine.docker("run", "--rm", "--gpus", "all", "busybox", "sh", "-c", "ls /dev | grep nvidia")
+    assert done.stdout.split() == ["nvidia0", "nvidia1"]
+
+
+def test_gpus_that_nobody_has(engine, gpus):
+    _, status, message = start(engine, DeviceRequests=[{"Count": 3, "Capabilities": [["gpu"]]}])
+    assert status >= 400 and message.endswith("CDI device injection failed: unresolvable CDI devices nvidia.com/gpu=2")
+    _, status, message = start(engine, DeviceRequests=[{"Count": 1, "DeviceIDs": ["0"], "Capabilities": [["gpu"]]}])
+    assert status == 400 and message.endswith("cannot set both Count and DeviceIDs on device request")
+    _, _, message = start(engine, DeviceRequests=[{"Count": -1, "Capabilities": [["gpu", "tpu"]]}])
+    assert message.endswith('could not select device driver "" with capabilities: [[gpu tpu]]')
+    _, _, message = start(engine, DeviceRequests=[{"Driver": "amd", "Count": -1, "Capabilities": [["gpu"]]}])
+    assert message.endswith('could not select device driver "amd" with capabilities: [[gpu]]')
+    gpus.write_text(gpus.read_text().replace("nvidia.com", "amd.com"))
+    identity, status, message = start(engine, DeviceRequests=[{"Count": 1, "Capabilities": [["gpu"]]}])
+    assert status == 204, message
+    assert engine.berth("exec", identity, "ls", "/dev/nvidia0").returncode == 0
+
+
 def disk():
     """A block device that takes limits: whole disks do."""
     for entry in sorted(pathlib.Path("/sys/block").iterdir()):
@@ -138,16 +193,37 @@ def test_what_is_refused_is_refused_in_dockers_words(engine):
         if "real-time" in wanted and not os.path.exists("/sys/fs/cgroup/cpu/cpu.rt_period_us"):
             wanted = "kernel does not support CPU real-time scheduler"
         assert (status, answer["message"]) == (400, wanted)
-    status, answer = create(engine, StorageOpt={"size": "1g"})
-    assert status == 501 and "StorageOpt" in answer["message"]
+    status, answer = create(engine, UsernsMode="private")
+    assert status == 501 and 'HostConfig.UsernsMode "private"' in answer["message"]
+    assert create(engine, UsernsMode="host")[0] == 201
     assert create(engine, Isolation="Default", Cgroup="x")[1]["Warnings"] == ["HostConfig.Cgroup has no effect: use CgroupParent"]
 
 
 def test_labels_mean_nothing_without_selinux(engine):
     if os.path.exists("/sys/fs/selinux/enforce"):
         pytest.skip("SELinux is here")
-    for option in ("label=user:x", "label=level:s0:c1", "label:disable"):
-        assert start(engine, SecurityOpt=[option])[1] == 204
+    for option in ("label=user:x", "label=level:s0:c1", "label:disable", "label=nonsense"):
+        identity, status, _ = start(engine, SecurityOpt=[option])
+        shown = engine.inspect(identity)
+        assert status == 204 and (shown["ProcessLabel"], shown["MountLabel"]) == ("", "")
+        assert shown["HostConfig"]["SecurityOpt"] == [option]
+    # As dockerd writes it down, whatever the kernel has.
+    for config in ({"Privileged": True}, {"PidMode": "host"}, {"IpcMode": "host"}):
+        identity, status, message = start(engine, **config)
+        assert status == 204, message
+        assert engine.inspect(identity)["HostConfig"]["SecurityOpt"] == ["label=disable"]
+
+
+def test_an_engine_that_is_to_use_selinux_starts_without(tmp_path, rootfs_tar):
+    if os.path.exists("/sys/fs/selinux/enforce"):
+        pytest.skip("SELinux is here")
+    (tmp_path / "shared").mkdir()
+    with Engine(tmp_path, "--selinux-enabled") as engine:
+        engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        assert "SELinux cannot be enabled" in engine.log()
+        assert "name=selinux" not in engine.request("GET", "/info")[1]["SecurityOptions"]
+        engine.berth("run", "--rm", "-v", f"{tmp_path}/shared:/shared:Z", "-v", "data:/data:z", "busybox", "touch", "/shared/x", "/data/y")
+        assert os.listxattr(tmp_path / "shared" / "x") == []
 
 
 def test_a_container_may_write_to_its_control_groups_when_it_is_asked_for(engine):

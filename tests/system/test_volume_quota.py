@@ -1,9 +1,7 @@
 """Sizes of volumes by project quotas: on an ext4 and an XFS that have them, mounted by the test. The kernel must have them, too."""
 import fcntl
 import os
-import shutil
 import struct
-import subprocess
 
 import pytest
 
@@ -32,11 +30,8 @@ def quota_engine(request, tmp_path_factory, rootfs_tar):
     folder = tmp_path_factory.mktemp("quota")
     place = folder / "place"
     place.mkdir()
-    make = ("-O", "project,quota") if request.param == "ext4" else ()
-    if shutil.which("modprobe"):
-        subprocess.run(["modprobe", "-q", "quota_v2"], check=False)
-    with disks.disk(request.param, place, folder / "disk", 400 << 20, make, "loop,prjquota") as made:
-        if not made or "prjquota" not in mount_options(place):
+    with disks.with_project_quotas(request.param, place, folder / "disk") as made:
+        if not made:
             pytest.skip(f"no {request.param} with project quotas on this machine")
         with Engine(place) as engine:
             engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
@@ -52,11 +47,6 @@ def no_volumes_left(quota_engine):
     volumes = quota_engine.berth("volume", "ls", "-q").stdout.split()
     if volumes:
         quota_engine.berth("volume", "rm", *volumes)
-
-
-def mount_options(place):
-    lines = [line.split() for line in open("/proc/self/mounts")]
-    return next(words[3] for words in lines if words[1] == str(place))
 
 
 def test_sizes_are_project_quotas(quota_engine):

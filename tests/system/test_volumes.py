@@ -123,6 +123,30 @@ def test_a_name_belongs_to_one_driver(engine):
     assert 'error looking up volume plugin elsewhere: plugin "elsewhere" not found' in absent.stderr
 
 
+def test_an_unknown_driver_is_not_found_at_creation_either(engine):
+    status, answer = engine.request("POST", "/containers/create", {
+        "Image": "busybox", "HostConfig": {"VolumeDriver": "elsewhere", "Binds": ["other:/b"]}})
+    assert (status, answer["message"]) == (
+        404, 'create other: error looking up volume plugin elsewhere: plugin "elsewhere" not found')
+    # Which is no reason to pull the image.
+    refused = engine.berth("create", "--volume-driver", "elsewhere", "-v", "other:/b", "busybox", check=False)
+    assert refused.returncode == 1 and "Unable to find image" not in refused.stderr
+
+
+def test_a_relative_volume_is_below_the_root(engine, tmp_path):
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN mkdir -p /srv/data && echo of-the-image > /srv/data/file\nVOLUME srv/data\n")
+    engine.docker("build", "-q", "-t", "relative", tmp_path)
+    engine.docker("run", "--name", "box", "relative", "sh", "-c", "cat /srv/data/file; grep -c ' /srv/data ' /proc/mounts")
+    assert engine.docker("logs", "box").stdout == "of-the-image\n1\n"
+    shown = engine.inspect("box")
+    assert [(mount["Type"], mount["Destination"]) for mount in shown["Mounts"]] == [("volume", "/srv/data")]
+    assert shown["Config"]["Volumes"] == {"srv/data": {}}
+    assert engine.docker("diff", "box").stdout == ""
+    engine.docker("rm", "-v", "box")
+    status, answer = engine.request("POST", "/containers/create", {"Image": "busybox", "Volumes": {".": {}}})
+    assert status == 400 and "destination can't be '/'" in answer["message"]
+
+
 @pytest.mark.parametrize("options", [["-o", "size=8m"], ["-o", "o=size=8m,uid=1000,gid=1000"]], ids=["docker", "podman"])
 def test_a_size_is_a_limit(engine, options):
     engine.docker("volume", "create", *options, "small")
@@ -305,8 +329,9 @@ def test_anonymous_volumes_go_with_their_container(engine):
 
 
 def test_a_failed_creation_leaves_no_volume_of_its_own(engine):
-    failed = engine.docker("create", "-v", "/a", "-v", "odd:/b", "--mount",
-                           "type=volume,src=bad,dst=/c,volume-driver=nosuch", "busybox", check=False)
+    # (At 404 the docker client pulls the image, with dockerd too.)
+    failed = engine.berth("create", "-v", "/a", "-v", "odd:/b", "--mount",
+                          "type=volume,src=bad,dst=/c,volume-driver=nosuch", "busybox", check=False)
     assert 'plugin "nosuch" not found' in failed.stderr
     left = engine.docker("volume", "ls", "-q").stdout.split()
     assert left == ["odd"] or left == []

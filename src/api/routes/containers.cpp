@@ -170,8 +170,13 @@ Result<void> update(Context& context) {
     if (!request.resources.restart_policy.name.empty()) {
         request.restart_policy = request.resources.restart_policy;
     }
-    TRY(context.engine().containers().update(context.parameter(), request));
-    return context.reply(200, json::Object{{"Warnings", nullptr}});
+    const std::vector<std::string> warnings =
+        TRY(context.engine().containers().update(context.parameter(), request));
+    json::Array list(warnings.begin(), warnings.end());
+    return context.reply(
+        200,
+        json::Object{
+            {"Warnings", list.empty() ? json::Value(nullptr) : json::Value(std::move(list))}});
 }
 
 Result<std::uint32_t> terminal_dimension(const Context& context, std::string_view name) {
