@@ -46,6 +46,16 @@ struct WorkerPool::State {
         }
     }
 
+    // A thread that is idle and for which no job waits, or a new one. REQUIRES: the lock.
+    bool ensure_thread() {
+        return queue.size() < idle || (threads.size() < options.threads && start_thread());
+    }
+
+    void push(std::function<void()> job) {
+        queue.push_back(std::move(job));
+        wake.notify_one();
+    }
+
     bool start_thread() {
         pthread_attr_t attributes;
         pthread_attr_init(&attributes);
@@ -89,18 +99,29 @@ WorkerPool::~WorkerPool() {
 Result<void> WorkerPool::submit(std::function<void()> job) {
     std::lock_guard lock(state_->mutex);
     VERIFY(!state_->stopping);
-    if (state_->queue.size() >= state_->idle && state_->threads.size() < state_->options.threads) {
-        if (!state_->start_thread() && state_->threads.empty()) {
+    if (!state_->ensure_thread()) {
+        if (state_->threads.empty()) {
             return Error(ErrorKind::ResourceExhausted, "cannot start a worker thread");
         }
-    } else if (state_->queue.size() >= state_->options.queue_limit) {
-        return Error(
-            ErrorKind::ResourceExhausted,
-            "too many requests: " + std::to_string(state_->options.queue_limit) + " wait already");
+        if (state_->queue.size() >= state_->options.queue_limit) {
+            return Error(
+                ErrorKind::ResourceExhausted,
+                "too many requests: " + std::to_string(state_->options.queue_limit) +
+                    " wait already");
+        }
     }
-    state_->queue.push_back(std::move(job));
-    state_->wake.notify_one();
+    state_->push(std::move(job));
     return ok();
+}
+
+bool WorkerPool::submit_at_once(std::function<void()> job) {
+    std::lock_guard lock(state_->mutex);
+    VERIFY(!state_->stopping);
+    if (!state_->ensure_thread()) {
+        return false;
+    }
+    state_->push(std::move(job));
+    return true;
 }
 
 void WorkerPool::wait_idle() {

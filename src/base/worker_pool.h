@@ -29,6 +29,9 @@ class WorkerPool {
     // ResourceExhausted when every thread is busy and the queue is full. A job must not throw.
     Result<void> submit(std::function<void()> job);
 
+    // Runs the job without letting it wait; false when every thread is busy.
+    bool submit_at_once(std::function<void()> job);
+
     // Returns once no job runs or waits.
     void wait_idle();
 

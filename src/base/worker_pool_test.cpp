@@ -36,6 +36,28 @@ TEST(WorkerPool, RefusesWhatExceedsTheQueue) {
     release.count_down();
 }
 
+TEST(WorkerPool, AJobThatMustNotWaitIsTakenOnlyByAFreeThread) {
+    std::latch started(1);
+    std::latch release(1);
+    WorkerPool pool({.threads = 2});
+    const auto wait = [&] {
+        started.count_down();
+        release.wait();
+    };
+    ASSERT_TRUE(pool.submit_at_once(wait));
+    started.wait();
+    std::latch ran(1);
+    ASSERT_TRUE(pool.submit_at_once([&] {
+        ran.count_down();
+        release.wait();
+    }));
+    ran.wait(); // although the first goes on
+    EXPECT_FALSE(pool.submit_at_once([] {}));
+    release.count_down();
+    pool.wait_idle();
+    EXPECT_TRUE(pool.submit_at_once([] {}));
+}
+
 TEST(WorkerPool, DestructorRunsWhatIsQueued) {
     std::atomic<int> done = 0;
     {

@@ -183,12 +183,9 @@ void Server::Loop::stop(std::chrono::milliseconds grace) {
         progress_.wait_until(lock, deadline, [this] { return busy_count() == 0; });
     }
     interrupt_workers();
-    pool_->wait_idle();
     finished_ = true;
     wake();
-    if (thread_.joinable()) {
-        thread_.join();
-    }
+    pool_->wait_idle(); // handlers, and who runs the loop
     for (const ConnectionRef& connection : all_connections()) {
         forget(connection);
     }

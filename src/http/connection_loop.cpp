@@ -99,7 +99,7 @@ Result<std::shared_ptr<Server::Loop>> Server::Loop::create(ServerOptions options
     }
     const ServerOptions& chosen = loop->options_;
     loop->pool_ = std::make_unique<WorkerPool>(WorkerPool::Options{
-        .threads = chosen.worker_threads,
+        .threads = chosen.worker_threads + 1, // one runs the loop
         .queue_limit = chosen.worker_queue,
         .stack_bytes = chosen.worker_stack_bytes,
         .name = chosen.worker_name});
@@ -122,16 +122,13 @@ Result<std::uint16_t> Server::Loop::add_listener(Listener listener) {
 }
 
 Result<void> Server::Loop::start() {
-    VERIFY(!thread_.joinable());
-    thread_ = std::thread([self = shared_from_this()] { self->run(); });
-    pthread_setname_np(thread_.native_handle(), "http-loop");
-    return ok();
+    VERIFY(loop_thread_.load() == std::thread::id());
+    return pool_->submit([self = shared_from_this()] { self->run(); });
 }
 
 void Server::Loop::run() {
     loop_thread_ = std::this_thread::get_id();
     std::array<epoll_event, 64> events{};
-    auto next_sweep = Clock::now();
     while (!finished_) {
         int timeout = timed_ || !accepting_ ? static_cast<int>(sweep_interval().count()) : -1;
         int count =
@@ -139,23 +136,48 @@ void Server::Loop::run() {
         for (int i = 0; i < count; ++i) {
             const epoll_event& event = events[static_cast<std::size_t>(i)];
             // By value: the kernel's structure is packed, so that nothing may refer to its members.
-            const std::uint64_t id = event.data.u64;
-            if (id == wake_id) {
-                std::uint64_t value = 0;
-                [[maybe_unused]] ssize_t got = read(wake_.get(), &value, sizeof(value));
-            } else if ((id & listener_bit) != 0) {
-                auto guard = listeners_.lock();
-                if (auto found = guard->find(id); found != guard->end()) {
-                    accept_all(*found->second);
-                }
-            } else if (ConnectionRef connection = find(id)) {
-                handle(connection, event.events);
-            }
+            look_at(event.data.u64, event.events);
         }
-        if ((timed_ || !accepting_) && Clock::now() >= next_sweep) {
+        if ((timed_ || !accepting_) && Clock::now() >= next_sweep_) {
             sweep();
-            next_sweep = Clock::now() + sweep_interval();
+            next_sweep_ = Clock::now() + sweep_interval();
         }
+        if (ready_ && serve_ready()) {
+            return;
+        }
+    }
+}
+
+void Server::Loop::look_at(std::uint64_t id, std::uint32_t events) {
+    if (id == wake_id) {
+        std::uint64_t value = 0;
+        [[maybe_unused]] ssize_t got = read(wake_.get(), &value, sizeof(value));
+    } else if ((id & listener_bit) != 0) {
+        auto guard = listeners_.lock();
+        if (auto found = guard->find(id); found != guard->end()) {
+            accept_all(*found->second);
+        }
+    } else if (ConnectionRef connection = find(id)) {
+        handle(connection, events);
+    }
+}
+
+// True when another thread runs the loop now, and this one is done.
+bool Server::Loop::serve_ready() {
+    const ConnectionRef connection = std::exchange(ready_, nullptr);
+    if (!pool_->submit_at_once([self = shared_from_this()] { self->run(); })) {
+        submit(connection);
+        return false;
+    }
+    serve(shared_from_this(), connection);
+    return true;
+}
+
+void Server::Loop::submit(const ConnectionRef& connection) {
+    auto submitted =
+        pool_->submit([self = shared_from_this(), connection] { serve(self, connection); });
+    if (!submitted.ok()) {
+        refuse(connection, 503, submitted.error().message());
     }
 }
 
@@ -386,10 +408,9 @@ void Server::Loop::dispatch(const ConnectionRef& connection, std::unique_lock<st
     connection->stop = std::stop_source();
     arm(*connection, EPOLLRDHUP);
     lock.unlock();
-    auto submitted =
-        pool_->submit([self = shared_from_this(), connection] { serve(self, connection); });
-    if (!submitted.ok()) {
-        refuse(connection, 503, submitted.error().message());
+    const ConnectionRef before = std::exchange(ready_, connection);
+    if (before) {
+        submit(before);
     }
 }
 

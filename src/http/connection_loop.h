@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The epoll loop behind Server: accepts, waits for heads, watches for hang-ups, flushes streams.
-// Not io::EventLoop, because workers re-arm a connection themselves when they are done with it: a
-// post to the loop's thread would put two context switches into every request. Internal.
+// Not io::EventLoop, because a context switch takes longer than many a request: workers re-arm a
+// connection themselves when they are done with it, and the thread that has received a request
+// serves it, while another one of the pool goes on with the loop. One runs it at a time. Internal.
 #pragma once
 
 #include "base/synchronized.h"
@@ -103,6 +104,9 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     using Clock = Connection::Clock;
 
     void run();
+    void look_at(std::uint64_t id, std::uint32_t events);
+    bool serve_ready();
+    void submit(const ConnectionRef& connection);
     void accept_all(const Listener& listener);
     void add_connection(UniqueFd fd, Peer peer, const TlsContext* tls);
     bool make_room();
@@ -139,11 +143,13 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     std::atomic<bool> timed_ = false;   // some connection has a deadline: sweeps are needed
     std::atomic<bool> stopping_ = false;
     std::atomic<bool> finished_ = false; // the thread is to end
-    bool accepting_ = true;              // false while descriptors are exhausted
+    // Of the thread that runs the loop at the moment.
+    bool accepting_ = true; // false while descriptors are exhausted
+    Clock::time_point next_sweep_;
     std::string scratch_;
+    ConnectionRef ready_; // the last whose request this round of the loop has completed
     std::unique_ptr<WorkerPool> pool_;
     Relays relays_;
-    std::thread thread_;
     std::atomic<std::thread::id> loop_thread_;
     std::mutex stop_mutex_;
     std::mutex progress_mutex_;
