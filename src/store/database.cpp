@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // SQLite as owned objects. The pragmas and why: WAL lets a reader of the file (a backup) run beside
-// us, NORMAL syncs at checkpoints only, FULL at each commit; foreign keys are off by default.
+// us, NORMAL syncs at checkpoints only; foreign keys are off by default.
+//
+// A durable commit is one that is in the log when the log is synced. SQLite's own way (synchronous
+// = FULL) syncs with the connection in use, so that everybody waits for everybody's sync, one after
+// the other. Here the log is synced behind the commit and without the connection, once for all who
+// have committed by then.
 //
 // A full disk must not take away the means to make room: removing a container is a transaction. So
 // the log keeps its full size, reserved on disk: it is reused from its start, never deleted, and
@@ -15,6 +20,7 @@
 
 #include <fcntl.h>
 #include <sys/statvfs.h>
+#include <unistd.h>
 
 namespace berth::store {
 
@@ -236,6 +242,7 @@ std::int64_t Session::last_row_id() const {
 
 Transaction::Transaction(Transaction&& other) noexcept
     : session_(std::move(other.session_))
+    , durability_(other.durability_)
     , open_(std::exchange(other.open_, false)) {}
 
 Transaction::~Transaction() {
@@ -249,7 +256,14 @@ Transaction::~Transaction() {
 Result<void> Transaction::commit() {
     TRY(session_.execute("COMMIT"));
     open_ = false;
-    return ok();
+    if (durability_ == Durability::Cache) {
+        return ok();
+    }
+    const std::uint64_t commit = ++session_.database_->commits_;
+    session_.lock_.unlock();
+    Result<void> synced = session_.database_->sync_log(commit);
+    session_.lock_.lock(); // statements may still have to be given back
+    return synced;
 }
 
 Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
@@ -266,6 +280,7 @@ Result<std::unique_ptr<Database>> Database::open(const std::string& path) {
         reserve(path + "-shm", index_size);
     }
     std::unique_ptr<Database> database(new Database(opened, path));
+    database->log_ = TRY(open_file(path + "-wal", O_RDWR));
     reserve_log(path);
     return database;
 }
@@ -288,15 +303,33 @@ Error Database::error(std::string_view what, int code) const {
 
 Result<Transaction> Database::begin(Durability durability) {
     Session own = session();
-    if (durability != durability_) {
-        // Takes effect outside transactions only, which is why it is done here.
-        TRY(own.execute(
-            durability == Durability::Durable ? "PRAGMA synchronous = FULL"
-                                              : "PRAGMA synchronous = NORMAL"));
-        durability_ = durability;
-    }
     TRY(own.execute("BEGIN IMMEDIATE"));
-    return Transaction(std::move(own));
+    return Transaction(std::move(own), durability);
+}
+
+// Who comes first syncs for all whose commits are in the log by then; the others wait for him.
+Result<void> Database::sync_log(std::uint64_t commit) {
+    std::unique_lock lock(log_sync_.mutex);
+    while (log_sync_.done < commit) {
+        if (log_sync_.lost >= commit) {
+            return Error(ErrorKind::DataLoss, "database: the log could not be synced");
+        }
+        if (log_sync_.under_way) {
+            log_sync_.changed.wait(lock);
+            continue;
+        }
+        log_sync_.under_way = true;
+        const std::uint64_t reached = commits_;
+        lock.unlock();
+        Result<void> synced =
+            fdatasync(log_.get()) == 0 ? ok() : Result<void>(errno_error("sync " + path_ + "-wal"));
+        lock.lock();
+        log_sync_.under_way = false;
+        (synced.ok() ? log_sync_.done : log_sync_.lost) = reached;
+        log_sync_.changed.notify_all();
+        TRY(std::move(synced));
+    }
+    return ok();
 }
 
 Result<void>

@@ -5,7 +5,10 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 
+#include <atomic>
+#include <condition_variable>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -100,15 +103,18 @@ class Transaction {
 
     Session* operator->() { return &session_; }
 
+    // Others may use the database while this waits for the disk.
     Result<void> commit();
 
   private:
     friend class Database;
 
-    explicit Transaction(Session session)
-        : session_(std::move(session)) {}
+    Transaction(Session session, Durability durability)
+        : session_(std::move(session))
+        , durability_(durability) {}
 
     Session session_;
+    Durability durability_;
     bool open_ = true;
 };
 
@@ -140,12 +146,24 @@ class Database {
         , path_(std::move(path)) {}
 
     Error error(std::string_view what, int code) const;
+    Result<void> sync_log(std::uint64_t commit);
+
+    // Which durable commits the disk has.
+    struct LogSync {
+        std::mutex mutex;
+        std::condition_variable changed;
+        std::uint64_t done = 0; // commits up to this one
+        std::uint64_t lost = 0; // up to this one the sync has failed
+        bool under_way = false;
+    };
 
     sqlite3* connection_;
     std::string path_;
+    UniqueFd log_;
+    LogSync log_sync_;
     std::mutex mutex_;
     std::map<std::string, sqlite3_stmt*, std::less<>> idle_statements_;
-    Durability durability_ = Durability::Cache;
+    std::atomic<std::uint64_t> commits_ = 0; // durable ones in the log; counted with mutex_ held
 };
 
 } // namespace berth::store

@@ -57,6 +57,53 @@ TEST_F(DatabaseTest, KeepsTextNumbersBlobsAndNull) {
     EXPECT_FALSE(query.step().value());
 }
 
+TEST_F(DatabaseTest, DurableCommitsOfManyThreadsAreAllThereAfterAKill) {
+    constexpr int threads = 8;
+    constexpr int commits = 20;
+    ASSERT_TRUE(open()->session().execute("CREATE TABLE t (a INTEGER)").ok());
+    const pid_t child = fork();
+    if (child == 0) {
+        auto database = open();
+        std::vector<std::thread> writers;
+        for (int i = 0; i < threads; ++i) {
+            writers.emplace_back([&database] {
+                for (int k = 0; k < commits; ++k) {
+                    auto transaction = database->begin(Durability::Durable);
+                    const bool done = transaction.ok() &&
+                                      (*transaction)->execute("INSERT INTO t VALUES (1)").ok() &&
+                                      transaction->commit().ok();
+                    if (!done) {
+                        _exit(1);
+                    }
+                }
+            });
+        }
+        for (std::thread& writer : writers) {
+            writer.join();
+        }
+        _exit(0); // nothing is closed
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    ASSERT_EQ(status, 0);
+    EXPECT_EQ(count(*open(), "t"), threads * commits);
+}
+
+TEST_F(DatabaseTest, ATransactionStaysASessionAfterADurableCommit) {
+    auto database = open();
+    auto transaction = database->begin(Durability::Durable).value();
+    ASSERT_TRUE(transaction->execute("CREATE TABLE t (a INTEGER)").ok());
+    ASSERT_TRUE(transaction.commit().ok());
+    bool entered = false;
+    std::thread other(
+        [&] { entered = database->session().execute("INSERT INTO t VALUES (1)").ok(); });
+    ASSERT_TRUE(transaction->execute("INSERT INTO t VALUES (2)").ok());
+    { const Transaction gone = std::move(transaction); }
+    other.join();
+    EXPECT_TRUE(entered);
+    EXPECT_EQ(count(*database, "t"), 2);
+}
+
 TEST_F(DatabaseTest, IsReadableByItsOwnerOnly) {
     open();
 
