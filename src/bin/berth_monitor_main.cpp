@@ -2,23 +2,39 @@
 // berth-monitor: the parent of one container. Started by the engine, not by people.
 #include "base/log.h"
 #include "monitor/monitor.h"
+#include "monitor/spare_monitors.h"
 
 #include <cstdlib>
-#include <string>
+#include <optional>
+#include <string_view>
 
 namespace {
 
-berth::Result<void> run(std::span<const char* const> arguments) {
-    berth::monitor::MonitorOptions options = TRY(berth::monitor::parse_arguments(arguments));
+using berth::monitor::MonitorOptions;
+
+// nullopt: it is not needed.
+berth::Result<std::optional<MonitorOptions>> options_from(std::span<char* const> command_line) {
+    if (command_line.size() > 1 && command_line[1] == berth::monitor::spare_flag) {
+        return berth::monitor::await_launch(command_line);
+    }
+    const std::span<const char* const> arguments(command_line);
+    return std::optional(
+        TRY(berth::monitor::parse_arguments(arguments.subspan(arguments.empty() ? 0 : 1))));
+}
+
+berth::Result<void> run(std::span<char* const> command_line) {
     TRY(berth::monitor::become_monitor());
-    TRY(berth::monitor::Monitor::create(std::move(options)))->run();
+    std::optional<MonitorOptions> options = TRY(options_from(command_line));
+    if (options) {
+        TRY(berth::monitor::Monitor::create(*std::move(options)))->run();
+    }
     return berth::ok();
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto result = run({argv + 1, static_cast<std::size_t>(argc > 0 ? argc - 1 : 0)});
+    const auto result = run({argv, static_cast<std::size_t>(argc)});
     if (!result.ok()) {
         berth::log::error("berth-monitor failed", {{"error", result.error().message()}});
         return EXIT_FAILURE;

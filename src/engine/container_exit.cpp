@@ -241,12 +241,15 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
     auto client = monitor::MonitorClient::connect(
         core_.loop(), core_.socket_path(container->id), handlers(container, run));
     std::optional<monitor::StatusReply> status;
+    bool was_started = true;
     if (client.ok()) {
         auto reply = (*client)->status();
-        // One that was created and not started ends with the engine that it was created by.
-        if (reply.ok() && reply->id == container->id &&
-            reply->phase != monitor::ContainerPhase::Created) {
-            status = std::move(reply).value();
+        if (reply.ok() && reply->id == container->id) {
+            // One that was created and not started ends with the engine that it was created by.
+            was_started = reply->phase != monitor::ContainerPhase::Created;
+            if (was_started) {
+                status = std::move(reply).value();
+            }
         }
     }
     if (status && status->phase != monitor::ContainerPhase::Exited) {
@@ -288,8 +291,10 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
         } else {
             health_.begin(container, run);
         }
-    } else if (claims_to_run) {
+    } else if (claims_to_run && was_started) {
         finish_absent(container, run);
+    } else if (claims_to_run) {
+        abandon_start(*container);
     }
 }
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The start of a container, step by step; each step has its undo. A crash at any point leaves a
-// state that reconnect() understands: the row says "running" before the program runs, and a
-// monitor whose container was not started goes away with the engine.
+// state that reconnect() understands: the row says "running" before the program may run, by then
+// there is a monitor to be found, and one whose container was not started goes away with the
+// engine.
 #include "engine/container_runner.h"
 
 #include "base/log.h"
@@ -45,7 +46,8 @@ struct ContainerRunner::Launched {
     std::string shm_path;
     bool mounted = false;
     bool mounts_taken = false;
-    std::int64_t exit_code = 128; // of a start that failed
+    std::int64_t exit_code = 128;             // of a start that failed
+    std::optional<ContainerLife> life_before; // where the row says more already
 };
 
 ContainerRunner::ContainerRunner(Core& core, ExecTable& execs, HealthChecks& health)
@@ -235,7 +237,8 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     TRY(make_directories(core_.run_directory(id), 0700));
     TRY(replace_file(core_.bundle(id) + "/config.json", config, 0600, Sync::No));
 
-    options.program = core_.options.program_directory + "/berth-monitor";
+    options.program = core_.monitor_program();
+    options.spares = core_.spare_monitors.get();
     options.id = id;
     options.bundle = core_.bundle(id);
     options.runtime_root = core_.runtime_root();
@@ -253,12 +256,6 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
 }
 
 Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& launched) {
-    auto created = launched.client->wait_created();
-    if (!created.ok()) {
-        StartFailure failure = start_failure(std::move(created).error(), start_context);
-        launched.exit_code = failure.exit_code;
-        return std::move(failure.error);
-    }
     std::vector<monitor::AttachRequest> parked;
     {
         // From here on a client goes to the monitor itself: none can slip in between.
@@ -274,15 +271,16 @@ Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& la
         }
     }
     // The row says "running" before the program runs: an engine that dies in between looks for the
-    // monitor, and finds it or the exit that it left.
+    // monitor, and finds it or the exit that it left. It is written while the monitor creates the
+    // container, whose pid only the monitor knows.
     ContainerLife life;
     {
         auto state = container.state.lock();
         life = state->life;
     }
+    launched.life_before = life;
     life.state = ContainerState{
         .status = ContainerStatus::Running,
-        .pid = *created,
         .started_at = Timestamp::now(),
         .finished_at = life.state.finished_at,
         .health = HealthChecks::initial(launched.definition->config)};
@@ -300,6 +298,7 @@ Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& la
         launched.exit_code = failure.exit_code;
         return std::move(failure.error);
     }
+    container.state.lock()->life.state.pid = *started;
     return ok();
 }
 
@@ -320,6 +319,28 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
     } else {
         health_.begin(container, launched.run);
     }
+}
+
+// The engine before died between the row and the program.
+void ContainerRunner::abandon_start(LiveContainer& container) {
+    Launched launched;
+    {
+        auto state = container.state.lock();
+        launched.definition = state->definition;
+        launched.network.endpoints = state->life.endpoints;
+        if (state->life.state.finished_at.is_zero()) {
+            state->life.state.started_at = {};
+        }
+    }
+    if (launched.definition->host_config.ipc_mode == "shareable") {
+        launched.shm_path = shared_memory_path(core_, container.id);
+    }
+    launched.mounted = true;
+    launched.mounts_taken = true;
+    fail_start(
+        container,
+        launched,
+        Error(ErrorKind::Cancelled, "the engine ended while it started the container"));
 }
 
 void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, const Error& error) {
@@ -355,6 +376,9 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
         state->early_exit.reset();
         parked = std::move(state->parked);
         state->parked.clear();
+        if (launched.life_before) {
+            state->life = *std::move(launched.life_before);
+        }
         ContainerState& shown = state->life.state;
         // A container that never ran stays "created", as Docker shows it.
         shown.status =

@@ -55,6 +55,7 @@ class ContainerRunner {
     spawn_monitor(const ContainerPtr& container, Launched& launched, SharedNamespaces shared);
     Result<void> run_program(LiveContainer& container, Launched& launched);
     void finish_start(const ContainerPtr& container, Launched& launched);
+    void abandon_start(LiveContainer& container);
     void fail_start(LiveContainer& container, Launched& launched, const Error& error);
 
     monitor::MonitorHandlers handlers(const ContainerPtr& container, std::uint64_t run);

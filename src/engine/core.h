@@ -15,6 +15,7 @@
 #include "engine/selinux.h"
 #include "io/event_loop.h"
 #include "io/log_watch.h"
+#include "monitor/spare_monitors.h"
 #include "store/store.h"
 
 #include <atomic>
@@ -38,6 +39,7 @@ struct Core {
     std::unique_ptr<io::EventLoopThread> loop_thread;
     std::unique_ptr<Collector> collector;
     std::shared_ptr<io::LogWatch> log_watch;
+    std::unique_ptr<monitor::SpareMonitors> spare_monitors;
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;
     Metrics metrics;
@@ -77,6 +79,8 @@ struct Core {
     std::string exit_path(const std::string& id) const { return run_directory(id) + "/exit.json"; }
 
     std::string runtime_root() const { return config().exec_root + "/runtime"; }
+
+    std::string monitor_program() const { return options.program_directory + "/berth-monitor"; }
 
     // Ends the background work: no job runs or starts once it has returned.
     void close();

@@ -14,6 +14,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t background_threads = 16;
+constexpr std::size_t spare_monitors = 2; // 0.3 MiB each
 constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
 constexpr std::size_t pool_stack_bytes = 512U << 10;
@@ -103,6 +104,12 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     pool.threads = probe_threads;
     pool.name = "probes";
     core.probes = std::make_unique<WorkerPool>(pool);
+    core.spare_monitors = std::make_unique<monitor::SpareMonitors>(monitor::SpareMonitors::Options{
+        .program = core.monitor_program(),
+        .count = spare_monitors,
+        .later = [&core](std::chrono::milliseconds delay, std::function<void()> job) {
+            core.after(delay, std::move(job));
+        }});
     core.table =
         std::make_unique<ContainerTable>(TRY(ContainerTable::open(core.store->database())));
     std::vector<ContainerRecord> records = TRY(core.table->load());

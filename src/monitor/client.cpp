@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-// MonitorClient: requests are sent by the calling threads, answers and events read by the loop.
-// What both share lives in State, which the loop's callback keeps alive.
+// MonitorClient: requests are sent by the calling threads, answers and events read by the loop (the
+// first answers by those who ask). What both share lives in State, which the loop's callback keeps
+// alive.
 #include "monitor/client.h"
 
-#include "base/file.h"
 #include "io/detach_keys.h"
-#include "kernel/process.h"
 #include "kernel/socket.h"
 #include "monitor/client_state.h"
 #include "monitor/monitor_options.h"
+#include "monitor/spare_monitors.h"
 
 #include <cerrno>
-#include <cstdlib>
 #include <utility>
 
-#include <fcntl.h>
 #include <unistd.h>
 
 namespace berth::monitor {
 namespace {
-
-constexpr int control_fd = 3;
-
-// The cache of freed blocks would pin a page each in a heap that is about to be given back.
-constexpr const char* heap_tunables = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
 
 Result<AttachStreams> streams_of(const AttachRequest& request) {
     AttachStreams streams{
@@ -52,19 +45,13 @@ Result<void> nothing_of(Result<Notice> answer) {
     return ok();
 }
 
-// Nothing of the engine's, but where the sanitizers of a test build write to.
-std::vector<std::string> monitor_environment() {
-    std::vector<std::string> environment{heap_tunables};
-    for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
-        if (const char* value = ::getenv(name)) {
-            environment.push_back(std::string(name) + "=" + value);
-        }
-    }
-    return environment;
-}
+// What a monitor is told and given; its control socket comes from whoever starts it.
+struct Order {
+    std::vector<std::string> arguments;
+    std::vector<std::pair<int, int>> fds; // ours, the monitor's
+};
 
-Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd& control) {
-    const UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
+Order order_of(const LaunchOptions& options, const UniqueFd& listener) {
     MonitorOptions monitor{
         .id = options.id,
         .bundle = options.bundle,
@@ -76,25 +63,35 @@ Result<kernel::Child> spawn_monitor(const LaunchOptions& options, const UniqueFd
         .terminal = options.terminal,
         .open_stdin = options.open_stdin,
         .stdin_once = options.stdin_once,
-        .control_fd = control_fd};
-    kernel::SpawnOptions spawn{
-        .arguments = {"berth-monitor"},
-        .program = options.program.find('/') == std::string::npos ? "" : options.program,
-        .environment = monitor_environment(),
-        .fds = {{null.get(), 0}, {null.get(), 1}, {null.get(), 2}, {control.get(), control_fd}},
-        .new_session = true};
-    if (spawn.program.empty()) {
-        spawn.arguments.front() = options.program;
-    }
+        .control_fd = monitor_control_fd,
+        .listener_fd = listener_fd};
+    Order order{.arguments = {}, .fds = {{listener.get(), listener_fd}}};
     for (const InheritedFd& inherited : options.fds) {
         VERIFY(inherited.number >= first_inherited_fd);
-        spawn.fds.emplace_back(inherited.fd.get(), inherited.number);
+        order.fds.emplace_back(inherited.fd.get(), inherited.number);
         monitor.inherited_fds.push_back(inherited.number);
     }
-    for (std::string& argument : to_arguments(monitor)) {
-        spawn.arguments.push_back(std::move(argument));
+    order.arguments = to_arguments(monitor);
+    return order;
+}
+
+Result<StartedMonitor> start_monitor(const LaunchOptions& options, const Order& order) {
+    if (options.spares != nullptr && order.fds.size() <= message_descriptor_limit) {
+        if (std::optional<StartedMonitor> spare = options.spares->take()) {
+            std::vector<int> descriptors;
+            for (const auto& [ours, theirs] : order.fds) {
+                descriptors.push_back(ours);
+            }
+            const std::string message = encode(
+                Launch{.arguments = order.arguments},
+                0,
+                static_cast<std::uint16_t>(descriptors.size()));
+            if (send_whole(spare->control, message, descriptors).ok()) {
+                return *std::move(spare);
+            }
+        }
     }
-    return kernel::spawn(spawn);
+    return spawn_monitor(options.program, order.arguments, order.fds);
 }
 
 } // namespace
@@ -114,12 +111,16 @@ Result<std::shared_ptr<MonitorClient>> MonitorClient::launch(
     if (unlink(options.exit_path.c_str()) != 0 && errno != ENOENT) {
         return errno_error("remove " + options.exit_path);
     }
-    kernel::SocketPair pair = TRY(kernel::socket_pair(SOCK_STREAM | SOCK_NONBLOCK));
-    kernel::Child child = TRY_CONTEXT(spawn_monitor(options, pair.second), options.program);
-    pair.second.reset();
-    auto state = std::make_shared<State>(loop, std::move(pair.first), std::move(handlers));
-    state->set_child(std::move(child));
-    TRY(State::begin(state));
+    // Made here: from the moment when there is a monitor, it can be found.
+    const UniqueFd listener =
+        TRY(kernel::listen_unix(options.socket_path, 0600, SOCK_STREAM | SOCK_NONBLOCK));
+    Result<StartedMonitor> started = start_monitor(options, order_of(options, listener));
+    if (!started.ok()) {
+        (void)unlink(options.socket_path.c_str());
+        return std::move(started).error().with_context(options.program);
+    }
+    auto state = std::make_shared<State>(loop, std::move(started->control), std::move(handlers));
+    state->set_child(std::move(started->child));
     return std::shared_ptr<MonitorClient>(new MonitorClient(std::move(state)));
 }
 
@@ -128,7 +129,7 @@ Result<std::shared_ptr<MonitorClient>> MonitorClient::connect(
     UniqueFd socket = TRY(kernel::connect_unix(socket_path));
     TRY(io::set_nonblocking(socket));
     auto state = std::make_shared<State>(loop, std::move(socket), std::move(handlers));
-    TRY(State::begin(state));
+    state->begin();
     return std::shared_ptr<MonitorClient>(new MonitorClient(std::move(state)));
 }
 
@@ -137,7 +138,9 @@ Result<pid_t> MonitorClient::wait_created() {
 }
 
 Result<pid_t> MonitorClient::start() {
-    return pid_of(state_->ask(Start{}));
+    Result<pid_t> started = pid_of(state_->ask(Start{}));
+    state_->begin();
+    return started;
 }
 
 Result<void> MonitorClient::attach(AttachRequest& request) {

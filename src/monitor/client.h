@@ -28,8 +28,11 @@ struct InheritedFd {
 // Numbers below belong to the monitor itself.
 inline constexpr int first_inherited_fd = 8;
 
+class SpareMonitors;
+
 struct LaunchOptions {
     std::string program = "berth-monitor"; // a path, or a name that is looked for in PATH
+    SpareMonitors* spares = nullptr;       // of that program: one of them is taken if there is any
     std::string id;
     std::string bundle;                // has config.json
     std::string runtime_root;          // the OCI runtime's state root
@@ -92,7 +95,8 @@ struct MonitorHandlers {
 // destroy it inside of a handler.
 class MonitorClient {
   public:
-    // Starts a monitor, which begins to create the container at once. Returns without waiting.
+    // Starts a monitor, which begins to create the container at once. Returns without waiting; an
+    // engine that dies from now on can connect() to it.
     static Result<std::shared_ptr<MonitorClient>>
     launch(io::EventLoop& loop, LaunchOptions options, MonitorHandlers handlers);
 
@@ -109,8 +113,9 @@ class MonitorClient {
     // the monitor goes away and nothing is left of the container.
     Result<pid_t> wait_created();
 
-    // Lets init run the program. Attach before, and no output is missed. The runtime's error when
-    // the program cannot be run (NotFound, Forbidden); then nothing is left of the container.
+    // Lets init run the program, as soon as the container is created; gives the pid of its init.
+    // Attach before, and no output is missed. The runtime's error when the program cannot be run
+    // (NotFound, Forbidden); then nothing is left of the container.
     Result<pid_t> start();
 
     // The connection stays with the caller when it fails.

@@ -6,6 +6,7 @@
 
 #include <utility>
 
+#include <poll.h>
 #include <sys/socket.h>
 
 namespace berth::monitor {
@@ -36,19 +37,23 @@ void MonitorClient::State::set_child(kernel::Child child) {
     child_ = std::move(child);
 }
 
-Result<void> MonitorClient::State::begin(const std::shared_ptr<State>& state) {
-    const auto watch = [state] {
-        const auto added = state->loop_.add(
-            state->socket_, EPOLLIN, [state](std::uint32_t) { state->handle_readable(); });
-        VERIFY(added.ok());
-        state->watched_ = true;
-    };
-    if (state->loop_.in_loop_thread()) {
+void MonitorClient::State::begin() {
+    const std::lock_guard reading(reading_);
+    if (std::exchange(begun_, true)) {
+        return;
+    }
+    if (loop_.in_loop_thread()) {
         watch();
     } else {
-        state->loop_.post(watch);
+        loop_.post([self = shared_from_this()] { self->watch(); });
     }
-    return ok();
+}
+
+void MonitorClient::State::watch() {
+    const auto added = loop_.add(
+        socket_, EPOLLIN, [self = shared_from_this()](std::uint32_t) { self->handle_readable(); });
+    VERIFY(added.ok());
+    watched_ = true;
 }
 
 Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor) {
@@ -72,6 +77,9 @@ Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor)
             encode(request, number, static_cast<std::uint16_t>(descriptors.size())),
             descriptors);
     }
+    if (sent.ok()) {
+        read_until_answered(number);
+    }
     lock.lock();
     Question& question = questions_.at(number);
     if (sent.ok()) {
@@ -81,6 +89,26 @@ Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor)
         question.answer ? std::move(*question.answer) : Result<Notice>(lost_error());
     questions_.erase(number);
     return answer;
+}
+
+bool MonitorClient::State::is_answered(std::uint32_t number) {
+    const std::lock_guard lock(mutex_);
+    return lost_ || questions_.at(number).answer.has_value();
+}
+
+// Returns at once when the loop reads, and when it has to: the connection has ended.
+void MonitorClient::State::read_until_answered(std::uint32_t number) {
+    std::unique_lock reading(reading_);
+    while (!begun_ && !is_answered(number)) {
+        pollfd readable{.fd = socket_.get(), .events = POLLIN, .revents = 0};
+        (void)poll(&readable, 1, -1);
+        const Result<bool> open = read_messages();
+        if (!open.ok() || !open.value()) {
+            reading.unlock();
+            begin();
+            return;
+        }
+    }
 }
 
 Result<void> MonitorClient::State::send_only(const Request& request) {
@@ -113,8 +141,10 @@ Result<bool> MonitorClient::State::read_messages() {
 void MonitorClient::State::handle_message(const Message& message) {
     Result<Notice> notice = decode_notice(message.header, message.body);
     if (message.header.request == 0) {
-        if (notice.ok()) {
+        if (notice.ok() && loop_.in_loop_thread()) {
             tell(*notice);
+        } else if (notice.ok()) {
+            loop_.post([self = shared_from_this(), event = *notice] { self->tell(event); });
         }
         return;
     }
@@ -205,6 +235,7 @@ void MonitorClient::State::abandon() {
     }
     // The loop sees the end of the connection, and lets go of it in its own thread.
     (void)shutdown(socket_.get(), SHUT_RDWR);
+    begin();
 }
 
 } // namespace berth::monitor

@@ -26,8 +26,9 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
     // REQUIRES: before begin().
     void set_child(kernel::Child child);
 
-    // Registers in the loop, from any thread.
-    static Result<void> begin(const std::shared_ptr<State>& state);
+    // Lets the loop read what the monitor says, from any thread. Before, whoever asks reads the
+    // answer himself: it would cost a second context switch on its way through the loop.
+    void begin();
 
     // Sends a request with a descriptor (-1: none) and waits for its answer.
     Result<Notice> ask(const Request& request, int descriptor = -1);
@@ -48,6 +49,9 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
         std::optional<Result<Notice>> answer;
     };
 
+    void watch();
+    bool is_answered(std::uint32_t number);
+    void read_until_answered(std::uint32_t number);
     void handle_readable();
     Result<bool> read_messages();
     void handle_message(const Message& message);
@@ -60,8 +64,11 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
     MonitorHandlers handlers_;
     pid_t monitor_pid_ = 0;
     std::optional<kernel::Child> child_;
-    MessageReceiver receiver_;
     bool watched_ = false;
+
+    std::mutex reading_; // held by who reads before the loop does
+    bool begun_ = false; // the loop reads
+    MessageReceiver receiver_;
 
     // Handlers run with this held, so that abandon() can wait for the one that runs; recursive,
     // because a handler may end in the client's destruction.

@@ -102,9 +102,9 @@ Result<void> Monitor::set_up() {
         TRY(add_control(UniqueFd(*options_.control_fd)));
     }
     // A failure is told to whoever asks, in the runtime's words.
-    Result<void> created = create_container();
+    Result<void> created = listen();
     if (created.ok()) {
-        created = listen();
+        created = create_container();
     }
     if (!created.ok()) {
         fail(std::move(created).error());
@@ -183,7 +183,15 @@ void Monitor::note_oom_kills() {
 }
 
 Result<void> Monitor::listen() {
-    listener_ = TRY(kernel::listen_unix(options_.socket_path, 0600, SOCK_STREAM | SOCK_NONBLOCK));
+    if (options_.listener_fd) {
+        listener_ = UniqueFd(*options_.listener_fd);
+        if (fcntl(listener_.get(), F_SETFD, FD_CLOEXEC) != 0) {
+            return errno_error("the listener's descriptor");
+        }
+    } else {
+        listener_ =
+            TRY(kernel::listen_unix(options_.socket_path, 0600, SOCK_STREAM | SOCK_NONBLOCK));
+    }
     return loop_->add(listener_, EPOLLIN, [this](std::uint32_t) {
         UniqueFd socket(accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC));
         if (socket && peer_is_trusted(socket) && controls_.size() < control_limit) {

@@ -34,6 +34,8 @@ Result<void> apply(MonitorOptions& options, std::string_view name, const std::st
         log().json_file = value;
     } else if (name == "--control-fd") {
         options.control_fd = TRY(parse_number<int>(value));
+    } else if (name == "--listener-fd") {
+        options.listener_fd = TRY(parse_number<int>(value));
     } else if (name == "--inherited-fd") {
         options.inherited_fds.push_back(TRY(parse_number<int>(value)));
     } else {
@@ -93,6 +95,9 @@ std::vector<std::string> to_arguments(const MonitorOptions& options) {
     }
     if (options.control_fd) {
         add("--control-fd", std::to_string(*options.control_fd));
+    }
+    if (options.listener_fd) {
+        add("--listener-fd", std::to_string(*options.listener_fd));
     }
     for (const int fd : options.inherited_fds) {
         add("--inherited-fd", std::to_string(fd));

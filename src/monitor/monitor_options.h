@@ -24,6 +24,7 @@ struct MonitorOptions {
     bool open_stdin = false;
     bool stdin_once = false;
     std::optional<int> control_fd;  // a connected socket of the engine that starts the monitor
+    std::optional<int> listener_fd; // listens at socket_path; absent: the monitor makes it
     std::vector<int> inherited_fds; // closed once the container is created
 };
 

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint16_t first_request_type = 1;
 constexpr std::uint16_t first_notice_type = 65;
 constexpr std::size_t exec_status_limit = 4096;
+constexpr std::size_t argument_limit = 256;
 
 class Writer {
   public:
@@ -137,6 +138,21 @@ void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_cons
 template <class Archive, class T>
 void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_const_t<T>, Update>) {
     archive(value.resources);
+}
+
+template <class Archive, class T>
+void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_const_t<T>, Launch>) {
+    auto count = static_cast<std::uint32_t>(value.arguments.size());
+    archive(count);
+    if constexpr (Archive::reading) {
+        for (std::uint32_t i = 0; i < count && i < argument_limit && archive.ok(); ++i) {
+            archive(value.arguments.emplace_back());
+        }
+    } else {
+        for (const std::string& argument : value.arguments) {
+            archive(argument);
+        }
+    }
 }
 
 template <class Archive, class T>

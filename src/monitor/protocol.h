@@ -23,7 +23,7 @@ inline constexpr std::uint32_t protocol_version = 1;
 // Bytes of a body; the kernel refuses arguments and environment above 2 MiB or so.
 inline constexpr std::size_t message_limit = 4U << 20;
 inline constexpr std::size_t message_header_size = 12;
-inline constexpr std::size_t message_descriptor_limit = 4;
+inline constexpr std::size_t message_descriptor_limit = 16;
 
 struct MessageHeader {
     std::uint32_t body_size = 0;
@@ -88,6 +88,12 @@ struct Update {
 // The engine has stored the exit: the monitor may go. A container that was not started is removed.
 struct Release {};
 
+// To a monitor that was started without a container: what its command line would have said. The
+// descriptors are those that it names by number, in its order. Not answered.
+struct Launch {
+    std::vector<std::string> arguments;
+};
+
 using Request = std::variant<
     AwaitCreated,
     Start,
@@ -99,7 +105,8 @@ using Request = std::variant<
     Resume,
     Status,
     Update,
-    Release>;
+    Release,
+    Launch>;
 
 // From the monitor.
 

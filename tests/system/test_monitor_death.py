@@ -90,3 +90,27 @@ def test_kill_of_engine_and_monitor(fresh_engine):
     assert not state["Running"] and state["ExitCode"] == 137
     engine.berth("rm", "-f", "both")
     expect_no_trace(engine, container)
+
+
+def test_kill_of_the_engine_while_a_container_starts(fresh_engine):
+    engine = fresh_engine
+    for moment in range(12):
+        name = f"begun{moment}"
+        container = engine.berth("create", "--name", name, "busybox", "sleep", "1000").stdout.strip()
+        client = subprocess.Popen([BIN / "berth", "start", name], env=engine.environment, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        if moment % 2:
+            wait_until("monitor", lambda: monitors(engine))
+        end = time.monotonic() + moment * 0.001
+        while time.monotonic() < end:
+            pass
+        engine.kill()
+        client.wait(60)
+        engine.start()
+        if not engine.inspect(name)["State"]["Running"]:
+            assert engine.inspect(name)["State"]["Status"] in ("created", "exited")
+            wait_until("end of the monitor", lambda: not monitors(engine))
+            engine.berth("start", name)
+        assert engine.berth("exec", name, "echo", "well").stdout == "well\n"
+        engine.berth("rm", "-f", name)
+        expect_no_trace(engine, container)

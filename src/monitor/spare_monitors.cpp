@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+// Both sides: the engine's stock and the monitor's wait.
+#include "monitor/spare_monitors.h"
+
+#include "base/file.h"
+#include "base/log.h"
+#include "kernel/cgroup.h"
+#include "kernel/kernel_features.h"
+#include "kernel/socket.h"
+#include "monitor/protocol.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <deque>
+#include <mutex>
+
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+namespace berth::monitor {
+namespace {
+
+// The cache of freed blocks would pin a page each in a heap that is about to be given back.
+constexpr const char* heap_tunables = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
+
+// The container that has just been given one is served first. What is started meanwhile would
+// compete with it, and while containers are started without a pause it is of no use.
+constexpr std::chrono::milliseconds refill_delay{4};
+constexpr std::chrono::milliseconds first_delay{50}; // the engine itself starts
+constexpr std::chrono::milliseconds pause_after_failure{1000};
+
+// Room in a spare monitor's command line for what it will show.
+constexpr std::size_t shown_bytes = 2048;
+
+// Nothing of the engine's, but where the sanitizers of a test build write to.
+std::vector<std::string> monitor_environment() {
+    std::vector<std::string> environment{heap_tunables};
+    for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+        if (const char* value = ::getenv(name)) {
+            environment.push_back(std::string(name) + "=" + value);
+        }
+    }
+    return environment;
+}
+
+} // namespace
+
+Result<StartedMonitor> spawn_monitor(
+    const std::string& program,
+    const std::vector<std::string>& arguments,
+    const std::vector<std::pair<int, int>>& fds) {
+    kernel::SocketPair pair = TRY(kernel::socket_pair(SOCK_STREAM | SOCK_NONBLOCK));
+    const UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
+    kernel::SpawnOptions spawn{
+        .arguments = {"berth-monitor"},
+        .program = program.find('/') == std::string::npos ? "" : program,
+        .environment = monitor_environment(),
+        .fds =
+            {{null.get(), 0},
+             {null.get(), 1},
+             {null.get(), 2},
+             {pair.second.get(), monitor_control_fd}},
+        .new_session = true};
+    if (spawn.program.empty()) {
+        spawn.arguments.front() = program;
+    }
+    spawn.fds.insert(spawn.fds.end(), fds.begin(), fds.end());
+    spawn.arguments.insert(spawn.arguments.end(), arguments.begin(), arguments.end());
+    kernel::Child child = TRY(kernel::spawn(spawn));
+    return StartedMonitor{.child = std::move(child), .control = std::move(pair.first)};
+}
+
+struct SpareMonitors::State {
+    Options options;
+    std::mutex mutex;
+    std::deque<StartedMonitor> ready;
+    bool is_due = false; // a refill is on its way
+
+    // REQUIRES: the lock.
+    void refill_after(std::chrono::milliseconds delay) {
+        if (!std::exchange(is_due, true)) {
+            options.later(delay, [this] { refill(); });
+        }
+    }
+
+    void refill() {
+        Result<StartedMonitor> started = spawn_monitor(
+            options.program, {std::string(spare_flag), std::string(shown_bytes, ' ')}, {});
+        const std::lock_guard lock(mutex);
+        is_due = false;
+        if (!started.ok()) {
+            log::debug(
+                "cannot start a spare monitor, retrying", {{"error", started.error().message()}});
+            refill_after(pause_after_failure);
+            return;
+        }
+        ready.push_back(std::move(*started));
+        if (ready.size() < options.count) {
+            refill_after(refill_delay);
+        }
+    }
+};
+
+SpareMonitors::SpareMonitors(Options options)
+    : state_(std::make_unique<State>()) {
+    state_->options = std::move(options);
+    if (state_->options.count > 0) {
+        const std::lock_guard lock(state_->mutex);
+        state_->refill_after(first_delay);
+    }
+}
+
+SpareMonitors::~SpareMonitors() = default;
+
+std::optional<StartedMonitor> SpareMonitors::take() {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->ready.empty()) {
+        return std::nullopt;
+    }
+    StartedMonitor next = std::move(state_->ready.front());
+    state_->ready.pop_front();
+    state_->refill_after(refill_delay);
+    return next;
+}
+
+namespace {
+
+// Exactly as many bytes: what follows belongs to the container's monitor. False at the end.
+Result<bool> receive_whole(
+    FdRef socket, std::string& bytes, std::size_t size, std::vector<UniqueFd>& descriptors) {
+    bytes.resize(size);
+    std::span<char> rest(bytes);
+    while (!rest.empty()) {
+        auto received = kernel::receive_with_descriptors(socket, rest);
+        if (!received.ok() && received.error().error_number() == EAGAIN) {
+            pollfd readable{.fd = socket.get(), .events = POLLIN, .revents = 0};
+            (void)poll(&readable, 1, -1);
+            continue;
+        }
+        kernel::Received some = TRY(std::move(received));
+        if (some.size == 0) {
+            return false;
+        }
+        rest = rest.subspan(some.size);
+        std::move(
+            some.descriptors.begin(), some.descriptors.end(), std::back_inserter(descriptors));
+    }
+    return true;
+}
+
+// In two steps: a number that is wanted may be that of another descriptor.
+Result<void> place(std::vector<UniqueFd> descriptors, const MonitorOptions& options) {
+    std::vector<int> numbers = options.inherited_fds;
+    if (options.listener_fd) {
+        numbers.insert(numbers.begin(), *options.listener_fd);
+    }
+    if (numbers.size() != descriptors.size()) {
+        return invalid_argument("a launch names other descriptors than come with it");
+    }
+    const int above = *std::max_element(numbers.begin(), numbers.end()) + 1;
+    for (UniqueFd& descriptor : descriptors) {
+        UniqueFd moved(::fcntl(descriptor.get(), F_DUPFD_CLOEXEC, above));
+        if (!moved) {
+            return errno_error("move a descriptor");
+        }
+        descriptor = std::move(moved);
+    }
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        if (::dup3(descriptors[i].get(), numbers[i], O_CLOEXEC) < 0) {
+            return errno_error("place a descriptor");
+        }
+    }
+    return ok();
+}
+
+// What every container's creation asks the kernel first, and the heap's first pages, each of which
+// costs a page fault: while nobody waits for it.
+void warm_up() {
+    constexpr std::size_t usual_heap = 96U << 10;
+    (void)kernel::kernel_features();
+    (void)kernel::cgroup_layout();
+    std::vector<char> heap(usual_heap);
+    __asm__ volatile("" : : "r"(heap.data()) : "memory"); // it is used
+}
+
+// Whoever looks at the machine's processes wants to know whose monitor it is.
+void show(std::span<char* const> command_line, const std::vector<std::string>& arguments) {
+    char* const begin = command_line.front();
+    // SAFETY: the kernel has put the arguments one behind the other on the stack.
+    const std::span<char> room(begin, command_line.back() + std::strlen(command_line.back()) + 1);
+    std::string text(begin, std::strlen(begin) + 1);
+    for (const std::string& argument : arguments) {
+        text.append(argument.c_str(), argument.size() + 1);
+    }
+    // What is left stays one argument of spaces.
+    text.resize(std::min(text.size(), room.size() - 1));
+    std::copy(text.begin(), text.end(), room.begin());
+}
+
+} // namespace
+
+Result<std::optional<MonitorOptions>> await_launch(std::span<char* const> command_line) {
+    UniqueFd socket(monitor_control_fd);
+    warm_up();
+    std::vector<UniqueFd> descriptors;
+    std::string bytes;
+    if (!TRY(receive_whole(socket, bytes, message_header_size, descriptors))) {
+        return std::optional<MonitorOptions>();
+    }
+    const MessageHeader header = TRY(decode_header(bytes));
+    if (!TRY(receive_whole(socket, bytes, header.body_size, descriptors))) {
+        return std::optional<MonitorOptions>();
+    }
+    const Request request = TRY(decode_request(header, bytes));
+    const auto* launch = std::get_if<Launch>(&request);
+    if (launch == nullptr) {
+        return invalid_argument("a monitor without a container was asked for something else");
+    }
+    std::vector<const char*> arguments;
+    for (const std::string& argument : launch->arguments) {
+        arguments.push_back(argument.c_str());
+    }
+    MonitorOptions options = TRY(parse_arguments(arguments));
+    show(command_line, launch->arguments);
+    TRY(place(std::move(descriptors), options));
+    (void)socket.release(); // it is the options' control_fd
+    return std::optional(std::move(options));
+}
+
+} // namespace berth::monitor

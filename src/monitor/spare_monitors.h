@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+// Monitors that were started ahead of demand. The start of a program, with its libraries and its
+// first page faults, is a tenth of the start of a container, and nothing in it depends on which
+// container that will be: a spare monitor waits for the message Launch, which says what others
+// learn from their command line. It goes with its engine.
+#pragma once
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "kernel/process.h"
+#include "monitor/monitor_options.h"
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace berth::monitor {
+
+// Numbers of descriptors in each monitor.
+inline constexpr int monitor_control_fd = 3; // connected to the engine
+inline constexpr int listener_fd = 4;
+
+struct StartedMonitor {
+    kernel::Child child; // killed unless released
+    UniqueFd control;
+};
+
+// `fds`: ours, and the monitor's number for it.
+Result<StartedMonitor> spawn_monitor(
+    const std::string& program,
+    const std::vector<std::string>& arguments,
+    const std::vector<std::pair<int, int>>& fds);
+
+// Thread-safe.
+class SpareMonitors {
+  public:
+    struct Options {
+        std::string program;
+        std::size_t count = 0;
+        // Calls the job, which takes a millisecond or so, after a delay; not once this is gone.
+        std::function<void(std::chrono::milliseconds delay, std::function<void()> job)> later;
+    };
+
+    explicit SpareMonitors(Options options);
+    SpareMonitors(const SpareMonitors&) = delete;
+    SpareMonitors& operator=(const SpareMonitors&) = delete;
+    // Ends those that wait.
+    ~SpareMonitors();
+
+    // Nothing when none is ready. Another will be started soon.
+    std::optional<StartedMonitor> take();
+
+  private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+// In a monitor that was started without a container (its first argument is spare_flag): waits until
+// it gets one, and puts the descriptors to their numbers. nullopt when the engine is gone.
+// `command_line` is the one of main, which then shows what it would have been.
+inline constexpr std::string_view spare_flag = "--spare";
+Result<std::optional<MonitorOptions>> await_launch(std::span<char* const> command_line);
+
+} // namespace berth::monitor
