@@ -9,6 +9,7 @@
 #include "engine/container_logs.h"
 #include "engine/embedded_dns.h"
 #include "engine/engine_parts.h"
+#include "kernel/block_groups.h"
 
 namespace berth::engine {
 namespace {
@@ -22,6 +23,7 @@ constexpr std::size_t pool_stack_bytes = 512U << 10;
 Result<void> make_roots(const DaemonConfig& config) {
     TRY(make_directories(config.data_root, 0710));
     TRY(make_directories(config.data_root + "/containers", 0710));
+    kernel::spread_children(config.data_root + "/containers");
     TRY(make_directories(config.exec_root, 0711));
     TRY(make_directories(config.exec_root + "/containers", 0700));
     return make_directories(config.exec_root + "/runtime", 0700);

@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "kernel/block_groups.h"
 #include "oci/descriptor.h"
 #include "oci/image_config.h"
 #include "store/disk_error.h"
@@ -12,13 +13,10 @@
 #include "store/schema.h"
 #include "store/tree_removal.h"
 
-#include <linux/fs.h>
-
 #include <algorithm>
 #include <cstdio>
 
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -84,18 +82,6 @@ Result<std::string> read_boot_id() {
     return std::string(trim(TRY(read_file("/proc/sys/kernel/random/boot_id"))));
 }
 
-// chattr(1), "T": each directory made in here starts in a block group of its own. ext4 without a
-// journal passes over every inode that was deleted in the last minutes, one by one at each new file
-// of a group: a pull after a removal took ten times as long. Elsewhere nothing is lost without it.
-void spread_children(const std::string& path) {
-    Result<UniqueFd> directory = open_file(path, O_RDONLY | O_DIRECTORY);
-    unsigned flags = 0;
-    if (directory.ok() && ioctl(directory->get(), FS_IOC_GETFLAGS, &flags) == 0) {
-        flags |= FS_TOPDIR_FL;
-        (void)ioctl(directory->get(), FS_IOC_SETFLAGS, &flags);
-    }
-}
-
 } // namespace
 
 StagedLayer::StagedLayer(StagedLayer&& other) noexcept {
@@ -128,8 +114,8 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     for (const char* name : {"/layers", "/snapshots", "/tmp"}) {
         TRY(disk_result(make_directories(options.root + name, 0710)));
     }
-    spread_children(options.root + "/tmp");
-    spread_children(options.root + "/snapshots");
+    kernel::spread_children(options.root + "/tmp");
+    kernel::spread_children(options.root + "/snapshots");
     parts->boot_id = TRY(read_boot_id());
     TRY(database.migrate("store", schema_steps));
     parts->snapshotter = TRY(choose_snapshotter(options.snapshotter, options.root, database));
