@@ -1,5 +1,5 @@
 # berth_library(name SOURCES … [TESTS …] [USES other berth libraries …] [EXTERNAL imported targets …]
-#               [TEST_EXTERNAL …] [PRECOMPILED core|runtime|none])
+#               [TEST_EXTERNAL …] [PRECOMPILED core|engine|runtime|none])
 # makes the static library berth_<name> and, when it has tests, the program berth_<name>_test.
 # PRECOMPILED: one of berth_precompiled.cmake that has the library's compile options; core is the default.
 # berth_program(name SOURCES … USES … [EXTERNAL …] [STATIC]) makes bin/<name>.

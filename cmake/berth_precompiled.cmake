@@ -1,5 +1,6 @@
 # Headers that most sources include, compiled once: half of a clean build's time is theirs (docs/decisions/0013).
-# Three of them, each with the flags of those who use it: core for libraries, runtime for the runtime, test for tests.
+# Four of them, each with the flags of those who use it: core for libraries, engine for the engine, runtime for the runtime,
+# test for tests.
 # The carriers below have no other purpose. ccache must know that a precompiled header stands for what it includes.
 add_compile_definitions(BOOST_CONTAINER_NO_LIB BOOST_JSON_NO_LIB) # else only those that link Boost have them
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -23,6 +24,6 @@ function(berth_precompiled name)
   target_precompile_headers(${carrier} PRIVATE ${CMAKE_SOURCE_DIR}/cmake/precompiled/${name}.h)
 endfunction()
 
-foreach(name core runtime test)
+foreach(name core engine runtime test)
   berth_precompiled(${name})
 endforeach()
