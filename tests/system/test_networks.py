@@ -2,11 +2,13 @@
 the API. Traffic is real; what a command is refused is asked for in Docker's words."""
 import json
 import subprocess
+import time
 import urllib.request
 
 import pytest
 
 from engine import BIN, Engine, wait_until
+from hostile import LONG
 
 
 @pytest.fixture(autouse=True)
@@ -472,3 +474,69 @@ def test_networks_and_endpoints_survive_a_killed_engine(fresh_engine):
     engine.docker("rm", "-f", "k1", "k2", "k3")
     engine.docker("network", "rm", "kept")
     wait_until("removed bridge", lambda: "br-" + identity[:12] not in host("ip", "link"))
+
+
+def test_who_else_is_the_gateway(engine):
+    """The bridge has no address: one of the containers is the router that is told."""
+    network(engine, "router", "-o", "com.docker.network.bridge.inhibit_ipv4=true", "--subnet", "10.57.0.0/24", "--gateway", "10.57.0.7")
+    bridge = "br-" + show(engine, "router")["Id"][:12]
+    assert "inet " not in host("ip", "-4", "address", "show", "dev", bridge)
+    sleeper(engine, "i1", "--network", "router")
+    assert "default via 10.57.0.7" in inside(engine, "i1", "ip", "route").stdout
+    sleeper(engine, "i2", "--network", "router")
+    assert reaches(engine, "i1", settings(engine, "i2", "router")["IPAddress"])
+
+
+def test_gateway_modes(engine):
+    """What each does to packets: tests of the network library (Firewall…) and test_ports.py."""
+    network(engine, "alone", "--internal", "-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated")
+    bridge = "br-" + show(engine, "alone")["Id"][:12]
+    assert "inet " not in host("ip", "-4", "address", "show", "dev", bridge)
+    for number in (1, 2):
+        sleeper(engine, f"a{number}", "--network", "alone")
+    assert reaches(engine, "a1", settings(engine, "a2", "alone")["IPAddress"])
+    assert "default" not in inside(engine, "a1", "ip", "route").stdout
+    for mode in ("nat", "nat-unprotected", "routed"):
+        network(engine, mode, "-o", f"com.docker.network.bridge.gateway_mode_ipv4={mode}", "-o",
+                f"com.docker.network.bridge.gateway_mode_ipv6={mode}", "--ipv6")
+    refused(engine, "POST", "/networks/create",
+            {"Name": "x", "Options": {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}}, 400,
+            "gateway mode 'isolated' can only be used for an internal network")
+    refused(engine, "POST", "/networks/create",
+            {"Name": "x", "Options": {"com.docker.network.bridge.gateway_mode_ipv6": "wide"}}, 400,
+            "failed to parse com.docker.network.bridge.gateway_mode_ipv6 value: wide (unknown gateway mode wide)")
+
+
+def test_many_networks(tmp_path, rootfs_tar):
+    """A thousand of them (BERTH_TEST_LONG), fewer otherwise: each is there, the next engine finds them, and nothing is left."""
+    count = 1000 if LONG else 100
+    config = tmp_path / "daemon.json"
+    config.write_text(json.dumps({"default-address-pools": [{"base": "10.64.0.0/10", "size": 24}]}))
+    with Engine(tmp_path, f"--config-file={config}") as engine:
+        engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        begin = time.monotonic()
+        bridges = ["br-" + engine.request("POST", "/networks/create", {"Name": f"n{number}"})[1]["Id"][:12] for number in range(count)]
+        made = time.monotonic() - begin
+
+        def there():
+            return {link["ifname"] for link in json.loads(host("ip", "-j", "link"))} & set(bridges)
+
+        assert len(set(bridges)) == count == len(there())
+        subnets = {entry["IPAM"]["Config"][0]["Subnet"] for entry in engine.request("GET", "/networks")[1] if entry["IPAM"]["Config"]}
+        assert len(subnets) == count + 1
+        for name in ("n0", f"n{count - 1}"):
+            sleeper(engine, f"of-{name}", "--network", name)
+        engine.kill()
+        begin = time.monotonic()
+        engine.start()
+        started = time.monotonic() - begin
+        assert len(there()) == count
+        last = f"n{count - 1}"
+        sleeper(engine, "second", "--network", last)
+        assert reaches(engine, "second", settings(engine, f"of-{last}", last)["IPAddress"])
+        engine.berth("rm", "-f", "second", "of-n0", f"of-{last}")
+        begin = time.monotonic()
+        for number in range(count):
+            assert engine.request("DELETE", f"/networks/n{number}")[0] == 204
+        print(f"{count} networks: made in {made:.2f} s, found in {started:.2f} s, removed in {time.monotonic() - begin:.2f} s")
+        wait_until("no bridge", lambda: not there(), 120)
