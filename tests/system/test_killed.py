@@ -31,6 +31,7 @@ class Given:
     registry: Registry
     image: str
     archive: pathlib.Path
+    tars: pathlib.Path  # the same with layers that are not compressed
     rootfs: pathlib.Path
     context: pathlib.Path
 
@@ -47,6 +48,7 @@ class Operation:
     prepare: typing.Callable[[Engine, Given], None] = nothing
     makes: str = ""  # the image that it makes; none: it removes all
     downloads: bool = False
+    frames: int = 0  # of tars that become directories
 
 
 def load(engine, given):
@@ -70,7 +72,8 @@ def build_and_remove(engine, given):
 OPERATIONS = [
     Operation("pull", lambda given: ["pull", given.image], makes="image", downloads=True),
     Operation("load", lambda given: ["load", "-i", given.archive], makes="image"),
-    Operation("import", lambda given: ["import", given.rootfs, "imported"], makes="imported"),
+    Operation("load of tars", lambda given: ["load", "-i", given.tars], makes="image", frames=3),
+    Operation("import", lambda given: ["import", given.rootfs, "imported"], makes="imported", frames=1),
     Operation("build", lambda given: ["build", "-t", "built", given.context], makes="built", prepare=load),
     Operation("squash", lambda given: ["build", "--squash", "-t", "squashed", given.context], makes="squashed", prepare=load),
     Operation("rmi", lambda given: ["rmi", given.image], prepare=load),
@@ -95,6 +98,7 @@ def make_image(folder, address):
     with Engine(folder) as engine:
         engine.berth("import", "-c", 'CMD ["sh"]', folder / "busybox.tar", "base")
         engine.berth("build", "-t", image, context)
+        engine.berth("save", "-o", folder / "tars.tar", image)
         engine.berth("push", image)
         engine.berth("save", "-o", folder / "image.tar", image)
     return image
@@ -110,7 +114,7 @@ def given(tmp_path_factory):
         context = folder / "build"
         context.mkdir()
         (context / "new").write_bytes(random.Random(5).randbytes(300_000))
-        yield Given(registry, image, folder / "image.tar", rootfs, context)
+        yield Given(registry, image, folder / "image.tar", folder / "tars.tar", rootfs, context)
 
 
 def metric(registry, name):
@@ -165,6 +169,9 @@ def check_result(engine, given, operation, layers, there):
         assert done.returncode == 0, done.stdout + done.stderr
         name = given.image if operation.makes == "image" else operation.makes
         assert engine.berth("run", "--rm", name, "ls", "/bin/busybox").stdout == "/bin/busybox\n"
+        is_directory = "--storage-opt=overlay2.layer_form=directory" in engine.flags
+        if operation.frames and is_directory:
+            assert len(list((engine.data / "layers").glob("*/tar.frame"))) == operation.frames
     else:
         assert done.returncode == 0 or "No such image" in done.stderr, done.stderr
         # Either it had not been removed, or it was removed whole.
