@@ -6,6 +6,7 @@
 #include "engine/container_files.h"
 #include "engine/endpoint_settings.h"
 #include "engine/network_options.h"
+#include "engine/traffic_limits.h"
 
 namespace berth::engine {
 namespace {
@@ -27,11 +28,6 @@ Result<void> check_cni_network(const NetworkInspect& network) {
         return invalid_argument(
             "a CNI network is as internal as its plugins make it: see their configuration");
     }
-    for (const auto& [name, value] : network.options) {
-        if (name.starts_with("com.berth.cni.") && name != cni_configuration_option) {
-            return invalid_argument("unknown option " + name + " of a CNI network");
-        }
-    }
     return ok();
 }
 
@@ -40,7 +36,9 @@ network::CniOptions cni_options_of(const NetworkInspect& network, const DaemonCo
         .name = "cni-" + network.id.substr(0, name_length),
         .configuration = option_or(network.options, cni_configuration_option, network.name),
         .directory = config.cni_config_directory,
-        .description = network.name + " (" + network.id + ")"};
+        .description = network.name + " (" + network.id + ")",
+        .has_rates = network.options.contains(std::string(egress_rate_option)) ||
+                     network.options.contains(std::string(ingress_rate_option))};
 }
 
 network::CniAttachments::Options cni_settings(const DaemonConfig& config) {
@@ -56,6 +54,23 @@ network::CniAttachments::Options cni_settings(const DaemonConfig& config) {
     return options;
 }
 
+Result<std::vector<std::pair<std::string, std::string>>>
+parse_cni_arguments(const std::string& text) {
+    std::vector<std::pair<std::string, std::string>> arguments;
+    for (const std::string_view part : split(text, ';')) {
+        const auto argument = cut(part, "=");
+        const bool is_bad = !argument || argument->before.empty() ||
+                            argument->after.find('=') != argument->after.npos;
+        if (is_bad && !part.empty()) {
+            return invalid_argument("\"" + text + "\" is not NAME=VALUE;NAME=VALUE");
+        }
+        if (argument) {
+            arguments.emplace_back(argument->before, argument->after);
+        }
+    }
+    return arguments;
+}
+
 Result<void> add_cni_wishes(
     network::EndpointRequest& request,
     const ContainerDefinition& definition,
@@ -64,18 +79,8 @@ Result<void> add_cni_wishes(
     request.aliases = dns_names(definition, settings);
     const network::DnsOptions dns = dns_options(definition, config);
     request.dns = {.nameservers = dns.nameservers, .search = dns.search, .options = dns.options};
-    const std::string text = option_or(settings.driver_opts, cni_arguments_option, "");
-    for (const std::string_view part : split(text, ';')) {
-        const auto argument = cut(part, "=");
-        if (!argument && !part.empty()) {
-            return invalid_argument(
-                "invalid " + std::string(cni_arguments_option) + " \"" + text +
-                "\": it must be NAME=VALUE;NAME=VALUE");
-        }
-        if (argument) {
-            request.arguments.emplace_back(argument->before, argument->after);
-        }
-    }
+    request.arguments =
+        TRY(parse_cni_arguments(option_or(settings.driver_opts, cni_arguments_option, "")));
     return ok();
 }
 

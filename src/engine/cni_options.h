@@ -11,6 +11,8 @@
 #include "network/network_driver.h"
 
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace berth::engine {
 
@@ -29,7 +31,11 @@ network::CniOptions cni_options_of(const NetworkInspect& network, const DaemonCo
 
 network::CniAttachments::Options cni_settings(const DaemonConfig& config);
 
-// Names, DNS and arguments.
+// Of cni_arguments_option.
+Result<std::vector<std::pair<std::string, std::string>>>
+parse_cni_arguments(const std::string& text);
+
+// Names, DNS and arguments. REQUIRES: the settings were checked.
 Result<void> add_cni_wishes(
     network::EndpointRequest& request,
     const ContainerDefinition& definition,

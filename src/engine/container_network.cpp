@@ -9,6 +9,7 @@
 #include "engine/cni_options.h"
 #include "engine/config_check.h"
 #include "engine/network_options.h"
+#include "engine/traffic_limits.h"
 
 #include <algorithm>
 

@@ -6,7 +6,7 @@
 #include "base/strings.h"
 #include "engine/cni_options.h"
 #include "engine/network_options.h"
-#include "network/connection_bound.h"
+#include "engine/traffic_limits.h"
 
 #include <algorithm>
 #include <tuple>
@@ -81,6 +81,8 @@ void check_sysctl(const std::string& sysctl, std::vector<std::string>& problems)
             "unrecognised network interface sysctl '" + sysctl +
             "'; represent 'net.X.Y.ethN.Z=V' as 'net.X.Y.IFNAME.Z=V', 'X' must be 'ipv4', 'ipv6' "
             "or 'mpls'");
+    } else if (!cut(sysctl, "=")) {
+        problems.push_back("invalid endpoint sysctl '" + sysctl + "': it has no value");
     }
 }
 
@@ -90,16 +92,6 @@ void check_interface_name(const EndpointSettings& settings, std::vector<std::str
                         name == "lo" || name.find_first_of("/: \t\n%") != std::string::npos;
     if (is_bad) {
         problems.push_back("invalid interface name \"" + name + "\"");
-    }
-}
-
-void check_rates(const EndpointSettings& settings, std::vector<std::string>& problems) {
-    for (const std::string_view option : {egress_rate_option, ingress_rate_option}) {
-        const std::string text = option_or(settings.driver_opts, option, "");
-        const auto rate = network::parse_rate(text);
-        if (!text.empty() && !rate.ok()) {
-            problems.push_back(std::string(option) + ": " + rate.error().message());
-        }
     }
 }
 
@@ -144,7 +136,10 @@ Result<void> check_endpoint_settings(
         check_sysctl(sysctl, problems);
     }
     check_interface_name(settings, problems);
-    check_rates(settings, problems);
+    for (std::string& problem : own_option_problems(
+             settings.driver_opts, network == nullptr ? std::string() : network->info.driver)) {
+        problems.push_back(std::move(problem));
+    }
     if (problems.empty()) {
         return ok();
     }
@@ -157,41 +152,6 @@ settings_in(const ContainerDefinition& definition, const std::string& network_na
     const auto& all = definition.networking.endpoints_config;
     const auto found = all.find(network_name);
     return found == all.end() ? none : found->second;
-}
-
-Result<network::RateLimits>
-rates_of(const StringMap& network_options, const EndpointSettings& settings) {
-    const auto rate = [&](std::string_view option) -> Result<std::uint64_t> {
-        const std::string text =
-            option_or(settings.driver_opts, option, option_or(network_options, option, ""));
-        return text.empty() ? Result<std::uint64_t>(0) : network::parse_rate(text);
-    };
-    network::RateLimits limits;
-    limits.egress = TRY(rate(egress_rate_option));
-    limits.ingress = TRY(rate(ingress_rate_option));
-    return limits;
-}
-
-Result<std::uint32_t>
-connections_of(const NetworkInspect& network, const EndpointSettings& settings) {
-    const std::string text = option_or(
-        settings.driver_opts,
-        connections_option,
-        option_or(network.options, connections_option, ""));
-    if (text.empty()) {
-        // The host does not see the connections of the others.
-        return network.driver == "bridge" ? network::default_connections() : 0;
-    }
-    if (text == "unlimited") {
-        return 0U;
-    }
-    const auto number = parse_number<std::uint32_t>(text);
-    if (!number.ok() || *number == 0) {
-        return invalid_argument(
-            std::string(connections_option) + ": \"" + text +
-            "\" is neither a number of connections nor \"unlimited\"");
-    }
-    return *number;
 }
 
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings) {
@@ -212,11 +172,9 @@ Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settin
         request.mac = TRY(kernel::MacAddress::parse(settings.mac_address));
     }
     for (const std::string& sysctl : interface_sysctls(settings)) {
-        const auto parts = cut(sysctl, "=");
-        if (!parts) {
-            return invalid_argument("invalid endpoint sysctl '" + sysctl + "': it has no value");
+        if (const auto parts = cut(sysctl, "=")) {
+            request.sysctls.emplace_back(parts->before, parts->after);
         }
-        request.sysctls.emplace_back(parts->before, parts->after);
     }
     return request;
 }

@@ -28,14 +28,6 @@ settings_in(const ContainerDefinition& definition, const std::string& network_na
 // The driver's request, without id, names, ports and routes. REQUIRES: the settings were checked.
 Result<network::EndpointRequest> endpoint_request(const EndpointSettings& settings);
 
-// The network's limits, where the endpoint has none of its own.
-Result<network::RateLimits>
-rates_of(const StringMap& network_options, const EndpointSettings& settings);
-
-// How many connections the container may have open in the network; 0: as many as it likes.
-Result<std::uint32_t>
-connections_of(const NetworkInspect& network, const EndpointSettings& settings);
-
 // Docker's DNSNames of a container in a user-defined network.
 std::vector<std::string>
 dns_names(const ContainerDefinition& definition, const EndpointSettings& settings);

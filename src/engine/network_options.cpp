@@ -16,6 +16,10 @@ using kernel::IpPrefix;
 using network::GatewayMode;
 
 constexpr std::size_t longest_interface_name = 15;
+constexpr std::size_t longest_interface_prefix = longest_interface_name - 3; // of "eth" in eth999
+constexpr std::uint32_t smallest_mtu = 68; // RFC 791; the kernel's own for interfaces, too
+constexpr std::uint32_t smallest_ipv6_mtu = 1280;
+constexpr std::uint32_t largest_mtu = 65535;
 
 constexpr std::size_t bridge_id_length = 12;
 
@@ -170,9 +174,9 @@ Result<void> read_firewall_options(const StringMap& options, network::BridgeOpti
     return ok();
 }
 
-// 0: not said.
-Result<std::uint32_t> read_mtu(const StringMap& options) {
-    const std::string text = option_or(options, mtu_option, "");
+// 0: not said, as with Docker.
+Result<std::uint32_t> read_mtu(const NetworkInspect& network) {
+    const std::string text = option_or(network.options, mtu_option, "");
     if (text.empty()) {
         return 0U;
     }
@@ -180,6 +184,14 @@ Result<std::uint32_t> read_mtu(const StringMap& options) {
     if (!mtu.ok()) {
         return cannot_parse(
             mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
+    }
+    const std::uint32_t smallest = network.enable_ipv6 ? smallest_ipv6_mtu : smallest_mtu;
+    if (*mtu != 0 && (*mtu < smallest || *mtu > largest_mtu)) {
+        return cannot_parse(
+            mtu_option,
+            text,
+            "it must be between " + std::to_string(smallest) + " and " +
+                std::to_string(largest_mtu) + (network.enable_ipv6 ? " with IPv6" : ""));
     }
     return *mtu;
 }
@@ -251,7 +263,7 @@ Result<void> read_driver_options(const NetworkInspect& network, network::BridgeO
         options, "com.docker.network.bridge.gateway_mode_ipv4", network.internal));
     bridge.gateway_mode_v6 = TRY(gateway_mode_option(
         options, "com.docker.network.bridge.gateway_mode_ipv6", network.internal));
-    bridge.mtu = TRY(read_mtu(options));
+    bridge.mtu = TRY(read_mtu(network));
     if (const std::string text = option_or(options, host_binding_option, "");
         !text.empty() && !IpAddress::parse(text).ok()) {
         return cannot_parse(host_binding_option, text, "nil ip");
@@ -315,6 +327,19 @@ Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6) {
     return invalid_argument("invalid network config:\n" + join(problems, "\n"));
 }
 
+Result<void> check_interface_prefix(const StringMap& options) {
+    const std::string prefix = option_or(options, interface_prefix_option, "eth");
+    if (prefix.empty() || prefix.size() > longest_interface_prefix || prefix.starts_with('.') ||
+        prefix.find_first_of("/: \t\n%") != std::string::npos) {
+        return cannot_parse(
+            interface_prefix_option,
+            prefix,
+            "it must be the beginning of an interface's name, of " +
+                std::to_string(longest_interface_prefix) + " characters at most");
+    }
+    return ok();
+}
+
 Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network) {
     network::BridgeOptions bridge;
     bridge.internal = network.internal;
@@ -337,7 +362,7 @@ Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network
     sublink.parent = option_or(network.options, parent_option, "");
     sublink.internal = network.internal;
     sublink.description = network.name + " (" + network.id + ")";
-    sublink.mtu = TRY(read_mtu(network.options));
+    sublink.mtu = TRY(read_mtu(network));
     TRY(read_modes(network.options, sublink));
     TRY(read_pools(network, sublink));
     return sublink;

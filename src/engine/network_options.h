@@ -8,6 +8,8 @@
 #include "network/drivers/sublink_network.h"
 
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace berth::engine {
 
@@ -19,11 +21,7 @@ constexpr std::string_view mtu_option = "com.docker.network.driver.mtu";
 constexpr std::string_view parent_option = "parent"; // of macvlan and ipvlan
 constexpr std::string_view endpoint_sysctls_option = "com.docker.network.endpoint.sysctls";
 constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.ifname";
-// Of Berth's own: of a network, for each container in it, or of one endpoint.
-constexpr std::string_view egress_rate_option = "com.berth.rate.egress";
-constexpr std::string_view ingress_rate_option = "com.berth.rate.ingress";
-constexpr std::string_view connections_option = "com.berth.connections";
-
+// Of Berth's own, beside those of traffic_limits.h.
 constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
 constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";
 
@@ -32,6 +30,10 @@ std::string option_or(const StringMap& options, std::string_view name, std::stri
 
 // moby's api/types/network/ipam.go, ValidateIPAM: InvalidArgument with all that is wrong.
 Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6);
+
+// InvalidArgument for a prefix that makes no names of interfaces: they are made when containers
+// start.
+Result<void> check_interface_prefix(const StringMap& options);
 
 // REQUIRES: check_ipam() was fine, and a pool is there for each family that is enabled.
 // InvalidArgument in Docker's words for options that cannot be.

@@ -10,6 +10,7 @@
 #include "engine/cni_options.h"
 #include "engine/daemon_options.h"
 #include "engine/network_options.h"
+#include "engine/traffic_limits.h"
 #include "network/address_arithmetic.h"
 
 #include <algorithm>
@@ -215,6 +216,8 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
     if (is_copy) {
         TRY(apply_config_from(network));
     }
+    TRY(check_own_options(network));
+    TRY(check_interface_prefix(network.options));
     if (is_cni_driver(network.driver)) {
         TRY(check_cni_network(network));
     }

@@ -7,6 +7,7 @@
 #include "engine/endpoint_settings.h"
 #include "engine/network_options.h"
 #include "engine/network_registry.h"
+#include "engine/traffic_limits.h"
 
 namespace berth::engine {
 namespace {

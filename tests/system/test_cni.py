@@ -148,6 +148,11 @@ def test_what_is_wrong_is_told(cni):
     assert "subnets, gateways and ranges are set in their configuration" in refused("--subnet", "10.1.0.0/24", "absent")
     assert "as internal as its plugins make it" in refused("--internal", "absent")
     assert "unknown option com.berth.cni.conf of a CNI network" in refused("-o", "com.berth.cni.conf=x", "absent")
+    assert "com.berth.connections: CNI networks do not have it" in refused("-o", "com.berth.connections=5", "absent")
+    assert 'com.berth.rate.egress: invalid rate "fast"' in refused("-o", "com.berth.rate.egress=fast", "absent")
+    assert "none of its plugins has the capability bandwidth" in refused(
+        "-o", "com.berth.rate.egress=1mbit", "-o", 'com.berth.cni.config={"cniVersion":"1.0.0","name":"n","plugins":[{"type":"ptp"}]}',
+        "other")
     assert "its cniVersion 9.9.9 is not supported" in refused(
         "-o", 'com.berth.cni.config={"cniVersion":"9.9.9","name":"n","plugins":[{"type":"ptp"}]}', "other")
     configure(cni, "picky", {"type": "picky"})
@@ -155,6 +160,8 @@ def test_what_is_wrong_is_told(cni):
     cni.docker("network", "create", "-d", "cni", "picky")
     done = cni.docker("run", "--name", "one", "--network", "picky", "busybox", "true", check=False)
     assert done.returncode == 125 and "CNI plugin picky (ADD): I do not like it; at all" in done.stderr
+    done = cni.berth("create", "--network", "name=picky,driver-opt=com.berth.connections=5", "busybox", check=False)
+    assert done.returncode != 0 and "com.berth.connections: CNI networks do not have it" in done.stderr
     done = cni.docker("run", "--name", "two", "--network", "picky", "-p", "80:80", "busybox", "true", check=False)
     assert "none of its plugins has the capability portMappings" in done.stderr
 

@@ -149,6 +149,18 @@ void BridgeNetworkState::strike_off(const std::string& endpoint_id) {
     members.lock()->places.strike_off(endpoint_id);
 }
 
+Result<void> BridgeNetworkState::check_bridge(int bridge_index) {
+    const std::optional<kernel::Link> link = TRY(parts->host.lock()->find_link(bridge_index));
+    if (link && link->kind == "bridge") {
+        return ok();
+    }
+    return Error(
+        ErrorKind::Unavailable,
+        "bridge " + options.name + " of network " + options.description +
+            " is not there any more, somebody has deleted it: the engine makes it again when it "
+            "starts");
+}
+
 Result<PreparedNamespace>
 BridgeNetworkState::plug(const EndpointRequest& request, int bridge_index) {
     NamespaceTemplate place = shape;
@@ -195,6 +207,7 @@ Result<Endpoint> BridgeNetworkState::wire(
     Rollback rollback;
     const int bridge_index = TRY(bridges.lock()->take(*parts->host.lock()));
     rollback.push([&] { bridges.lock()->give_back(bridge_index); });
+    TRY(check_bridge(bridge_index));
     Result<PreparedNamespace> plugged = plug(request, bridge_index);
     if (!plugged.ok() && plugged.error().error_number() == EXFULL) {
         // Ports on their way out are ports still.

@@ -65,6 +65,8 @@ struct BridgeNetworkState {
         const EndpointRequest& request,
         const ContainerAddresses& addresses,
         std::vector<BoundPort> ports);
+    // Unavailable when somebody has deleted the bridge: what the pool has for it leads nowhere.
+    Result<void> check_bridge(int bridge_index);
     // The interfaces of wire(), in a namespace of their own or in the request's.
     Result<PreparedNamespace> plug(const EndpointRequest& request, int bridge_index);
     Result<std::vector<BoundPort>> open_ports(

@@ -143,6 +143,9 @@ CniNetwork::create(std::shared_ptr<DriverParts> parts, const CniOptions& options
     std::shared_ptr<CniNetwork> network = TRY(restore(std::move(parts), options, {}));
     const CniConfiguration configuration = TRY(network->load());
     const std::string version = TRY(network->agree(configuration));
+    if (options.has_rates) {
+        TRY(check_cni_rates(configuration));
+    }
     const CniAttachments& cni = *network->parts_->cni;
     TRY(cni_status(cni.plugins(), configuration, version, cni.patience()));
     return network;
@@ -255,6 +258,10 @@ Result<Endpoint> CniNetwork::join(const EndpointRequest& request) {
 }
 
 Result<Endpoint> CniNetwork::connect(const EndpointRequest& request) {
+    if (request.connections != 0) {
+        return not_implemented("com.berth.connections is not implemented for CNI networks: only "
+                               "their plugins know which way packets take");
+    }
     EndpointRequest place{.id = request.id, .container_name = request.container_name};
     TRY(members_.lock()->places.enroll(place));
     Result<Endpoint> endpoint = join(request);

@@ -22,6 +22,7 @@ struct CniOptions {
     std::string configuration;
     std::string directory = "/etc/cni/net.d";
     std::string description; // "name (id)" for error sentences
+    bool has_rates = false;  // its containers shall have: its plugins must be able to
 };
 
 class CniNetwork final : public Network {

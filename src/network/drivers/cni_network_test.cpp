@@ -264,6 +264,13 @@ TEST(CniNetwork, SaysWhatNoPluginCanDo) {
             refused([](EndpointRequest& request) { request.rates.egress = 1'000'000; }),
             HasSubstr("capability bandwidth"));
         EXPECT_THAT(
+            refused([](EndpointRequest& request) { request.connections = 100; }),
+            HasSubstr("com.berth.connections is not implemented for CNI networks"));
+        CniOptions limited = options_with(list_of(R"({"type": "maker"})"));
+        limited.name = "cni-limited";
+        limited.has_rates = true;
+        EXPECT_THAT(driver->create(limited).error().message(), HasSubstr("capability bandwidth"));
+        EXPECT_THAT(
             refused([](EndpointRequest& request) { request.ip = *IpAddress::parse("10.5.0.9"); }),
             HasSubstr("did not give the address 10.5.0.9 that was asked for"));
         EXPECT_THAT(

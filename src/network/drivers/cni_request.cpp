@@ -95,9 +95,7 @@ Result<void> add_capabilities(
     if (request.rates == RateLimits()) {
         return ok();
     }
-    if (!configuration.has_capability("bandwidth")) {
-        return no_cni_capability(configuration, "rates are", "bandwidth");
-    }
+    TRY(check_cni_rates(configuration));
     json::Object bandwidth;
     add_rate(bandwidth, "ingress", request.rates.ingress);
     add_rate(bandwidth, "egress", request.rates.egress);
@@ -112,6 +110,13 @@ Error no_cni_capability(
     return invalid_argument(
         std::string(what) + " not possible in CNI network \"" + configuration.name +
         "\": none of its plugins has the capability " + std::string(capability));
+}
+
+Result<void> check_cni_rates(const CniConfiguration& configuration) {
+    if (!configuration.has_capability("bandwidth")) {
+        return no_cni_capability(configuration, "rates are", "bandwidth");
+    }
+    return ok();
 }
 
 Result<CniAttachment> cni_attachment_of(

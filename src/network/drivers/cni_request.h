@@ -20,6 +20,9 @@ constexpr std::string_view ports_capability = "portMappings";
 Error no_cni_capability(
     const CniConfiguration& configuration, std::string_view what, std::string_view capability);
 
+// InvalidArgument where no plugin of the configuration holds containers to rates.
+Result<void> check_cni_rates(const CniConfiguration& configuration);
+
 // All but the ports. InvalidArgument for what no plugin of the configuration can do.
 Result<CniAttachment> cni_attachment_of(
     const EndpointRequest& request,
