@@ -98,7 +98,12 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     rollback.push([&] { core_.index.release_name(definition->name); });
     definition->links = TRY(take_links(definition->host_config, core_.index));
     definition->mounts = std::move(mounts);
-    rollback.push([&] { mounts_.remove(*definition, AnonymousVolumes::Remove); });
+    rollback.push([&] {
+        for (PlannedMount& mount : definition->mounts) {
+            mount.anonymous = mount.anonymous && !mount.inherited; // somebody else's
+        }
+        mounts_.remove(*definition, AnonymousVolumes::Remove);
+    });
     TRY(mounts_.make(*definition));
     oci::Digest chain;
     if (!definition->chain_id.empty()) {

@@ -72,7 +72,22 @@ Result<void> ContainerMounts::make(ContainerDefinition& definition) {
     return ok();
 }
 
+// Its container may be on its way out, and the volume with it: never another one in its place.
+Result<void>
+ContainerMounts::take_inherited(const PlannedMount& mount, const std::string& container_id) {
+    auto held = core_.volumes->hold_existing(mount.point.name, container_id);
+    if (held.ok() || held.error().kind() != ErrorKind::NotFound) {
+        return held.ok() ? ok() : Result<void>(std::move(held).error());
+    }
+    return conflict(
+        "volume " + mount.point.name + " of " + mount.point.destination +
+        " was removed meanwhile, with the container that it is taken from");
+}
+
 Result<void> ContainerMounts::make_one(PlannedMount& mount, const ContainerDefinition& definition) {
+    if (is_volume(mount) && mount.inherited) {
+        return take_inherited(mount, definition.id);
+    }
     if (is_volume(mount)) {
         const VolumeInfo info = TRY(core_.volumes->create(
             {.name = mount.point.name,

@@ -55,6 +55,7 @@ class ContainerMounts {
         const PlannedMount& mount,
         FdRef place,
         const std::string& path) const;
+    Result<void> take_inherited(const PlannedMount& mount, const std::string& container_id);
     Result<void> prepare_owner(
         const ContainerDefinition& definition,
         const PlannedMount& mount,

@@ -56,7 +56,7 @@ add_volumes_from(Planner& planner, const HostConfig& host_config, const MountsOf
             mount.in_transit = false;
             mount.layer.clear();
             mount.copy_up = false;
-            mount.anonymous = false;
+            mount.inherited = true;
             planner.add_fallback(std::move(mount));
         }
     }

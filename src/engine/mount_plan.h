@@ -28,6 +28,7 @@ struct PlannedMount {
     MountPoint point;           // a volume's source stays empty until the volume is there
     bool copy_up = false;       // an empty volume gets what the image has at the destination
     bool anonymous = false;     // a volume without a name: `docker rm -v` takes it along
+    bool inherited = false;     // of --volumes-from: a volume that is there already, or an error
     bool create_source = false; // a missing bind source becomes a directory
     bool recursive = true;
     bool read_only_recursive = true; // best effort unless forced

@@ -93,7 +93,8 @@ TEST_F(MountPlan, InheritsFromOtherContainers) {
     auto mounts = plan().value();
     ASSERT_EQ(mounts.size(), 1U);
     EXPECT_FALSE(mounts[0].point.read_write);
-    EXPECT_FALSE(mounts[0].anonymous);
+    EXPECT_TRUE(mounts[0].inherited);
+    EXPECT_TRUE(mounts[0].anonymous); // it goes with the last container that is removed with it
 }
 
 TEST_F(MountPlan, TakesOwnersAndLabels) {

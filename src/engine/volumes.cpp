@@ -261,6 +261,15 @@ void Volumes::hold(const std::string& name, const std::string& container_id) {
     }
 }
 
+Result<VolumeInfo>
+Volumes::hold_existing(const std::string& name, const std::string& container_id) {
+    const Locked locked = TRY(lock(name));
+    auto table = table_.lock();
+    Entry& entry = table->at(name);
+    entry.holders.insert(container_id);
+    return info_of(entry);
+}
+
 void Volumes::release(const std::string& name, const std::string& container_id) {
     auto table = table_.lock();
     if (auto found = table->find(name); found != table->end()) {

@@ -83,6 +83,8 @@ class Volumes {
 
     // For containers: who holds which volume. A held volume is not removed.
     void hold(const std::string& name, const std::string& container_id);
+    // The same after whoever removes it: NotFound where it is gone.
+    Result<VolumeInfo> hold_existing(const std::string& name, const std::string& container_id);
     void release(const std::string& name, const std::string& container_id);
     // The containers of these volumes are in the database.
     void settle(const std::vector<std::string>& names);

@@ -1,5 +1,6 @@
 """Attacks on volumes: by archives that want out, by containers that exchange what the engine walks through, by commands that
 meet each other. (Subpaths: test_volumes.py; mounts of running containers: test_mounts.py.)"""
+import collections
 import io
 import os
 import pathlib
@@ -184,6 +185,7 @@ def test_volumes_from_a_container_that_goes(engine):
             remover.start()
         remover.join()
         outcomes.add(made.returncode)
+        assert len(engine.berth("volume", "ls", "-q").stdout.split()) <= 1
         if made.returncode == 0:
             assert engine.berth("start", "-a", f"heir{number}").stdout == "kept\n"
             engine.berth("rm", f"heir{number}")
@@ -193,6 +195,53 @@ def test_volumes_from_a_container_that_goes(engine):
         if left:
             engine.berth("volume", "rm", *left)
     assert 0 in outcomes
+
+
+def test_heirs_at_the_moment_of_a_removal(engine):
+    """Several at once want the volumes of a container that is removed with them: each has the same volume, and what is in it,
+    or is told; the last one that goes takes it along."""
+    outcomes = collections.Counter()
+    for number in range(ROUNDS * 6):
+        source = engine.request("POST", "/containers/create", {"Image": "busybox", "Volumes": {"/data": {}}})[1]["Id"]
+        volume = engine.request("GET", f"/containers/{source}/json")[1]["Mounts"][0]["Name"]
+        (engine.data / "volumes" / volume / "_data" / "file").write_text("kept\n")
+        together, answers = threading.Barrier(7), []
+
+        def inherit():
+            together.wait()
+            answers.append(engine.request("POST", "/containers/create", {
+                "Image": "busybox", "Cmd": ["cat", "/data/file"], "HostConfig": {"VolumesFrom": [source]}}))
+
+        def remove():
+            together.wait()
+            for _ in range(number % 40):  # not always first
+                os.sched_yield()
+            assert engine.request("DELETE", f"/containers/{source}?v=1&force=1")[0] == 204
+
+        threads = [threading.Thread(target=inherit) for _ in range(6)] + [threading.Thread(target=remove)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        heirs = []
+        for status, answer in answers:
+            outcomes[status] += 1
+            if status == 201:
+                heirs.append(answer["Id"])
+            else:
+                assert (status, "No such container" in answer["message"]) == (400, True) or (
+                    status, "was removed meanwhile" in answer["message"]) == (409, True), (status, answer)
+        names = {engine.request("GET", f"/containers/{heir}/json")[1]["Mounts"][0]["Name"] for heir in heirs}
+        assert names <= {volume}
+        if heirs and number % 10 == 0:
+            assert engine.berth("start", "-a", heirs[0]).stdout == "kept\n"
+        for heir in heirs:
+            assert (engine.data / "volumes" / volume / "_data" / "file").read_text() == "kept\n"
+            assert engine.request("DELETE", f"/containers/{heir}?v=1&force=1")[0] == 204
+        assert not engine.request("GET", "/volumes")[1]["Volumes"]
+    print(dict(outcomes))
+    assert outcomes[201] and set(outcomes) <= {201, 400, 409}
+    wait_until("no directory of a volume", lambda: list((engine.data / "volumes").iterdir()) == [])
 
 
 def test_everything_at_once_on_one_name(engine):
