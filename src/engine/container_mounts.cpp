@@ -9,6 +9,7 @@
 #include "base/random.h"
 #include "engine/container_files.h"
 #include "engine/core.h"
+#include "engine/mount_propagation.h"
 #include "engine/volume_owner.h"
 #include "kernel/path.h"
 #include "runtime/user.h"
@@ -177,6 +178,8 @@ Result<MountSource> ContainerMounts::take_one(
         source.path = TRY(core_.store->layers().mount(mount.layer));
     } else if (mount.point.type == "tmpfs") {
         return source;
+    } else if (mount.point.type == "bind") {
+        TRY(check_propagation(source.path, mount.point.propagation));
     }
     if (!mount.subpath.empty()) {
         auto place = open_subpath(source.path, mount.subpath);

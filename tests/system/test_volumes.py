@@ -295,12 +295,18 @@ def test_volumes_from_takes_modes(engine):
     engine.docker("exec", "source", "touch", "/d/file")
     assert engine.docker("run", "--rm", "--volumes-from", "source", "busybox", "ls", "/d", "/anonymous").stdout == (
         "/anonymous:\n\n/d:\nfile\n")
+    engine.docker("create", "--name", "heir", "--volumes-from", "source", "busybox")
     refused = engine.docker("run", "--rm", "--volumes-from", "source:ro", "busybox", "touch", "/d/x", check=False)
     assert "Read-only file system" in refused.stderr
     assert "invalid mode: rshared" in engine.docker("create", "--volumes-from", "source:rshared", "busybox",
                                                     check=False).stderr
     assert "invalid mode: nocopy" in engine.docker("create", "--volumes-from", "source:nocopy", "busybox",
                                                    check=False).stderr
+    # One without a name goes with the last container that is removed with it.
+    engine.docker("rm", "-f", "-v", "source")
+    assert len(engine.docker("volume", "ls", "-q").stdout.split()) == 2
+    engine.docker("rm", "-v", "heir")
+    assert engine.docker("volume", "ls", "-q").stdout == "data\n"
 
 
 def test_tmpfs_mounts_have_their_options(engine):
@@ -311,6 +317,74 @@ def test_tmpfs_mounts_have_their_options(engine):
     lines = {line.split()[1]: line for line in done.splitlines()[2:]}
     assert "size=2048k" in lines["/t"] and "noexec" not in lines["/t"]
     assert "size=1024k" in lines["/u"] and "noexec" in lines["/u"] and "nosuid" in lines["/u"]
+
+
+TMPFS_OPTIONS = {
+    "size=1m": "size=1024k", "nr_inodes=50": "nr_inodes=50", "mode=1711": "mode=1711", "uid=1000": "uid=1000", "gid=1001": "gid=1001",
+    "ro": "ro", "rw": "rw", "exec": None, "noexec": "noexec", "suid": None, "nosuid": "nosuid", "dev": None, "nodev": "nodev",
+    "noatime": "noatime", "nodiratime": "nodiratime", "relatime": "relatime", "strictatime": None, "sync": "sync", "dirsync": "dirsync",
+    "huge=never": None, "mpol=default": None, "nr_blocks=256": "size=1024k"}
+
+
+def test_every_option_of_a_tmpfs_reaches_the_kernel(engine):
+    """By --tmpfs, and by the API's TmpfsOptions for what --mount has no word of its own for."""
+    for option, shown in TMPFS_OPTIONS.items():
+        line = engine.berth("run", "--rm", "--tmpfs", f"/t:{option}", "busybox", "grep", " /t ", "/proc/mounts").stdout
+        words = line.split()[3].split(",")
+        assert shown is None or shown in words, (option, line)
+        assert f"no{option}" not in words, (option, line)
+    for option, words in (("colour=red", "colour"), ("size=all", "size"), ("mode=x", "mode")):
+        done = engine.berth("run", "--rm", "--tmpfs", f"/t:{option}", "busybox", "true", check=False)
+        assert done.returncode != 0 and words in done.stderr, (option, done.stderr)
+    status, made = engine.request("POST", "/containers/create", {
+        "Image": "busybox", "Cmd": ["grep", " /t ", "/proc/mounts"], "HostConfig": {"Mounts": [{
+            "Type": "tmpfs", "Target": "/t", "TmpfsOptions": {"SizeBytes": 1 << 20, "Mode": 0o1700, "Options": [["exec"]]}}]}})
+    assert status == 201, made
+    line = engine.berth("start", "-a", made["Id"]).stdout
+    assert "size=1024k" in line and "mode=1700" in line and "noexec" not in line and "nosuid" in line
+
+
+@pytest.mark.parametrize("mode, inward, outward", [("rprivate", False, False), ("private", False, False), ("rslave", True, False),
+                                                   ("slave", True, False), ("rshared", True, True), ("shared", True, True)])
+def test_propagation(engine, tmp_path, mode, inward, outward):
+    """What is mounted on either side after the start shows on the other as the mode says."""
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+    try:
+        subprocess.run(["mount", "--make-shared", tmp_path], check=True)
+        for name in ("of-host", "of-container"):
+            (tmp_path / name).mkdir()
+        engine.berth("run", "-d", "--name", "box", "--privileged", "-v", f"{tmp_path}:/b:{mode}", "busybox", "sleep", "1000")
+        assert engine.inspect("box")["Mounts"][0]["Propagation"] == mode
+        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path / "of-host"], check=True)
+        inside = engine.berth("exec", "box", "cat", "/proc/mounts").stdout
+        assert (" /b/of-host " in inside) == inward
+        engine.berth("exec", "box", "mount", "-t", "tmpfs", "tmpfs", "/b/of-container")
+        assert bool(mounted(tmp_path / "of-container")) == outward
+    finally:
+        engine.berth("rm", "-f", "box", check=False)
+        for name in ("of-host", "of-container"):
+            subprocess.run(["umount", "-l", tmp_path / name], check=False, stderr=subprocess.DEVNULL)
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_a_place_that_is_not_shared_cannot_be_shared_further(engine, tmp_path):
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tmp_path], check=True)
+    try:
+        subprocess.run(["mount", "--make-private", tmp_path], check=True)
+        for mode, words in (("rshared", "is not a shared mount"), ("rslave", "is not a shared or slave mount")):
+            done = engine.berth("run", "--rm", "-v", f"{tmp_path}:/b:{mode}", "busybox", "true", check=False)
+            assert done.returncode != 0 and words in done.stderr, done.stderr
+    finally:
+        subprocess.run(["umount", "-l", tmp_path], check=True)
+
+
+def test_labels_for_selinux_are_understood(engine, tmp_path):
+    for mode in ("z", "Z", "ro,z", "Z,rshared"):
+        engine.berth("create", "--name", "box", "-v", f"{tmp_path}:/b:{mode}", "busybox")
+        assert engine.inspect("box")["Mounts"][0]["Mode"] == mode
+        engine.berth("rm", "box")
+    done = engine.berth("create", "-v", f"{tmp_path}:/b:z,Z", "busybox", check=False)
+    assert "invalid mode: z,Z" in done.stderr
 
 
 def test_anonymous_volumes_go_with_their_container(engine):
