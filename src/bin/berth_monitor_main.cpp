@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// berth-monitor: the parent of one container. Started by the engine, not by people.
+// berth-monitor: the parent of one container. Started by the engine, not by people; also as the one
+// that asks a file server, which may never answer.
 #include "base/log.h"
+#include "kernel/server_answer.h"
 #include "monitor/monitor.h"
 #include "monitor/spare_monitors.h"
 
 #include <cstdlib>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace {
@@ -34,7 +37,13 @@ berth::Result<void> run(std::span<char* const> command_line) {
 } // namespace
 
 int main(int argc, char** argv) {
-    const auto result = run({argv, static_cast<std::size_t>(argc)});
+    const std::span<char* const> command_line(argv, static_cast<std::size_t>(argc));
+    const std::span<const char* const> arguments(command_line);
+    if (const auto answered =
+            berth::kernel::answer_server_question(arguments.subspan(argc > 0 ? 1 : 0))) {
+        return *answered;
+    }
+    const auto result = run(command_line);
     if (!result.ok()) {
         berth::log::error("berth-monitor failed", {{"error", result.error().message()}});
         return EXIT_FAILURE;

@@ -60,6 +60,17 @@ ContainerControl::running_monitor(LiveContainer& container) {
     return state->monitor;
 }
 
+void ContainerControl::call_start_off(LiveContainer& container) {
+    {
+        auto state = container.state.lock();
+        if (state->transition != Transition::Starting) {
+            return;
+        }
+        state->start_stop.request_stop();
+    }
+    const std::lock_guard start_is_over(container.operation);
+}
+
 Subscription ContainerControl::on_exit(
     const ContainerPtr& container, WaitCondition condition, ExitCallback callback) {
     ExitResult over;
@@ -156,6 +167,7 @@ Result<void> ContainerControl::stop(
     const ContainerPtr& container, std::optional<std::int64_t> timeout, const std::string& signal) {
     std::shared_ptr<const ContainerDefinition> definition;
     bool was_restarting = false;
+    call_start_off(*container);
     {
         auto state = container->state.lock();
         definition = state->definition;
@@ -205,6 +217,7 @@ Result<void> ContainerControl::restart(
 
 Result<void> ContainerControl::kill(const ContainerPtr& container, const std::string& signal) {
     const int number = signal.empty() ? SIGKILL : TRY(parse_signal(signal));
+    call_start_off(*container);
     const ContainerView view = view_of(*container);
     if (runner_.cancel_restart(*container)) {
         container->state.lock()->life.stopped_by_user = true;

@@ -46,6 +46,8 @@ class ContainerControl {
     on_exit(const ContainerPtr& container, WaitCondition condition, ExitCallback callback);
 
   private:
+    // A start that is under way is over then: it does not wait for a file server any more.
+    void call_start_off(LiveContainer& container);
     Result<std::shared_ptr<monitor::MonitorClient>> running_monitor(LiveContainer& container);
     // REQUIRES: `operation` is held.
     Result<void> freeze(LiveContainer& container);

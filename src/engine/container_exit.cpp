@@ -192,21 +192,28 @@ void ContainerRunner::schedule_restart(const ContainerPtr& container, std::uint6
         state->restart_delay_ms = delay;
     }
     core_.after(milliseconds(delay), [this, container, run] {
-        {
-            auto state = container->state.lock();
-            if (state->run != run || state->life.state.status != ContainerStatus::Restarting ||
-                core_.stopping) {
-                return;
-            }
-            ++state->life.restart_count;
-        }
-        auto started = start(container);
-        if (!started.ok()) {
-            log::warn(
-                "container not restarted",
-                {{"id", container->id}, {"error", started.error().message()}});
-        }
+        core_.in_starts([this, container, run] { restart_now(container, run); });
     });
+}
+
+void ContainerRunner::restart_now(const ContainerPtr& container, std::uint64_t run) {
+    {
+        auto state = container->state.lock();
+        if (state->run != run || state->life.state.status != ContainerStatus::Restarting ||
+            core_.stopping) {
+            return;
+        }
+        ++state->life.restart_count;
+    }
+    start_again(container);
+}
+
+void ContainerRunner::start_again(const ContainerPtr& container) {
+    if (auto started = start(container); !started.ok()) {
+        log::warn(
+            "container not restarted",
+            {{"id", container->id}, {"error", started.error().message()}});
+    }
 }
 
 bool ContainerRunner::cancel_restart(LiveContainer& container) {
@@ -354,12 +361,7 @@ void ContainerRunner::restart_after_boot(const ContainerPtr& container) {
             return;
         }
     }
-    auto started = start(container);
-    if (!started.ok()) {
-        log::warn(
-            "container not restarted",
-            {{"id", container->id}, {"error", started.error().message()}});
-    }
+    core_.in_starts([this, container] { start_again(container); });
 }
 
 } // namespace berth::engine

@@ -117,7 +117,8 @@ Result<void> ContainerMounts::make_one(PlannedMount& mount, const ContainerDefin
     return ok();
 }
 
-Result<void> ContainerMounts::fill(const ContainerDefinition& definition) {
+Result<void>
+ContainerMounts::fill(const ContainerDefinition& definition, const std::stop_token& stop) {
     const auto wants = [](const PlannedMount& mount) { return is_volume(mount) && mount.copy_up; };
     if (std::ranges::none_of(definition.mounts, wants)) {
         return ok();
@@ -133,7 +134,7 @@ Result<void> ContainerMounts::fill(const ContainerDefinition& definition) {
             return copy_up(root, destination, directory);
         };
         // Docker's volumes of plugins and of mounts are mounted for this, too.
-        auto path = core_.volumes->mount(mount.point.name, definition.id);
+        auto path = core_.volumes->mount(mount.point.name, definition.id, stop);
         if (!path.ok()) {
             filled = std::move(path).error();
             continue;
@@ -157,11 +158,13 @@ void ContainerMounts::settle(const ContainerDefinition& definition) {
     core_.volumes->settle(names);
 }
 
-Result<std::vector<MountSource>>
-ContainerMounts::take(const ContainerDefinition& definition, const std::string& root_path) {
+Result<std::vector<MountSource>> ContainerMounts::take(
+    const ContainerDefinition& definition,
+    const std::string& root_path,
+    const std::stop_token& stop) {
     std::vector<MountSource> sources;
     for (const PlannedMount& mount : definition.mounts) {
-        sources.push_back(TRY(take_one(definition, mount, root_path)));
+        sources.push_back(TRY(take_one(definition, mount, root_path, stop)));
     }
     return sources;
 }
@@ -169,10 +172,11 @@ ContainerMounts::take(const ContainerDefinition& definition, const std::string& 
 Result<MountSource> ContainerMounts::take_one(
     const ContainerDefinition& definition,
     const PlannedMount& mount,
-    const std::string& root_path) {
+    const std::string& root_path,
+    const std::stop_token& stop) {
     MountSource source{.place = {}, .path = mount.point.source, .exchange = {}};
     if (is_volume(mount)) {
-        source.path = TRY(core_.volumes->mount(mount.point.name, definition.id));
+        source.path = TRY(core_.volumes->mount(mount.point.name, definition.id, stop));
         publish(definition, mount, "mount");
     } else if (is_image(mount)) {
         source.path = TRY(core_.store->layers().mount(mount.layer));

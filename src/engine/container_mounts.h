@@ -8,6 +8,7 @@
 #include "engine/mount_source.h"
 #include "engine/volumes.h"
 
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -26,19 +27,23 @@ class ContainerMounts {
     // written into the definition at once, so that remove() undoes it after an error.
     Result<void> make(ContainerDefinition& definition);
     Result<void> make_one(PlannedMount& mount, const ContainerDefinition& definition);
-    // The first content of its volumes. REQUIRES: its writable layer is there.
-    Result<void> fill(const ContainerDefinition& definition);
+    // The first content of its volumes. REQUIRES: its writable layer is there. Here as below a stop
+    // ends the wait for a share's server.
+    Result<void> fill(const ContainerDefinition& definition, const std::stop_token& stop = {});
     // The container is in the database.
     void settle(const ContainerDefinition& definition);
 
     // For a start: the source of each mount of the definition, in its order; give_back()
     // afterwards, also after an error. `root_path` is where its root file system lies.
-    Result<std::vector<MountSource>>
-    take(const ContainerDefinition& definition, const std::string& root_path);
+    Result<std::vector<MountSource>> take(
+        const ContainerDefinition& definition,
+        const std::string& root_path,
+        const std::stop_token& stop = {});
     Result<MountSource> take_one(
         const ContainerDefinition& definition,
         const PlannedMount& mount,
-        const std::string& root_path);
+        const std::string& root_path,
+        const std::stop_token& stop = {});
     void give_back(const ContainerDefinition& definition);
     void give_back_one(const PlannedMount& mount, const std::string& container_id);
     // It runs since an engine that is no more.

@@ -72,6 +72,9 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
     }
     std::unique_lock<std::mutex> waited;
     if (!operation.owns_lock()) {
+        if (options.force) {
+            container->state.lock()->start_stop.request_stop();
+        }
         waited = std::unique_lock(container->operation);
     }
     TRY(begin_remove(container, name, options.force));

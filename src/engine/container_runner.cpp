@@ -39,6 +39,7 @@ Result<UniqueFd> open_namespace(std::int64_t pid, const char* name) {
 struct ContainerRunner::Launched {
     std::shared_ptr<const ContainerDefinition> definition;
     std::uint64_t run = 0;
+    std::stop_token stop;
     std::string root_path;
     NetworkConnection network;
     LinkEffects links;
@@ -87,11 +88,18 @@ ContainerRunner::begin_start(LiveContainer& container) {
     return state->definition;
 }
 
-Result<void> ContainerRunner::start(const ContainerPtr& container) {
+Result<void> ContainerRunner::start(const ContainerPtr& container, const std::stop_token& stop) {
     const std::lock_guard operation(container->operation);
     Launched launched;
     launched.definition = TRY(begin_start(*container));
-    launched.run = container->state.lock()->run;
+    std::stop_source own;
+    {
+        auto state = container->state.lock();
+        launched.run = state->run;
+        own = state->start_stop;
+    }
+    launched.stop = own.get_token();
+    const std::stop_callback forward(stop, [&own] { own.request_stop(); });
     auto started = launch(container, launched);
     if (!started.ok()) {
         fail_start(*container, launched, started.error());
@@ -195,7 +203,8 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     }
     TRY(make_bind_sources(definition));
     launched.mounts_taken = true;
-    std::vector<MountSource> sources = TRY(mounts_.take(definition, launched.root_path));
+    std::vector<MountSource> sources =
+        TRY(mounts_.take(definition, launched.root_path, launched.stop));
     ContainerDefinition linked; // the container's own variables come after those of its links
     if (!launched.links.environment.empty()) {
         linked = definition;
@@ -308,6 +317,7 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
         auto state = container->state.lock();
         state->life.state.status = ContainerStatus::Running;
         state->transition = Transition::None;
+        state->start_stop = std::stop_source();
         early = std::exchange(state->early_exit, std::nullopt);
     }
     core_.publish(*launched.definition, "start");
@@ -373,6 +383,7 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
     {
         auto state = container.state.lock();
         state->transition = Transition::None;
+        state->start_stop = std::stop_source();
         state->early_exit.reset();
         parked = std::move(state->parked);
         state->parked.clear();

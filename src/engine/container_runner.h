@@ -33,7 +33,7 @@ class ContainerRunner {
 
     // NotModified when it runs. InvalidArgument with the runtime's words when the program cannot be
     // run; the container has exit code 127, 126 or 128 then.
-    Result<void> start(const ContainerPtr& container);
+    Result<void> start(const ContainerPtr& container, const std::stop_token& stop = {});
 
     // For containers that the database says run: finds the monitor, or what became of it.
     void reconnect(const ContainerPtr& container);
@@ -71,6 +71,8 @@ class ContainerRunner {
     void
     clean_up(const ContainerDefinition& definition, std::shared_ptr<monitor::MonitorClient> client);
     void schedule_restart(const ContainerPtr& container, std::uint64_t run);
+    void restart_now(const ContainerPtr& container, std::uint64_t run);
+    void start_again(const ContainerPtr& container);
 
     Core& core_;
     ExecTable& execs_;

@@ -18,6 +18,13 @@ constexpr std::string_view socket_suffix = "/monitor.sock";
 // 64 random bits: two containers of one engine do not meet.
 constexpr std::size_t shortest_id = 16;
 
+void submit_to(WorkerPool& pool, const std::function<void()>& job) {
+    if (auto submitted = pool.submit(job); !submitted.ok()) {
+        log::warn("background queue is full, running in place");
+        job();
+    }
+}
+
 } // namespace
 
 Result<void> check_exec_root(const std::string& exec_root) {
@@ -55,15 +62,19 @@ void Core::close() {
     passed.get_future().wait();
     probes->wait_idle();
     background->wait_idle();
+    starts->wait_idle();
+    background->wait_idle(); // what the last starts have left to be done
 }
 
 void Core::in_background(const std::function<void()>& job) {
-    if (closed) {
-        return;
+    if (!closed) {
+        submit_to(*background, job);
     }
-    if (auto submitted = background->submit(job); !submitted.ok()) {
-        log::warn("background queue is full, running in place");
-        job();
+}
+
+void Core::in_starts(const std::function<void()>& job) {
+    if (!closed) {
+        submit_to(*starts, job);
     }
 }
 

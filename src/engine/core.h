@@ -47,6 +47,9 @@ struct Core {
     // Exits, restarts and what is done behind a request. Never waits for a request.
     std::unique_ptr<WorkerPool> background;
     std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs
+    // Starts by a restart policy: they may wait for a file server, and exits must not wait for
+    // them.
+    std::unique_ptr<WorkerPool> starts;
     std::atomic<bool> stopping = false; // containers are not started any more
     std::atomic<bool> closed = false;   // jobs are dropped: the engine is being taken apart
 
@@ -87,6 +90,9 @@ struct Core {
 
     // Runs the job on the background pool; a full queue is logged and the job runs here.
     void in_background(const std::function<void()>& job);
+
+    // The same on the pool for starts.
+    void in_starts(const std::function<void()>& job);
 
     // Calls the job on the background pool after a delay.
     void after(std::chrono::milliseconds delay, std::function<void()> job);

@@ -18,6 +18,7 @@ constexpr std::size_t background_threads = 16;
 constexpr std::size_t spare_monitors = 2; // 0.3 MiB each
 constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
+constexpr std::size_t start_threads = 32;
 constexpr std::size_t pool_stack_bytes = 512U << 10;
 
 Result<void> make_roots(const DaemonConfig& config) {
@@ -85,7 +86,11 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     core.store = TRY(store::Store::open(store_options));
     core.selinux = TRY(open_selinux(config, core.store->layers().driver_name()));
     core.events = std::make_unique<Events>();
-    core.volumes = TRY(Volumes::open(config.data_root, core.store->database(), *core.events));
+    core.volumes = TRY(Volumes::open(
+        config.data_root,
+        core.store->database(),
+        *core.events,
+        {.program = core.monitor_program()}));
     core.images = std::make_unique<Images>(images_options(core));
     core.images->reconfigure(config);
     core.loop_thread = TRY(io::EventLoopThread::start());
@@ -106,6 +111,9 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     pool.threads = probe_threads;
     pool.name = "probes";
     core.probes = std::make_unique<WorkerPool>(pool);
+    pool.threads = start_threads;
+    pool.name = "starts";
+    core.starts = std::make_unique<WorkerPool>(pool);
     core.spare_monitors = std::make_unique<monitor::SpareMonitors>(monitor::SpareMonitors::Options{
         .program = core.monitor_program(),
         .count = spare_monitors,
@@ -137,11 +145,13 @@ void Engine::shutdown() {
     Core& core = parts_->core;
     core.stopping = true;
     core.collector->stop();
+    parts_->supervisor->call_starts_off();
     if (core.config().live_restore) {
         log::info("live restore: containers go on");
         return;
     }
     parts_->supervisor->stop_all(std::chrono::seconds(core.config().shutdown_timeout));
+    core.starts->wait_idle();
     core.background->wait_idle();
     core.network->settle();
     core.network->remove_all();

@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <stop_token>
 #include <string>
 #include <vector>
 
@@ -31,6 +32,8 @@ struct LiveState {
     ContainerLife life;
     std::shared_ptr<monitor::MonitorClient> monitor; // while a monitor is there
     Transition transition = Transition::None;
+    // Ends a start's wait for a file server; a new one for each start.
+    std::stop_source start_stop;
     // Counts starts: a notice that belongs to an earlier run is dropped.
     std::uint64_t run = 0;
     // An exit that was told while start() was still at work; it is handled after.

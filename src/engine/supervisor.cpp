@@ -158,6 +158,12 @@ void ContainerSupervisor::sweep(const Leftovers& leftovers) {
     }
 }
 
+void ContainerSupervisor::call_starts_off() {
+    for (const ContainerPtr& container : core.index.all()) {
+        container->state.lock()->start_stop.request_stop();
+    }
+}
+
 void ContainerSupervisor::stop_all(std::chrono::seconds limit) {
     std::vector<std::thread> threads;
     for (const ContainerPtr& container : core.index.all()) {

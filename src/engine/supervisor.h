@@ -32,6 +32,9 @@ class ContainerSupervisor {
     // half-removed ones left. `records` are all rows.
     Result<void> restore(std::vector<ContainerRecord> records);
 
+    // Of an engine that ends: no start waits for a file server any more.
+    void call_starts_off();
+
     // Stops everything in parallel.
     void stop_all(std::chrono::seconds limit);
 

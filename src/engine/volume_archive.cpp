@@ -47,7 +47,7 @@ Volumes::open_for_reading(const std::string& name, const KeepQuiet& quiet, Readi
     }
     // Before the volume's own lock: a container that starts has its own lock first.
     reading.quiet = TRY(quiet(users));
-    reading.locked = TRY(lock(name));
+    reading.locked = TRY(lock_reached(name, {}));
     const auto is_quiet = [&users](const std::string& user) { return users.contains(user); };
     if (!std::ranges::all_of(reading.locked.users, is_quiet)) {
         return conflict("volume " + name + " was taken into use just now, try again");

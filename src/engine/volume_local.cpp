@@ -118,7 +118,10 @@ Error mount_error(const LocalOptions& options, const std::string& target, const 
     return Error(ErrorKind::Internal, text + ": " + reason + kernels_words(error));
 }
 
-Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& arguments) {
+Result<UniqueFd> detached(
+    const LocalOptions& wanted,
+    const MountArguments& arguments,
+    const kernel::CreateFileSystem& create) {
     std::vector<std::string> words;
     for (std::string_view option : split(arguments.options, ',')) {
         words.emplace_back(option);
@@ -137,8 +140,8 @@ Result<UniqueFd> detached(const LocalOptions& wanted, const MountArguments& argu
     if ((options.attributes.set & MOUNT_ATTR_RDONLY) != 0 && wanted.type != "tmpfs") {
         parameters.push_back({"ro", ""}); // a disk must not be written
     }
-    UniqueFd mount =
-        TRY(kernel::make_mount(wanted.type, arguments.device, parameters, options.attributes.set));
+    UniqueFd mount = TRY(kernel::make_mount(
+        wanted.type, arguments.device, parameters, options.attributes.set, create));
     return mount;
 }
 
@@ -244,11 +247,25 @@ Result<bool> LocalVolume::is_mounted() const {
     return kernel::is_mount_point(data());
 }
 
-Result<void> LocalVolume::mount() const {
+Result<void> LocalVolume::mount(const UniqueFd& share) const {
     if (!needs_mount() || TRY(is_mounted())) {
         return ok();
     }
-    return options_.has_source() ? mount_source() : mount_image();
+    return options_.has_source() ? mount_source(share) : mount_image();
+}
+
+bool LocalVolume::is_share() const {
+    constexpr auto shares = std::to_array<std::string_view>({"nfs", "nfs4", "cifs", "smb3"});
+    return std::ranges::find(shares, options_.type) != shares.end();
+}
+
+Result<UniqueFd> LocalVolume::reach(const std::stop_token& stop) const {
+    if (const auto mounted = is_mounted(); !mounted.ok() || !*mounted) {
+        return open_source(stop);
+    }
+    const auto reached = kernel::reach_server_within(questions_, data(), stop);
+    return reached.ok() ? Result<UniqueFd>(UniqueFd())
+                        : mount_error(options_, data(), reached.error());
 }
 
 Result<void> LocalVolume::mount_image() const {
@@ -267,29 +284,46 @@ Result<void> LocalVolume::mount_image() const {
     return kernel::attach_mount(mount, data());
 }
 
-Result<void> LocalVolume::mount_source() const {
+Result<UniqueFd> LocalVolume::open_source(const std::stop_token& stop) const {
     const MountArguments arguments = TRY(mount_arguments(options_, resolve));
-    auto mount = detached(options_, arguments);
+    kernel::CreateFileSystem create = kernel::create_file_system;
+    if (is_share()) {
+        create = [&](FdRef context) {
+            return kernel::create_file_system_within(questions_, context, stop);
+        };
+    }
+    auto mount = detached(options_, arguments, create);
     if (!mount.ok()) {
         return mount_error(options_, data(), mount.error());
     }
+    return mount;
+}
+
+Result<void> LocalVolume::mount_source(const UniqueFd& share) const {
+    UniqueFd own;
+    if (!share) {
+        own = TRY(open_source({}));
+    }
     // What a container mounts in it is no business of the host's, unless the options say so.
-    auto attached = kernel::attach_mount(*mount, data());
+    auto attached = kernel::attach_mount(share ? share : own, data());
     return attached.ok() ? ok() : Result<void>(mount_error(options_, data(), attached.error()));
 }
 
 Result<void> LocalVolume::unmount() const {
-    constexpr auto shares = std::to_array<std::string_view>({"nfs", "nfs4", "cifs", "smb3"});
-    if (std::ranges::find(shares, options_.type) != shares.end()) {
+    if (is_share()) {
         return unmount_share();
     }
     return needs_mount() ? unmount_wholly(data()) : ok();
 }
 
 // The last unmount takes leave of the server, and of one that is gone only after minutes; by then
-// nobody sees the mount any more.
+// nobody sees the mount any more. The threads are not waited for when the engine ends either: they
+// end with it.
 Result<void> LocalVolume::unmount_share() const {
-    static WorkerPool goodbyes({.threads = 8, .queue_limit = 8, .name = "share goodbye"});
+    static WorkerPool& goodbyes =
+        *std::make_unique<WorkerPool>(
+             WorkerPool::Options{.threads = 8, .queue_limit = 8, .name = "share goodbye"})
+             .release();
     const auto done = std::make_shared<std::promise<Result<void>>>();
     std::future<Result<void>> answer = done->get_future();
     const auto begun =

@@ -6,11 +6,14 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "engine/container_config.h"
+#include "kernel/server_question.h"
 
 #include <cstdint>
 #include <functional>
 #include <optional>
+#include <stop_token>
 #include <string>
 
 #include <sys/types.h>
@@ -55,9 +58,10 @@ Result<void> unmount_wholly(const std::string& path);
 // The directory of one volume. Calls for the same directory are made one at a time.
 class LocalVolume {
   public:
-    LocalVolume(std::string directory, LocalOptions options)
+    LocalVolume(std::string directory, LocalOptions options, kernel::ServerQuestions questions = {})
         : directory_(std::move(directory))
-        , options_(std::move(options)) {}
+        , options_(std::move(options))
+        , questions_(std::move(questions)) {}
 
     std::string data() const { return directory_ + "/_data"; }
 
@@ -70,8 +74,14 @@ class LocalVolume {
     // Whether containers see a mount and not the directory itself.
     bool needs_mount() const;
     Result<bool> is_mounted() const;
-    // Nothing to do where it is mounted, or where needs_mount() is false.
-    Result<void> mount() const;
+    // Nothing to do where it is mounted, or where needs_mount() is false. `share` is reach()'s.
+    Result<void> mount(const UniqueFd& share = {}) const;
+    // Whether its content is at a server, which may not answer.
+    bool is_share() const;
+    // REQUIRES: is_share(). All that a mount() waits for the server: a detached mount for it, or
+    // nothing where the share is mounted, and the server answers. Ends when the server's time is
+    // over or with the stop.
+    Result<UniqueFd> reach(const std::stop_token& stop) const;
     Result<void> unmount() const;
     // Calls `write` with data(): no more is written than the limit allows, by root neither.
     Result<void>
@@ -87,11 +97,13 @@ class LocalVolume {
 
     Result<void> make_image() const;
     Result<void> mount_image() const;
-    Result<void> mount_source() const;
+    Result<void> mount_source(const UniqueFd& share) const;
+    Result<UniqueFd> open_source(const std::stop_token& stop) const;
     Result<void> unmount_share() const;
 
     std::string directory_;
     LocalOptions options_;
+    kernel::ServerQuestions questions_;
 };
 
 // The highest project id of the volumes below, or the first id that volumes have less one.

@@ -7,6 +7,8 @@
 #include "engine/volumes.h"
 #include "store/tree_removal.h"
 
+#include <optional>
+
 #include <fcntl.h>
 
 namespace berth::engine {
@@ -55,8 +57,38 @@ Result<Volumes::Locked> Volumes::lock(const std::string& name) const {
     }
 }
 
-Result<std::string> Volumes::mount(const std::string& name, const std::string& user) {
-    const Locked locked = TRY(lock(name));
+Result<Volumes::Locked>
+Volumes::lock_reached(const std::string& name, const std::stop_token& stop) const {
+    while (true) {
+        std::optional<VolumeRow> row;
+        {
+            auto table = table_.lock();
+            if (const auto found = table->find(name); found != table->end()) {
+                row = found->second.row;
+            }
+        }
+        if (!row || row->info.driver != "local") {
+            return lock(name);
+        }
+        const LocalVolume volume = TRY(local(*row));
+        if (!volume.is_share()) {
+            return lock(name);
+        }
+        UniqueFd share =
+            TRY_CONTEXT(volume.reach(stop), "error while mounting volume '" + volume.data() + "'");
+        Locked locked = TRY(lock(name));
+        const bool is_ready = share || TRY(volume.is_mounted());
+        if (is_ready && locked.row.info.options == row->info.options) {
+            locked.share = std::move(share);
+            return locked;
+        }
+        // Its last user left meanwhile, or another volume has the name.
+    }
+}
+
+Result<std::string>
+Volumes::mount(const std::string& name, const std::string& user, const std::stop_token& stop) {
+    const Locked locked = TRY(lock_reached(name, stop));
     std::string path = TRY(mount_locked(locked, user));
     auto table = table_.lock();
     Entry& entry = table->at(name);
@@ -85,8 +117,10 @@ Result<std::string> Volumes::mount_locked(const Locked& locked, const std::strin
     }
     const LocalVolume volume = TRY(local(locked.row));
     const std::string data = volume.data();
-    TRY(make_directories(data, 0755));
-    TRY_CONTEXT(volume.mount(), "error while mounting volume '" + data + "'");
+    if (const auto mounted = volume.is_mounted(); !mounted.ok() || !*mounted) {
+        TRY(make_directories(data, 0755));
+    }
+    TRY_CONTEXT(volume.mount(locked.share), "error while mounting volume '" + data + "'");
     if (locked.row.filling && locked.users.empty()) {
         TRY(empty_directory(data)); // an engine was killed while it filled it
         TRY(set_filling(info.name, false));

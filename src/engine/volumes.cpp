@@ -36,10 +36,12 @@ bool matches(const Filters& filters, const VolumeInfo& info, bool dangling) {
 
 } // namespace
 
-Volumes::Volumes(std::string directory, VolumeTable rows, Events& events)
+Volumes::Volumes(
+    std::string directory, VolumeTable rows, Events& events, kernel::ServerQuestions questions)
     : directory_(std::move(directory))
     , rows_(rows)
     , events_(events)
+    , questions_(std::move(questions))
     , plugins_(std::make_unique<VolumePlugins>()) {}
 
 Volumes::~Volumes() = default;
@@ -48,10 +50,14 @@ bool Volumes::is_valid_name(std::string_view name) {
     return is_valid_container_name(name);
 }
 
-Result<std::unique_ptr<Volumes>>
-Volumes::open(const std::string& data_root, store::Database& database, Events& events) {
+Result<std::unique_ptr<Volumes>> Volumes::open(
+    const std::string& data_root,
+    store::Database& database,
+    Events& events,
+    kernel::ServerQuestions questions) {
     VolumeTable rows = TRY(VolumeTable::open(database));
-    auto volumes = std::unique_ptr<Volumes>(new Volumes(data_root + "/volumes", rows, events));
+    auto volumes = std::unique_ptr<Volumes>(
+        new Volumes(data_root + "/volumes", rows, events, std::move(questions)));
     TRY(make_directories(volumes->directory_, 0701));
     TRY(volumes->load());
     return volumes;
@@ -95,7 +101,8 @@ void Volumes::sweep_directories() {
 }
 
 Result<LocalVolume> Volumes::local(const VolumeRow& row) const {
-    return LocalVolume(directory_of(row.info.name), TRY(parse_local_options(row.info.options)));
+    return LocalVolume(
+        directory_of(row.info.name), TRY(parse_local_options(row.info.options)), questions_);
 }
 
 VolumeInfo Volumes::info_of(const Entry& entry) const {

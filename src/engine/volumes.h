@@ -11,6 +11,7 @@
 #include "engine/container_config.h"
 #include "engine/filters.h"
 #include "engine/volume_table.h"
+#include "kernel/server_question.h"
 
 #include <cstdint>
 #include <functional>
@@ -62,8 +63,11 @@ enum class WithSize : bool { No, Yes };
 
 class Volumes {
   public:
-    static Result<std::unique_ptr<Volumes>>
-    open(const std::string& data_root, store::Database& database, Events& events);
+    static Result<std::unique_ptr<Volumes>> open(
+        const std::string& data_root,
+        store::Database& database,
+        Events& events,
+        kernel::ServerQuestions questions = {});
     ~Volumes();
 
     // An existing volume of that name is returned as it is; Conflict when another driver has it.
@@ -90,8 +94,10 @@ class Volumes {
     void settle(const std::vector<std::string>& names);
 
     // While it is used by `user` (a container's id): the directory, with all that its options say
-    // mounted on it. Each mount() wants its unmount(); the last one takes the mount away.
-    Result<std::string> mount(const std::string& name, const std::string& user);
+    // mounted on it. Each mount() wants its unmount(); the last one takes the mount away. What has
+    // to be waited for a share's server holds nobody else up, and ends with the stop.
+    Result<std::string>
+    mount(const std::string& name, const std::string& user, const std::stop_token& stop = {});
     void unmount(const std::string& name, const std::string& user);
     // As many as there are of this user's.
     void unmount_all(const std::string& name, const std::string& user);
@@ -146,11 +152,15 @@ class Volumes {
         VolumeRow row;
         std::set<std::string> holders;
         std::multiset<std::string> users;
+        UniqueFd share{}; // of lock_reached()
     };
 
-    Volumes(std::string directory, VolumeTable rows, Events& events);
+    Volumes(
+        std::string directory, VolumeTable rows, Events& events, kernel::ServerQuestions questions);
     Result<void> load();
     Result<Locked> lock(const std::string& name) const;
+    // For mount_locked(): a share's server has done its part before the volume is locked.
+    Result<Locked> lock_reached(const std::string& name, const std::stop_token& stop) const;
 
     std::string directory_of(const std::string& name) const { return directory_ + "/" + name; }
 
@@ -201,6 +211,7 @@ class Volumes {
     std::string directory_;
     VolumeTable rows_;
     Events& events_;
+    kernel::ServerQuestions questions_;
     std::unique_ptr<VolumePlugins> plugins_;
     std::mutex quota_; // one new project id at a time
     mutable Synchronized<Table> table_;

@@ -69,11 +69,19 @@ Result<void> finish(FdRef context, unsigned command, const std::string& what) {
 
 } // namespace
 
+Result<void> create_file_system(FdRef context) {
+    if (::fsconfig(context.get(), FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) < 0) {
+        return errno_error("create file system");
+    }
+    return ok();
+}
+
 Result<UniqueFd> make_mount(
     const std::string& type,
     const std::string& source,
     const std::vector<MountParameter>& parameters,
-    std::uint64_t attributes) {
+    std::uint64_t attributes,
+    const CreateFileSystem& create) {
     UniqueFd context(::fsopen(type.c_str(), FSOPEN_CLOEXEC));
     if (!context) {
         return errno_error("file system type " + type);
@@ -83,7 +91,10 @@ Result<UniqueFd> make_mount(
         TRY(configure(context, FSCONFIG_SET_STRING, {"source", source}, what));
     }
     TRY(configure_all(context, parameters, what));
-    TRY(finish(context, FSCONFIG_CMD_CREATE, what));
+    if (Result<void> created = create(context); !created.ok()) {
+        const int number = created.error().error_number();
+        return number == 0 ? std::move(created).error() : context_error(context, what, number);
+    }
     UniqueFd mount(::fsmount(context.get(), FSMOUNT_CLOEXEC, static_cast<unsigned>(attributes)));
     if (!mount) {
         int number = errno;
@@ -178,8 +189,11 @@ Result<bool> is_mount_point(const std::string& path) {
     struct statx status {};
 
     if (::statx(
-            AT_FDCWD, path.c_str(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, STATX_TYPE, &status) <
-        0) {
+            AT_FDCWD,
+            path.c_str(),
+            AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT | AT_STATX_DONT_SYNC,
+            STATX_TYPE,
+            &status) < 0) {
         return errno_error("stat " + path);
     }
     return (status.stx_attributes & STATX_ATTR_MOUNT_ROOT) != 0;

@@ -8,6 +8,7 @@
 #include "base/unique_fd.h"
 
 #include <cstdint>
+#include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -27,13 +28,18 @@ struct MountParameter {
     bool is_text = false;
 };
 
+// FSCONFIG_CMD_CREATE: the step in which a server may be asked (server_question.h).
+using CreateFileSystem = std::function<Result<void>(FdRef context)>;
+Result<void> create_file_system(FdRef context);
+
 // A new file system instance, detached. `attributes` are MOUNT_ATTR_*. `source` may be empty.
 // The kernel's own message (fsopen's log) is part of the error.
 Result<UniqueFd> make_mount(
     const std::string& type,
     const std::string& source,
     const std::vector<MountParameter>& parameters,
-    std::uint64_t attributes);
+    std::uint64_t attributes,
+    const CreateFileSystem& create = create_file_system);
 
 // Other parameters for the file system that is mounted at `place` (mount -o remount).
 Result<void> reconfigure_mount(FdRef place, const std::vector<MountParameter>& parameters);
@@ -89,7 +95,8 @@ class MountGuard {
     std::string path_;
 };
 
-// True when something is mounted at exactly this path (statx's mount root attribute).
+// True when something is mounted at exactly this path (statx's mount root attribute). Its server is
+// not asked.
 Result<bool> is_mount_point(const std::string& path);
 
 } // namespace berth::kernel

@@ -1,12 +1,13 @@
 """Volumes on network file systems, with real servers: what one container writes another one reads, and the server has it; a
 server that is not there or goes away is told, and holds nobody up. The virtual machine's kernel has the file systems."""
 import pathlib
+import subprocess
 import time
 
 import pytest
 
-from engine import mounts_below, wait_until
-from shares import ADDRESS, NfsServer, SmbServer
+from engine import BIN, Engine, mounts_below, wait_until
+from shares import ADDRESS, NfsServer, SmbServer, run
 
 # What a user waits for at most, also in the virtual machine, which is slow.
 PATIENCE = 60
@@ -163,6 +164,124 @@ def test_an_nfs_server_that_goes_away(engine, nfs, options):
     create(engine, "gone", "nfs", ":/", f"addr={ADDRESS},nfsvers=4,{options}")
     goes_quietly(engine, nfs, "gone")
     assert (nfs.export / "file").read_text() == "kept\n"
+
+
+# ---- servers that never answer ----
+
+@pytest.fixture
+def silent():
+    """An address that takes packets and sends none."""
+    run("ip", "link", "add", "silent", "type", "dummy")
+    run("ip", "address", "add", "192.0.2.1/24", "dev", "silent")
+    run("ip", "link", "set", "silent", "up")
+    yield "192.0.2.2"
+    run("ip", "link", "delete", "silent")
+
+
+class Start:
+    """`berth start` that waits for a server."""
+
+    def __init__(self, engine, name):
+        self.client = subprocess.Popen([str(BIN / "berth"), "start", name], env=engine.environment, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE, text=True)
+        wait_until("question", lambda: questions(engine))
+
+    def ends(self, *words):
+        _, said = self.client.communicate(timeout=PATIENCE)
+        assert self.client.returncode == 1 and all(word in said for word in words), said
+
+
+def questions(engine):
+    """Processes that the engine has sent to ask a server."""
+    children = pathlib.Path(f"/proc/{engine.process.pid}/task").glob("*/children")
+    pids = " ".join(path.read_text() for path in children).split()
+    names = [pathlib.Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] for pid in pids if pathlib.Path(f"/proc/{pid}").exists()]
+    return names.count(b"berth-server-question")
+
+
+def nobody_waits(engine, name):
+    """What has nothing to do with the share is done at once, and what has is answered."""
+    begin = time.monotonic()
+    assert "dead" in engine.berth("ps", "-a").stdout and name in engine.berth("volume", "ls").stdout
+    engine.berth("volume", "inspect", name)
+    engine.inspect("dead")
+    engine.berth("system", "df")
+    engine.berth("run", "--rm", "-v", "other:/o", "busybox", "touch", "/o/file")
+    engine.berth("run", "-d", "--name", "neighbor", "-v", "/anonymous", "busybox", "sleep", "1000")
+    engine.berth("rm", "-f", "-v", "neighbor")
+    assert "in use" in engine.berth("volume", "rm", name, check=False).stderr
+    engine.berth("volume", "rm", "other")
+    engine.berth("volume", "prune", "-a", "-f")
+    assert time.monotonic() - begin < PATIENCE / 2
+
+
+@pytest.fixture
+def dead(engine, nfs_server, silent):
+    """A container on a share whose server never answers."""
+    create(engine, "silent", "nfs", ":/", f"addr={silent},nfsvers=4,hard")
+    engine.berth("create", "--name", "dead", "--mount", "type=volume,src=silent,dst=/s,volume-nocopy", "busybox", "true")
+    return "dead"
+
+
+def test_a_start_that_waits_holds_nobody_up_and_ends_with_a_removal(engine, dead):
+    start = Start(engine, dead)
+    nobody_waits(engine, "silent")
+    begin = time.monotonic()
+    engine.berth("rm", "-f", dead)
+    assert time.monotonic() - begin < 15
+    start.ends("the server did not answer before this was called off")
+    engine.berth("volume", "rm", "silent")
+    wait_until("no question", lambda: not questions(engine))
+
+
+@pytest.mark.parametrize("command", [["kill"], ["stop", "-t", "1"]], ids=["kill", "stop"])
+def test_a_start_that_waits_ends_with_a_kill(engine, dead, command):
+    start = Start(engine, dead)
+    engine.berth(*command, dead, check=False)  # there is nothing that could be killed
+    start.ends("the server did not answer before this was called off")
+    wait_until("no question", lambda: not questions(engine))
+    engine.berth("rm", dead)
+
+
+def test_a_start_that_waits_ends_by_itself(engine, dead):
+    start = Start(engine, dead)
+    _, said = start.client.communicate(timeout=3 * PATIENCE)
+    assert "failed to mount local volume: mount :/:" in said and "the server has not answered for 60 s" in said
+    assert engine.berth("ps", "-aq", "-f", "status=created").stdout.count("\n") == 1
+    wait_until("no question", lambda: not questions(engine))
+
+
+def test_an_engine_ends_while_starts_wait(tmp_path, rootfs_tar, nfs_server, silent):
+    """One that a client wants, and more than there are threads that a restart policy wants."""
+    with Engine(tmp_path) as engine:
+        engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        create(engine, "silent", "nfs", ":/", f"addr={silent},nfsvers=4,hard")
+        engine.berth("create", "--name", "dead", "--mount", "type=volume,src=silent,dst=/s,volume-nocopy", "busybox", "true")
+        start = Start(engine, "dead")
+        begin = time.monotonic()
+        engine.stop()
+        assert time.monotonic() - begin < 30
+        start.client.wait()
+        engine.start()
+        engine.berth("rm", "dead")
+        engine.berth("volume", "rm", "silent")
+
+
+def test_a_start_on_a_share_whose_server_went_away(engine, nfs):
+    """It is mounted for another container, which can be removed meanwhile."""
+    create(engine, "gone", "nfs", ":/", f"addr={ADDRESS},nfsvers=4,hard,actimeo=1")
+    engine.berth("run", "-d", "--name", "one", "-v", "gone:/s", "busybox", "sleep", "1000")
+    engine.berth("create", "--name", "dead", "--mount", "type=volume,src=gone,dst=/s,volume-nocopy", "busybox", "true")
+    nfs.go()
+    start = Start(engine, "dead")
+    nobody_waits(engine, "gone")
+    begin = time.monotonic()
+    engine.berth("rm", "-f", "one", timeout=PATIENCE)
+    engine.berth("rm", "-f", "dead", timeout=PATIENCE)
+    assert time.monotonic() - begin < PATIENCE
+    start.ends("the server did not answer before this was called off")
+    engine.berth("volume", "rm", "gone")
+    nfs.start()
 
 
 # ---- CIFS ----
