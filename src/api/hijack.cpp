@@ -2,6 +2,7 @@
 // Taking a connection over for attach and exec, with the head that Docker's clients expect.
 #include "api/hijack.h"
 
+#include "api/docker_py.h"
 #include "base/file.h"
 
 #include <linux/sockios.h>
@@ -19,11 +20,6 @@ namespace {
 // docker-py reads the head through a buffer and the stream past it: what arrives together with the
 // head is lost to it. dockerd is slow enough that this never shows; here the first bytes may be
 // there before the client has woken up. So its streams start when it has read the head.
-bool loses_early_bytes(const http::Request& request) {
-    const std::string_view agent = request.headers.get("User-Agent");
-    return agent.starts_with("docker-sdk-python/") || agent.starts_with("docker-py/");
-}
-
 // For a Unix socket SIOCOUTQ counts what the peer has not read. For TCP it counts what the peer's
 // kernel has not acknowledged, which is the best there is.
 void wait_until_read(const UniqueFd& connection) {
@@ -59,7 +55,7 @@ Result<http::Hijacked> hijack_stream(Context& context, Streams streams) {
         return errno_error("taking the connection over");
     }
     TRY(write_all(hijacked.fd, head));
-    if (loses_early_bytes(context.request())) {
+    if (is_docker_py(context.request())) {
         wait_until_read(hijacked.fd);
     }
     return hijacked;

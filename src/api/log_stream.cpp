@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// docker logs: records as frames of Docker's multiplexed stream, or raw for a container with a
-// terminal; followed ones go on without a thread.
+// docker logs: records as frames of Docker's multiplexed stream, one a line, or raw for a container
+// with a terminal; followed ones go on without a thread.
 #include "api/log_stream.h"
 
 #include "api/hijack.h"
@@ -178,14 +178,24 @@ void append_log_record(std::string& out, const engine::LogRecord& record, const 
             prefix += format.attributes + " ";
         }
     }
-    if (format.multiplexed) {
-        const io::Stream stream =
-            record.stream == engine::LogStream::Error ? io::Stream::Stderr : io::Stream::Stdout;
-        const auto header = io::make_frame_header(stream, prefix.size() + record.bytes.size());
-        out.append(header.data(), header.size());
+    if (!format.multiplexed) {
+        out += prefix;
+        out += record.bytes;
+        return;
     }
-    out += prefix;
-    out += record.bytes;
+    // A frame a line, as dockerd sends them: docker-py hands frames on, and its users take lines.
+    const io::Stream stream =
+        record.stream == engine::LogStream::Error ? io::Stream::Stderr : io::Stream::Stdout;
+    std::string_view rest = record.bytes;
+    do {
+        const std::size_t end = rest.find('\n');
+        const std::string_view line = rest.substr(0, end == rest.npos ? end : end + 1);
+        const auto header = io::make_frame_header(stream, prefix.size() + line.size());
+        out.append(header.data(), header.size());
+        out += prefix;
+        out += line;
+        rest.remove_prefix(line.size());
+    } while (!rest.empty());
 }
 
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format) {

@@ -15,7 +15,8 @@ struct LogFormat {
     std::string attributes = {}; // with details; of all lines, and often none
 };
 
-// Appends a record as a frame, or raw.
+// Appends a record as frames, one a line, or raw. REQUIRES: with times or details, a record of one
+// line.
 void append_log_record(std::string& out, const engine::LogRecord& record, const LogFormat& format);
 
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format);

@@ -26,6 +26,11 @@ TEST(LogRecords, WritesAFrameForEachRecord) {
     EXPECT_EQ(out, std::string("\1\0\0\0\0\0\0\3ab\n\2\0\0\0\0\0\0\2c\n", 21));
 }
 
+TEST(LogRecords, WritesAFrameForEachLineOfARecord) {
+    const std::string out = format({}, {{Timestamp(), LogStream::Output, "ab\n\ncd"}});
+    EXPECT_EQ(out, std::string("\1\0\0\0\0\0\0\3ab\n\1\0\0\0\0\0\0\1\n\1\0\0\0\0\0\0\2cd", 30));
+}
+
 TEST(LogRecords, WritesRawBytesForATerminal) {
     EXPECT_EQ(
         format({.multiplexed = false}, {{Timestamp(), LogStream::Output, "ab\r\n"}}), "ab\r\n");

@@ -2,6 +2,7 @@
 // /containers: everything that answers at once.
 #include "api/context.h"
 #include "api/create_compatibility.h"
+#include "api/docker_py.h"
 #include "api/route.h"
 #include "api/wire/container.h"
 #include "base/strings.h"
@@ -84,8 +85,14 @@ Result<void> create(Context& context) {
 }
 
 Result<void> inspect(Context& context) {
-    const auto container =
+    auto container =
         TRY(context.engine().containers().inspect(context.parameter(), context.flag("size")));
+    // docker-py's run() returns the output of json-file and journald, and None with any other
+    // driver. Nobody asked for ours.
+    engine::LogConfig& logs = container.host_config.log_config;
+    if (logs.type == "local" && logs.config.empty() && is_docker_py(context.request())) {
+        logs.type = "json-file";
+    }
     return context.reply(200, wire::encode_inspect(container, context.version()));
 }
 
