@@ -17,7 +17,8 @@ namespace {
 
 // Docker keeps an exec that ended for five minutes after its last inspect.
 constexpr std::chrono::minutes keep_ended{5};
-constexpr std::int64_t killed_exit_code = 137; // 128 + SIGKILL
+constexpr std::chrono::seconds longest_start{10}; // as dockerd waits with a resize
+constexpr std::int64_t killed_exit_code = 137;    // 128 + SIGKILL
 
 // The program, a space and its arguments, of which there may be none.
 std::string command_text(const ExecConfig& config) {
@@ -198,6 +199,7 @@ Result<void> ExecTable::start(
             }
         }
     }
+    started_or_ended_.notify_all();
     return ok();
 }
 
@@ -256,6 +258,25 @@ ExecTable::resize(const std::string& exec_id, std::uint32_t height, std::uint32_
     {
         auto entries = entries_.lock();
         auto found = entries->find(exec_id);
+        if (found == entries->end()) {
+            return no_such_exec(exec_id);
+        }
+        // A client resizes as soon as it has the answer to its start, which is sent before the
+        // command runs.
+        if (found->second.phase == Phase::Created) {
+            if (found->second.config.tty) {
+                found->second.config.console_size = {height, width};
+            }
+            return ok();
+        }
+        const auto is_beginning = [&] {
+            found = entries->find(exec_id);
+            return found != entries->end() && found->second.phase == Phase::Starting;
+        };
+        if (!started_or_ended_.wait_for(
+                entries.lock(), longest_start, [&] { return !is_beginning(); })) {
+            return conflict("timeout waiting for exec session ready");
+        }
         if (found == entries->end()) {
             return no_such_exec(exec_id);
         }
@@ -318,6 +339,7 @@ void ExecTable::finish(const std::string& exec_id, std::int64_t exit_code) {
         auto state = found->second.container->state.lock();
         std::erase(state->exec_ids, exec_id);
     }
+    started_or_ended_.notify_all();
     for (const Ended& listener : listeners) {
         listener(exit_code);
     }

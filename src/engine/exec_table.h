@@ -5,6 +5,7 @@
 #include "engine/core.h"
 #include "engine/execs.h"
 
+#include <condition_variable>
 #include <functional>
 #include <map>
 #include <memory>
@@ -22,6 +23,7 @@ class ExecTable {
     Result<void>
     start(const std::string& exec_id, const ExecStart& options, std::optional<ExecStream> stream);
     Result<ExecInspect> inspect(const std::string& exec_id) const;
+    // What has not begun begins with this size; what is beginning is waited for.
     Result<void> resize(const std::string& exec_id, std::uint32_t height, std::uint32_t width);
     Result<void> kill(const std::string& exec_id, int signal);
 
@@ -62,6 +64,7 @@ class ExecTable {
 
     Core& core_;
     Synchronized<Entries> entries_;
+    std::condition_variable started_or_ended_;
 };
 
 } // namespace berth::engine
