@@ -1,0 +1,86 @@
+"""Other people's clients, unmodified, against an engine of the module's own. README.md says which."""
+import os
+import pathlib
+import re
+import site
+import subprocess
+import sys
+
+import pytest
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
+from engine import BUILD, ROOT, Engine, Registry, busybox_rootfs, wait_until  # noqa: E402
+
+CLIENTS = BUILD / "clients"  # tests/clients/fetch
+for place in CLIENTS.glob("python/venv/lib/python3*/site-packages"):
+    site.addsitedir(str(place))
+# Their reaper comes as an image of a registry that is not reached here; and the machine may itself be a container,
+# which they would then look for in the engine.
+os.environ.update(TESTCONTAINERS_RYUK_DISABLED="true", TESTCONTAINERS_HOST_OVERRIDE="localhost",
+                  TESTCONTAINERS_CONNECTION_MODE="docker_host")
+
+
+class Reference(Engine):
+    """dockerd of the peers' root in place of berthd: BERTH_TEST_REFERENCE=1 shows that a test is right."""
+
+    def start(self):
+        with open(self.folder / "berthd.log", "ab") as log:
+            self.process = subprocess.Popen(
+                [ROOT / "tests/support/peers", "in", "dockerd", "--host=unix:///data/berth.sock", f"--cgroup-parent={os.environ['BERTH_TEST_CGROUP']}"],
+                env={**os.environ, "BERTH_PEERS_DATA": str(self.folder), "PATH": "/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin"},
+                stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        wait_until("dockerd", self.answers)
+
+    def berth(self, *arguments, **options):
+        return self.docker(*arguments, **options)
+
+
+@pytest.fixture(scope="session")
+def rootfs_tar(tmp_path_factory):
+    return busybox_rootfs(tmp_path_factory.mktemp("rootfs"))
+
+
+@pytest.fixture(scope="module")
+def engine(tmp_path_factory, rootfs_tar):
+    with (Reference if os.environ.get("BERTH_TEST_REFERENCE") else Engine)(tmp_path_factory.mktemp("engine")) as running:
+        running.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+        yield running
+
+
+@pytest.fixture(scope="module")
+def services(engine):
+    """The image of tests/services: Debian with PostgreSQL and Python in it."""
+    engine.berth("import", BUILD / "services.tar", "services:latest", timeout=300)
+    return "services:latest"
+
+
+@pytest.fixture(scope="module")
+def registry(tmp_path_factory):
+    with Registry(tmp_path_factory.mktemp("registry")) as running:
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(request):
+    """A client takes away what it made; what a failed test left does not reach the next one."""
+    yield
+    if "engine" in request.fixturenames:
+        request.getfixturevalue("engine").remove_all()
+
+
+class Foreign:
+    """A suite in another language, run once; its tests are reported one by one."""
+
+    def __init__(self, source, declared, passed):
+        self.names = re.findall(declared, pathlib.Path(source).read_text(), re.MULTILINE)
+        self.passed = passed
+        self.output = None
+
+    def run(self, engine, command, **environment):
+        if self.output is None:
+            done = subprocess.run([str(word) for word in command], env={**engine.environment, **environment}, stdin=subprocess.DEVNULL,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
+            self.output = done.stdout
+
+    def check(self, name):
+        assert re.search(self.passed.format(re.escape(name)), self.output, re.MULTILINE), self.output[-6000:]
