@@ -3,6 +3,7 @@
 // splice(2)): they end with EPIPE alone. A library must not rely on the signal being ignored.
 #pragma once
 
+#include <cerrno>
 #include <csignal>
 #include <ctime>
 
@@ -22,12 +23,15 @@ class WithoutSigpipe {
         pthread_sigmask(SIG_BLOCK, &pipe_, &before_);
     }
 
+    // errno stays that of the guarded call.
     ~WithoutSigpipe() {
+        const int error_number = errno;
         if (!was_pending_) {
             timespec now{};
             sigtimedwait(&pipe_, nullptr, &now);
         }
         pthread_sigmask(SIG_SETMASK, &before_, nullptr);
+        errno = error_number;
     }
 
     WithoutSigpipe(const WithoutSigpipe&) = delete;
