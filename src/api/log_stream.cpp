@@ -28,6 +28,7 @@ const std::string& stamp(Timestamp time) {
 }
 
 constexpr std::size_t batch_bytes = 64U << 10;
+constexpr std::string_view bookmarked_stream_type = "application/vnd.berth.bookmarked-stream";
 
 // Without follow: the worker writes, in large pieces, at the client's pace.
 Result<void> send_existing(
@@ -166,11 +167,27 @@ Result<void> follow(
     return ok();
 }
 
+// A frame a line, as dockerd sends them: docker-py hands frames on, and its users take lines.
+void append_lines(std::string& out, std::string_view prefix, const engine::LogRecord& record) {
+    const io::Stream stream =
+        record.stream == engine::LogStream::Error ? io::Stream::Stderr : io::Stream::Stdout;
+    std::string_view rest = record.bytes;
+    while (!rest.empty()) {
+        const std::size_t end = rest.find('\n');
+        const std::string_view line = rest.substr(0, end == rest.npos ? end : end + 1);
+        const auto header = io::make_frame_header(stream, prefix.size() + line.size());
+        out.append(header.data(), header.size());
+        out += prefix;
+        out += line;
+        rest.remove_prefix(line.size());
+    }
+}
+
 } // namespace
 
 void append_log_record(std::string& out, const engine::LogRecord& record, const LogFormat& format) {
     std::string prefix;
-    if (!record.continues_line) {
+    if (!record.bytes.empty() && !record.continues_line) {
         if (format.timestamps) {
             prefix = stamp(record.time);
         }
@@ -181,34 +198,32 @@ void append_log_record(std::string& out, const engine::LogRecord& record, const 
     if (!format.multiplexed) {
         out += prefix;
         out += record.bytes;
-        return;
+    } else {
+        append_lines(out, prefix, record);
     }
-    // A frame a line, as dockerd sends them: docker-py hands frames on, and its users take lines.
-    const io::Stream stream =
-        record.stream == engine::LogStream::Error ? io::Stream::Stderr : io::Stream::Stdout;
-    std::string_view rest = record.bytes;
-    do {
-        const std::size_t end = rest.find('\n');
-        const std::string_view line = rest.substr(0, end == rest.npos ? end : end + 1);
-        const auto header = io::make_frame_header(stream, prefix.size() + line.size());
-        out.append(header.data(), header.size());
-        out += prefix;
-        out += line;
-        rest.remove_prefix(line.size());
-    } while (!rest.empty());
+    if (format.bookmarks) {
+        io::append_frame(out, io::Stream::Bookmark, record.bookmark);
+    }
 }
 
 Result<void> stream_logs(Context& context, const engine::LogOptions& options, LogFormat format) {
     const auto container = TRY(context.engine().containers().inspect(context.parameter()));
-    format.multiplexed = !container.config.tty;
+    format.bookmarks = options.bookmarks;
+    format.multiplexed = !container.config.tty || format.bookmarks;
     if (format.details) {
         format.attributes = engine::log_details(
             engine::log_info_of(container), container.host_config.log_config.type);
     }
     const Streams streams = format.multiplexed ? Streams::Multiplexed : Streams::Raw;
-    const http::Headers headers{{"Content-Type", std::string(stream_type(context, streams))}};
+    const http::Headers headers{
+        {"Content-Type",
+         std::string(format.bookmarks ? bookmarked_stream_type : stream_type(context, streams))}};
     // What does not run has nothing to follow.
     const auto status = container.state.status;
+    if (!options.bookmark.empty()) {
+        // While there is a way to say so.
+        TRY(context.engine().containers().check_bookmark(context.parameter(), options));
+    }
     if (options.follow &&
         (container.state.is_running() || status == engine::ContainerStatus::Restarting)) {
         return follow(context, options, format, headers);

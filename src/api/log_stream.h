@@ -12,6 +12,7 @@ struct LogFormat {
     bool timestamps = false;
     bool details = false;
     bool multiplexed = true;
+    bool bookmarks = false; // frames, also of a terminal, each with one behind it of where to go on
     std::string attributes = {}; // with details; of all lines, and often none
 };
 

@@ -31,6 +31,14 @@ TEST(LogRecords, WritesAFrameForEachLineOfARecord) {
     EXPECT_EQ(out, std::string("\1\0\0\0\0\0\0\3ab\n\1\0\0\0\0\0\0\1\n\1\0\0\0\0\0\0\2cd", 30));
 }
 
+TEST(LogRecords, WritesAFrameWithABookmarkBehindEach) {
+    const std::string out = format(
+        {.bookmarks = true},
+        {{.time = {}, .stream = LogStream::Output, .bytes = "", .bookmark = "r1"},
+         {.time = {}, .stream = LogStream::Output, .bytes = "ab\n", .bookmark = "r2"}});
+    EXPECT_EQ(out, std::string("\4\0\0\0\0\0\0\2r1\1\0\0\0\0\0\0\3ab\n\4\0\0\0\0\0\0\2r2", 31));
+}
+
 TEST(LogRecords, WritesRawBytesForATerminal) {
     EXPECT_EQ(
         format({.multiplexed = false}, {{Timestamp(), LogStream::Output, "ab\r\n"}}), "ab\r\n");

@@ -6,6 +6,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "engine/cgroup_place.h"
+#include "engine/health_checks.h"
 #include "engine/log_config.h"
 #include "engine/resource_check.h"
 #include "engine/resource_support.h"
@@ -231,13 +232,13 @@ Result<void> check_restart_policy(const RestartPolicy& policy, bool auto_remove)
     if (policy.maximum_retry_count < 0) {
         return invalid_argument("invalid restart policy: maximum retry count cannot be negative");
     }
-    if (!never && policy.name != "always" && policy.name != "unless-stopped" &&
-        policy.name != "on-failure") {
+    const bool counts = policy.name == restart_on_failure || policy.name == restart_on_unhealthy;
+    if (!never && policy.name != "always" && policy.name != "unless-stopped" && !counts) {
         return invalid_argument(
             "invalid restart policy: unknown policy '" + policy.name +
             "'; use one of 'no', 'always', 'on-failure', or 'unless-stopped'");
     }
-    if (policy.maximum_retry_count > 0 && policy.name != "on-failure") {
+    if (policy.maximum_retry_count > 0 && !counts) {
         return invalid_argument(
             "invalid restart policy: maximum retry count can only be used with 'on-failure'");
     }
@@ -341,6 +342,11 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
     std::vector<std::string> warnings = discard_impossible(host);
     if (!host.cgroup.empty()) {
         warnings.emplace_back("HostConfig.Cgroup has no effect: use CgroupParent");
+    }
+    if (host.restart_policy.name == restart_on_unhealthy && !HealthChecks::has_check(config)) {
+        warnings.emplace_back(
+            "HostConfig.RestartPolicy on-unhealthy is as on-failure: the container has no health "
+            "check");
     }
     std::vector<std::string> more = TRY(check_resources(host));
     warnings.insert(warnings.end(), more.begin(), more.end());

@@ -65,8 +65,12 @@ struct PortBinding {
 // "80/tcp" -> bindings; an empty list prints as null where Docker does so.
 using PortMap = std::map<std::string, std::vector<PortBinding>>;
 
+inline constexpr std::string_view restart_on_failure = "on-failure";
+// Ours: as on-failure, and when the health check says unhealthy.
+inline constexpr std::string_view restart_on_unhealthy = "on-unhealthy";
+
 struct RestartPolicy {
-    std::string name; // "", no, always, unless-stopped, on-failure
+    std::string name; // "", no, always, unless-stopped, on-failure, on-unhealthy
     std::int64_t maximum_retry_count = 0;
 };
 

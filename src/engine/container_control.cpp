@@ -54,6 +54,7 @@ Subscription wait_of(const ContainerPtr& container, std::uint64_t id) {
 Result<std::shared_ptr<monitor::MonitorClient>>
 ContainerControl::running_monitor(LiveContainer& container) {
     auto state = container.state.lock();
+    TRY(check_in_reach(*state));
     if (!state->life.state.is_running() || state->monitor == nullptr) {
         return not_running(container);
     }
@@ -202,6 +203,32 @@ ContainerControl::stop_for_shutdown(const ContainerPtr& container, std::chrono::
     const std::int64_t seconds =
         std::min<std::int64_t>(stop_timeout_of(*view.definition, std::nullopt), limit.count());
     return end(container, stop_signal_of(*view.definition), seconds);
+}
+
+// Ends as a stop does, but for the mark that somebody wanted it to stay stopped; what is unhealthy
+// as it ends is started again (ContainerRunner::end_run).
+void ContainerControl::end_unhealthy(const ContainerPtr& container, std::uint64_t run) {
+    std::shared_ptr<const ContainerDefinition> definition;
+    {
+        auto state = container->state.lock();
+        const RestartPolicy& policy = state->definition->host_config.restart_policy;
+        if (state->run != run || state->life.state.status != ContainerStatus::Running ||
+            state->life.stopped_by_user || core_.stopping || state->unhealthy_run == run ||
+            policy.name != restart_on_unhealthy || !may_restart_again(policy, state->life)) {
+            return;
+        }
+        state->unhealthy_run = run;
+        definition = state->definition;
+    }
+    log::info("container is unhealthy, restarting it", {{"id", container->id}});
+    auto ended =
+        end(container, stop_signal_of(*definition), stop_timeout_of(*definition, std::nullopt));
+    if (!ended.ok()) {
+        log::warn(
+            "unhealthy container not ended",
+            {{"id", container->id}, {"error", ended.error().message()}});
+        container->state.lock()->unhealthy_run = 0; // the next probe tries again
+    }
 }
 
 Result<void> ContainerControl::restart(

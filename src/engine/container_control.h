@@ -39,6 +39,10 @@ class ContainerControl {
     Result<std::vector<std::string>>
     update(const ContainerPtr& container, const UpdateRequest& request);
 
+    // For a run that has become unhealthy: it ends and begins again where its restart policy says
+    // so.
+    void end_unhealthy(const ContainerPtr& container, std::uint64_t run);
+
     // For a daemon that ends: restart policies stay in force.
     Result<void> stop_for_shutdown(const ContainerPtr& container, std::chrono::seconds limit);
 

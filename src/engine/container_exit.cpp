@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// How a run ends: the exit is stored, waiters are told, the restart policy decides. And how an
-// engine that was away finds its containers again.
+// How a run ends: the exit is stored, waiters are told, the restart policy decides.
 #include "base/log.h"
 #include "engine/container_files.h"
 #include "engine/container_logs.h"
@@ -23,18 +22,22 @@ constexpr std::int64_t first_delay_ms = 100;
 constexpr std::int64_t longest_delay_ms = 60'000;
 constexpr std::int64_t steady_run_seconds = 10;
 
-constexpr std::int32_t killed_exit_code = 128 + SIGKILL;
+} // namespace
 
-bool wants_restart(const HostConfig& host_config, const ContainerLife& life) {
-    const RestartPolicy& policy = host_config.restart_policy;
-    if (policy.name == "on-failure") {
-        return life.state.exit_code != 0 &&
-               (policy.maximum_retry_count == 0 || life.restart_count < policy.maximum_retry_count);
+bool may_restart_again(const RestartPolicy& policy, const ContainerLife& life) {
+    return policy.maximum_retry_count == 0 || life.restart_count < policy.maximum_retry_count;
+}
+
+bool wants_restart(const RestartPolicy& policy, const ContainerLife& life, Ended how) {
+    const bool failed = life.state.exit_code != 0;
+    if (policy.name == restart_on_failure) {
+        return failed && may_restart_again(policy, life);
+    }
+    if (policy.name == restart_on_unhealthy) {
+        return (failed || how == Ended::Unhealthy) && may_restart_again(policy, life);
     }
     return policy.name == "always" || policy.name == "unless-stopped";
 }
-
-} // namespace
 
 std::vector<ExitCallback> take_waiters(LiveState& state, bool removed) {
     std::vector<ExitCallback> taken;
@@ -46,6 +49,10 @@ std::vector<ExitCallback> take_waiters(LiveState& state, bool removed) {
         return true;
     });
     return taken;
+}
+
+monitor::Exited killed_exit() {
+    return {.code = 128 + SIGKILL, .signal = SIGKILL, .time = Timestamp::now()};
 }
 
 void ContainerRunner::handle_exit(
@@ -91,6 +98,7 @@ void ContainerRunner::end_run(
     core_.publish_network(*definition, endpoints, "disconnect");
 
     bool restarts = false;
+    bool is_restoring = false; // an engine that starts: all have their turn
     std::int64_t duration = 0; // seconds
     std::vector<ExitCallback> waiting;
     {
@@ -101,11 +109,15 @@ void ContainerRunner::end_run(
         shown.finished_at = exit.time.is_zero() ? Timestamp::now() : exit.time;
         duration = shown.finished_at.seconds() - shown.started_at.seconds();
         shown.pid = 0;
+        const Ended how = shown.health && shown.health->status == "unhealthy" ? Ended::Unhealthy
+                                                                              : Ended::ByItself;
         if (shown.health && shown.health->status != "none") {
             shown.health->status = "unhealthy";
         }
+        state->out_of_reach.clear();
         restarts = !state->life.stopped_by_user && !core_.stopping &&
-                   wants_restart(definition->host_config, state->life);
+                   wants_restart(definition->host_config.restart_policy, state->life, how);
+        is_restoring = core_.restoring;
         shown.status = restarts ? ContainerStatus::Restarting : ContainerStatus::Exited;
         waiting = take_waiters(*state, false);
     }
@@ -121,6 +133,9 @@ void ContainerRunner::end_run(
         callback({.exit_code = exit.code, .error = {}});
     }
     clean_up(*definition, std::move(client));
+    if (is_restoring) {
+        return; // ContainerSupervisor::settle() restarts or removes it
+    }
     if (restarts) {
         schedule_restart(container, run);
     } else if (definition->host_config.auto_remove) {
@@ -165,7 +180,7 @@ void ContainerRunner::handle_lost(const ContainerPtr& container, std::uint64_t r
         }
     }
     auto record = monitor::read_exit_record(core_.exit_path(container->id));
-    monitor::Exited exit{.code = killed_exit_code, .signal = SIGKILL, .time = Timestamp::now()};
+    monitor::Exited exit = killed_exit();
     if (record.ok() && *record) {
         exit = std::move(**record);
     } else {
@@ -233,135 +248,6 @@ bool ContainerRunner::cancel_restart(LiveContainer& container) {
         callback({.exit_code = exit_code, .error = {}});
     }
     return true;
-}
-
-void ContainerRunner::reconnect(const ContainerPtr& container) {
-    std::uint64_t run = 0;
-    bool claims_to_run = false;
-    {
-        auto state = container->state.lock();
-        run = ++state->run;
-        claims_to_run = state->life.state.is_running();
-        // Until it is known how things are, notices wait.
-        state->transition = Transition::Starting;
-    }
-    auto client = monitor::MonitorClient::connect(
-        core_.loop(), core_.socket_path(container->id), handlers(container, run));
-    std::optional<monitor::StatusReply> status;
-    bool was_started = true;
-    if (client.ok()) {
-        auto reply = (*client)->status();
-        if (reply.ok() && reply->id == container->id) {
-            // One that was created and not started ends with the engine that it was created by.
-            was_started = reply->phase != monitor::ContainerPhase::Created;
-            if (was_started) {
-                status = std::move(reply).value();
-            }
-        }
-    }
-    if (status && status->phase != monitor::ContainerPhase::Exited) {
-        // While its exit would still wait.
-        ContainerView view = view_of(*container);
-        view.life.state.pid = status->pid;
-        core_.announce(*view.definition, view.life);
-        logs_->adopt(*view.definition);
-    }
-    std::optional<monitor::Exited> exit;
-    {
-        auto state = container->state.lock();
-        state->transition = Transition::None;
-        exit = std::exchange(state->early_exit, std::nullopt);
-        if (status) {
-            ContainerState& shown = state->life.state;
-            state->monitor = *client;
-            shown.pid = status->pid;
-            shown.status = status->phase == monitor::ContainerPhase::Paused
-                               ? ContainerStatus::Paused
-                               : ContainerStatus::Running;
-            if (shown.started_at.is_zero()) {
-                shown.started_at = status->started;
-            }
-            if (status->phase == monitor::ContainerPhase::Exited && !exit) {
-                exit = status->exit;
-            }
-        } else if (claims_to_run) {
-            exit.reset();
-        }
-    }
-    if (status) {
-        resume_frozen(container);
-        log::info("container found running", {{"id", container->id}, {"pid", status->pid}});
-        execs_.adopt(container, *status);
-        renew_links(core_, *container);
-        if (exit) {
-            handle_exit(container, run, *exit);
-        } else {
-            health_.begin(container, run);
-        }
-    } else if (claims_to_run && was_started) {
-        finish_absent(container, run);
-    } else if (claims_to_run) {
-        abandon_start(*container);
-    }
-}
-
-// The engine before was killed while it worked on the files of a container that it had paused.
-void ContainerRunner::resume_frozen(const ContainerPtr& container) {
-    std::shared_ptr<monitor::MonitorClient> client;
-    {
-        auto state = container->state.lock();
-        if (!std::exchange(state->life.frozen_for_work, false)) {
-            return;
-        }
-        client = state->monitor;
-    }
-    if (auto resumed = client->resume(); !resumed.ok()) {
-        log::warn(
-            "paused container not resumed, ignoring",
-            {{"id", container->id}, {"error", resumed.error().message()}});
-        return;
-    }
-    {
-        auto state = container->state.lock();
-        if (state->life.state.status == ContainerStatus::Paused) {
-            state->life.state.status = ContainerStatus::Running;
-        }
-    }
-    core_.persist(*container, store::Durability::Cache);
-}
-
-// The row says "running" and there is no monitor: it ended while no engine was there.
-void ContainerRunner::finish_absent(const ContainerPtr& container, std::uint64_t run) {
-    auto record = monitor::read_exit_record(core_.exit_path(container->id));
-    monitor::Exited exit{.code = killed_exit_code, .signal = SIGKILL, .time = Timestamp::now()};
-    if (record.ok() && *record) {
-        exit = std::move(**record);
-    }
-    auto removed = monitor::remove_abandoned(core_.runtime_root(), container->id);
-    if (!removed.ok()) {
-        log::error("abandoned container not removed, ignoring", {{"id", container->id}});
-    }
-    logs_->adopt(*view_of(*container).definition); // what is left of its log
-    end_run(container, run, exit, nullptr);
-}
-
-void ContainerRunner::restart_after_boot(const ContainerPtr& container) {
-    {
-        auto state = container->state.lock();
-        const ContainerLife& life = state->life;
-        const std::string& policy = state->definition->host_config.restart_policy.name;
-        const bool wanted =
-            policy == "always" ||
-            (!life.stopped_by_user && wants_restart(state->definition->host_config, life));
-        const bool was_started = !life.state.started_at.is_zero();
-        if (life.state.is_running() || !was_started || !wanted) {
-            if (life.state.status == ContainerStatus::Restarting) {
-                state->life.state.status = ContainerStatus::Exited;
-            }
-            return;
-        }
-    }
-    core_.in_starts([this, container] { start_again(container); });
 }
 
 } // namespace berth::engine

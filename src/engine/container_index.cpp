@@ -9,6 +9,15 @@ ContainerView view_of(LiveContainer& container) {
     return {state->definition, state->life, state->exec_ids};
 }
 
+Result<void> check_in_reach(const LiveState& state) {
+    if (state.out_of_reach.empty()) {
+        return ok();
+    }
+    return not_implemented(
+        "container " + state.definition->id +
+        " runs and cannot be managed by this engine: " + state.out_of_reach);
+}
+
 Result<ContainerPtr> ContainerIndex::find(const std::string& text) const {
     const std::string name = text.starts_with('/') ? text.substr(1) : text;
     if (text.empty()) {

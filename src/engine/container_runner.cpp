@@ -30,8 +30,23 @@ constexpr std::string_view start_context =
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "unable to start container process";
 
+constexpr int shared_network_limit = 64;
+
 Result<UniqueFd> open_namespace(std::int64_t pid, const char* name) {
     return open_file("/proc/" + std::to_string(pid) + "/ns/" + name, O_RDONLY);
+}
+
+// The container whose network it is, and hosts, resolv.conf and hostname with it: the one that is
+// named may share another's itself.
+Result<ContainerPtr> network_owner(const ContainerIndex& index, std::string name) {
+    for (int step = 0; step < shared_network_limit; ++step) {
+        ContainerPtr owner = TRY(index.find(name));
+        name = container_of_mode(view_of(*owner).definition->host_config.network_mode);
+        if (name.empty()) {
+            return owner;
+        }
+    }
+    return conflict("containers share their networks in a circle: " + name);
 }
 
 } // namespace
@@ -150,8 +165,9 @@ Result<SharedNamespaces> ContainerRunner::shared_namespaces(const ContainerDefin
         !name.empty()) {
         const ContainerView other = TRY(running(name, "network"));
         shared.network = TRY(open_namespace(other.life.state.pid, "net"));
-        shared.hostname = other.definition->config.hostname;
-        shared.files_directory = core_.directory(other.definition->id);
+        const ContainerPtr owner = TRY(network_owner(core_.index, name));
+        shared.hostname = view_of(*owner).definition->config.hostname;
+        shared.files_directory = core_.directory(owner->id);
     }
     if (const std::string name = container_of_mode(definition.host_config.pid_mode);
         !name.empty()) {

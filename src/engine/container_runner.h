@@ -61,6 +61,11 @@ class ContainerRunner {
     monitor::MonitorHandlers handlers(const ContainerPtr& container, std::uint64_t run);
     void handle_exit(const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit);
     void handle_lost(const ContainerPtr& container, std::uint64_t run);
+    Result<monitor::StatusReply> reach_monitor(
+        const ContainerPtr& container,
+        std::uint64_t run,
+        std::shared_ptr<monitor::MonitorClient>& client);
+    void keep_out_of_reach(const ContainerPtr& container, std::uint64_t run, const Error& error);
     void resume_frozen(const ContainerPtr& container);
     void finish_absent(const ContainerPtr& container, std::uint64_t run);
     void end_run(
@@ -81,6 +86,15 @@ class ContainerRunner {
     std::unique_ptr<ContainerLogs> logs_;
     Remove remove_;
 };
+
+// What there is to say of a container that was killed and left no word.
+monitor::Exited killed_exit();
+
+enum class Ended : std::uint8_t { ByItself, Unhealthy };
+
+// Whether the policy has a restart left.
+bool may_restart_again(const RestartPolicy& policy, const ContainerLife& life);
+bool wants_restart(const RestartPolicy& policy, const ContainerLife& life, Ended how);
 
 // The callbacks of waiters whose condition holds now, taken out of the state.
 std::vector<ExitCallback> take_waiters(LiveState& state, bool removed);

@@ -61,6 +61,7 @@ struct LogRecord {
     LogStream stream;
     std::string bytes;
     bool continues_line = false; // goes on with a line that began in an earlier record
+    std::string bookmark{};      // with LogOptions::bookmarks: to go on behind this record
 };
 
 struct LogOptions {
@@ -71,6 +72,10 @@ struct LogOptions {
     std::optional<Timestamp> until;
     std::optional<std::int64_t> tail; // absent: all
     bool split_lines = false;         // a record is one line or a piece of one (for timestamps)
+    // Records say where to go on behind them; the first has no bytes and says where they begin.
+    bool bookmarks = false;
+    // Where to begin instead of tail: what a record said, or "end" for behind all that is there.
+    std::string bookmark{};
 };
 
 // Where the records of logs() go. record() returns false when the reader is gone. end() is called
@@ -228,6 +233,9 @@ class Containers {
     // loop. Keep the Subscription as long as records are wanted (not needed without follow).
     Result<Subscription>
     logs(const std::string& container, const LogOptions& options, LogSink sink);
+
+    // InvalidArgument when logs() could not begin at options.bookmark.
+    Result<void> check_bookmark(const std::string& container, const LogOptions& options) const;
 
     Result<ContainerInspect> inspect(const std::string& container, bool size = false) const;
     Result<std::vector<ContainerSummary>> list(const ListOptions& options) const;

@@ -50,8 +50,9 @@ struct Core {
     // Starts by a restart policy: they may wait for a file server, and exits must not wait for
     // them.
     std::unique_ptr<WorkerPool> starts;
-    std::atomic<bool> stopping = false; // containers are not started any more
-    std::atomic<bool> closed = false;   // jobs are dropped: the engine is being taken apart
+    std::atomic<bool> stopping = false;  // containers are not started any more
+    std::atomic<bool> restoring = false; // restarts and removals wait for their turn
+    std::atomic<bool> closed = false;    // jobs are dropped: the engine is being taken apart
 
     // What a reload replaces stays where it is, for those who have a reference.
     const DaemonConfig& config() const {

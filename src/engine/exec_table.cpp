@@ -51,6 +51,7 @@ void tell_client(UniqueFd& connection, bool tty, const std::string& message) {
 } // namespace
 
 Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig config) {
+    TRY(check_in_reach(*container->state.lock()));
     const ContainerView view = view_of(*container);
     switch (view.life.state.status) {
     case ContainerStatus::Running:
@@ -393,6 +394,14 @@ void ExecTable::adopt(const ContainerPtr& container, const monitor::StatusReply&
             forget_later(exec.exec_id);
         }
         entries_.lock()->emplace(exec.exec_id, std::move(entry));
+    }
+    for (const monitor::Exited& exit : status.told) {
+        Entry entry{.id = exit.exec_id, .container = container};
+        entry.phase = Phase::Ended;
+        entry.exit_code = exit.code;
+        if (entries_.lock()->emplace(exit.exec_id, std::move(entry)).second) {
+            forget_later(exit.exec_id);
+        }
     }
 }
 

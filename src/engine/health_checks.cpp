@@ -249,6 +249,9 @@ void HealthChecks::record(const ContainerPtr& container, std::uint64_t run, Heal
     if (before != after) {
         core_.publish(*definition, "health_status: " + after);
     }
+    if (after == "unhealthy" && unhealthy_) {
+        core_.in_background([this, container, run] { unhealthy_(container, run); });
+    }
 }
 
 } // namespace berth::engine

@@ -5,6 +5,8 @@
 
 #include "engine/core.h"
 
+#include <functional>
+
 namespace berth::engine {
 
 class ExecTable;
@@ -14,6 +16,11 @@ class HealthChecks {
     HealthChecks(Core& core, ExecTable& execs)
         : core_(core)
         , execs_(execs) {}
+
+    // Called when a container is, or still is, unhealthy; from a background thread.
+    using Unhealthy = std::function<void(const ContainerPtr&, std::uint64_t run)>;
+
+    void set_unhealthy(Unhealthy unhealthy) { unhealthy_ = std::move(unhealthy); }
 
     static bool has_check(const ContainerConfig& config);
 
@@ -31,6 +38,7 @@ class HealthChecks {
 
     Core& core_;
     ExecTable& execs_;
+    Unhealthy unhealthy_;
 };
 
 } // namespace berth::engine

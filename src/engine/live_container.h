@@ -31,6 +31,7 @@ struct LiveState {
     std::shared_ptr<const ContainerDefinition> definition;
     ContainerLife life;
     std::shared_ptr<monitor::MonitorClient> monitor; // while a monitor is there
+    std::string out_of_reach; // why a running container's monitor cannot be spoken to
     Transition transition = Transition::None;
     // Ends a start's wait for a file server; a new one for each start.
     std::stop_source start_stop;
@@ -42,6 +43,7 @@ struct LiveState {
     std::uint64_t next_waiter = 1;
     std::vector<monitor::AttachRequest> parked; // clients that came before the start
     std::vector<std::string> exec_ids;
+    std::uint64_t unhealthy_run = 0;   // the run that is being ended for its health
     std::int64_t restart_delay_ms = 0; // of the last automatic restart
     bool removed = false;
 };
@@ -72,5 +74,8 @@ struct ContainerView {
 };
 
 ContainerView view_of(LiveContainer& container);
+
+// NotImplemented when its monitor runs and cannot be spoken to.
+Result<void> check_in_reach(const LiveState& state);
 
 } // namespace berth::engine

@@ -22,6 +22,7 @@ open_reader(const LogFiles& files, const LogOptions& options) {
     wanted.want_stdout = options.standard_output;
     wanted.want_stderr = options.standard_error;
     wanted.split_lines = options.split_lines;
+    wanted.bookmark = options.bookmark;
     wanted.decompress = [directory = files.directory](UniqueFd compressed) {
         return decompress_log(directory, std::move(compressed));
     };
@@ -33,12 +34,17 @@ open_reader(const LogFiles& files, const LogOptions& options) {
         std::make_unique<io::LogReader>(TRY(io::LogReader::open(std::move(wanted)))));
 }
 
-LogRecord record_of(const io::LogChunk& chunk) {
+LogRecord record_of(const io::LogChunk& chunk, const io::LogSource& reader, bool bookmarks) {
     return {
         .time = chunk.time,
         .stream = chunk.stream == io::Stream::Stderr ? LogStream::Error : LogStream::Output,
         .bytes = std::string(chunk.bytes),
-        .continues_line = chunk.continues_line};
+        .continues_line = chunk.continues_line,
+        .bookmark = bookmarks ? reader.bookmark() : std::string()};
+}
+
+LogRecord beginning_of(const io::LogSource& reader) {
+    return {.time = {}, .stream = LogStream::Output, .bytes = {}, .bookmark = reader.bookmark()};
 }
 
 } // namespace
@@ -59,8 +65,11 @@ Result<void> read_log(
     const LogOptions& options,
     const std::function<bool(const LogRecord&)>& record) {
     const auto reader = TRY(open_reader(files, options));
+    if (options.bookmarks && !record(beginning_of(*reader))) {
+        return ok();
+    }
     while (auto chunk = TRY(reader->next())) {
-        if (!record(record_of(*chunk))) {
+        if (!record(record_of(*chunk, *reader, options.bookmarks))) {
             break;
         }
     }
@@ -70,7 +79,8 @@ Result<void> read_log(
 Result<std::shared_ptr<LogFollower>>
 LogFollower::create(const LogFiles& files, const LogOptions& options, LogSink sink) {
     auto reader = TRY(open_reader(files, options));
-    return std::shared_ptr<LogFollower>(new LogFollower(std::move(reader), std::move(sink)));
+    return std::shared_ptr<LogFollower>(
+        new LogFollower(std::move(reader), std::move(sink), options.bookmarks));
 }
 
 Result<void> LogFollower::start(io::LogWatch& watch, const LogFiles& files) {
@@ -82,6 +92,10 @@ Result<void> LogFollower::start(io::LogWatch& watch, const LogFiles& files) {
             self->drain();
         }
     }));
+    if (bookmarks_) {
+        ended_ = !sink_.record(beginning_of(*reader_));
+        paused_ = must_pause();
+    }
     drain();
     return ok();
 }
@@ -117,7 +131,7 @@ void LogFollower::drain() {
             }
             return;
         }
-        if (!sink_.record(record_of(**chunk))) {
+        if (!sink_.record(record_of(**chunk, *reader_, bookmarks_))) {
             ended_ = true;
         } else {
             paused_ = must_pause();

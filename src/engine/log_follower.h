@@ -43,9 +43,10 @@ class LogFollower : public std::enable_shared_from_this<LogFollower> {
     void cancel();
 
   private:
-    LogFollower(std::unique_ptr<io::LogSource> reader, LogSink sink)
+    LogFollower(std::unique_ptr<io::LogSource> reader, LogSink sink, bool bookmarks)
         : reader_(std::move(reader))
-        , sink_(std::move(sink)) {}
+        , sink_(std::move(sink))
+        , bookmarks_(bookmarks) {}
 
     void drain();
     void resume();
@@ -55,6 +56,7 @@ class LogFollower : public std::enable_shared_from_this<LogFollower> {
     std::mutex mutex_;
     std::unique_ptr<io::LogSource> reader_;
     LogSink sink_;
+    bool bookmarks_;
     bool ended_ = false;
     bool paused_ = false;    // the reader has no room
     bool finishing_ = false; // the container has ended: the end of the log is the end

@@ -213,6 +213,7 @@ Containers::check_attach(const std::string& container, const AttachOptions& opti
         TRY(io::parse_detach_keys(options.detach_keys));
     }
     ContainerPtr found = TRY(supervisor_.core.index.find(container));
+    TRY(check_in_reach(*found->state.lock()));
     const ContainerView view = view_of(*found);
     switch (view.life.state.status) {
     case ContainerStatus::Paused:
@@ -298,6 +299,14 @@ Containers::logs(const std::string& container, const LogOptions& options, LogSin
         exit->reset();
         follower->cancel();
     });
+}
+
+Result<void>
+Containers::check_bookmark(const std::string& container, const LogOptions& options) const {
+    Core& core = supervisor_.core;
+    const ContainerPtr found = TRY(core.index.find(container));
+    TRY(LogFollower::create(log_files_of(core, view_of(*found)), options, {}));
+    return ok();
 }
 
 Result<ContainerInspect> Containers::inspect(const std::string& container, bool size) const {

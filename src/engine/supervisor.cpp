@@ -3,6 +3,7 @@
 #include "engine/supervisor.h"
 
 #include "base/log.h"
+#include "engine/boot_order.h"
 #include "engine/container_logs.h"
 #include "engine/log_config.h"
 
@@ -15,6 +16,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t id_length = 64;
+constexpr std::chrono::milliseconds return_grace{3000};
 
 // The container that a writable layer belongs to: its own and those of its image mounts. Empty for
 // other users of the store, who keep theirs.
@@ -32,6 +34,15 @@ std::string container_of_layer(const std::string& name) {
 struct ContainerSupervisor::Leftovers {
     std::vector<std::string> layers;
     std::vector<std::string> paths;
+};
+
+struct ContainerSupervisor::Turns {
+    Turns(std::vector<ContainerPtr> all, BootOrder boot_order)
+        : containers(std::move(all))
+        , order(std::move(boot_order)) {}
+
+    std::vector<ContainerPtr> containers;
+    Synchronized<BootOrder> order;
 };
 
 ContainerSupervisor::Leftovers ContainerSupervisor::find_leftovers() const {
@@ -72,6 +83,9 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
                 {{"id", container->id}, {"error", removed.error().message()}});
         }
     });
+    health.set_unhealthy([this](const ContainerPtr& container, std::uint64_t run) {
+        control.end_unhealthy(container, run);
+    });
     for (ContainerRecord& record : records) {
         const std::shared_ptr<const ContainerDefinition> definition = record.definition;
         if (auto reserved = core.index.reserve_name(definition->name, definition->id);
@@ -89,11 +103,11 @@ Result<void> ContainerSupervisor::restore(std::vector<ContainerRecord> records) 
         }
         core.index.add(std::make_shared<LiveContainer>(std::move(record)));
     }
+    core.restoring = true;
     reconnect_all();
+    core.restoring = false;
     core.in_background([this, leftovers = find_leftovers()] {
-        for (const ContainerPtr& container : core.index.all()) {
-            core.in_background([this, container] { settle(container); });
-        }
+        settle_in_order();
         core.volumes->sweep(); // may wait for plugins
         sweep(leftovers);
     });
@@ -119,6 +133,28 @@ void ContainerSupervisor::reconnect_all() {
     done.wait();
 }
 
+// Each as soon as those that it needs are there.
+void ContainerSupervisor::settle_in_order() {
+    std::vector<ContainerPtr> containers = core.index.all();
+    std::vector<std::shared_ptr<const ContainerDefinition>> definitions;
+    definitions.reserve(containers.size());
+    for (const ContainerPtr& container : containers) {
+        definitions.push_back(view_of(*container).definition);
+    }
+    auto turns = std::make_shared<Turns>(std::move(containers), BootOrder(definitions));
+    settle_each(turns, turns->order.lock()->take_first());
+}
+
+void ContainerSupervisor::settle_each(
+    const std::shared_ptr<Turns>& turns, const std::vector<std::size_t>& numbers) {
+    for (const std::size_t number : numbers) {
+        core.in_starts([this, turns, number] {
+            settle(turns->containers[number]);
+            settle_each(turns, turns->order.lock()->finish(number));
+        });
+    }
+}
+
 // What a container wants of an engine that has just started.
 void ContainerSupervisor::settle(const ContainerPtr& container) {
     late_mounts.settle(container);
@@ -133,11 +169,18 @@ void ContainerSupervisor::settle(const ContainerPtr& container) {
         runner.restart_after_boot(container);
         return;
     }
-    runner.logs().when_handed_on(container->id, [this, container] {
-        auto removed = control.remove(container, {.force = true, .volumes = true});
-        if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
-            log::warn("container not auto-removed", {{"id", container->id}});
-        }
+    // It ended while no engine was there: who waits for its exit code or follows its log is about
+    // to come back for them.
+    core.after(return_grace, [this, container, run = container->state.lock()->run] {
+        runner.logs().when_handed_on(container->id, [this, container, run] {
+            if (container->state.lock()->run != run) {
+                return; // somebody has started it meanwhile
+            }
+            auto removed = control.remove(container, {.force = true, .volumes = true});
+            if (!removed.ok() && removed.error().kind() != ErrorKind::NotFound) {
+                log::warn("container not auto-removed", {{"id", container->id}});
+            }
+        });
     });
 }
 

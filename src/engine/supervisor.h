@@ -50,6 +50,9 @@ class ContainerSupervisor {
 
   private:
     void reconnect_all();
+    struct Turns;
+    void settle_in_order();
+    void settle_each(const std::shared_ptr<Turns>& turns, const std::vector<std::size_t>& numbers);
     void settle(const ContainerPtr& container);
 
     struct Leftovers;

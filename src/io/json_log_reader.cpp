@@ -3,6 +3,7 @@
 #include "io/json_log_reader.h"
 
 #include "base/file.h"
+#include "base/strings.h"
 #include "io/json_log_files.h"
 #include "io/json_log_format.h"
 
@@ -71,6 +72,41 @@ std::uint64_t find_tail(FdRef fd, std::uint64_t& lines) {
     return 0;
 }
 
+// Of a file's first line: tells files apart whose inode is another's by now, or that were
+// compressed.
+std::uint64_t first_line_hash(FdRef fd) {
+    std::array<char, 1024> bytes{};
+    const ssize_t count = pread(fd.get(), bytes.data(), bytes.size(), 0);
+    std::string_view text(bytes.data(), count > 0 ? static_cast<std::size_t>(count) : 0);
+    const std::size_t feed = text.find('\n');
+    text = text.substr(0, feed == std::string_view::npos ? text.size() : feed);
+    std::uint64_t hash = 14695981039346656037U; // FNV-1a
+    for (const char c : text) {
+        hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211U;
+    }
+    return hash;
+}
+
+// "j.<inode>.<offset>.<hash of the first line>.<streams that are within a line>"
+struct JsonBookmark {
+    ino_t inode = 0; // 0: before all files
+    std::uint64_t offset = 0;
+    std::uint64_t hash = 0;
+    unsigned in_line = 0;
+};
+
+Result<JsonBookmark> parse_bookmark(const std::string& text) {
+    const std::vector<std::string_view> parts = split(text, '.');
+    if (parts.size() != 5 || parts[0] != "j") {
+        return invalid_argument("\"" + text + "\" is no bookmark of this log");
+    }
+    return JsonBookmark{
+        .inode = TRY(parse_number<ino_t>(parts[1])),
+        .offset = TRY(parse_number<std::uint64_t>(parts[2])),
+        .hash = TRY(parse_number<std::uint64_t>(parts[3])),
+        .in_line = TRY(parse_number<unsigned>(parts[4]))};
+}
+
 } // namespace
 
 std::deque<JsonLogReader::File> JsonLogReader::open_files() const {
@@ -112,7 +148,9 @@ JsonLogReader::open(LogReadOptions options, std::string json_file) {
         new JsonLogReader(std::move(options), std::move(json_file)));
     std::deque<File> files = reader->open_files();
     const LogReadOptions& wanted = reader->options_;
-    if (wanted.tail) {
+    if (!wanted.bookmark.empty()) {
+        TRY(reader->begin_at_bookmark(files));
+    } else if (wanted.tail) {
         TRY(reader->begin_at_tail(files, *wanted.tail));
     } else if (!wanted.since.is_zero()) {
         while (files.size() > 1 &&
@@ -122,6 +160,47 @@ JsonLogReader::open(LogReadOptions options, std::string json_file) {
     }
     reader->waiting_ = std::move(files);
     return reader;
+}
+
+// Of a file that is there no more only newer ones are wanted, and those are all.
+Result<void> JsonLogReader::begin_at_bookmark(std::deque<File>& files) {
+    if (options_.bookmark == log_end) {
+        return begin_at_tail(files, 0);
+    }
+    const JsonBookmark bookmark = TRY(parse_bookmark(options_.bookmark));
+    in_line_ = {(bookmark.in_line & 1U) != 0, (bookmark.in_line & 2U) != 0};
+    if (bookmark.inode == 0) {
+        return ok();
+    }
+    auto found = std::ranges::find_if(files, [&](const File& file) {
+        return file.inode == bookmark.inode &&
+               (bookmark.offset == 0 || first_line_hash(file.fd) == bookmark.hash);
+    });
+    for (auto file = files.begin(); found == files.end() && file != files.end(); ++file) {
+        if (file->is_compressed && options_.decompress) {
+            file->fd = TRY(options_.decompress(std::move(file->fd)));
+            file->is_compressed = false;
+            found = first_line_hash(file->fd) == bookmark.hash ? file : found;
+        }
+    }
+    if (found != files.end()) {
+        found->offset = bookmark.offset;
+        files.erase(files.begin(), found);
+    }
+    return ok();
+}
+
+std::string JsonLogReader::bookmark() const {
+    JsonBookmark at;
+    if (file_.fd || !waiting_.empty()) {
+        const File& file = file_.fd ? file_ : waiting_.front();
+        at.inode = file.inode;
+        at.offset = file_.fd ? read_to_ - (window_.size() - used_) : file.offset;
+        at.hash = first_line_hash(file.fd);
+    }
+    at.in_line = (in_line_[0] ? 1U : 0U) | (in_line_[1] ? 2U : 0U);
+    return "j." + std::to_string(at.inode) + "." + std::to_string(at.offset) + "." +
+           std::to_string(at.hash) + "." + std::to_string(at.in_line);
 }
 
 Result<void> JsonLogReader::begin_at_tail(std::deque<File>& files, std::uint64_t lines) const {

@@ -27,6 +27,8 @@ class JsonLogReader final : public LogSource {
 
     bool ended() const override { return ended_; }
 
+    std::string bookmark() const override;
+
   private:
     struct File {
         UniqueFd fd;
@@ -41,6 +43,7 @@ class JsonLogReader final : public LogSource {
         , json_file_(std::move(json_file)) {}
 
     std::deque<File> open_files() const;
+    Result<void> begin_at_bookmark(std::deque<File>& files);
     Result<void> begin_at_tail(std::deque<File>& files, std::uint64_t lines) const;
     Result<bool> next_file();
     bool find_newer();

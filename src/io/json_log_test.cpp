@@ -190,6 +190,52 @@ TEST_F(JsonLogTest, AFollowerFindsItsFileAgainThatWasCompressed) {
     EXPECT_EQ(drain(*reader), "o2:two\n|o3:three\n|");
 }
 
+TEST_F(JsonLogTest, ABookmarkIsWhereAnotherReaderGoesOn) {
+    const auto writer = open_writer(200, 9);
+    for (const char* text : {"one\ntwo\n", "three\n", "four\nfive\n", "six\n", "seven\neight\n"}) {
+        append(*writer, Stream::Stdout, text);
+        append(*writer, Stream::Stderr, std::string("error\n") + text);
+    }
+    ASSERT_TRUE(exists(json_log_path(file_, 2)));
+    LogReadOptions options{.split_lines = true};
+    options.decompress = [](UniqueFd fd) { return Result<UniqueFd>(std::move(fd)); };
+    const std::string whole = read_log(options);
+    std::vector<std::string> bookmarks;
+    const auto reader = open_reader(options);
+    do {
+        bookmarks.push_back(reader->bookmark());
+    } while (reader->next().value());
+    for (const bool compressed : {false, true}) {
+        std::size_t at = 0;
+        for (const std::string& bookmark : bookmarks) {
+            options.bookmark = bookmark;
+            EXPECT_EQ(read_log(options), whole.substr(at)) << bookmark;
+            at = whole.find('|', at) + 1;
+        }
+        // As compression does it: another file, and the plain one goes.
+        const std::string plain = json_log_path(file_, 2);
+        if (!compressed) {
+            ASSERT_TRUE(replace_file(plain + compressed_log_suffix, bytes(2), 0640, Sync::No).ok());
+            ASSERT_EQ(unlink(plain.c_str()), 0);
+        }
+    }
+    options.bookmark = "r.1.2.3";
+    options.directory = directory_.path() + "/log";
+    EXPECT_EQ(JsonLogReader::open(options, file_).error().kind(), ErrorKind::InvalidArgument);
+}
+
+TEST_F(JsonLogTest, TheEndIsABookmarkToo) {
+    LogReadOptions options;
+    options.bookmark = log_end;
+    EXPECT_EQ(read_log(options), "");
+    const auto writer = open_writer();
+    append(*writer, Stream::Stdout, "one\n");
+    const auto reader = open_reader(options);
+    EXPECT_EQ(drain(*reader), "");
+    append(*writer, Stream::Stdout, "two\n");
+    EXPECT_EQ(drain(*reader), "o2:two\n|");
+}
+
 TEST_F(JsonLogTest, OneFileBeginsAnewWhenItIsFull) {
     const auto writer = open_writer(100, 1);
     const auto reader = open_reader({.split_lines = true});

@@ -71,10 +71,15 @@ struct LogReadOptions {
     bool split_lines = false;
     // Where to begin instead; of records only.
     std::optional<LogPosition> from = {};
+    // The same in any form: what LogSource::bookmark() said, or log_end. InvalidArgument for
+    // others.
+    std::string bookmark = {};
     // Makes a file that was compressed after its rotation readable. Without it they are passed
     // over.
     std::function<Result<UniqueFd>(UniqueFd compressed)> decompress = {};
 };
+
+inline constexpr std::string_view log_end = "end";
 
 // A log that is read, whatever its form. A follower calls next() again after io::LogWatch
 // (log_watch.h) said that there is more.
@@ -90,6 +95,9 @@ class LogSource {
 
     // True once something after `until` was met: nothing will follow.
     virtual bool ended() const = 0;
+
+    // Behind all that was given out: who opens the log with it later goes on there, byte for byte.
+    virtual std::string bookmark() const = 0;
 
   protected:
     LogSource(LogSource&&) = default;
@@ -116,6 +124,8 @@ class LogReader final : public LogSource {
 
     // Behind all that was given out.
     LogPosition position() const;
+
+    std::string bookmark() const override;
 
   private:
     struct State;

@@ -139,6 +139,57 @@ TEST_F(LogFileTest, AFollowerSeesWhatIsAddedAcrossRotation) {
     EXPECT_EQ(drain(reader), "o2:0123456789\n|o3:0123456789\n|o4:0123456789\n|o5:0123456789\n|");
 }
 
+TEST_F(LogFileTest, ABookmarkIsWhereAnotherReaderGoesOn) {
+    LogWriter writer = open_writer(100, 9);
+    for (const char* text : {"one\ntwo\nthr", "ee\n", "four\nfive\n", "six", "\nseven\neight\n"}) {
+        append(writer, Stream::Stdout, text);
+        append(writer, Stream::Stderr, std::string("error\n") + text);
+    }
+    ASSERT_GT(log_file_numbers(path_).size(), 2U);
+    for (const bool split : {false, true}) {
+        const std::string whole = read_log({.split_lines = split});
+        LogReader reader = open_reader({.split_lines = split});
+        std::size_t at = 0;
+        do {
+            LogReader::Options options{.split_lines = split};
+            options.bookmark = reader.bookmark();
+            EXPECT_EQ(read_log(options), whole.substr(at)) << options.bookmark;
+            at = whole.find('|', at) + 1;
+        } while (reader.next().value());
+    }
+}
+
+TEST_F(LogFileTest, ABookmarkOfAFileThatIsGoneGoesOnWithTheOldestThatIsLeft) {
+    LogWriter writer = open_writer(40, 2);
+    append(writer, Stream::Stdout, "0123456789\n");
+    LogReader reader = open_reader();
+    ASSERT_TRUE(reader.next().value());
+    const std::string bookmark = reader.bookmark();
+    for (int i = 0; i < 4; ++i) {
+        append(writer, Stream::Stdout, "0123456789\n"); // one in a file
+    }
+    LogReader::Options options;
+    options.bookmark = bookmark;
+    EXPECT_EQ(read_log(options), "o4:0123456789\n|o5:0123456789\n|");
+}
+
+TEST_F(LogFileTest, TheEndIsABookmarkToo) {
+    LogReader::Options options;
+    options.bookmark = log_end;
+    EXPECT_EQ(read_log(options), "");
+    LogWriter writer = open_writer();
+    append(writer, Stream::Stdout, "one\ntw");
+    LogReader reader = open_reader(options);
+    EXPECT_EQ(drain(reader), "");
+    append(writer, Stream::Stdout, "o\n");
+    EXPECT_EQ(drain(reader), "o2+o\n|");
+    for (const char* wrong : {"r.1.2", "r.1.2.x", "j.1.2.3.4", "1"}) {
+        options.directory = path_;
+        options.bookmark = wrong;
+        EXPECT_EQ(LogReader::open(options).error().kind(), ErrorKind::InvalidArgument) << wrong;
+    }
+}
+
 TEST_F(LogFileTest, AFollowerThatFellBehindGoesOnWithTheOldestFileThereIs) {
     LogWriter writer = open_writer(40, 2);
     append(writer, Stream::Stdout, "0123456789\n");

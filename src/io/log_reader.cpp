@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // LogReader: records in order through all files, lines filtered by time, stream and tail.
 #include "base/file.h"
+#include "base/strings.h"
 #include "io/log_file.h"
 #include "io/log_format.h"
 #include "io/log_tail.h"
@@ -43,6 +44,21 @@ std::optional<Timestamp> first_time(const std::string& path) {
     }
     const auto header = decode_log_header({bytes.data(), bytes.size()});
     return header ? std::optional(header->time) : std::nullopt;
+}
+
+// "r.<file>.<offset>.<skip>"
+Result<LogPosition> parse_bookmark(const LogReadOptions& options) {
+    if (options.bookmark == log_end) {
+        return find_log_tail(options.directory, 0, options.decompress);
+    }
+    const std::vector<std::string_view> parts = split(options.bookmark, '.');
+    if (parts.size() != 4 || parts[0] != "r") {
+        return invalid_argument("\"" + options.bookmark + "\" is no bookmark of this log");
+    }
+    return LogPosition{
+        .file = TRY(parse_number<std::uint64_t>(parts[1])),
+        .offset = TRY(parse_number<std::uint64_t>(parts[2])),
+        .skip = TRY(parse_number<std::size_t>(parts[3]))};
 }
 
 } // namespace
@@ -227,6 +243,9 @@ LogReader::~LogReader() = default;
 Result<LogReader> LogReader::open(Options options) {
     auto state = std::make_unique<State>();
     state->options = std::move(options);
+    if (!state->options.bookmark.empty()) {
+        state->options.from = TRY(parse_bookmark(state->options));
+    }
     if (state->options.from) {
         const LogPosition& position = *state->options.from;
         if (position.file != 0 && TRY(state->open_number(position.file))) {
@@ -284,6 +303,12 @@ LogPosition LogReader::position() const {
         .file = state.number,
         .offset = state.record_start,
         .skip = state.header.length - state.body.size()};
+}
+
+std::string LogReader::bookmark() const {
+    const LogPosition at = position();
+    return "r." + std::to_string(at.file) + "." + std::to_string(at.offset) + "." +
+           std::to_string(at.skip);
 }
 
 bool LogReader::ended() const {

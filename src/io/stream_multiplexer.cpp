@@ -39,7 +39,7 @@ Result<void> StreamDemultiplexer::feed(std::string_view bytes, const Sink& sink)
         }
         header_filled_ = 0;
         const auto stream = static_cast<unsigned char>(header_[0]);
-        if (stream > static_cast<unsigned char>(Stream::SystemError)) {
+        if (stream > static_cast<unsigned char>(Stream::Bookmark)) {
             return invalid_argument("unrecognized stream: " + std::to_string(stream));
         }
         stream_ = Stream{stream};

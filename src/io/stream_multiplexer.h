@@ -15,7 +15,14 @@
 
 namespace berth::io {
 
-enum class Stream : std::uint8_t { Stdin = 0, Stdout = 1, Stderr = 2, SystemError = 3 };
+// Bookmark is ours, in logs that were asked for with bookmarks: where to go on behind what came.
+enum class Stream : std::uint8_t {
+    Stdin = 0,
+    Stdout = 1,
+    Stderr = 2,
+    SystemError = 3,
+    Bookmark = 4,
+};
 
 inline constexpr std::size_t frame_header_size = 8;
 using FrameHeader = std::array<char, frame_header_size>;

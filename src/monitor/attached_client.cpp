@@ -25,6 +25,7 @@ bool AttachedClient::wants(io::Stream stream) const {
         return streams_.want_stderr;
     case io::Stream::Stdin:
     case io::Stream::SystemError:
+    case io::Stream::Bookmark:
         return false;
     }
     return false;

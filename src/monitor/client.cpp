@@ -200,6 +200,7 @@ Result<StatusReply> MonitorClient::status() {
     if (reply == nullptr) {
         return internal_error("the monitor gave an answer to another question");
     }
+    TRY(check_version(*reply));
     state_->tell_past_exits(*reply);
     return std::move(*reply);
 }

@@ -131,6 +131,7 @@ class MonitorClient {
 
     // `resources`: JSON of the OCI runtime specification's linux.resources.
     Result<void> update(const std::string& resources);
+    // NotImplemented when the monitor is of a build that this engine cannot deal with.
     Result<StatusReply> status();
 
     // The exit is stored: the monitor may go as soon as its clients have read everything.

@@ -23,6 +23,7 @@ namespace berth::monitor {
 namespace {
 
 constexpr std::size_t untold_exit_limit = 256;
+constexpr std::size_t told_exit_limit = 32;
 constexpr std::size_t control_limit = 8;
 
 // Docker shows 128 + signal, as shells do.
@@ -297,6 +298,7 @@ void Monitor::finish_exec(ExecProcess& exec) {
         untold_exits_.push_back(exec.exit);
     } else {
         tell(exec.exit);
+        keep_told(exec.exit);
     }
     const auto found = std::find_if(execs_.begin(), execs_.end(), [&](const ExecPtr& candidate) {
         return candidate.get() == &exec;
@@ -304,6 +306,14 @@ void Monitor::finish_exec(ExecProcess& exec) {
     told_execs_.push_back(std::move(*found));
     execs_.erase(found);
     loop_->post([this] { sweep_execs(); });
+}
+
+// An engine may be killed between hearing of an exit and answering the client that waits for it.
+void Monitor::keep_told(Exited exit) {
+    if (told_exits_.size() == told_exit_limit) {
+        told_exits_.pop_front();
+    }
+    told_exits_.push_back(std::move(exit));
 }
 
 void Monitor::sweep_execs() {

@@ -62,6 +62,7 @@ class Monitor {
     void handle_init_exit(int wait_status);
     void handle_exec_exit(ExecProcess& exec, int wait_status);
     void finish_exec(ExecProcess& exec);
+    void keep_told(Exited exit);
     void sweep_execs();
     void finish_container();
     void remove_container();
@@ -105,6 +106,7 @@ class Monitor {
     std::vector<ExecPtr> execs_;      // that run, or whose output is not read to the end
     std::vector<ExecPtr> told_execs_; // whose clients still read
     std::deque<Exited> untold_exits_; // of execs, while no engine is connected
+    std::deque<Exited> told_exits_;   // of execs: a client asks the next engine, too
     ContainerPhase phase_ = ContainerPhase::Created;
     pid_t pid_ = 0;
     Timestamp started_;

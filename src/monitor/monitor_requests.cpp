@@ -193,11 +193,11 @@ Result<Notice> Monitor::handle(const Status&, std::vector<UniqueFd>&) {
     for (const ExecPtr& exec : execs_) {
         reply.execs.push_back({.exec_id = exec->id, .pid = exec->pid});
     }
+    reply.told.assign(told_exits_.begin(), told_exits_.end());
     while (!untold_exits_.empty()) {
-        reply.execs.push_back(
-            {.exec_id = untold_exits_.front().exec_id,
-             .running = false,
-             .exit = std::move(untold_exits_.front())});
+        Exited& exit = untold_exits_.front();
+        reply.execs.push_back({.exec_id = exit.exec_id, .running = false, .exit = exit});
+        keep_told(std::move(exit));
         untold_exits_.pop_front();
     }
     return Notice(std::move(reply));

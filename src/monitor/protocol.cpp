@@ -70,6 +70,9 @@ class Reader {
         text = take(size);
     }
 
+    // What follows is of a newer version than the sender's.
+    bool at_end() const { return bytes_.empty(); }
+
     // Everything was there and nothing is left.
     bool complete() const { return ok_ && bytes_.empty(); }
 
@@ -214,9 +217,25 @@ void fields(Archive& archive, T& value) requires(
         for (std::uint32_t i = 0; i < count && i < exec_status_limit && archive.ok(); ++i) {
             fields(archive, value.execs.emplace_back());
         }
+        if (archive.at_end()) {
+            value.oldest_engine = 1;
+            return;
+        }
     } else {
         for (const ExecStatus& exec : value.execs) {
             fields(archive, exec);
+        }
+    }
+    archive(value.oldest_engine);
+    count = static_cast<std::uint32_t>(value.told.size());
+    archive(count);
+    if constexpr (Archive::reading) {
+        for (std::uint32_t i = 0; i < count && i < exec_status_limit && archive.ok(); ++i) {
+            fields(archive, value.told.emplace_back());
+        }
+    } else {
+        for (const Exited& exit : value.told) {
+            fields(archive, exit);
         }
     }
 }
@@ -250,18 +269,21 @@ encode_any(const Variant& message, std::uint16_t type, std::uint32_t number, std
     return out + body;
 }
 
+// A newer monitor may say more than this engine knows; a request is understood whole or not at all.
+enum class Surplus : bool { Refused, Ignored };
+
 template <class Variant, std::size_t Index = 0>
-Result<Variant> decode_any(std::size_t index, std::string_view body) {
+Result<Variant> decode_any(std::size_t index, std::string_view body, Surplus surplus) {
     if constexpr (Index == std::variant_size_v<Variant>) {
         return not_implemented("the monitor protocol has no message of this type");
     } else {
         if (index != Index) {
-            return decode_any<Variant, Index + 1>(index, body);
+            return decode_any<Variant, Index + 1>(index, body, surplus);
         }
         std::variant_alternative_t<Index, Variant> value;
         Reader reader(body);
         fields(reader, value);
-        if (!reader.complete()) {
+        if (surplus == Surplus::Ignored ? !reader.ok() : !reader.complete()) {
             return invalid_argument("malformed message of the monitor protocol");
         }
         return Variant(std::move(value));
@@ -293,11 +315,25 @@ Result<MessageHeader> decode_header(std::string_view bytes) {
 }
 
 Result<Request> decode_request(const MessageHeader& header, std::string_view body) {
-    return decode_any<Request>(static_cast<std::size_t>(header.type) - first_request_type, body);
+    return decode_any<Request>(
+        static_cast<std::size_t>(header.type) - first_request_type, body, Surplus::Refused);
 }
 
 Result<Notice> decode_notice(const MessageHeader& header, std::string_view body) {
-    return decode_any<Notice>(static_cast<std::size_t>(header.type) - first_notice_type, body);
+    return decode_any<Notice>(
+        static_cast<std::size_t>(header.type) - first_notice_type, body, Surplus::Ignored);
+}
+
+Result<void> check_version(const StatusReply& status) {
+    if (status.version >= oldest_monitor_version && status.oldest_engine <= protocol_version) {
+        return ok();
+    }
+    return not_implemented(
+        "the container's monitor speaks version " + std::to_string(status.version) +
+        " of the monitor protocol and wants an engine of version " +
+        std::to_string(status.oldest_engine) + " or later; this one has version " +
+        std::to_string(protocol_version) + " and understands monitors from version " +
+        std::to_string(oldest_monitor_version) + " on");
 }
 
 } // namespace berth::monitor

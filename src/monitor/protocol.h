@@ -18,7 +18,9 @@
 
 namespace berth::monitor {
 
-inline constexpr std::uint32_t protocol_version = 1;
+inline constexpr std::uint32_t protocol_version = 2;
+inline constexpr std::uint32_t oldest_monitor_version = 1; // that this engine understands
+inline constexpr std::uint32_t oldest_engine_version = 1;  // that this monitor understands
 
 // Bytes of a body; the kernel refuses arguments and environment above 2 MiB or so.
 inline constexpr std::size_t message_limit = 4U << 20;
@@ -149,7 +151,13 @@ struct StatusReply {
     Timestamp started;
     Exited exit; // in phase Exited
     std::vector<ExecStatus> execs;
+    // Since version 2.
+    std::uint32_t oldest_engine = oldest_engine_version; // the oldest protocol to speak with it
+    std::vector<Exited> told; // exits of execs that an engine was told of, the last 32 at most
 };
+
+// NotImplemented when this engine and the monitor do not understand each other.
+Result<void> check_version(const StatusReply& status);
 
 using Notice = std::variant<Done, Failed, StatusReply, Exited, Detached>;
 

@@ -62,6 +62,45 @@ TEST(MonitorProtocol, CarriesStatusWithExecs) {
     EXPECT_EQ(decoded.execs.at(0).exit.code, 137);
 }
 
+TEST(MonitorProtocol, UnderstandsMonitorsOfTheVersionBefore) {
+    StatusReply status{.version = 1, .id = "c1", .phase = ContainerPhase::Running, .pid = 42};
+    status.execs.push_back({.exec_id = "e1", .pid = 43});
+    const std::string bytes = encode(Notice(status), 0);
+    MessageHeader header =
+        decode_header(std::string_view(bytes).substr(0, message_header_size)).value();
+    // Version 1 ended behind the execs: before oldest_engine and an empty list.
+    header.body_size -= 8;
+    const auto decoded = std::get<StatusReply>(
+        decode_notice(header, std::string_view(bytes).substr(message_header_size, header.body_size))
+            .value());
+    EXPECT_EQ(decoded.version, 1U);
+    EXPECT_EQ(decoded.oldest_engine, 1U);
+    EXPECT_EQ(decoded.execs.at(0).pid, 43);
+    EXPECT_TRUE(decoded.told.empty());
+    EXPECT_TRUE(check_version(decoded).ok());
+}
+
+TEST(MonitorProtocol, IgnoresWhatANewerMonitorSaysBeyondIt) {
+    StatusReply status{.version = protocol_version + 1, .id = "c1"};
+    status.told.push_back({.exec_id = "e1", .code = 3});
+    const std::string bytes = encode(Notice(status), 0) + "more";
+    const MessageHeader header =
+        decode_header(std::string_view(bytes).substr(0, message_header_size)).value();
+    const auto decoded = std::get<StatusReply>(
+        decode_notice(header, std::string_view(bytes).substr(message_header_size)).value());
+    EXPECT_EQ(decoded.told.at(0).code, 3);
+    EXPECT_TRUE(check_version(decoded).ok());
+}
+
+TEST(MonitorProtocol, RefusesMonitorsThatWantANewerEngineInWords) {
+    StatusReply status{.version = 9, .oldest_engine = protocol_version + 1};
+    const Result<void> refused = check_version(status);
+    EXPECT_EQ(refused.error().kind(), ErrorKind::NotImplemented);
+    EXPECT_NE(refused.error().message().find("version 9"), std::string::npos);
+    status = {.version = 0, .oldest_engine = 1};
+    EXPECT_FALSE(check_version(status).ok());
+}
+
 TEST(MonitorProtocol, CarriesErrorsWithTheirKind) {
     const std::string bytes = encode(Notice(Failed{not_found("no such thing")}), 1);
     const MessageHeader header =

@@ -167,6 +167,9 @@ Result<void> logs(Context& context) {
         .until = until,
         .tail = {},
         .split_lines = context.flag("timestamps") || context.flag("details"),
+        // Ours: docs/api-extensions.md.
+        .bookmarks = context.flag("bookmarks"),
+        .bookmark = context.query("bookmark"),
     };
     // dockerd takes anything that is no number, and anything negative, for "all".
     if (auto tail = parse_number<std::int64_t>(context.query("tail")); tail.ok() && *tail >= 0) {
