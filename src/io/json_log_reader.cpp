@@ -100,11 +100,12 @@ Result<JsonBookmark> parse_bookmark(const std::string& text) {
     if (parts.size() != 5 || parts[0] != "j") {
         return invalid_argument("\"" + text + "\" is no bookmark of this log");
     }
-    return JsonBookmark{
-        .inode = TRY(parse_number<ino_t>(parts[1])),
-        .offset = TRY(parse_number<std::uint64_t>(parts[2])),
-        .hash = TRY(parse_number<std::uint64_t>(parts[3])),
-        .in_line = TRY(parse_number<unsigned>(parts[4]))};
+    JsonBookmark bookmark;
+    bookmark.inode = TRY(parse_number<ino_t>(parts[1]));
+    bookmark.offset = TRY(parse_number<std::uint64_t>(parts[2]));
+    bookmark.hash = TRY(parse_number<std::uint64_t>(parts[3]));
+    bookmark.in_line = TRY(parse_number<unsigned>(parts[4]));
+    return bookmark;
 }
 
 } // namespace

@@ -55,10 +55,11 @@ Result<LogPosition> parse_bookmark(const LogReadOptions& options) {
     if (parts.size() != 4 || parts[0] != "r") {
         return invalid_argument("\"" + options.bookmark + "\" is no bookmark of this log");
     }
-    return LogPosition{
-        .file = TRY(parse_number<std::uint64_t>(parts[1])),
-        .offset = TRY(parse_number<std::uint64_t>(parts[2])),
-        .skip = TRY(parse_number<std::size_t>(parts[3]))};
+    LogPosition position;
+    position.file = TRY(parse_number<std::uint64_t>(parts[1]));
+    position.offset = TRY(parse_number<std::uint64_t>(parts[2]));
+    position.skip = TRY(parse_number<std::size_t>(parts[3]));
+    return position;
 }
 
 } // namespace
