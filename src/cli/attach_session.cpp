@@ -7,6 +7,7 @@
 #include "base/file.h"
 #include "cli/demultiplexer.h"
 #include "cli/query.h"
+#include "cli/reconnect.h"
 #include "io/detach_keys.h"
 #include "io/terminal.h"
 
@@ -14,6 +15,7 @@
 #include <cerrno>
 #include <csignal>
 #include <optional>
+#include <vector>
 
 #include <poll.h>
 #include <sys/signalfd.h>
@@ -25,6 +27,8 @@ namespace berth::cli {
 namespace {
 
 constexpr std::size_t buffer_size = 32768;
+constexpr std::size_t due_limit = 64;
+constexpr int due_pause = 500; // milliseconds
 
 // What a terminal or a supervisor sends to a foreground program; the rest stays ours.
 constexpr int proxied_signals[] = {SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -53,6 +57,8 @@ struct AttachSession::State {
         return ok();
     }
 
+    void unblock_signals() const { ::sigprocmask(SIG_SETMASK, &saved_signals, nullptr); }
+
     void send_size() {
         if (options.resize_target.empty() || !options.terminal) {
             return;
@@ -62,9 +68,31 @@ struct AttachSession::State {
             Query query;
             query.add("h", std::to_string(size->rows));
             query.add("w", std::to_string(size->columns));
-            [[maybe_unused]] Result<json::Value> sent =
-                session.post(options.resize_target + query.text());
+            const auto sent = session.post(options.resize_target + query.text());
+            size_is_due = !sent.ok() && is_lost(sent.error());
         }
+    }
+
+    void send_signals() {
+        while (!signals_due.empty()) {
+            Query query;
+            query.add("signal", std::to_string(signals_due.front()));
+            const auto sent = session.post(options.signal_target + query.text());
+            if (!sent.ok() && is_lost(sent.error())) {
+                return;
+            }
+            signals_due.erase(signals_due.begin());
+        }
+    }
+
+    // What an engine that was away has not heard.
+    bool is_due() const { return size_is_due || !signals_due.empty(); }
+
+    void send_due() {
+        if (size_is_due) {
+            send_size();
+        }
+        send_signals();
     }
 
     void handle_signals() {
@@ -73,13 +101,11 @@ struct AttachSession::State {
             auto number = static_cast<int>(info.ssi_signo);
             if (number == SIGWINCH) {
                 send_size();
-            } else {
-                Query query;
-                query.add("signal", std::to_string(number));
-                [[maybe_unused]] Result<json::Value> sent =
-                    session.post(options.signal_target + query.text());
+            } else if (signals_due.size() < due_limit) {
+                signals_due.push_back(number);
             }
         }
+        send_signals();
     }
 
     // False at the connection's end.
@@ -140,6 +166,8 @@ struct AttachSession::State {
     sigset_t saved_signals{};
     std::string outgoing;
     io::DetachKeyFilter detach_keys{""};
+    std::vector<int> signals_due;
+    bool size_is_due = false;
     bool input_open = false;
     bool half_closed = false;
     bool detached = false;
@@ -152,7 +180,7 @@ AttachSession::AttachSession(AttachSession&&) noexcept = default;
 
 AttachSession::~AttachSession() {
     if (state_) {
-        ::sigprocmask(SIG_SETMASK, &state_->saved_signals, nullptr);
+        state_->unblock_signals();
     }
 }
 
@@ -188,8 +216,13 @@ Result<AttachSession::End> AttachSession::run(Session::Hijacked hijacked) {
             pollfd{state.connection.get(), wanted, 0},
             pollfd{state.signals.get(), POLLIN, 0},
             pollfd{want_input ? STDIN_FILENO : -1, POLLIN, 0}};
-        if (::poll(polled.data(), polled.size(), -1) < 0 && errno != EINTR) {
+        const int polled_now =
+            ::poll(polled.data(), polled.size(), state.is_due() ? due_pause : -1);
+        if (polled_now < 0 && errno != EINTR) {
             return errno_error("poll");
+        }
+        if (polled_now == 0) {
+            state.send_due();
         }
         if (polled[1].revents != 0) {
             state.handle_signals();
@@ -205,6 +238,7 @@ Result<AttachSession::End> AttachSession::run(Session::Hijacked hijacked) {
         }
     }
     state.raw_mode.reset();
+    state.unblock_signals(); // whoever waits for the exit code may be interrupted
     return state.detached ? End::Detached : End::Closed;
 }
 

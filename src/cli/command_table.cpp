@@ -53,6 +53,7 @@ constexpr Command table[] = {
     {"tag", "SOURCE_IMAGE[:TAG] TARGET_IMAGE[:TAG]", "Create a tag TARGET_IMAGE that refers to SOURCE_IMAGE", commands::tag},
     {"top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container", commands::top},
     {"unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers", commands::unpause},
+    {"update", "[OPTIONS] CONTAINER [CONTAINER...]", "Update configuration of one or more containers", commands::update},
     {"wait", "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes", commands::wait},
 
     {"artifact ls", "[OPTIONS] NAME[:TAG|@DIGEST]", "List what refers to an image or artifact in a registry", commands::artifact_ls, false},
@@ -94,6 +95,7 @@ constexpr Command table[] = {
     {"container stop", "[OPTIONS] CONTAINER [CONTAINER...]", "Stop one or more running containers", commands::stop, false},
     {"container top", "CONTAINER [ps OPTIONS]", "Display the running processes of a container", commands::top, false},
     {"container unpause", "CONTAINER [CONTAINER...]", "Unpause all processes within one or more containers", commands::unpause, false},
+    {"container update", "[OPTIONS] CONTAINER [CONTAINER...]", "Update configuration of one or more containers", commands::update, false},
     {"container wait", "CONTAINER [CONTAINER...]", "Block until one or more containers stop, then print their exit codes", commands::wait, false},
     {"builder prune", "[OPTIONS]", "Remove build cache", commands::builder_prune, false},
     {"network connect", "[OPTIONS] NETWORK CONTAINER", "Connect a container to a network", commands::network_connect, false},

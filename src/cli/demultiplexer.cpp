@@ -4,7 +4,6 @@
 
 #include "base/file.h"
 #include "base/strings.h"
-#include "base/time.h"
 
 #include <algorithm>
 #include <array>
@@ -46,7 +45,11 @@ Result<std::string> time_parameter(std::string_view text) {
         return invalid_argument(
             "failed to parse value as time or duration: \"" + std::string(text) + "\"");
     }
-    std::string fraction =
+    return seconds_parameter(time);
+}
+
+std::string seconds_parameter(Timestamp time) {
+    const std::string fraction =
         std::to_string(1'000'000'000 + time.nanoseconds % 1'000'000'000).substr(1);
     return std::to_string(time.seconds()) + "." + fraction;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/time.h"
 #include "codec/stream.h"
 #include "io/stream_multiplexer.h"
 
@@ -30,5 +31,8 @@ Result<void> copy_output(ByteSource& source, Multiplexed multiplexed);
 
 // "42m", an RFC 3339 time or seconds since the epoch, as the logs and events parameters want it.
 Result<std::string> time_parameter(std::string_view text);
+
+// "1700000000.000000001"
+std::string seconds_parameter(Timestamp time);
 
 } // namespace berth::cli

@@ -7,6 +7,9 @@ namespace berth::cli {
 
 namespace {
 
+constexpr const char* restart_help = "Restart policy: no, always, unless-stopped, "
+                                     "on-failure[:max-retries], on-unhealthy[:max-retries]";
+
 void declare_process(RunOptions& o, Flags& flags) {
     flags.list(
         "annotation",
@@ -34,7 +37,7 @@ void declare_process(RunOptions& o, Flags& flags) {
     flags.text("name", 0, o.name, "Assign a name to the container");
     flags.text("platform", 0, o.platform, "Set platform if server is multi-platform capable");
     flags.text("pull", 0, o.pull, "Pull image before running (\"always\", \"missing\", \"never\")");
-    flags.text("restart", 0, o.restart, "Restart policy to apply when a container exits");
+    flags.text("restart", 0, o.restart, restart_help);
     flags.text("stop-signal", 0, o.stop_signal, "Signal to stop the container");
     flags.number("stop-timeout", 0, o.stop_timeout, "Timeout (in seconds) to stop a container");
     flags.boolean("tty", 't', o.tty, "Allocate a pseudo-TTY");
@@ -42,7 +45,8 @@ void declare_process(RunOptions& o, Flags& flags) {
     flags.text("workdir", 'w', o.working_directory, "Working directory inside the container");
 }
 
-void declare_resources(RunOptions& o, Flags& flags) {
+// What a container that is there can be given.
+void declare_limits(RunOptions& o, Flags& flags) {
     flags.number("cpu-period", 0, o.cpu_period, "Limit CPU CFS (Completely Fair Scheduler) period");
     flags.number("cpu-quota", 0, o.cpu_quota, "Limit CPU CFS (Completely Fair Scheduler) quota");
     flags.number(
@@ -53,7 +57,6 @@ void declare_resources(RunOptions& o, Flags& flags) {
     flags.text("cpus", 0, o.cpus, "Number of CPUs");
     flags.text("cpuset-cpus", 0, o.cpuset_cpus, "CPUs in which to allow execution (0-3, 0,1)");
     flags.text("cpuset-mems", 0, o.cpuset_mems, "MEMs in which to allow execution (0-3, 0,1)");
-    flags.text("cgroup-parent", 0, o.cgroup_parent, "Optional parent cgroup for the container");
     flags.text("memory", 'm', o.memory, "Memory limit");
     flags.text("memory-reservation", 0, o.memory_reservation, "Memory soft limit");
     flags.text(
@@ -61,6 +64,12 @@ void declare_resources(RunOptions& o, Flags& flags) {
         0,
         o.memory_swap,
         "Swap limit equal to memory plus swap: '-1' to enable unlimited swap");
+    flags.number("pids-limit", 0, o.pids_limit, "Tune container pids limit (set -1 for unlimited)");
+}
+
+void declare_resources(RunOptions& o, Flags& flags) {
+    declare_limits(o, flags);
+    flags.text("cgroup-parent", 0, o.cgroup_parent, "Optional parent cgroup for the container");
     flags.number(
         "memory-swappiness",
         0,
@@ -69,7 +78,6 @@ void declare_resources(RunOptions& o, Flags& flags) {
     flags.boolean("oom-kill-disable", 0, o.oom_kill_disable, "Disable OOM Killer");
     flags.number(
         "oom-score-adj", 0, o.oom_score_adj, "Tune host's OOM preferences (-1000 to 1000)");
-    flags.number("pids-limit", 0, o.pids_limit, "Tune container pids limit (set -1 for unlimited)");
     flags.text("shm-size", 0, o.shm_size, "Size of /dev/shm");
     flags.list("ulimit", 0, o.ulimits, "Ulimit options");
 }
@@ -171,6 +179,12 @@ std::string RunOptions::create_query() const {
         query.add("platform", platform);
     }
     return query.text();
+}
+
+void RunOptions::declare_update(Flags& flags) {
+    restart.clear();
+    declare_limits(*this, flags);
+    flags.text("restart", 0, restart, restart_help);
 }
 
 } // namespace berth::cli

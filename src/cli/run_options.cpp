@@ -396,6 +396,14 @@ Result<std::int64_t> parse_bytes(std::string_view text) {
     return static_cast<std::int64_t>(number);
 }
 
+Result<json::Value> RunOptions::update_body() const {
+    json::Object body = TRY(resources_of(*this));
+    if (!restart.empty()) {
+        body["RestartPolicy"] = TRY(restart_policy(restart));
+    }
+    return json::Value(std::move(body));
+}
+
 Result<json::Value>
 RunOptions::create_body(const std::vector<std::string>& image_and_command) const {
     json::Object exposed;

@@ -23,6 +23,12 @@ struct RunOptions {
     // Declares the flags; the object must outlive flags.parse().
     void declare(Flags& flags);
 
+    // Those of `update`: what is not given stays as it is.
+    void declare_update(Flags& flags);
+
+    // Of POST /containers/x/update.
+    Result<json::Value> update_body() const;
+
     // `image` and the command behind it. Reads --env-file and --label-file.
     Result<json::Value> create_body(const std::vector<std::string>& image_and_command) const;
 

@@ -3,7 +3,7 @@
 #include "base/strings.h"
 #include "cli/attach_session.h"
 #include "cli/commands/commands.h"
-#include "cli/document_stream.h"
+#include "cli/exit_wait.h"
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
@@ -63,9 +63,7 @@ Result<int> attach_to(Session& session, const AttachTo& what) {
         query.add("detachKeys", what.detach_keys);
     }
     Session::Hijacked connection = TRY(session.hijack(path + "/attach" + query.text()));
-    std::unique_ptr<ByteSource> wait = TRY(session.stream(
-        {.method = "POST",
-         .target = path + "/wait?condition=" + (what.start ? "next-exit" : "not-running")}));
+    ExitWait wait = TRY(ExitWait::open(session, path, what.start ? "next-exit" : "not-running"));
     if (what.start) {
         TRY(session.post(path + "/start"));
     }
@@ -73,9 +71,7 @@ Result<int> attach_to(Session& session, const AttachTo& what) {
     if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
         return what.start ? Result<int>(0) : detached();
     }
-    DocumentStream documents(*wait);
-    std::optional<json::Value> ended = TRY(documents.next());
-    return ended ? static_cast<int>(number_of(*ended, "StatusCode")) : 1;
+    return static_cast<int>(number_of(TRY(wait.finish()), "StatusCode"));
 }
 
 struct ExecFlags {
@@ -130,7 +126,7 @@ Result<int> exec_attached(Session& session, const ExecFlags& flags, const std::s
     if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
         return detached();
     }
-    json::Value ended = TRY(session.get("/exec/" + id + "/json"));
+    json::Value ended = TRY(get_again(session, "/exec/" + id + "/json"));
     return static_cast<int>(number_of(ended, "ExitCode"));
 }
 

@@ -22,6 +22,7 @@ Result<int> ps(Session& session, const Invocation& invocation);
 Result<int> logs(Session& session, const Invocation& invocation);
 Result<int> port(Session& session, const Invocation& invocation);
 Result<int> port_add(Session& session, const Invocation& invocation);
+Result<int> update(Session& session, const Invocation& invocation);
 Result<int> port_rm(Session& session, const Invocation& invocation);
 Result<int> top(Session& session, const Invocation& invocation);
 // container_actions.cpp

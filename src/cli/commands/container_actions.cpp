@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // Commands that do one thing to each container named: stop, kill, rm and their like.
 #include "cli/commands/commands.h"
+#include "cli/exit_wait.h"
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
+#include "cli/run_options.h"
 #include "cli/session.h"
 
 #include <functional>
@@ -139,12 +141,31 @@ Result<int> rm(Session& session, const Invocation& invocation) {
     });
 }
 
+Result<int> update(Session& session, const Invocation& invocation) {
+    Flags flags;
+    RunOptions options;
+    options.declare_update(flags);
+    BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
+    const json::Value body = TRY(options.update_body());
+    if (body.as_object().empty()) {
+        return invalid_argument("you must provide one or more flags when using this command");
+    }
+    return for_each_name(names, [&](const std::string& name) -> Result<void> {
+        TRY(session.post(path_of(name, "update"), body));
+        return ok();
+    });
+}
+
 Result<int> wait(Session& session, const Invocation& invocation) {
     Flags flags;
     BERTH_PARSE_ARGUMENTS(names, flags, invocation, .least = 1);
     int exit_code = 0;
     for (const std::string& name : names) {
-        Result<json::Value> ended = session.post(path_of(name, "wait"));
+        auto ended = [&]() -> Result<json::Value> {
+            const std::string path = "/containers/" + percent_encode(name);
+            ExitWait waiting = TRY(ExitWait::open(session, path, "not-running"));
+            return waiting.finish();
+        }();
         if (ended.ok()) {
             TRY(print(std::to_string(number_of(*ended, "StatusCode")) + "\n"));
         } else {

@@ -6,6 +6,7 @@
 #include "cli/commands/commands.h"
 #include "cli/demultiplexer.h"
 #include "cli/listing.h"
+#include "cli/log_follow.h"
 #include "cli/output.h"
 #include "cli/query.h"
 #include "cli/session.h"
@@ -193,11 +194,16 @@ Result<int> logs(Session& session, const Invocation& invocation) {
             query.add(name, TRY(time_parameter(text)));
         }
     }
+    const json::Value* config = json::find(container, "Config");
+    const bool terminal = config && flag_of(*config, "Tty");
+    const Multiplexed plain = terminal ? Multiplexed::No : Multiplexed::Yes;
+    if (follow) {
+        TRY(follow_log(session, path, query, plain));
+        return 0;
+    }
     std::unique_ptr<ByteSource> source =
         TRY(session.stream({.target = path + "/logs" + query.text()}));
-    const json::Value* config = json::find(container, "Config");
-    bool terminal = config && flag_of(*config, "Tty");
-    TRY(copy_output(*source, terminal ? Multiplexed::No : Multiplexed::Yes));
+    TRY(copy_output(*source, plain));
     return 0;
 }
 

@@ -5,7 +5,7 @@
 #include "cli/attach_session.h"
 #include "cli/commands/commands.h"
 #include "cli/commands/pull.h"
-#include "cli/document_stream.h"
+#include "cli/exit_wait.h"
 #include "cli/listing.h"
 #include "cli/output.h"
 #include "cli/query.h"
@@ -115,30 +115,6 @@ attach_target(const std::string& id, const Attachment& attachment, const std::st
     return "/containers/" + id + "/attach" + query.text();
 }
 
-// The answer comes when the container has ended (or is removed); the request is sent before the
-// start so that an end that comes at once is not missed.
-Result<std::unique_ptr<ByteSource>>
-open_wait(Session& session, const std::string& id, bool removed) {
-    return session.stream(
-        {.method = "POST",
-         .target = "/containers/" + id + "/wait?condition=" + (removed ? "removed" : "next-exit")});
-}
-
-Result<int> read_exit_code(ByteSource& wait) {
-    DocumentStream documents(wait);
-    std::optional<json::Value> document = TRY(documents.next());
-    if (!document) {
-        return internal_error("the daemon went away before the container ended");
-    }
-    if (const json::Value* error = json::find(*document, "Error"); error && error->is_object()) {
-        std::string message = text_of(*error, "Message");
-        if (!message.empty()) {
-            return internal_error(message);
-        }
-    }
-    return static_cast<int>(number_of(*document, "StatusCode"));
-}
-
 Result<int> run_attached(
     Session& session,
     const RunOptions& options,
@@ -154,13 +130,14 @@ Result<int> run_attached(
          .signal_target = proxy ? "/containers/" + id + "/kill" : ""}));
     Session::Hijacked connection =
         TRY(session.hijack(attach_target(id, attachment, options.detach_keys)));
-    std::unique_ptr<ByteSource> wait = TRY(open_wait(session, id, options.remove));
+    ExitWait wait =
+        TRY(ExitWait::open(session, "/containers/" + id, options.remove ? "removed" : "next-exit"));
     TRY(session.post("/containers/" + id + "/start"));
     attached.send_size();
     if (TRY(attached.run(std::move(connection))) == AttachSession::End::Detached) {
         return 0;
     }
-    return read_exit_code(*wait);
+    return exit_code_in(TRY(wait.finish()));
 }
 
 struct RunFlags {

@@ -7,6 +7,7 @@
 #include "cli/commands/commands.h"
 #include "cli/demultiplexer.h"
 #include "cli/document_stream.h"
+#include "cli/event_follow.h"
 #include "cli/info_text.h"
 #include "cli/listing.h"
 #include "cli/output.h"
@@ -156,21 +157,21 @@ Result<int> events(Session& session, const Invocation& invocation) {
     flags.text("until", 0, until, "Stream events until this timestamp");
     BERTH_PARSE_ARGUMENTS(arguments, flags, invocation, .most = 0);
     Query query;
-    for (auto [name, text] :
-         {std::pair<const char*, std::string&>{"since", since}, {"until", until}}) {
-        if (!text.empty()) {
-            query.add(name, TRY(time_parameter(text)));
-        }
+    if (!until.empty()) {
+        query.add("until", TRY(time_parameter(until)));
     }
     std::string parameter = TRY(filters_parameter(filters));
     if (!parameter.empty()) {
         query.add("filters", parameter);
     }
-    std::unique_ptr<ByteSource> source = TRY(session.stream({.target = "/events" + query.text()}));
-    DocumentStream documents(*source);
-    while (std::optional<json::Value> event = TRY(documents.next())) {
-        TRY(print_document(*event, format, event_line(*event)));
+    const auto show = [&format](const json::Value& event) -> Result<void> {
+        TRY(print_document(event, format, event_line(event)));
+        return ok();
+    };
+    if (!since.empty()) {
+        since = TRY(time_parameter(since));
     }
+    TRY(follow_events(session, query, since, show));
     return 0;
 }
 
