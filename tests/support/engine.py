@@ -45,6 +45,14 @@ def wait_until(what, condition, deadline=DEADLINE):
         select.select([], [], [], 0.02)
 
 
+def is_connected(pid):
+    """Whether a client has opened a connection."""
+    try:
+        return any(os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:") for name in os.listdir(f"/proc/{pid}/fd"))
+    except FileNotFoundError:
+        return False
+
+
 def file_list(folder):
     """All names below a data root but the metadata's own files, to see what an operation left there. A layer's image
     may stay mounted when nobody needs it any more: what is in it does not count."""
@@ -164,6 +172,7 @@ class Engine:
         self.environment = dict(os.environ, DOCKER_HOST=f"unix://{self.socket}", DOCKER_BUILDKIT="0",
                                 DOCKER_CLI_HINTS="false", PATH=f"{BIN}:{os.environ['PATH']}")
         self.program = name
+        self.programs = BIN  # where the engine's and its monitors' program lie
         self.process = None
 
     def __enter__(self):
@@ -179,7 +188,7 @@ class Engine:
 
     def start(self):
         log = open(self.folder / "berthd.log", "ab")
-        self.process = subprocess.Popen([str(BIN / "berthd"), *self.flags], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([str(self.programs / "berthd"), *self.flags], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=self.environment)
         log.close()
         wait_until("engine", self.answers)

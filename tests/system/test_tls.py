@@ -1,5 +1,6 @@
 """The engine's TCP socket with TLS and client certificates: docker, berth and websockets over it."""
 import hashlib
+import json
 import os
 import socket
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 
 from certificates import Authority
 from debian_module import debian_module
-from engine import BIN, DEADLINE, Engine, Terminal, docker_client, wait_until
+from engine import BIN, DEADLINE, Engine, Terminal, docker_client, is_connected, wait_until
 
 
 def free_port():
@@ -124,6 +125,45 @@ def test_follows_a_log(remote, client):
         remote.engine.berth("kill", "talks")
         assert follower.stdout.read() == b""
         attached.communicate(timeout=DEADLINE)
+
+
+@pytest.fixture
+def clients(remote):
+    """Starts clients over TLS that end with the test."""
+    started = []
+
+    def start(*words):
+        started.append(subprocess.Popen([str(BIN / "berth"), *remote.flags(), *words], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                                        stdin=subprocess.DEVNULL, env=remote.engine.environment, text=True))
+        wait_until("connection", lambda: is_connected(started[-1].pid))
+        return started[-1]
+    yield start
+    for client in started:
+        client.kill()
+        client.communicate()
+
+
+def test_who_waits_and_follows_goes_on_with_the_next_engine(remote, clients):
+    engine = remote.engine
+    engine.berth("run", "-di", "--name", "talks", "busybox", "sh", "-c", "echo first; while read line; do echo $line; done")
+    waits, events = clients("wait", "talks"), clients("events", "--filter", "event=die", "--format", "{{json .}}")
+    logs = clients("logs", "-f", "talks")
+    assert logs.stdout.readline() == "first\n"
+    attached = subprocess.Popen([BIN / "berth", "attach", "talks"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, env=engine.environment)
+    for word in ("second", "third", "fourth"):
+        attached.stdin.write(f"{word}\n".encode())
+        attached.stdin.flush()
+        if word != "second":  # which shows that it is attached
+            engine.start()
+        assert logs.stdout.readline() == f"{word}\n"
+        if word != "fourth":
+            engine.kill()
+    engine.berth("kill", "talks")
+    attached.communicate(timeout=DEADLINE)
+    assert attached.returncode == 137
+    assert logs.stdout.read() == "" and logs.wait(DEADLINE) == 0
+    assert waits.communicate(timeout=DEADLINE)[0] == "137\n"
+    assert json.loads(events.stdout.readline())["Actor"]["ID"] == engine.inspect("talks")["Id"]
 
 
 @CLIENTS
