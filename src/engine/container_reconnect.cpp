@@ -50,7 +50,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
     // One that was created and not started ends with the engine that it was created by.
     const bool was_started = !status.ok() || status->phase != monitor::ContainerPhase::Created;
     if (!was_started) {
-        status = not_found("a monitor of a container that was not started");
+        status = not_found("the container was not started");
     }
     if (status.ok() && status->phase != monitor::ContainerPhase::Exited) {
         // While its exit would still wait.
@@ -95,6 +95,7 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
             health_.begin(container, run);
         }
     } else if (claims_to_run && !was_started) {
+        client.reset(); // which ends the monitor
         abandon_start(*container);
     } else if (claims_to_run && status.error().kind() == ErrorKind::NotFound) {
         finish_absent(container, run);
