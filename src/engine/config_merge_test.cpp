@@ -90,11 +90,11 @@ TEST_F(ConfigCheck, FillsInDefaults) {
 }
 
 TEST_F(ConfigCheck, RefusesWhatItCannotHonourByName) {
-    host_.storage_opt["size"] = "1g";
+    host_.userns_mode = "private";
     auto checked = check_and_complete(config_, host_, daemon_);
     ASSERT_FALSE(checked.ok());
     EXPECT_EQ(checked.error().kind(), ErrorKind::NotImplemented);
-    EXPECT_NE(checked.error().message().find("StorageOpt"), std::string::npos);
+    EXPECT_NE(checked.error().message().find("UsernsMode"), std::string::npos);
 }
 
 TEST_F(ConfigCheck, SpeaksDockersWords) {

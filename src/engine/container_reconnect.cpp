@@ -6,12 +6,17 @@
 #include "engine/container_runner.h"
 #include "engine/exec_table.h"
 #include "engine/link_renewal.h"
+#include "runtime/state_file.h"
 
 namespace berth::engine {
 namespace {
 
 constexpr int reach_attempts = 3;
 constexpr std::chrono::milliseconds reach_interval{2000};
+
+Result<runtime::StateRecord> runtime_record(const std::string& root, const std::string& id) {
+    return TRY(runtime::StateDirectory::at(root, id)).read();
+}
 
 } // namespace
 
@@ -116,7 +121,11 @@ void ContainerRunner::keep_out_of_reach(
                 {{"id", container->id}, {"error", error.message()}});
         }
         state->out_of_reach = error.message();
-        state->life.state.error = error.message();
+        ContainerState& shown = state->life.state;
+        shown.error = error.message();
+        if (auto known = runtime_record(core_.runtime_root(), container->id); known.ok()) {
+            shown.pid = known->pid;
+        }
     }
     core_.after(reach_interval, [this, container, run] {
         {

@@ -301,7 +301,7 @@ PortRequest tcp(std::uint16_t host, std::uint16_t container, const std::string& 
 }
 
 bool reaches(const Endpoint& from, const std::string& address) {
-    const std::string script = "busybox ping -c 1 -W 1 " + address + " || true";
+    const std::string script = "busybox ping -c 1 -W 2 " + address + " || true";
     return inside(from, {"sh", "-c", script}).find(" 0% packet loss") != std::string::npos;
 }
 
