@@ -1,6 +1,7 @@
 """What an engine does that starts and that ends: containers in the order of their needs, monitors that it does not
 understand, stops in parallel."""
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -16,8 +17,9 @@ from test_monitor_death import monitors
 
 
 def end_all(engine):
-    """As a machine that is switched off: nothing runs any more, and /run is empty."""
+    """As a machine that is switched off: nothing runs any more, /run is empty, and there are no control groups."""
     engine.kill()
+    containers = os.listdir(engine.data / "containers")
     for pid in monitors(engine):
         os.kill(pid, signal.SIGKILL)
     wait_until("end of the monitors", lambda: not monitors(engine))
@@ -26,6 +28,10 @@ def end_all(engine):
         if place.startswith((str(engine.exec), str(engine.data))):
             subprocess.run(["umount", "-l", place], check=True)
     shutil.rmtree(engine.exec)
+    for group in pathlib.Path("/sys/fs/cgroup").glob("**/" + os.environ["BERTH_TEST_CGROUP"].strip("/") + "/*"):
+        if group.name in containers:
+            wait_until("end of the group's processes", lambda path=group: not (path / "cgroup.procs").read_text())
+            group.rmdir()
 
 
 def ended(engine):
