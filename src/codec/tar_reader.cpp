@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 namespace berth::tar {
 
@@ -374,9 +375,15 @@ Result<std::optional<Header>> Reader::next() {
     if (state.ended) {
         return std::optional<Header>();
     }
-    TRY(state.skip(state.stored_left + state.padding));
-    state.stored_left = state.padding = 0;
-    state.position = state.size = 0;
+    TRY(state.skip(state.stored_left));
+    // Nothing is missing without the padding: docker's client leaves it and the end away where it
+    // adds a Dockerfile to a context.
+    const std::uint64_t padding = std::exchange(state.padding, 0);
+    state.stored_left = state.position = state.size = 0;
+    if (padding != 0 && TRY(state.source.skip(padding)) != padding) {
+        state.ended = true;
+        return std::optional<Header>();
+    }
     Overrides overrides;
     overrides.pax.values = state.global.values;
     while (true) {

@@ -261,6 +261,10 @@ TEST(Tar, EndsAtTheEndOfTheSourceToo) {
     std::string bytes = write_archive({file("a", "b")});
     bytes.resize(1024);
     EXPECT_EQ(read_archive(bytes)->size(), 1U);
+    bytes.resize(513); // behind the file's only byte
+    EXPECT_EQ(read_archive(bytes)->size(), 1U);
+    bytes.resize(512);
+    EXPECT_FALSE(read_archive(bytes).ok());
     EXPECT_EQ(read_archive("")->size(), 0U);
 }
 

@@ -116,6 +116,17 @@ def test_streams_and_exit_codes(engine, client):
     assert run("run", "--rm", "busybox", "sh", "-c", killed, check=False).returncode == 137
 
 
+@pytest.mark.parametrize("client", ["berth", "docker"])
+def test_a_dockerfile_beside_its_context(engine, client, tmp_path):
+    """docker's client adds it to the context's tar, which then ends without padding."""
+    (tmp_path / "context").mkdir()
+    (tmp_path / "context/file").write_text("of the context\n")
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nCOPY file /file\n")
+    run = getattr(engine, client)
+    run("build", "-t", f"beside:{client}", "-f", str(tmp_path / "Dockerfile"), str(tmp_path / "context"))
+    assert run("run", "--rm", f"beside:{client}", "cat", "/file").stdout == "of the context\n"
+
+
 def test_save_load_and_import(engine, tmp_path):
     archive = tmp_path / "image.tar"
     identity = engine.inspect("busybox")["Id"]
