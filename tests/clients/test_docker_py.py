@@ -74,8 +74,9 @@ def test_logs(client):
     container.kill()
     assert list(lines) == []
     assert container.logs(stdout=False) == b"err 1\nerr 2\nerr 3\n"
-    stamp, word = container.logs(stdout=False, tail=1, timestamps=True).split(b" ", 1)
-    assert word == b"err 3\n" and stamp.endswith(b"Z")
+    stamp, word = container.logs(stdout=False, timestamps=True).splitlines()[-1].split(b" ", 1)
+    assert word == b"err 3" and stamp.endswith(b"Z")
+    assert len(container.logs(tail=2).splitlines()) == 2
     assert container.logs(since=time.time() + 3600) == b"" == container.logs(until=time.time() - 3600)
 
 

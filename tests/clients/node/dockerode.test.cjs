@@ -40,9 +40,10 @@ function packed(files) {
 test("run pipes the output and tells the exit code", async () => {
     const out = new PassThrough();
     const err = new PassThrough();
+    const both = Promise.all([out, err].map(async (one) => String((await once(one, "data"))[0])));
     const [result, container] = await docker.run("busybox", ["sh", "-c", "echo out; echo err >&2; exit 6"], [out, err], { Tty: false });
     assert.equal(result.StatusCode, 6);
-    assert.deepEqual([String(out.read()), String(err.read())], ["out\n", "err\n"]);
+    assert.deepEqual(await both, ["out\n", "err\n"]);
     assert.equal((await container.inspect()).State.ExitCode, 6);
     await container.remove();
 });
@@ -107,7 +108,8 @@ test("events arrive while they happen", async () => {
             if (seen.at(-1)?.Action === "destroy") resolve();
         });
     });
-    await docker.run("busybox", ["true"], new PassThrough(), { Labels: { watched: "" }, HostConfig: { AutoRemove: true } });
+    const [, container] = await docker.run("busybox", ["true"], new PassThrough(), { Labels: { watched: "" } });
+    await container.remove();
     await destroyed;
     controller.abort();
     assert.deepEqual(seen.map((one) => one.Action), ["create", "attach", "start", "die", "destroy"]);
@@ -149,8 +151,10 @@ test("builds from a tar", async () => {
     assert.equal(lines.at(-1).stream, "Successfully tagged node:v1\n");
     assert.match(lines.find((line) => line.aux).aux.ID, /^sha256:[0-9a-f]{64}$/);
     const out = new PassThrough();
-    await docker.run("node:v1", [], out, { Tty: true, HostConfig: { AutoRemove: true } });
-    assert.equal(String(out.read()), "packed given\r\n");
+    const said = once(out, "data");
+    const [, container] = await docker.run("node:v1", [], out, { Tty: true });
+    assert.equal(String((await said)[0]), "packed given\r\n");
+    await container.remove();
     const failing = await docker.buildImage(packed({ Dockerfile: "FROM busybox\nRUN exit 9\n" }), {});
     assert.match((await progress(failing)).at(-1).errorDetail.message, /returned a non-zero code: 9/);
     await docker.getImage("node:v1").remove();
