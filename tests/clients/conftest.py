@@ -1,7 +1,6 @@
 """Other people's clients, unmodified, against an engine of the module's own. README.md says which."""
 import os
 import pathlib
-import re
 import site
 import subprocess
 import sys
@@ -10,8 +9,8 @@ import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from engine import BUILD, ROOT, Engine, Registry, busybox_rootfs, wait_until  # noqa: E402
+from foreign import CLIENTS  # noqa: E402
 
-CLIENTS = BUILD / "clients"  # tests/clients/fetch
 for place in CLIENTS.glob("python/venv/lib/python3*/site-packages"):
     site.addsitedir(str(place))
 # Their reaper comes as an image of a registry that is not reached here; and the machine may itself be a container,
@@ -66,21 +65,3 @@ def nothing_left(request):
     yield
     if "engine" in request.fixturenames:
         request.getfixturevalue("engine").remove_all()
-
-
-class Foreign:
-    """A suite in another language, run once; its tests are reported one by one."""
-
-    def __init__(self, source, declared, passed):
-        self.names = re.findall(declared, pathlib.Path(source).read_text(), re.MULTILINE)
-        self.passed = passed
-        self.output = None
-
-    def run(self, engine, command, **environment):
-        if self.output is None:
-            done = subprocess.run([str(word) for word in command], env={**engine.environment, **environment}, stdin=subprocess.DEVNULL,
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", timeout=300)
-            self.output = done.stdout
-
-    def check(self, name):
-        assert re.search(self.passed.format(re.escape(name)), self.output, re.MULTILINE), self.output[-6000:]

@@ -2,7 +2,7 @@
 import pathlib
 
 import pytest
-from conftest import CLIENTS, Foreign
+from foreign import CLIENTS, Foreign
 
 SUITE = Foreign(pathlib.Path(__file__).resolve().parent / "java/Containers.java", r"^    public void (\w+)\(", r"^ok {}$")
 

@@ -2,7 +2,7 @@
 import pathlib
 
 import pytest
-from conftest import CLIENTS, Foreign
+from foreign import CLIENTS, Foreign
 
 HERE = pathlib.Path(__file__).resolve().parent / "node"
 NODE = CLIENTS / "node"
