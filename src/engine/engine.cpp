@@ -15,7 +15,7 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t background_threads = 16;
-constexpr std::size_t spare_monitors = 2; // 0.3 MiB each
+constexpr std::size_t spare_monitors = 2; // 0.9 MiB each
 constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
 constexpr std::size_t start_threads = 32;
