@@ -77,10 +77,9 @@ follow_events(Session& session, const Query& query, std::string since, const Sho
         } else {
             lost = std::move(source).error();
         }
-        if (!lost || !is_lost(*lost)) {
-            return lost ? Result<void>(std::move(*lost)) : ok();
+        if (!TRY(reconnect.goes_on(lost))) {
+            return ok();
         }
-        TRY(reconnect.wait(*lost));
         row.begin_again();
         if (row.last() > 0) {
             since = seconds_parameter({row.last()});

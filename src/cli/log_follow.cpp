@@ -94,10 +94,9 @@ follow_log(Session& session, const std::string& path, const Query& query, Multip
         } else {
             lost = std::move(source).error();
         }
-        if (!lost || !is_lost(*lost)) {
-            return lost ? Result<void>(std::move(*lost)) : ok();
+        if (!TRY(reconnect.goes_on(lost))) {
+            return ok();
         }
-        TRY(reconnect.wait(*lost));
         output.begin_again();
         is_first = false;
     }

@@ -61,6 +61,17 @@ Result<void> Reconnect::wait(const Error& lost) {
             " s: " + lost.message());
 }
 
+Result<bool> Reconnect::goes_on(const std::optional<Error>& ended) {
+    if (!ended) {
+        return false;
+    }
+    if (!is_lost(*ended)) {
+        return *ended;
+    }
+    TRY(wait(*ended));
+    return true;
+}
+
 Result<json::Value> get_again(Session& session, const std::string& target) {
     Reconnect reconnect(session);
     while (true) {

@@ -7,6 +7,7 @@
 #include "cli/session.h"
 
 #include <chrono>
+#include <optional>
 #include <string>
 
 namespace berth::cli {
@@ -21,6 +22,10 @@ class Reconnect {
     // Waits until an engine answers; an error when none does in $BERTH_RECONNECT_TIME seconds
     // (300).
     Result<void> wait(const Error& lost);
+
+    // Of a stream that has ended: without an error false, where its engine was lost true once there
+    // is another, else its error.
+    Result<bool> goes_on(const std::optional<Error>& ended);
 
   private:
     Session& session_;
