@@ -65,9 +65,13 @@ Result<void> remove_at(FdRef parent, const std::string& name) {
         return errno_error("remove " + name);
     }
     {
-        Directory directory = TRY(open_directory_at(parent, name, O_NOFOLLOW));
-        FdRef fd = FdRef::unowned(::dirfd(directory.get()));
-        for (const std::string& child : names_in(directory.get())) {
+        Result<Directory> directory = open_directory_at(parent, name, O_NOFOLLOW);
+        if (!directory.ok()) {
+            // Who removes the same tree may have been quicker.
+            return directory.error().error_number() == ENOENT ? ok() : std::move(directory).error();
+        }
+        FdRef fd = FdRef::unowned(::dirfd(directory->get()));
+        for (const std::string& child : names_in(directory->get())) {
             TRY(remove_at(fd, child));
         }
     }

@@ -39,7 +39,7 @@ Result<void> replace_file(
 Result<void> make_directories(const std::string& path, mode_t mode = 0755);
 
 // Removes path and all below it without following links or crossing into what is not there; absent
-// is fine.
+// is fine, and so is another who removes the same at the same time.
 Result<void> remove_tree(const std::string& path);
 
 // Entry names, sorted, without . and ..

@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <barrier>
 #include <cerrno>
+#include <future>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -52,6 +54,27 @@ TEST_F(FileTest, RemoveTreeDoesNotFollowLinks) {
     EXPECT_FALSE(exists(path("gone")));
     EXPECT_TRUE(exists(path("keep/file")));
     EXPECT_TRUE(remove_tree(path("gone")).ok()) << "absent is fine";
+}
+
+TEST_F(FileTest, TwoRemoveTheSameTree) {
+    const TemporaryDirectory memory = TemporaryDirectory::create("/dev/shm").value(); // many rounds
+    const std::string tree = memory.path() + "/gone";
+    for (int round = 0; round < 200; ++round) {
+        for (int child = 0; child < 100; ++child) {
+            ASSERT_TRUE(make_directories(tree + "/" + std::to_string(child)).ok());
+        }
+        std::barrier both(2);
+        auto remove = [&] {
+            both.arrive_and_wait();
+            return remove_tree(tree);
+        };
+        std::future<Result<void>> other = std::async(std::launch::async, remove);
+        Result<void> removed = remove();
+        EXPECT_TRUE(removed.ok()) << removed.error().message();
+        Result<void> others = other.get();
+        EXPECT_TRUE(others.ok()) << others.error().message();
+        ASSERT_FALSE(exists(tree));
+    }
 }
 
 TEST_F(FileTest, MakeDirectoriesRefusesAFileInTheWay) {
