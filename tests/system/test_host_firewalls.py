@@ -128,7 +128,7 @@ def test_firewalld_is_passed(start, host, firewalld):
     assert soon("port", lambda: host(8080)) and way_out(engine)
     for command in ("--reload", "--complete-reload"):
         firewalld(command)
-        assert soon(f"port after {command}", lambda: host(8080)) and way_out(engine)
+        assert soon(f"port and way out after {command}", lambda: host(8080) and way_out(engine))
     firewalld("--set-default-zone=block")
     assert soon("port in a zone that blocks", lambda: host(8080)) and way_out(engine)
     engine.berth("run", "-d", "--name", "late", "-p", "8082:80", *PAGE)
