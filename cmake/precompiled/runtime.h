@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// For the runtime and every test: also the runtime's configuration, the dearest of our own headers.
+// For the runtime: also the runtime's configuration, the dearest of our own headers.
 #pragma once
 
 #include "precompiled/core.h"
