@@ -10,7 +10,6 @@
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -93,8 +92,7 @@ Result<UniqueFd> open_tcp(const Endpoint& endpoint, Milliseconds limit) {
             socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
         error = fd ? connect_within(fd, address->ai_addr, address->ai_addrlen, limit) : errno;
         if (error == 0) {
-            int on = 1;
-            setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+            prepare_tcp(fd);
             return fd;
         }
     }

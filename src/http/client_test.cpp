@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
+#include "base/file.h"
 #include "http/client.h"
+#include "http/client_connection.h"
 #include "http/test_server.h"
 
+#include <array>
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
@@ -10,6 +13,10 @@
 #include <thread>
 #include <vector>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 namespace berth::http {
@@ -124,6 +131,38 @@ TEST(Client, GivesUpWhenAnAnswerTakesTooLong) {
         ASSERT_FALSE(text.ok()) << target;
         EXPECT_NE(text.error().message().find("took too long"), std::string::npos)
             << text.error().message();
+    }
+}
+
+std::string congestion_control(FdRef fd) {
+    std::array<char, 32> name{};
+    socklen_t size = name.size();
+    EXPECT_EQ(getsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, name.data(), &size), 0);
+    return name.data();
+}
+
+TEST(Client, ConnectionsWithinTheMachineAreNotPaced) {
+    const std::string usual =
+        read_file("/proc/sys/net/ipv4/tcp_congestion_control").value(); // ends with a new line
+    for (const char* host : {"127.0.0.1", "127.0.0.2"}) {
+        UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        ASSERT_EQ(inet_pton(AF_INET, host, &address.sin_addr), 1);
+        auto* generic = reinterpret_cast<sockaddr*>(&address);
+        socklen_t size = sizeof(address);
+        ASSERT_EQ(bind(listener.get(), generic, size), 0);
+        ASSERT_EQ(listen(listener.get(), 1), 0);
+        ASSERT_EQ(getsockname(listener.get(), generic, &size), 0);
+        auto endpoint = Endpoint::parse(
+            "tcp://" + std::string(host) + ":" + std::to_string(ntohs(address.sin_port)));
+        UniqueFd fd = open_connection(*endpoint, Milliseconds(5000)).value();
+        // From 127.0.0.1 to 127.0.0.2: like another machine.
+        EXPECT_EQ(
+            congestion_control(fd) + "\n", host == std::string("127.0.0.1") ? "reno\n" : usual);
+        UniqueFd served(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
+        prepare_tcp(served);
+        EXPECT_EQ(congestion_control(served), congestion_control(fd));
     }
 }
 

@@ -66,8 +66,7 @@ Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
             peer.credentials = Peer::Credentials{credentials.pid, credentials.uid, credentials.gid};
         }
     } else {
-        int on = 1;
-        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+        prepare_tcp(FdRef::unowned(fd));
         watch_for_vanished(fd);
     }
     return peer;

@@ -10,6 +10,8 @@
 #include <climits>
 #include <vector>
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/socket.h>
@@ -154,6 +156,32 @@ Result<void> send_first(const Wire& wire, std::string_view head, int flags, Mill
     return ok();
 }
 
+// The address at one end of a connection, as bytes; empty when it cannot be told.
+std::string_view address_of(const sockaddr_storage& address) {
+    // SAFETY: the family says which of the structures the kernel wrote.
+    if (address.ss_family == AF_INET) {
+        const auto& internet = reinterpret_cast<const sockaddr_in&>(address).sin_addr;
+        return {reinterpret_cast<const char*>(&internet), sizeof(internet)};
+    }
+    if (address.ss_family == AF_INET6) {
+        const auto& internet = reinterpret_cast<const sockaddr_in6&>(address).sin6_addr;
+        return {reinterpret_cast<const char*>(&internet), sizeof(internet)};
+    }
+    return {};
+}
+
+// A machine reaches its own addresses from the same one.
+bool is_within_machine(FdRef fd) {
+    sockaddr_storage own{};
+    sockaddr_storage other{};
+    socklen_t own_size = sizeof(own);
+    socklen_t other_size = sizeof(other);
+    // SAFETY: both calls write at most the size that they are given.
+    return getsockname(fd.get(), reinterpret_cast<sockaddr*>(&own), &own_size) == 0 &&
+           getpeername(fd.get(), reinterpret_cast<sockaddr*>(&other), &other_size) == 0 &&
+           !address_of(own).empty() && address_of(own) == address_of(other);
+}
+
 } // namespace
 
 iovec as_iovec(std::string_view bytes) {
@@ -218,6 +246,15 @@ Result<void> send_parts(Wire wire, std::span<iovec> parts, Milliseconds limit) {
 Result<void> send_bytes(Wire wire, std::string_view bytes, Milliseconds limit) {
     iovec part = as_iovec(bytes);
     return send_parts(wire, std::span(&part, 1), limit);
+}
+
+void prepare_tcp(FdRef fd) {
+    int on = 1;
+    setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+    if (is_within_machine(fd)) {
+        constexpr std::string_view control = "reno"; // in every kernel, open to every user: tcp(7)
+        setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, control.data(), control.size());
+    }
 }
 
 Result<void> send_from_file(Wire wire, std::string_view head, FilePart part, Milliseconds limit) {
