@@ -105,7 +105,7 @@ void add_state(MetricsText& text, engine::Engine& engine) {
          {"os", info->operating_system},
          {"os_type", info->os_type},
          {"os_version", info->os_version},
-         {"version", version.version}},
+         {"version", version.server_version}},
         1);
     text.gauge(
         "engine_daemon_engine_memory_bytes",

@@ -94,6 +94,13 @@ Result<std::string> engine_id(const std::string& data_root) {
     return id;
 }
 
+// Clients refuse what they take for a Docker that is too old, or use less of it. So the number is the
+// release of Docker Engine that this one behaves like; ours follows as build metadata, where
+// distributions write theirs.
+std::string server_version(const std::string& version) {
+    return "28.5.2+berth." + version;
+}
+
 // moby's names of file systems.
 std::string file_system_name(const std::string& path) {
     struct statfs status {};
@@ -226,7 +233,8 @@ Result<SystemInfo> System::info() const {
     info.no_proxy = registry::proxy_variable("NO_PROXY");
     info.labels = config.labels;
     info.experimental = config.experimental;
-    info.server_version = engine_.options().version;
+    info.version = engine_.options().version;
+    info.server_version = server_version(info.version);
     // Clients look for runc by name; it stands for the built-in runtime.
     info.runtimes = {{"runc", engine_.options().program_directory + "/berth-runtime"}};
     info.runtimes.insert(config.runtimes.begin(), config.runtimes.end());
@@ -263,6 +271,7 @@ SystemVersion System::version() const {
     const utsname name = machine();
     SystemVersion version;
     version.version = engine_.options().version;
+    version.server_version = server_version(version.version);
     version.git_commit = build_commit();
     version.architecture = go_architecture(name.machine);
     version.kernel_version = name.release;

@@ -192,6 +192,7 @@ TEST_F(SecurityProcess, Cve2022_0847_PagesOfTheRuntimesProgramAreNotWrittenByAPi
     ASSERT_TRUE(std::filesystem::copy_file(sibling_program("berth-runtime"), runtime));
     const std::string before = read_file(runtime, 64U << 20).value_or("unreadable");
     config_.process->args = {"attack", "splice"};
+    mount_libraries_of_programs();
     auto container = start();
     ASSERT_TRUE(container);
     for (int i = 0; i < 20; ++i) {

@@ -10,7 +10,5 @@ SUITE = Foreign(pathlib.Path(__file__).resolve().parent / "java/Containers.java"
 @pytest.mark.parametrize("name", SUITE.names)
 def test_java(engine, name):
     path = f"{CLIENTS}/java/classes:{CLIENTS}/java/jars/*"
-    # Its check of the server's version wants Docker's number, 1.6.0 at least.
-    SUITE.run(engine, ["java", "-Djava.io.tmpdir=" + str(engine.folder), "-XX:TieredStopAtLevel=1", "-cp", path, "Containers"],
-              TESTCONTAINERS_CHECKS_DISABLE="true")
+    SUITE.run(engine, ["java", "-Djava.io.tmpdir=" + str(engine.folder), "-XX:TieredStopAtLevel=1", "-cp", path, "Containers"])
     SUITE.check(name)

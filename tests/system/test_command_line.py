@@ -45,9 +45,11 @@ def test_fields_of_info_and_version_are_dockers(engine):
     assert [name for name, _ in info["DriverStatus"]] == ["Backing Filesystem", "Supports d_type", "Using metacopy",
                                                           "Native Overlay Diff", "userxattr", "Layer form"]
     assert set(info["RegistryConfig"]) == {"IndexConfigs", "InsecureRegistryCIDRs", "Mirrors"}
-    assert info["RuncCommit"] == {"ID": info["ServerVersion"]}
+    assert info["RuncCommit"] == {"ID": "0.1.0"}
+    assert info["ServerVersion"] == "28.5.2+berth.0.1.0"  # clients compare it with Docker's
     version = engine.request("GET", "/v1.51/version")[1]
     assert {name: type(value) for name, value in version.items()} == VERSION
+    assert (version["Version"], version["Platform"]) == (info["ServerVersion"], {"Name": "Berth 0.1.0"})
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.0{9}\+00:00", version["BuildTime"])
     older = engine.request("GET", "/v1.47/info")[1]
     assert "FirewallBackend" not in older and older["RuncCommit"]["Expected"] == older["RuncCommit"]["ID"]

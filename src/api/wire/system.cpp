@@ -152,8 +152,8 @@ json::Value encode_info(const engine::SystemInfo& info, ApiVersion version) {
     // There is no containerd, which is "N/A" in dockerd's words; runtime and init are parts of the
     // engine, of its version.
     object["ContainerdCommit"] = encode_commit("N/A", version);
-    object["RuncCommit"] = encode_commit(info.server_version, version);
-    object["InitCommit"] = encode_commit(info.server_version, version);
+    object["RuncCommit"] = encode_commit(info.version, version);
+    object["InitCommit"] = encode_commit(info.version, version);
     if (version < ApiVersion{1, 50}) {
         object["BridgeNfIptables"] = false;
         object["BridgeNfIp6tables"] = false;
@@ -186,11 +186,11 @@ json::Value encode_version(const engine::SystemVersion& version) {
         {"MinAPIVersion", minimum_version.to_string()},
         {"Os", version.os}};
     json::Array components{json::Object{
-        {"Name", "Engine"}, {"Version", version.version}, {"Details", std::move(details)}}};
+        {"Name", "Engine"}, {"Version", version.server_version}, {"Details", std::move(details)}}};
     json::Object object{
-        {"Platform", json::Object{{"Name", "Berth"}}},
+        {"Platform", json::Object{{"Name", "Berth " + version.version}}},
         {"Components", std::move(components)},
-        {"Version", version.version},
+        {"Version", version.server_version},
         {"ApiVersion", maximum_version.to_string()},
         {"MinAPIVersion", minimum_version.to_string()},
         {"GitCommit", version.git_commit},
