@@ -259,9 +259,8 @@ Result<void> Transaction::commit() {
     if (durability_ == Durability::Cache) {
         return ok();
     }
-    const std::uint64_t commit = ++session_.database_->commits_;
     session_.lock_.unlock();
-    Result<void> synced = session_.database_->sync_log(commit);
+    Result<void> synced = session_.database_->sync_log();
     session_.lock_.lock(); // statements may still have to be given back
     return synced;
 }
@@ -307,29 +306,41 @@ Result<Transaction> Database::begin(Durability durability) {
     return Transaction(std::move(own), durability);
 }
 
-// Who comes first syncs for all whose commits are in the log by then; the others wait for him.
-Result<void> Database::sync_log(std::uint64_t commit) {
+// Who comes first syncs for all whose commits are in the log by then; the others wait for him. What
+// became of it is all of theirs: a later sync may succeed without what this one has lost.
+Result<void> Database::sync_log() {
     std::unique_lock lock(log_sync_.mutex);
-    while (log_sync_.done < commit) {
-        if (log_sync_.lost >= commit) {
-            return Error(ErrorKind::DataLoss, "database: the log could not be synced");
-        }
+    const std::shared_ptr<LogSync::Round> round = log_sync_.next;
+    while (!round->result) {
         if (log_sync_.under_way) {
             log_sync_.changed.wait(lock);
             continue;
         }
         log_sync_.under_way = true;
-        const std::uint64_t reached = commits_;
+        log_sync_.next = std::make_shared<LogSync::Round>();
         lock.unlock();
-        Result<void> synced =
-            fdatasync(log_.get()) == 0 ? ok() : Result<void>(errno_error("sync " + path_ + "-wal"));
+        Result<void> synced = log_sync_.is_doubtful ? settle_log() : sync_log_file();
         lock.lock();
         log_sync_.under_way = false;
-        (synced.ok() ? log_sync_.done : log_sync_.lost) = reached;
+        log_sync_.is_doubtful = !synced.ok();
+        round->result = std::move(synced);
         log_sync_.changed.notify_all();
-        TRY(std::move(synced));
     }
-    return ok();
+    return *round->result;
+}
+
+Result<void> Database::sync_log_file() {
+    return log_sync_.sync(log_.get()) == 0 ? ok()
+                                           : Result<void>(errno_error("sync " + path_ + "-wal"));
+}
+
+// The kernel drops what it could not write and tells of it once, and SQLite reads no commit behind
+// a gap. So the log is not added to: all of it goes to the database, and it begins anew.
+Result<void> Database::settle_log() {
+    const Session own = session();
+    const int code = sqlite3_wal_checkpoint_v2(
+        connection_, nullptr, SQLITE_CHECKPOINT_RESTART, nullptr, nullptr);
+    return code == SQLITE_OK ? ok() : Result<void>(error("checkpoint", code));
 }
 
 Result<void>

@@ -7,9 +7,9 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 
-#include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -136,6 +136,11 @@ class Database {
     // newer program has written is a Conflict.
     Result<void> migrate(std::string_view component, std::span<const std::string_view> steps);
 
+    // In place of fdatasync(2) of the log. REQUIRES: nobody commits.
+    void set_log_sync_for_test(std::function<int(int fd)> sync) {
+        log_sync_.sync = std::move(sync);
+    }
+
   private:
     friend class Statement;
     friend class Session;
@@ -146,15 +151,22 @@ class Database {
         , path_(std::move(path)) {}
 
     Error error(std::string_view what, int code) const;
-    Result<void> sync_log(std::uint64_t commit);
+    Result<void> sync_log();
+    Result<void> sync_log_file();
+    Result<void> settle_log();
 
-    // Which durable commits the disk has.
     struct LogSync {
+        // One sync, and those whose commits it is for.
+        struct Round {
+            std::optional<Result<void>> result;
+        };
+
         std::mutex mutex;
         std::condition_variable changed;
-        std::uint64_t done = 0; // commits up to this one
-        std::uint64_t lost = 0; // up to this one the sync has failed
+        std::shared_ptr<Round> next = std::make_shared<Round>(); // of those who commit now
         bool under_way = false;
+        bool is_doubtful = false; // the last sync has failed; of the one who syncs
+        std::function<int(int fd)> sync = ::fdatasync;
     };
 
     sqlite3* connection_;
@@ -163,7 +175,6 @@ class Database {
     LogSync log_sync_;
     std::mutex mutex_;
     std::map<std::string, sqlite3_stmt*, std::less<>> idle_statements_;
-    std::atomic<std::uint64_t> commits_ = 0; // durable ones in the log; counted with mutex_ held
 };
 
 } // namespace berth::store

@@ -5,6 +5,10 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
+#include <cerrno>
+#include <future>
+#include <latch>
 #include <thread>
 #include <vector>
 
@@ -87,6 +91,76 @@ TEST_F(DatabaseTest, DurableCommitsOfManyThreadsAreAllThereAfterAKill) {
     ASSERT_EQ(waitpid(child, &status, 0), child);
     ASSERT_EQ(status, 0);
     EXPECT_EQ(count(*open(), "t"), threads * commits);
+}
+
+TEST_F(DatabaseTest, ASyncThatFailsFailsAllWhoShareIt) {
+    auto database = open();
+    ASSERT_TRUE(database->session().execute("CREATE TABLE t (a INTEGER)").ok());
+    const auto commit = [&database] {
+        auto transaction = database->begin(Durability::Durable).value();
+        EXPECT_TRUE(transaction->execute("INSERT INTO t VALUES (1)").ok());
+        return transaction.commit();
+    };
+    std::latch first_syncs(1);
+    std::latch others_have_committed(1);
+    std::atomic<int> syncs = 0;
+    database->set_log_sync_for_test([&](int) {
+        if (++syncs == 1) {
+            first_syncs.count_down();
+            others_have_committed.wait();
+            return 0;
+        }
+        errno = EIO;
+        return -1;
+    });
+    std::future<Result<void>> first = std::async(std::launch::async, commit);
+    first_syncs.wait();
+    std::vector<std::future<Result<void>>> others;
+    for (int i = 0; i < 4; ++i) {
+        others.push_back(std::async(std::launch::async, commit));
+    }
+    while (count(*database, "t") < 5) {
+        std::this_thread::yield();
+    }
+    others_have_committed.count_down();
+    EXPECT_TRUE(first.get().ok());
+    int failed = 0;
+    for (auto& other : others) {
+        failed += other.get().ok() ? 0 : 1;
+    }
+    // Who was too late for their sync came to the next one, which is none of the log's any more.
+    EXPECT_GE(failed, 1);
+    EXPECT_EQ(syncs, 2);
+}
+
+TEST_F(DatabaseTest, AfterASyncThatFailedACommitIsInTheDatabaseItself) {
+    auto database = open();
+    ASSERT_TRUE(database->session().execute("CREATE TABLE t (a INTEGER)").ok());
+    const auto commit = [&database] {
+        auto transaction = database->begin(Durability::Durable).value();
+        EXPECT_TRUE(transaction->execute("INSERT INTO t VALUES (1)").ok());
+        return transaction.commit();
+    };
+    database->set_log_sync_for_test([](int) {
+        errno = EIO;
+        return -1;
+    });
+    const Result<void> lost = commit();
+    ASSERT_FALSE(lost.ok());
+    EXPECT_EQ(lost.error().error_number(), EIO);
+    int syncs = 0;
+    database->set_log_sync_for_test([&syncs](int) {
+        ++syncs;
+        return 0;
+    });
+    ASSERT_TRUE(commit().ok());
+    EXPECT_EQ(syncs, 0);
+    // Nobody knows what the disk has of the log.
+    const std::string other = directory_.path() + "/other.db";
+    ASSERT_TRUE(replace_file(other, read_file(path_).value()).ok());
+    EXPECT_EQ(count(*Database::open(other).value(), "t"), 2);
+    ASSERT_TRUE(commit().ok());
+    EXPECT_EQ(syncs, 1);
 }
 
 TEST_F(DatabaseTest, ATransactionStaysASessionAfterADurableCommit) {
