@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <vector>
 
 #include <fcntl.h>
@@ -21,6 +22,8 @@ namespace {
 // follows holds little.
 constexpr std::size_t window_size = 64U << 10;
 constexpr std::size_t large_window_size = 256U << 10;
+
+constexpr std::uint64_t longest_file = std::numeric_limits<off_t>::max();
 
 // A compressed file's time is that of its last record, but for the kernel's ticks.
 constexpr std::int64_t tick_nanoseconds = 1'000'000'000;
@@ -52,13 +55,17 @@ Result<LogPosition> parse_bookmark(const LogReadOptions& options) {
         return find_log_tail(options.directory, 0, options.decompress);
     }
     const std::vector<std::string_view> parts = split(options.bookmark, '.');
+    const Error wrong = invalid_argument("\"" + options.bookmark + "\" is no bookmark of this log");
     if (parts.size() != 4 || parts[0] != "r") {
-        return invalid_argument("\"" + options.bookmark + "\" is no bookmark of this log");
+        return wrong;
     }
     LogPosition position;
     position.file = TRY(parse_number<std::uint64_t>(parts[1]));
     position.offset = TRY(parse_number<std::uint64_t>(parts[2]));
     position.skip = TRY(parse_number<std::size_t>(parts[3]));
+    if (position.offset > longest_file) {
+        return wrong;
+    }
     return position;
 }
 
