@@ -47,8 +47,8 @@ struct Core {
     // Exits, restarts and what is done behind a request. Never waits for a request.
     std::unique_ptr<WorkerPool> background;
     std::unique_ptr<WorkerPool> probes; // health checks, which wait for programs
-    // Starts by a restart policy: they may wait for a file server, and exits must not wait for
-    // them.
+    // What a restart policy does: a start may wait for a file server, and what is unhealthy is
+    // waited for until it has ended. Exits must not wait for them.
     std::unique_ptr<WorkerPool> starts;
     std::atomic<bool> stopping = false;  // containers are not started any more
     std::atomic<bool> restoring = false; // restarts and removals wait for their turn

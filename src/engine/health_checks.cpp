@@ -250,7 +250,7 @@ void HealthChecks::record(const ContainerPtr& container, std::uint64_t run, Heal
         core_.publish(*definition, "health_status: " + after);
     }
     if (after == "unhealthy" && unhealthy_) {
-        core_.in_background([this, container, run] { unhealthy_(container, run); });
+        core_.in_starts([this, container, run] { unhealthy_(container, run); });
     }
 }
 

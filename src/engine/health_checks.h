@@ -17,7 +17,7 @@ class HealthChecks {
         : core_(core)
         , execs_(execs) {}
 
-    // Called when a container is, or still is, unhealthy; from a background thread.
+    // Called when a container is, or still is, unhealthy; may wait for its end.
     using Unhealthy = std::function<void(const ContainerPtr&, std::uint64_t run)>;
 
     void set_unhealthy(Unhealthy unhealthy) { unhealthy_ = std::move(unhealthy); }

@@ -105,3 +105,16 @@ def test_what_is_wrong_with_it_is_said(engine):
                          (["--restart", "on-unhealthy", "--rm"], "can't create 'AutoRemove' container with restart policy")):
         done = engine.berth("create", *flags, "busybox", "true", check=False)
         assert done.returncode == 1 and error in done.stderr, done.stderr
+
+
+def test_many_that_become_unhealthy_at_once_are_all_restarted(fresh_engine, tmp_path):
+    """More than the threads that handle exits: whoever waits for an end must not keep the ends from being handled."""
+    engine = fresh_engine
+    state = tmp_path / "state"
+    state.mkdir()
+    names = [f"sick{number}" for number in range(20)]
+    for name in names:
+        engine.berth("run", "-d", "--name", name, "--restart", "on-unhealthy:1", "--stop-timeout", "600", "-v", f"{state}:/state", *HEALTH,
+                     "busybox", "sh", "-c", "trap 'sleep 3; exit 0' TERM; while :; do sleep 0.05; done")
+    (state / "sick").touch()
+    wait_until("restarts", lambda: all(restarts(engine, name) == 1 for name in names))
