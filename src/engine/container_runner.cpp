@@ -99,6 +99,7 @@ ContainerRunner::begin_start(LiveContainer& container) {
         break;
     }
     state->transition = Transition::Starting;
+    state->start_stop = std::stop_source();
     ++state->run;
     return state->definition;
 }
@@ -333,7 +334,6 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
         auto state = container->state.lock();
         state->life.state.status = ContainerStatus::Running;
         state->transition = Transition::None;
-        state->start_stop = std::stop_source();
         early = std::exchange(state->early_exit, std::nullopt);
     }
     core_.publish(*launched.definition, "start");
@@ -399,7 +399,6 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
     {
         auto state = container.state.lock();
         state->transition = Transition::None;
-        state->start_stop = std::stop_source();
         state->early_exit.reset();
         parked = std::move(state->parked);
         state->parked.clear();
