@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // How an engine that was away finds its containers again: by their monitors, or by what those have
 // left.
+#include "base/file.h"
 #include "base/log.h"
 #include "engine/container_logs.h"
 #include "engine/container_runner.h"
@@ -8,14 +9,26 @@
 #include "engine/link_renewal.h"
 #include "runtime/state_file.h"
 
+#include <thread>
+
 namespace berth::engine {
 namespace {
 
 constexpr int reach_attempts = 3;
 constexpr std::chrono::milliseconds reach_interval{2000};
+constexpr std::chrono::milliseconds end_interval{2};
+constexpr int end_attempts = 2500; // 5 s
 
 Result<runtime::StateRecord> runtime_record(const std::string& root, const std::string& id) {
     return TRY(runtime::StateDirectory::at(root, id)).read();
+}
+
+// Of a monitor that removes a container which was not started. It takes its socket away last: the
+// container's next monitor would meet what is there until then, and lose its own socket to it.
+void wait_for_end(const std::string& socket_path) {
+    for (int attempt = 0; attempt < end_attempts && exists(socket_path); ++attempt) {
+        std::this_thread::sleep_for(end_interval);
+    }
 }
 
 } // namespace
@@ -56,6 +69,8 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
     const bool was_started = !status.ok() || status->phase != monitor::ContainerPhase::Created;
     if (!was_started) {
         status = not_found("the container was not started");
+        client.reset(); // which ends the monitor
+        wait_for_end(core_.socket_path(container->id));
     }
     if (status.ok() && status->phase != monitor::ContainerPhase::Exited) {
         // While its exit would still wait.
@@ -100,7 +115,6 @@ void ContainerRunner::reconnect(const ContainerPtr& container) {
             health_.begin(container, run);
         }
     } else if (claims_to_run && !was_started) {
-        client.reset(); // which ends the monitor
         abandon_start(*container);
     } else if (claims_to_run && status.error().kind() == ErrorKind::NotFound) {
         finish_absent(container, run);
