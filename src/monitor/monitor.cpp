@@ -350,8 +350,9 @@ void Monitor::finish_container() {
 void Monitor::stop_listening() {
     if (listener_) {
         loop_->remove(listener_);
-        listener_.reset();
+        // While it listens: who is refused may make the path anew.
         (void)unlink(options_.socket_path.c_str());
+        listener_.reset();
     }
 }
 
