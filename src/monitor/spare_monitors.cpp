@@ -158,7 +158,7 @@ Result<void> place(std::vector<UniqueFd> descriptors, const MonitorOptions& opti
     if (options.listener_fd) {
         numbers.insert(numbers.begin(), *options.listener_fd);
     }
-    if (numbers.size() != descriptors.size()) {
+    if (numbers.empty() || numbers.size() != descriptors.size()) {
         return invalid_argument("a launch names other descriptors than come with it");
     }
     const int above = *std::max_element(numbers.begin(), numbers.end()) + 1;
