@@ -137,7 +137,7 @@ class MonitorClient {
     // The exit is stored: the monitor may go as soon as its clients have read everything.
     Result<void> release();
 
-    // 0 when connected and the kernel does not tell.
+    // 0 when connected: the kernel would name the engine that made the monitor's socket.
     pid_t monitor_pid() const;
 
   private:

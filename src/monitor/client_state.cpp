@@ -2,8 +2,6 @@
 // Questions and answers between threads.
 #include "monitor/client_state.h"
 
-#include "kernel/socket.h"
-
 #include <utility>
 
 #include <poll.h>
@@ -21,10 +19,7 @@ Error lost_error() {
 MonitorClient::State::State(io::EventLoop& loop, UniqueFd socket, MonitorHandlers handlers)
     : loop_(loop)
     , socket_(std::move(socket))
-    , handlers_(std::move(handlers)) {
-    const Result<ucred> peer = kernel::peer_credentials(socket_);
-    monitor_pid_ = peer.ok() ? peer.value().pid : 0;
-}
+    , handlers_(std::move(handlers)) {}
 
 MonitorClient::State::~State() {
     if (child_) {
