@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "cli/document_stream.h"
+#include "cli/listing.h"
 #include "cli/template.h"
 
 #include <map>
@@ -67,6 +68,13 @@ Result<void> print(std::string_view text) {
 void print_error(std::string_view text) {
     // When stderr is gone there is nobody left to tell.
     [[maybe_unused]] Result<void> written = write_all(FdRef::unowned(STDERR_FILENO), text);
+}
+
+void print_warnings(const json::Value& answer) {
+    for (const json::Value& warning : list_of(answer, "Warnings")) {
+        print_error(
+            "WARNING: " + (warning.is_string() ? std::string(warning.get_string()) : "") + "\n");
+    }
 }
 
 Result<void> print_progress(ByteSource& source, const ProgressOptions& options) {

@@ -18,6 +18,9 @@ Result<void> print(std::string_view text);
 
 void print_error(std::string_view text);
 
+// The Warnings of an answer, one a line, to stderr.
+void print_warnings(const json::Value& answer);
+
 // Prints the JSON messages of pull, push, load, import and build: one line an id, rewritten in
 // place on a terminal. Returns the error that the stream carried. `aux` gets the last {"aux": …}
 // value when not null.

@@ -99,6 +99,13 @@ def test_a_limit_is_changed_while_it_runs(engine):
     assert group_file(engine, "memory", "memory.limit_in_bytes", "memory.max") == str(64 * MIB)
 
 
+def test_what_an_update_is_warned_of_is_printed(engine):
+    started(engine, {"OomKillDisable": True})
+    warned = engine.request("POST", "/containers/box/update", {"PidsLimit": 55})[1]["Warnings"]
+    assert warned or not engine.inspect("box")["HostConfig"]["OomKillDisable"]
+    assert engine.berth("update", "--pids-limit", "56", "box").stderr == "".join(f"WARNING: {text}\n" for text in warned or [])
+
+
 # What is asked for (HostConfig, Config), what is run, what it prints.
 SEEN = {
     "OomScoreAdj": ({"OomScoreAdj": 123}, {}, "cat /proc/self/oom_score_adj", "123\n"),

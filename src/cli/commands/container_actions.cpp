@@ -151,7 +151,7 @@ Result<int> update(Session& session, const Invocation& invocation) {
         return invalid_argument("you must provide one or more flags when using this command");
     }
     return for_each_name(names, [&](const std::string& name) -> Result<void> {
-        TRY(session.post(path_of(name, "update"), body));
+        print_warnings(TRY(session.post(path_of(name, "update"), body)));
         return ok();
     });
 }

@@ -75,13 +75,6 @@ Result<json::Value> create_container(
     return create();
 }
 
-void print_warnings(const json::Value& created) {
-    for (const json::Value& warning : list_of(created, "Warnings")) {
-        print_error(
-            "WARNING: " + (warning.is_string() ? std::string(warning.get_string()) : "") + "\n");
-    }
-}
-
 Result<void> write_cid_file(const std::string& path, const std::string& id) {
     if (path.empty()) {
         return ok();
