@@ -252,7 +252,7 @@ def test_a_start_that_waits_ends_by_itself(engine, dead):
 
 
 def test_an_engine_ends_while_starts_wait(tmp_path, rootfs_tar, nfs_server, silent):
-    """One that a client wants, and more than there are threads that a restart policy wants."""
+    """Of one that a client wants."""
     with Engine(tmp_path) as engine:
         engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
         create(engine, "silent", "nfs", ":/", f"addr={silent},nfsvers=4,hard")
