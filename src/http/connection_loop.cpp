@@ -122,7 +122,13 @@ Result<std::uint16_t> Server::Loop::add_listener(Listener listener) {
 
 Result<void> Server::Loop::start() {
     VERIFY(loop_thread_.load() == std::thread::id());
-    return pool_->submit([self = shared_from_this()] { self->run(); });
+    TRY(pool_->submit([self = shared_from_this()] { self->run(); }));
+    // The loop's thread leaves it to another one only. Where none can be started any more, requests
+    // wait for a thread of the pool: so there is a second from the beginning.
+    if (!pool_->submit_at_once([] {})) {
+        return Error(ErrorKind::ResourceExhausted, "cannot start a worker thread");
+    }
+    return ok();
 }
 
 void Server::Loop::run() {
