@@ -1,5 +1,6 @@
 """What an engine does that starts and that ends: containers in the order of their needs, monitors that it does not
 understand, stops in parallel."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -21,7 +22,8 @@ def end_all(engine):
     engine.kill()
     containers = os.listdir(engine.data / "containers")
     for pid in monitors(engine):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # one whose processes were in another's pid namespace ends by itself
+            os.kill(pid, signal.SIGKILL)
     wait_until("end of the monitors", lambda: not monitors(engine))
     for line in open("/proc/self/mounts").read().splitlines():
         place = line.split()[1]
