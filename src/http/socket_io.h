@@ -59,9 +59,9 @@ struct FilePart {
 // `head`, and the file's part behind it in the same packets; by sendfile(2) where there is no TLS.
 Result<void> send_from_file(Wire wire, std::string_view head, FilePart part, Milliseconds limit);
 
-// Of a fresh TCP connection: no wait for small segments and, where both its ends are in this machine,
-// the plainest congestion control: one that paces what it sends (BBR, whatever the machine's default
-// is) costs half of the throughput there.
+// Of a fresh TCP connection: no wait for small segments and, where both its ends are in this
+// machine, the plainest congestion control: one that paces what it sends (BBR, whatever the
+// machine's default is) costs half of the throughput there.
 void prepare_tcp(FdRef fd);
 
 iovec as_iovec(std::string_view bytes);
