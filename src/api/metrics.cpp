@@ -129,7 +129,8 @@ std::vector<std::string> process_fields() {
     const std::size_t end = stat.ok() ? stat->rfind(") ") : std::string::npos;
     std::vector<std::string> fields;
     if (end != std::string::npos) {
-        for (const std::string_view field : split(trim(stat->substr(end + 2)), ' ')) {
+        const std::string_view text = *stat;
+        for (const std::string_view field : split(trim(text.substr(end + 2)), ' ')) {
             fields.emplace_back(field);
         }
     }

@@ -76,7 +76,9 @@ Result<int> volume_ls(Session& session, const Invocation& invocation) {
         const json::Value* labels = json::find(volume, "Labels");
         row["Labels"] = labels != nullptr ? joined_labels(*labels) : std::string();
         // As docker shows what only `system df` counts.
-        row["Links"] = row["Size"] = row["Availability"] = row["Group"] = row["Status"] = "N/A";
+        for (const char* name : {"Links", "Size", "Availability", "Group", "Status"}) {
+            row[name] = "N/A";
+        }
         row["Scope"] = text_of(volume, "Scope");
         rows.push_back(std::move(row));
     }
