@@ -56,8 +56,8 @@ struct SystemInfo {
     std::string name; // host name
     std::vector<std::string> labels;
     bool experimental = false;
-    std::string version;        // Berth's
-    std::string server_version; // what clients compare with Docker's
+    std::string version;                         // Berth's
+    std::string server_version;                  // what clients compare with Docker's
     std::map<std::string, std::string> runtimes; // name -> path
     std::string default_runtime;
     std::string init_binary;
