@@ -94,8 +94,8 @@ Result<std::string> engine_id(const std::string& data_root) {
     return id;
 }
 
-// Clients refuse what they take for a Docker that is too old, or use less of it. So the number is the
-// release of Docker Engine that this one behaves like; ours follows as build metadata, where
+// Clients refuse what they take for a Docker that is too old, or use less of it. So the number is
+// the release of Docker Engine that this one behaves like; ours follows as build metadata, where
 // distributions write theirs.
 std::string server_version(const std::string& version) {
     return "28.5.2+berth." + version;
