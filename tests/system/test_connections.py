@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from engine import BIN, DEADLINE, Engine, wait_until
+from engine import BIN, DEADLINE, SANITIZED, Engine, wait_until
 
 CREATE = b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
 
@@ -124,7 +124,8 @@ def test_readers_that_stop(engine):
         engine.berth("create", "--name", "comes-and-goes", "busybox")
         engine.berth("rm", "comes-and-goes")
     assert_others_are_served(engine)
-    assert resident(engine) < before + 150
+    kept_by_the_checker = 300 if SANITIZED else 0  # of what was freed
+    assert resident(engine) < before + 150 + kept_by_the_checker
     for client in clients:
         client.close()
 
