@@ -8,7 +8,8 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import BUILD, ROOT, Engine, Registry, busybox_rootfs, wait_until  # noqa: E402
+from engine import BUILD, ROOT, Engine, wait_until  # noqa: E402
+from engine_fixtures import nothing_left, registry, rootfs_tar  # noqa: E402,F401
 from foreign import CLIENTS  # noqa: E402
 
 for place in CLIENTS.glob("python/venv/lib/python3*/site-packages"):
@@ -34,11 +35,6 @@ class Reference(Engine):
         return self.docker(*arguments, **options)
 
 
-@pytest.fixture(scope="session")
-def rootfs_tar(tmp_path_factory):
-    return busybox_rootfs(tmp_path_factory.mktemp("rootfs"))
-
-
 @pytest.fixture(scope="module")
 def engine(tmp_path_factory, rootfs_tar):
     with (Reference if os.environ.get("BERTH_TEST_REFERENCE") else Engine)(tmp_path_factory.mktemp("engine")) as running:
@@ -51,17 +47,3 @@ def services(engine):
     """The image of tests/services: Debian with PostgreSQL and Python in it."""
     engine.berth("import", BUILD / "services.tar", "services:latest", timeout=300)
     return "services:latest"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    with Registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
-
-
-@pytest.fixture(autouse=True)
-def nothing_left(request):
-    """A client takes away what it made; what a failed test left does not reach the next one."""
-    yield
-    if "engine" in request.fixturenames:
-        request.getfixturevalue("engine").remove_all()

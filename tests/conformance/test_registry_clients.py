@@ -4,16 +4,11 @@ import json
 import pytest
 
 from engine import Registry
+from engine_fixtures import registry  # noqa: F401
 from registries import Client, digest
 from test_docker import Docker
 
 SECRET = "$2y$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a"  # of "secret"
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    with Registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

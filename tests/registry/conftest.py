@@ -8,14 +8,8 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import Registry  # noqa: E402
+from engine_fixtures import registry  # noqa: E402,F401
 from registries import DockerRegistry  # noqa: E402
-
-
-@pytest.fixture(scope="module")
-def registry(tmp_path_factory):
-    with Registry(tmp_path_factory.mktemp("registry")) as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

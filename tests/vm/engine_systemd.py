@@ -9,18 +9,14 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import BIN, Engine, busybox_rootfs, wait_until  # noqa: E402
+from engine import BIN, Engine, wait_until  # noqa: E402
+from engine_fixtures import rootfs_tar  # noqa: E402,F401
 from runtime import UNIFIED, has_controller  # noqa: E402
 
 ROOT = pathlib.Path("/sys/fs/cgroup")
 CGROUPS = ROOT if UNIFIED else ROOT / "pids"
 # With the controllers on version 1 systemd is the driver for who asks for it.
 DRIVER = [] if UNIFIED else ["--exec-opt=native.cgroupdriver=systemd"]
-
-
-@pytest.fixture(scope="module")
-def rootfs_tar(tmp_path_factory):
-    return busybox_rootfs(tmp_path_factory.mktemp("rootfs"))
 
 
 @pytest.fixture(scope="module")
