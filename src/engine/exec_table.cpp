@@ -215,12 +215,25 @@ Result<ExecInspect> ExecTable::inspect(const std::string& exec_id) const {
     if (auto container = core_.index.find(result.container_id); container.ok()) {
         client = (*container)->state.lock()->monitor;
     }
-    const bool answers = client != nullptr && client->status().ok();
+    std::optional<monitor::StatusReply> status;
+    if (client != nullptr) {
+        if (auto reply = client->status(); reply.ok()) {
+            status = std::move(*reply);
+        }
+    }
     result = TRY(look_at(exec_id));
-    if (!answers && result.running) {
+    if (!result.running) {
+        return result;
+    }
+    if (!status) {
         // The monitor has died, and what it started with it; the engine is about to note it.
         result.running = false;
         result.exit_code = killed_exit_code;
+    } else if (result.pid == 0) {
+        // Its first output may reach the client before whoever starts it has noted its pid.
+        for (const monitor::ExecStatus& exec : status->execs) {
+            result.pid = exec.exec_id == exec_id ? exec.pid : result.pid;
+        }
     }
     return result;
 }

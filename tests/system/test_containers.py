@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from engine import wait_until, without_ages
+from engine import UnixConnection, wait_until, without_ages
 
 
 def inside(engine, *arguments, flags=()):
@@ -172,3 +172,18 @@ def test_listings_look_like_dockers(engine):
         assert without_ages(mine) == without_ages(docker)
     engine.berth("rm", "-f", "shown")
     engine.berth("volume", "rm", "named")
+
+
+def test_an_exec_that_has_said_something_has_a_pid(engine):
+    """In the host's process table, as soon as its first output is there."""
+    engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000")
+    for _ in range(50):
+        made = engine.request("POST", "/containers/host/exec", {"Cmd": ["sh", "-c", "echo said; exec sleep 1000"], "AttachStdout": True})[1]["Id"]
+        connection = UnixConnection(engine.socket)
+        connection.request("POST", f"/exec/{made}/start", "{}", {"Content-Type": "application/json"})
+        answer = connection.getresponse()
+        assert answer.read(8 + len("said\n"))[8:] == b"said\n"
+        state = engine.request("GET", f"/exec/{made}/json")[1]
+        assert state["Running"] and os.path.exists(f"/proc/{state['Pid']}/exe") and state["Pid"] > 0, state
+        connection.close()
+        os.kill(state["Pid"], 9)
