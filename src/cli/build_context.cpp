@@ -145,11 +145,63 @@ class ContextWriter {
     tar::Writer writer_;
 };
 
+constexpr std::size_t longest_dockerfile = 1U << 20;
+constexpr std::size_t tar_header = 512;
+
+// A header of tar has zeros in its fields, and no text has any. gzip, bzip2, xz, zstd.
+bool is_archive(std::string_view head) {
+    constexpr std::array<std::string_view, 4> compressed{
+        "\x1f\x8b", "BZh", "\xfd\x37zXZ", "\x28\xb5\x2f\xfd"};
+    return head.find('\0') != std::string_view::npos ||
+           std::ranges::any_of(
+               compressed, [head](std::string_view magic) { return head.starts_with(magic); });
+}
+
+// What was read to look at it, and what follows it.
+class ResumedSource final : public ByteSource {
+  public:
+    ResumedSource(std::string head, FdRef rest)
+        : head_(std::move(head))
+        , rest_(rest) {}
+
+    Result<std::size_t> read(std::span<char> buffer) override {
+        const std::size_t got = TRY(head_.read(buffer));
+        return got > 0 || buffer.empty() ? got : rest_.read(buffer);
+    }
+
+  private:
+    StringSource head_;
+    FdSource rest_;
+};
+
 } // namespace
 
 Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options) {
     return open_piped_source(
         [options](ByteSink& sink) { return ContextWriter(options, sink).write(); });
+}
+
+Result<std::unique_ptr<ByteSource>> open_given_context(FdRef input, const std::string& dockerfile) {
+    FdSource source(input);
+    std::string head(tar_header, '\0');
+    head.resize(TRY(read_full(source, head)));
+    if (is_archive(head)) {
+        return std::unique_ptr<ByteSource>(std::make_unique<ResumedSource>(std::move(head), input));
+    }
+    if (!dockerfile.empty()) {
+        return invalid_argument(
+            "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles");
+    }
+    head += TRY(read_to_end(source, longest_dockerfile));
+    StringSink archive;
+    tar::Writer writer(archive);
+    tar::Header header;
+    header.name = "Dockerfile";
+    header.size = head.size();
+    TRY(writer.write_header(header));
+    TRY(writer.write(head));
+    TRY(writer.finish());
+    return std::unique_ptr<ByteSource>(std::make_unique<StringSource>(archive.take()));
 }
 
 } // namespace berth::cli

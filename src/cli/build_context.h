@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/unique_fd.h"
 #include "codec/stream.h"
 
 #include <memory>
@@ -21,5 +22,10 @@ struct BuildContextOptions {
 // is left out, where it is obeyed. Sockets are skipped. The source ends with an error when a file
 // cannot be read.
 Result<std::unique_ptr<ByteSource>> open_build_context(const BuildContextOptions& options);
+
+// What a client is given in place of a folder: an archive, compressed or not, goes out as it is,
+// and anything else is a Dockerfile, alone in its archive. `dockerfile` is the name of the one in
+// an archive; "" is the default. The owner of input must outlive the source.
+Result<std::unique_ptr<ByteSource>> open_given_context(FdRef input, const std::string& dockerfile);
 
 } // namespace berth::cli

@@ -127,6 +127,20 @@ def test_a_dockerfile_beside_its_context(engine, client, tmp_path):
     assert run("run", "--rm", f"beside:{client}", "cat", "/file").stdout == "of the context\n"
 
 
+@pytest.mark.parametrize("program", [BIN / "berth", docker_client()], ids=["berth", "docker"])
+def test_a_context_on_standard_input(engine, program, tmp_path):
+    """A Dockerfile alone, or an archive."""
+    (tmp_path / "Other").write_text("FROM busybox\nCOPY Other /file\n")
+    for form, flag in (("tar", ""), ("tar.gz", "z"), ("tar.xz", "J")):
+        subprocess.run(["tar", f"-c{flag}f", tmp_path / f"context.{form}", "-C", tmp_path, "Other"], check=True)
+        built = engine.run("sh", "-c", f'exec {program} build -q -t given:{form} -f Other - <"$0"', tmp_path / f"context.{form}").stdout.strip()
+        assert engine.inspect(f"given:{form}")["Id"] == built
+    engine.run(program, "build", "-t", "given:alone", "-", input="FROM busybox\nRUN echo alone > /file\n")
+    assert engine.berth("run", "--rm", "given:alone", "cat", "/file").stdout == "alone\n"
+    done = engine.run(program, "build", "-f", "Other", "-", input="FROM busybox\n", check=False)
+    assert done.returncode != 0 and "ambiguous Dockerfile source: both stdin and flag correspond to Dockerfiles" in done.stderr
+
+
 def test_save_load_and_import(engine, tmp_path):
     archive = tmp_path / "image.tar"
     identity = engine.inspect("busybox")["Id"]

@@ -224,7 +224,7 @@ Result<int> build(Session& session, const Invocation& invocation) {
     std::unique_ptr<ByteSource> source;
     std::string dockerfile = "Dockerfile";
     if (path == "-") {
-        source = std::make_unique<FdSource>(FdRef::unowned(STDIN_FILENO));
+        source = TRY(open_given_context(FdRef::unowned(STDIN_FILENO), chosen.file));
         dockerfile = chosen.file.empty() ? dockerfile : chosen.file;
     } else {
         struct stat status {};
