@@ -105,7 +105,7 @@ ContainerRunner::begin_start(LiveContainer& container) {
 }
 
 Result<void> ContainerRunner::start(const ContainerPtr& container, const std::stop_token& stop) {
-    const std::lock_guard operation(container->operation);
+    std::unique_lock operation(container->operation);
     Launched launched;
     launched.definition = TRY(begin_start(*container));
     std::stop_source own;
@@ -120,7 +120,8 @@ Result<void> ContainerRunner::start(const ContainerPtr& container, const std::st
     if (!started.ok()) {
         fail_start(*container, launched, started.error());
         if (launched.definition->host_config.auto_remove) {
-            core_.in_background([this, container] { remove_(container); });
+            operation.unlock(); // the removal takes it
+            remove_(container); // before the client is told: its name is free for the next try
         }
         return started;
     }

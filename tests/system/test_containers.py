@@ -1,12 +1,14 @@
 """What a container looks like from inside, and what its limits do."""
 import json
 import os
+import re
+import socket
 import subprocess
 import time
 
 import pytest
 
-from engine import UnixConnection, wait_until, without_ages
+from engine import DEADLINE, UnixConnection, wait_until, without_ages
 
 
 def inside(engine, *arguments, flags=()):
@@ -187,3 +189,18 @@ def test_an_exec_that_has_said_something_has_a_pid(engine):
         assert state["Running"] and os.path.exists(f"/proc/{state['Pid']}/exe") and state["Pid"] > 0, state
         connection.close()
         os.kill(state["Pid"], 9)
+
+
+def test_what_removes_itself_is_gone_when_its_failed_start_is_told(engine):
+    """Its name is free for the next try."""
+    for _ in range(30):
+        made = engine.request("POST", "/containers/create?name=again", {"Image": "busybox", "Cmd": ["absent"], "HostConfig": {"AutoRemove": True}})
+        assert made[0] == 201, made
+        with socket.socket(socket.AF_UNIX) as client:
+            client.settimeout(DEADLINE)
+            client.connect(str(engine.socket))
+            # The second request is there already when the first is answered.
+            client.sendall(b"POST /containers/again/start HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n"
+                           b"GET /containers/again/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            answers = b"".join(iter(lambda: client.recv(65536), b""))
+        assert re.findall(rb"HTTP/1.1 (\d+)", answers) == [b"400", b"404"] and b"executable file not found" in answers, answers
