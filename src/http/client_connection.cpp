@@ -90,9 +90,10 @@ Result<UniqueFd> open_tcp(const Endpoint& endpoint, Milliseconds limit) {
     for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
         UniqueFd fd(
             socket(address->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+        const std::string control = fd ? hold_back_pacing(fd) : std::string();
         error = fd ? connect_within(fd, address->ai_addr, address->ai_addrlen, limit) : errno;
         if (error == 0) {
-            prepare_tcp(fd);
+            prepare_tcp(fd, control);
             return fd;
         }
     }

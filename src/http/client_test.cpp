@@ -2,6 +2,7 @@
 #include "base/file.h"
 #include "http/client.h"
 #include "http/client_connection.h"
+#include "http/listener.h"
 #include "http/test_server.h"
 
 #include <array>
@@ -13,9 +14,9 @@
 #include <thread>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -142,26 +143,21 @@ std::string congestion_control(FdRef fd) {
 }
 
 TEST(Client, ConnectionsWithinTheMachineAreNotPaced) {
-    const std::string usual =
-        read_file("/proc/sys/net/ipv4/tcp_congestion_control").value(); // ends with a new line
-    for (const char* host : {"127.0.0.1", "127.0.0.2"}) {
-        UniqueFd listener(socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-        sockaddr_in address{};
-        address.sin_family = AF_INET;
-        ASSERT_EQ(inet_pton(AF_INET, host, &address.sin_addr), 1);
-        auto* generic = reinterpret_cast<sockaddr*>(&address);
-        socklen_t size = sizeof(address);
-        ASSERT_EQ(bind(listener.get(), generic, size), 0);
-        ASSERT_EQ(listen(listener.get(), 1), 0);
-        ASSERT_EQ(getsockname(listener.get(), generic, &size), 0);
-        auto endpoint = Endpoint::parse(
-            "tcp://" + std::string(host) + ":" + std::to_string(ntohs(address.sin_port)));
-        UniqueFd fd = open_connection(*endpoint, Milliseconds(5000)).value();
+    // Its last character is a new line.
+    std::string usual = read_file("/proc/sys/net/ipv4/tcp_congestion_control").value();
+    usual.pop_back();
+    for (const std::string host : {"127.0.0.1", "127.0.0.2"}) {
+        Listener listener = Listener::open_tcp(host + ":0").value();
+        const std::string address = host + ":" + std::to_string(listener.port());
+        UniqueFd fd =
+            open_connection(*Endpoint::parse("tcp://" + address), Milliseconds(5000)).value();
         // From 127.0.0.1 to 127.0.0.2: like another machine.
-        EXPECT_EQ(
-            congestion_control(fd) + "\n", host == std::string("127.0.0.1") ? "reno\n" : usual);
-        UniqueFd served(accept4(listener.get(), nullptr, nullptr, SOCK_CLOEXEC));
-        prepare_tcp(served);
+        EXPECT_EQ(congestion_control(fd), host == "127.0.0.1" ? "reno" : usual);
+        pollfd readable{.fd = listener.fd().get(), .events = POLLIN, .revents = 0};
+        ASSERT_EQ(poll(&readable, 1, 5000), 1);
+        UniqueFd served(accept4(listener.fd().get(), nullptr, nullptr, SOCK_CLOEXEC));
+        EXPECT_EQ(congestion_control(served), "reno"); // from the beginning
+        prepare_tcp(served, listener.congestion_control());
         EXPECT_EQ(congestion_control(served), congestion_control(fd));
     }
 }

@@ -56,17 +56,17 @@ void watch_for_vanished(int fd) {
     setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &probes, sizeof(probes));
 }
 
-Peer describe_peer(int fd, bool is_unix, const sockaddr_storage& address) {
+Peer describe_peer(int fd, const Listener& listener, const sockaddr_storage& address) {
     Peer peer;
     peer.address = address_text(address);
-    if (is_unix) {
+    if (listener.is_unix()) {
         ucred credentials{};
         socklen_t size = sizeof(credentials);
         if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0) {
             peer.credentials = Peer::Credentials{credentials.pid, credentials.uid, credentials.gid};
         }
     } else {
-        prepare_tcp(FdRef::unowned(fd));
+        prepare_tcp(FdRef::unowned(fd), listener.congestion_control());
         watch_for_vanished(fd);
     }
     return peer;
@@ -197,7 +197,7 @@ void Server::Loop::accept_all(const Listener& listener) {
             &size,
             SOCK_CLOEXEC | SOCK_NONBLOCK));
         if (fd) {
-            Peer peer = describe_peer(fd.get(), listener.is_unix(), address);
+            Peer peer = describe_peer(fd.get(), listener, address);
             add_connection(std::move(fd), std::move(peer), listener.tls());
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS) {
             // The listener stays readable: without a pause this would spin.

@@ -3,6 +3,7 @@
 #include "http/listener.h"
 
 #include "base/strings.h"
+#include "http/socket_io.h"
 
 #include <cerrno>
 #include <cstring>
@@ -113,6 +114,7 @@ Listener::Listener(Listener&& other) noexcept
     , remove_path_(std::exchange(other.remove_path_, {}))
     , inode_(other.inode_)
     , tls_(std::move(other.tls_))
+    , congestion_control_(std::move(other.congestion_control_))
     , port_(other.port_)
     , unix_(other.unix_) {}
 
@@ -165,12 +167,14 @@ Result<Listener> Listener::open_tcp(std::string_view address) {
     for (const addrinfo* candidate = addresses.get(); candidate; candidate = candidate->ai_next) {
         UniqueFd fd(
             socket(candidate->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, IPPROTO_TCP));
+        std::string control = fd ? hold_back_pacing(fd) : std::string();
         int on = 1;
         if (fd && setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
             bind(fd.get(), candidate->ai_addr, candidate->ai_addrlen) == 0 &&
             listen(fd.get(), backlog) == 0) {
             Listener listener(std::move(fd), false);
             listener.port_ = bound_port(listener.fd_);
+            listener.congestion_control_ = std::move(control);
             return listener;
         }
         last = errno_error("listen on " + std::string(address));

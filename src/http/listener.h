@@ -35,6 +35,9 @@ class Listener {
 
     std::uint16_t port() const { return port_; }
 
+    // For connections that leave the machine; see hold_back_pacing. Empty: they have theirs.
+    const std::string& congestion_control() const { return congestion_control_; }
+
     // nullptr: its connections have none.
     const TlsContext* tls() const { return tls_.get(); }
 
@@ -49,6 +52,7 @@ class Listener {
     std::string remove_path_; // empty: not ours
     ino_t inode_ = 0;         // of that file: another server may have replaced it
     std::shared_ptr<TlsContext> tls_;
+    std::string congestion_control_;
     std::uint16_t port_ = 0;
     bool unix_;
 };

@@ -6,6 +6,7 @@
 #include "base/without_sigpipe.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <climits>
 #include <vector>
@@ -248,12 +249,27 @@ Result<void> send_bytes(Wire wire, std::string_view bytes, Milliseconds limit) {
     return send_parts(wire, std::span(&part, 1), limit);
 }
 
-void prepare_tcp(FdRef fd) {
+std::string hold_back_pacing(FdRef fd) {
+    std::array<char, 32> control{};
+    auto size = static_cast<socklen_t>(control.size() - 1);
+    constexpr std::string_view plain = "reno"; // in every kernel, open to every user: tcp(7)
+    if (getsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, control.data(), &size) != 0 ||
+        setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, plain.data(), plain.size()) != 0) {
+        return {};
+    }
+    return control.data();
+}
+
+void prepare_tcp(FdRef fd, const std::string& control) {
     int on = 1;
     setsockopt(fd.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-    if (is_within_machine(fd)) {
-        constexpr std::string_view control = "reno"; // in every kernel, open to every user: tcp(7)
-        setsockopt(fd.get(), IPPROTO_TCP, TCP_CONGESTION, control.data(), control.size());
+    if (!control.empty() && !is_within_machine(fd)) {
+        setsockopt(
+            fd.get(),
+            IPPROTO_TCP,
+            TCP_CONGESTION,
+            control.data(),
+            static_cast<socklen_t>(control.size()));
     }
 }
 

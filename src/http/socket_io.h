@@ -59,10 +59,15 @@ struct FilePart {
 // `head`, and the file's part behind it in the same packets; by sendfile(2) where there is no TLS.
 Result<void> send_from_file(Wire wire, std::string_view head, FilePart part, Milliseconds limit);
 
-// Of a fresh TCP connection: no wait for small segments and, where both its ends are in this
-// machine, the plainest congestion control: one that paces what it sends (BBR, whatever the
-// machine's default is) costs half of the throughput there.
-void prepare_tcp(FdRef fd);
+// Takes the congestion control of a TCP socket that listens or is about to connect, and gives it
+// the plainest one: one that paces what it sends (BBR, where that is the machine's default) costs
+// half of the throughput within the machine, and a connection that began with it is paced for good.
+// Returns what the socket had, for prepare_tcp.
+std::string hold_back_pacing(FdRef fd);
+
+// Of a fresh TCP connection: no wait for small segments and, when it leaves the machine, the
+// congestion control that was taken from its socket, unless that is empty.
+void prepare_tcp(FdRef fd, const std::string& control);
 
 iovec as_iovec(std::string_view bytes);
 
