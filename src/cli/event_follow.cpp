@@ -38,7 +38,7 @@ class EventRow {
                 return ok();
             }
             const std::int64_t time = number_of(**event, "timeNano");
-            if (!repeats_ || time > last_) {
+            if (time > repeated_) {
                 TRY(show_(**event));
             }
             last_ = std::max(last_, time);
@@ -46,14 +46,14 @@ class EventRow {
     }
 
     // From now on what was shown may come again.
-    void begin_again() { repeats_ = true; }
+    void begin_again() { repeated_ = last_; }
 
     std::int64_t last() const { return last_; }
 
   private:
     const Show& show_;
     std::int64_t last_ = 0;
-    bool repeats_ = false;
+    std::int64_t repeated_ = -1; // what is not later was shown before the connection was lost
 };
 
 } // namespace

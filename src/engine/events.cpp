@@ -9,6 +9,8 @@
 namespace berth::engine {
 namespace {
 
+constexpr std::int64_t nanoseconds_a_second = 1'000'000'000;
+
 // "container=web" matches a container event by id, id prefix or name.
 bool matches_actor(const Filters& filters, std::string_view type, const Event& event) {
     if (!filters.contains(type)) {
@@ -77,12 +79,19 @@ Events::Events()
     : ring_(std::make_shared<Synchronized<Ring>>()) {}
 
 void Events::publish(Event event) {
-    if (event.time.is_zero()) {
-        event.time = Timestamp::now();
-    }
     // Called under the lock, so that a subscriber sees events in order and follow() has no gap;
     // callbacks must not block.
     auto ring = ring_->lock();
+    if (event.time.is_zero()) {
+        // Each is after the one before it: a client that reads on with `since` takes what is not
+        // for what it has seen. A clock that was set back is followed.
+        event.time = Timestamp::now();
+        const Timestamp latest = ring->events.empty() ? Timestamp{} : ring->events.back().time;
+        const std::int64_t ahead = latest.nanoseconds - event.time.nanoseconds;
+        if (ahead >= 0 && ahead < nanoseconds_a_second) {
+            event.time = Timestamp{latest.nanoseconds + 1};
+        }
+    }
     for (const Subscriber& subscriber : ring->subscribers) {
         if (matches(subscriber.query, event)) {
             (*subscriber.callback)(event);

@@ -4,6 +4,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+#include <functional>
+#include <thread>
+#include <vector>
+
 namespace berth::engine {
 namespace {
 
@@ -29,6 +34,27 @@ TEST(Events, FollowGivesHistoryThenLiveEventsWithoutAGap) {
     subscription.reset();
     events.publish(container_event("die", "abc"));
     EXPECT_EQ(seen, (std::vector<std::string>{"create", "start"}));
+}
+
+TEST(Events, EachIsAfterTheOneBeforeItWhoeverPublishesThem) {
+    Events events;
+    std::vector<std::int64_t> times;
+    Subscription subscription =
+        events.subscribe({.since = {}, .until = {}, .filters = {}}, [&times](const Event& event) {
+            times.push_back(event.time.nanoseconds);
+        });
+    {
+        std::vector<std::jthread> publishers;
+        for (int i = 0; i < 8; ++i) {
+            publishers.emplace_back([&events] {
+                for (int n = 0; n < 2000; ++n) {
+                    events.publish(container_event("die", "abc"));
+                }
+            });
+        }
+    }
+    ASSERT_EQ(times.size(), 16000U);
+    EXPECT_TRUE(std::ranges::adjacent_find(times, std::greater_equal{}) == times.end());
 }
 
 TEST(Events, HistoryIsBounded) {

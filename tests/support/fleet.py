@@ -259,7 +259,11 @@ class Fleet:
         def seen():
             dead = [json.loads(line)["Actor"]["Attributes"] for line in self.events.output()[0].splitlines()]
             return sorted((item["name"], int(item["exitCode"])) for item in dead if item["name"] in self.codes)
-        wait_until("last event", lambda: len(seen()) >= len(self.codes))
+        try:
+            wait_until("last event", lambda: len(seen()) >= len(self.codes))
+        except AssertionError as late:
+            missing = sorted(set(self.codes.items()) - set(seen()))
+            raise AssertionError(f"{late}: of {missing}; the client: {self.events.process.poll()}, {self.events.output()[1][-500:]!r}") from None
         self.events.process.terminate()
         self.events.process.wait(DEADLINE)
         assert seen() == sorted(self.codes.items())
