@@ -9,6 +9,7 @@
 #include <linux/nsfs.h>
 #include <linux/sched.h>
 
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <map>
@@ -42,6 +43,74 @@ std::string_view file_of(std::uint64_t flag) {
         return "user";
     }
     return "time";
+}
+
+int sleep_until_killed(void*) {
+    while (true) {
+        ::syscall(SYS_pause);
+    }
+}
+
+// A process is born into them and killed: only a new one can be the first in a user namespace, as
+// we may have more than one thread.
+Result<UserNamespaces>
+make_user_namespaces(int further, const std::string& uid_map, const std::string& gid_map) {
+    constexpr std::size_t stack_bytes = 4096;
+    alignas(64) std::array<char, stack_bytes> stack;
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    int pidfd = -1;
+    // SAFETY: the child shares our memory, but has a stack of its own, runs no handler of ours (all
+    // signals are blocked), does nothing but one system call, and is gone before we return.
+    const pid_t pid = ::clone(
+        &sleep_until_killed,
+        stack.data() + stack.size(),
+        CLONE_VM | CLONE_FILES | CLONE_PIDFD | CLONE_NEWUSER | SIGCHLD | further,
+        nullptr,
+        &pidfd);
+    const int clone_error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid < 0) {
+        return Error::from_errno("make a user namespace", clone_error);
+    }
+    const UniqueFd process(pidfd);
+    const std::string directory = "/proc/" + std::to_string(pid) + "/ns/";
+    auto opened = [&]() -> Result<UserNamespaces> {
+        TRY(write_id_map(pid, "uid_map", uid_map));
+        TRY(write_id_map(pid, "gid_map", gid_map));
+        UserNamespaces made;
+        made.user = TRY(open_file(directory + "user", O_RDONLY));
+        if ((further & CLONE_NEWNET) != 0) {
+            made.network = TRY(open_file(directory + "net", O_RDONLY));
+        }
+        return made;
+    }();
+    ::kill(pid, SIGKILL);
+    siginfo_t info{};
+    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) < 0 && errno == EINTR) {
+    }
+    return opened;
+}
+
+struct NetworkOfUser {
+    int user_namespace = -1;
+    int made = -1;
+    int error = 0;
+};
+
+// SAFETY: runs with the memory of a suspended thread: only system calls, and the results.
+int make_network_of_user(void* argument) {
+    auto* network = static_cast<NetworkOfUser*>(argument);
+    if (::syscall(SYS_setns, network->user_namespace, CLONE_NEWUSER) == 0 &&
+        ::syscall(SYS_unshare, CLONE_NEWNET) == 0) {
+        network->made = static_cast<int>(
+            ::syscall(SYS_openat, AT_FDCWD, "/proc/self/ns/net", O_RDONLY | O_CLOEXEC));
+    }
+    network->error = network->made < 0 ? errno : 0;
+    ::syscall(SYS_exit, 0);
+    return 0;
 }
 
 } // namespace
@@ -143,22 +212,40 @@ Result<pid_t> pid_of(FdRef pidfd) {
 }
 
 Result<UniqueFd> make_user_namespace(const std::string& uid_map, const std::string& gid_map) {
-    Cloned child = TRY(clone_process(CLONE_NEWUSER, UniqueFd()));
-    if (child.pid == 0) {
-        while (true) {
-            ::pause();
-        }
+    return std::move(TRY(make_user_namespaces(0, uid_map, gid_map)).user);
+}
+
+Result<UserNamespaces>
+make_user_and_network_namespace(const std::string& uid_map, const std::string& gid_map) {
+    return make_user_namespaces(CLONE_NEWNET, uid_map, gid_map);
+}
+
+Result<UniqueFd> make_network_namespace(FdRef user_namespace) {
+    constexpr std::size_t stack_bytes = 16384;
+    alignas(64) std::array<char, stack_bytes> stack;
+    NetworkOfUser network{.user_namespace = user_namespace.get()};
+    sigset_t all;
+    sigset_t before;
+    sigfillset(&all);
+    ::pthread_sigmask(SIG_SETMASK, &all, &before);
+    // SAFETY: CLONE_VFORK suspends this thread until the child is gone, and no handler runs in it.
+    const pid_t pid = ::clone(
+        &make_network_of_user,
+        stack.data() + stack.size(),
+        CLONE_VM | CLONE_FILES | CLONE_VFORK | SIGCHLD,
+        &network);
+    const int clone_error = errno;
+    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    if (pid < 0) {
+        return Error::from_errno("make a network namespace", clone_error);
     }
-    auto opened = [&]() -> Result<UniqueFd> {
-        TRY(write_id_map(child.pid, "uid_map", uid_map));
-        TRY(write_id_map(child.pid, "gid_map", gid_map));
-        return open_file("/proc/" + std::to_string(child.pid) + "/ns/user", O_RDONLY);
-    }();
-    ::kill(child.pid, SIGKILL);
     siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(child.pid), &info, WEXITED) < 0 && errno == EINTR) {
+    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) < 0 && errno == EINTR) {
     }
-    return opened;
+    if (network.error != 0) {
+        return Error::from_errno("make a network namespace of a user namespace", network.error);
+    }
+    return UniqueFd(network.made);
 }
 
 Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map) {

@@ -63,8 +63,19 @@ Result<UniqueFd> open_pidfd(pid_t pid);
 Result<pid_t> pid_of(FdRef pidfd);
 
 // A user namespace that nobody is in, for id-mapped mounts. The maps are texts for uid_map,
-// gid_map.
+// gid_map. Thread-safe.
 Result<UniqueFd> make_user_namespace(const std::string& uid_map, const std::string& gid_map);
+
+struct UserNamespaces {
+    UniqueFd user;
+    UniqueFd network; // belongs to it
+};
+
+// The same with a network namespace, for a container to come. Thread-safe.
+Result<UserNamespaces>
+make_user_and_network_namespace(const std::string& uid_map, const std::string& gid_map);
+// A network namespace that belongs to a user namespace. Thread-safe.
+Result<UniqueFd> make_network_namespace(FdRef user_namespace);
 
 // Text of /proc/<pid>/{uid_map,gid_map}: "0 100000 65536\n".
 Result<void> write_id_map(pid_t pid, std::string_view file, const std::string& map);
