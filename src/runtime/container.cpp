@@ -314,6 +314,9 @@ Result<Process> Container::exec(ExecOptions options) {
     plan.process.cgroup_joins = TRY(cgroup.open_joins());
     plan.process.preserve_fds = options.preserve_fds;
     plan.process.in_user_namespace = namespaces.has("user");
+    if (plan.process.in_user_namespace) {
+        plan.process.give_pipes(config.linux_);
+    }
     plan.process.on_parent_death = options.on_parent_death;
     plan.process.seccomp = TRY(seccomp_program(config.linux_.seccomp, impl_->seccomp_cache()));
     ExecPlace place{.cgroup = cgroup, .init = impl_->record.pid, .unit = {}};

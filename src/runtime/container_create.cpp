@@ -187,6 +187,9 @@ Result<InitPlan> make_plan(
     process.preserve_fds = options.preserve_fds;
     process.new_keyring = !options.no_new_keyring;
     process.in_user_namespace = user;
+    if (user) {
+        process.give_pipes(config.linux_);
+    }
     process.on_parent_death = options.on_parent_death;
     return plan;
 }

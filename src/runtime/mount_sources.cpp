@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <map>
 
 #include <sched.h>
 #include <sys/stat.h>
@@ -26,15 +27,35 @@ Result<bool> is_directory(FdRef place) {
     return S_ISDIR(status.st_mode);
 }
 
+// User namespaces that stand for mappings, each made once: many mounts may have the same.
+class Mappings {
+  public:
+    Result<UniqueFd>
+    find(const std::vector<oci::IdMapping>& uids, const std::vector<oci::IdMapping>& gids) {
+        const std::string uid_map = id_map_text(uids);
+        const std::string gid_map = id_map_text(gids);
+        UniqueFd& found = made_[uid_map + "\n" + gid_map];
+        if (!found) {
+            found = TRY(kernel::make_user_namespace(uid_map, gid_map));
+        }
+        return found.duplicate();
+    }
+
+  private:
+    std::map<std::string, UniqueFd> made_;
+};
+
 // The mapping of the mount itself, or that of the container's user namespace.
 Result<UniqueFd> id_map_namespace(
-    const oci::Mount& mount, const oci::Linux& linux_object, const MountSources& sources) {
+    const oci::Mount& mount,
+    const oci::Linux& linux_object,
+    const MountSources& sources,
+    Mappings& mappings) {
     if (mount.uid_mappings.empty() != mount.gid_mappings.empty()) {
         return invalid_argument("uidMappings and gidMappings go together");
     }
     if (!mount.uid_mappings.empty()) {
-        return kernel::make_user_namespace(
-            id_map_text(mount.uid_mappings), id_map_text(mount.gid_mappings));
+        return mappings.find(mount.uid_mappings, mount.gid_mappings);
     }
     for (const JoinedNamespace& entry : sources.joined) {
         if (entry.flag == CLONE_NEWUSER) {
@@ -44,18 +65,20 @@ Result<UniqueFd> id_map_namespace(
     if (linux_object.uid_mappings.empty()) {
         return invalid_argument("idmap needs uidMappings and gidMappings, or a user namespace");
     }
-    return kernel::make_user_namespace(
-        id_map_text(linux_object.uid_mappings), id_map_text(linux_object.gid_mappings));
+    return mappings.find(linux_object.uid_mappings, linux_object.gid_mappings);
 }
 
 Result<void> map_ids(
-    const PreparedMount& prepared, const oci::Linux& linux_object, const MountSources& sources) {
+    const PreparedMount& prepared,
+    const oci::Linux& linux_object,
+    const MountSources& sources,
+    Mappings& mappings) {
     const oci::Mount& mount = *prepared.mount;
     if (prepared.options.id_map == IdMap::None && mount.uid_mappings.empty() &&
         mount.gid_mappings.empty()) {
         return ok();
     }
-    UniqueFd mapping = TRY(id_map_namespace(mount, linux_object, sources));
+    UniqueFd mapping = TRY(id_map_namespace(mount, linux_object, sources, mappings));
     Result<void> mapped = kernel::set_mount_attributes(
         prepared.source,
         {.set = MOUNT_ATTR_IDMAP, .user_namespace = mapping.get()},
@@ -70,7 +93,10 @@ Result<void> map_ids(
 }
 
 Result<void> prepare_bind(
-    PreparedMount& prepared, const oci::RuntimeConfig& config, const MountSources& sources) {
+    PreparedMount& prepared,
+    const oci::RuntimeConfig& config,
+    const MountSources& sources,
+    Mappings& mappings) {
     const MountOptions& options = prepared.options;
     const std::string& source = prepared.mount->source;
     if (!options.parameters.empty()) {
@@ -92,7 +118,7 @@ Result<void> prepare_bind(
         options.source_is_link ? kernel::LinkSource::Itself : kernel::LinkSource::Follow));
     prepared.is_directory = TRY(is_directory(prepared.source));
     prepared.is_procfs = TRY(is_procfs(prepared.source));
-    TRY(map_ids(prepared, config.linux_, sources));
+    TRY(map_ids(prepared, config.linux_, sources, mappings));
     // Private or slave before anything else: no mount event of the container may reach the host.
     bool shared = std::any_of(
         options.propagation.begin(), options.propagation.end(), [](const Propagation& entry) {
@@ -142,6 +168,7 @@ Result<void> apply_options(FdRef mount, const MountOptions& options) {
 Result<std::vector<PreparedMount>>
 prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources) {
     std::vector<PreparedMount> prepared;
+    Mappings mappings;
     prepared.reserve(config.mounts.size());
     for (const oci::Mount& mount : config.mounts) {
         PreparedMount& entry = prepared.emplace_back();
@@ -152,7 +179,7 @@ prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources) {
         TRY_CONTEXT(check_options(entry), entry.member + ".options");
         if (entry.options.bind && !entry.options.remount) {
             TRY_CONTEXT(
-                prepare_bind(entry, config, sources),
+                prepare_bind(entry, config, sources, mappings),
                 entry.member + ": mount \"" + mount.source + "\" to \"" + mount.destination + "\"");
         }
     }

@@ -144,6 +144,16 @@ Result<void> raise_loopback() {
     return ok();
 }
 
+std::optional<std::uint32_t>
+outside_id(const std::vector<oci::IdMapping>& mappings, std::uint32_t id) {
+    for (const oci::IdMapping& mapping : mappings) {
+        if (id >= mapping.container_id && id - mapping.container_id < mapping.size) {
+            return mapping.host_id + (id - mapping.container_id);
+        }
+    }
+    return std::nullopt;
+}
+
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings) {
     std::string text;
     for (const oci::IdMapping& mapping : mappings) {

@@ -8,6 +8,7 @@
 #include "oci/runtime_config.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -49,5 +50,9 @@ Result<void> raise_loopback();
 
 // "0 100000 65536\n"
 std::string id_map_text(const std::vector<oci::IdMapping>& mappings);
+
+// What the creator of a user namespace calls one of its ids; nullopt for one that it has not.
+std::optional<std::uint32_t>
+outside_id(const std::vector<oci::IdMapping>& mappings, std::uint32_t id);
 
 } // namespace berth::runtime

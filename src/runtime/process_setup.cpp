@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "kernel/capabilities.h"
 #include "kernel/path.h"
+#include "runtime/namespaces.h"
 #include "runtime/program_lookup.h"
 #include "runtime/rlimits.h"
 #include "runtime/security_labels.h"
@@ -240,6 +241,19 @@ Result<Stdio> Stdio::inherit() {
         }
     }
     return stdio;
+}
+
+void ProcessPlan::give_pipes(const oci::Linux& linux_object) const {
+    const std::optional<std::uint32_t> owner =
+        outside_id(linux_object.uid_mappings, process->user.uid);
+    for (const UniqueFd* stream : {&stdio.in, &stdio.out, &stdio.err}) {
+        struct stat status {};
+
+        if (owner && *stream && ::fstat(stream->get(), &status) == 0 && S_ISFIFO(status.st_mode)) {
+            // Who may not give them keeps them, as the process then does without.
+            [[maybe_unused]] int done = ::fchown(stream->get(), *owner, static_cast<gid_t>(-1));
+        }
+    }
 }
 
 Result<ProcessPlan>

@@ -37,6 +37,10 @@ struct ProcessPlan {
     // Everything that can be checked without the process is checked here.
     static Result<ProcessPlan> create(const oci::Process& process, const oci::Linux& linux_object);
 
+    // For a process in a user namespace, by its creator: pipes that it may want to reopen
+    // (/dev/stdout) become its user's, which it cannot see to from inside.
+    void give_pipes(const oci::Linux& linux_object) const;
+
   private:
     explicit ProcessPlan(kernel::Procfs host_procfs)
         : procfs(std::move(host_procfs)) {}
