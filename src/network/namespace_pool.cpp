@@ -54,15 +54,27 @@ struct NewNamespace {
     RouteSocket inside;
 };
 
-Result<NewNamespace> create_namespace(const NamespacePool::Sysctls& sysctls) {
-    NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter_new());
-    RouteSocket inside = TRY(RouteSocket::open());
+// REQUIRES: as write_sysctls().
+Result<void> configure(const NamespacePool::Sysctls& sysctls) {
     TRY(write_sysctls(sysctls));
     // Interfaces without an IPv6 address get no link-local one either; lo keeps ::1.
     const std::string ipv6_default = sysctl_path("net.ipv6.conf.default.disable_ipv6");
     if (exists(ipv6_default)) {
         TRY(write_existing(ipv6_default, "1"));
     }
+    return ok();
+}
+
+Result<void> raise_loopback(RouteSocket& inside) {
+    RouteBatch loopback_up;
+    loopback_up.change_link(loopback_index, {.state = LinkState::Up});
+    return inside.execute(loopback_up);
+}
+
+Result<NewNamespace> create_namespace(const NamespacePool::Sysctls& sysctls) {
+    NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter_new());
+    RouteSocket inside = TRY(RouteSocket::open());
+    TRY(configure(sysctls));
     return NewNamespace{scope.take(), std::move(inside)};
 }
 
@@ -136,9 +148,7 @@ Result<AttachedInterface> plug_in(
 Result<PreparedNamespace>
 prepare(RouteSocket& host, const NamespaceTemplate& shape, const NamespacePool::Sysctls& sysctls) {
     NewNamespace made = TRY(create_namespace(sysctls));
-    RouteBatch loopback_up;
-    loopback_up.change_link(loopback_index, {.state = LinkState::Up});
-    TRY(made.inside.execute(loopback_up));
+    TRY(raise_loopback(made.inside));
     if (shape.bridge_index == 0 && !shape.loose) {
         return PreparedNamespace{std::move(made.netns), std::move(made.inside), {}};
     }
@@ -362,6 +372,20 @@ Result<PreparedNamespace> NamespacePool::take(ShelfId id) {
         shape = shelf->second.shape;
     }
     return take(shape);
+}
+
+Result<void> NamespacePool::set_up(FdRef netns, const Sysctls& other) const {
+    Sysctls sysctls = other;
+    for (const auto& sysctl : state_->sysctls) {
+        if (std::ranges::none_of(
+                other, [&](const auto& entry) { return entry.first == sysctl.first; })) {
+            sysctls.push_back(sysctl);
+        }
+    }
+    const NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(netns));
+    RouteSocket inside = TRY(RouteSocket::open());
+    TRY(configure(sysctls));
+    return raise_loopback(inside);
 }
 
 Result<PreparedNamespace> NamespacePool::take(const NamespaceTemplate& shape) {

@@ -58,6 +58,10 @@ class NamespacePool {
     // For a bridge that has no shelf.
     Result<PreparedNamespace> take(const NamespaceTemplate& shape);
 
+    // One that somebody else has made gets what those of the pool have, but for an interface.
+    // `other` are sysctls that it is to have instead.
+    Result<void> set_up(FdRef netns, const Sysctls& other) const;
+
     std::size_t ready(ShelfId shelf) const;
     bool wait_until_full(ShelfId shelf, std::chrono::milliseconds timeout) const;
 

@@ -302,6 +302,11 @@ Result<UniqueFd> NetworkDriver::create_isolated_namespace() {
     return std::move(TRY(state_->parts->pool->take(state_->isolated_shelf)).netns);
 }
 
+Result<void> NetworkDriver::set_up_namespace(
+    FdRef netns, const std::vector<std::pair<std::string, std::string>>& other) const {
+    return state_->parts->pool->set_up(netns, other);
+}
+
 Result<IpPrefix> NetworkDriver::pick_subnet(kernel::IpFamily family) {
     const std::lock_guard changing(state_->changing);
     auto picked = state_->subnets.pick(family, state_->links, *state_->parts->host.lock());

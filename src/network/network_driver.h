@@ -75,6 +75,9 @@ class NetworkDriver {
 
     // A namespace with nothing but lo, up.
     Result<UniqueFd> create_isolated_namespace();
+    // Makes a new one of somebody else's like that. `other` are sysctls that it is to have instead.
+    Result<void> set_up_namespace(
+        FdRef netns, const std::vector<std::pair<std::string, std::string>>& other) const;
 
     // A subnet of the address pools (Docker's by default: 172.17.0.0/16 … 172.31.0.0/16,
     // 192.168.0.0/20 …) that overlaps with no network of this driver and no route of the host. It
