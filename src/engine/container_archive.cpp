@@ -238,7 +238,7 @@ Result<void> ContainerArchive::read(
         TRY(begin(found));
         // Below the root's own name, which is "/", names begin with one.
         const std::string name = wanted == "/" ? "" : found.name;
-        return store::write_tree_tar(std::move(stop), *place, sink, name);
+        return store::write_tree_tar(std::move(stop), *place, sink, {.name = name});
     }
     const auto slash = wanted.rfind('/');
     const UniqueFd parent = TRY(kernel::open_in_root(

@@ -134,7 +134,7 @@ Result<void> ContainerCommitter::export_files(
     const ContainerView view = view_of(*container);
     TRY(check_readable(view, "export"));
     core_.publish(*view.definition, "export");
-    return core_.store->layers().write_root(std::move(stop), container->id, sink);
+    return core_.store->layers().write_root(std::move(stop), container->id, nullptr, sink);
 }
 
 Result<std::vector<store::Change>>

@@ -79,11 +79,22 @@ Result<LayerInfo> LayerStore::squash(
     return commit_difference(std::move(stop), lease, below, difference);
 }
 
-Result<void> LayerStore::write_root(std::stop_token stop, const std::string& id, ByteSink& sink) {
-    const std::string path = TRY(mount(id));
+Result<void> LayerStore::write_root(
+    std::stop_token stop,
+    const std::string& id,
+    std::shared_ptr<const kernel::OwnerMap> owners,
+    ByteSink& sink) {
+    const std::string path = TRY(mount(id, owners));
+    TreeTarOptions options;
+    if (owners != nullptr) {
+        options.change_header = [&owners](tar::Header& header) {
+            header.uid = kernel::id_on_disk(owners->exchange().uids, header.uid);
+            header.gid = kernel::id_on_disk(owners->exchange().gids, header.gid);
+        };
+    }
     Result<void> written = [&]() -> Result<void> {
         const UniqueFd root = TRY(open_file(path, O_RDONLY | O_DIRECTORY));
-        return write_tree_tar(std::move(stop), root, sink);
+        return write_tree_tar(std::move(stop), root, sink, options);
     }();
     Result<void> unmounted = unmount(id);
     TRY(std::move(written));

@@ -163,7 +163,7 @@ TEST_F(LayerCommitTest, AWholeRootIsOneTar) {
     ASSERT_EQ(symlink("/etc/passwd", (path + "/out").c_str()), 0);
     write(path + "/new", "new");
     StringSink sink;
-    ASSERT_TRUE(layers().write_root({}, "c", sink).ok());
+    ASSERT_TRUE(layers().write_root({}, "c", nullptr, sink).ok());
     StringSource source(sink.take());
     tar::Reader reader(source);
     std::map<std::string, tar::Header> found;
@@ -177,7 +177,8 @@ TEST_F(LayerCommitTest, AWholeRootIsOneTar) {
     EXPECT_FALSE(found.contains("x"));
     ASSERT_TRUE(layers().remove_writable("c").ok());
     EXPECT_EQ(
-        layers().write_root({}, "c", sink).error().kind(), ErrorKind::NotFound); // gone before
+        layers().write_root({}, "c", nullptr, sink).error().kind(),
+        ErrorKind::NotFound); // gone before
 }
 
 TEST_F(LayerCommitTest, AStopEndsIt) {
@@ -191,7 +192,8 @@ TEST_F(LayerCommitTest, AStopEndsIt) {
         ErrorKind::Cancelled);
     StringSink sink;
     EXPECT_EQ(
-        layers().write_root(stop.get_token(), "c", sink).error().kind(), ErrorKind::Cancelled);
+        layers().write_root(stop.get_token(), "c", nullptr, sink).error().kind(),
+        ErrorKind::Cancelled);
     ASSERT_TRUE(layers().remove_writable("c").ok());
     layers().wait_for_deletions();
     EXPECT_TRUE(list_directory(root() + "/tmp").value().empty());

@@ -43,6 +43,7 @@ Result<void> LayerStore::Parts::sweep_directories() {
         } else if (name.starts_with("tmp-")) { // a probe's
             for (const char* place :
                  {"/probe/rootfs",
+                  "/probe/mapped",
                   "/file/probe/rootfs",
                   "/file/mount",
                   "/loop/probe/rootfs",

@@ -178,8 +178,13 @@ class LayerStore {
     prepare(const std::string& id, const oci::Digest& parent, PrepareOptions options = {});
     // The root file system's path. Mounts count: each mount() wants its unmount(). After a restart
     // of the engine a mount that is there counts as one.
-    Result<std::string> mount(const std::string& id);
+    // `owners`: whose its files are shown to be; a mount that shows others is replaced.
+    Result<std::string>
+    mount(const std::string& id, std::shared_ptr<const kernel::OwnerMap> owners = nullptr);
     Result<void> unmount(const std::string& id);
+    // Whether this kernel and the data root's file system can show files as somebody's:
+    // Unavailable, with the reason, when not.
+    Result<void> try_owners(std::shared_ptr<const kernel::OwnerMap> owners) const;
     // Unmounts whatever the count and deletes; absent is fine.
     Result<void> remove_writable(const std::string& id);
     bool has_writable(const std::string& id) const;
@@ -207,7 +212,12 @@ class LayerStore {
     // not be mounted by anybody any more.
     Result<LayerInfo> commit_and_remove(Lease& lease, const std::string& id);
     // All that is in the root file system, as a tar. Conflict when it was removed meanwhile.
-    Result<void> write_root(std::stop_token stop, const std::string& id, ByteSink& sink);
+    // `owners`: as it is or would be mounted; the tar has the owners on the disk.
+    Result<void> write_root(
+        std::stop_token stop,
+        const std::string& id,
+        std::shared_ptr<const kernel::OwnerMap> owners,
+        ByteSink& sink);
     // The layers of `chain_id` above `below` as one on top of it. `root` is a mount of them.
     Result<LayerInfo> squash(
         std::stop_token stop,

@@ -41,12 +41,12 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
 class DifferenceWriter {
   public:
     // With a name, all paths are below it in the archive.
-    DifferenceWriter(
-        FdRef tree, ByteSink& sink, FileData data, std::optional<std::string> name = std::nullopt)
+    DifferenceWriter(FdRef tree, ByteSink& sink, FileData data, TreeTarOptions options = {})
         : tree_(tree)
         , writer_(sink)
         , data_(data)
-        , name_(std::move(name))
+        , name_(std::move(options.name))
+        , change_header_(std::move(options.change_header))
         , buffer_(buffer_bytes, '\0') {}
 
     Result<void> write(const DiffEntry& entry) {
@@ -132,6 +132,9 @@ class DifferenceWriter {
             }
         }
         tar::Header header = header_of(status, *type);
+        if (change_header_) {
+            change_header_(header);
+        }
         header.name = archive_name(path);
         std::string attributes_path = descriptor_path(FdRef::unowned(directory), name);
         if (*type == tar::EntryType::SymbolicLink) {
@@ -205,6 +208,7 @@ class DifferenceWriter {
     tar::Writer writer_;
     FileData data_;
     std::optional<std::string> name_;
+    ChangeHeader change_header_;
     std::string buffer_;
     UniqueFd parent_;
     std::string parent_path_;
@@ -222,11 +226,8 @@ Result<void> write_difference_tar(const Difference& difference, ByteSink& sink, 
 }
 
 // Depth first, with nothing kept but the directories on the way.
-Result<void> write_tree_tar(
-    std::stop_token stop,
-    FdRef tree,
-    ByteSink& sink,
-    const std::optional<std::string>& name_of_tree) {
+Result<void>
+write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink, const TreeTarOptions& options) {
     struct Frame {
         UniqueFd directory;
         std::string path;
@@ -234,8 +235,8 @@ Result<void> write_tree_tar(
         std::size_t next = 0;
     };
 
-    DifferenceWriter writer(tree, sink, FileData::Content, name_of_tree);
-    if (name_of_tree) {
+    DifferenceWriter writer(tree, sink, FileData::Content, options);
+    if (options.name) {
         TRY(writer.write_itself());
     }
     std::vector<Frame> frames(1);
@@ -277,8 +278,13 @@ Result<void> write_tree_tar(
     return writer.finish();
 }
 
-Result<void> write_entry_tar(FdRef directory, const std::string& entry, ByteSink& sink) {
-    DifferenceWriter writer(directory, sink, FileData::Content);
+Result<void> write_entry_tar(
+    FdRef directory, const std::string& entry, ByteSink& sink, ChangeHeader change_header) {
+    DifferenceWriter writer(
+        directory,
+        sink,
+        FileData::Content,
+        {.name = std::nullopt, .change_header = std::move(change_header)});
     TRY(writer.write({.path = entry}));
     return writer.finish();
 }

@@ -5,9 +5,11 @@
 
 #include "base/result.h"
 #include "codec/stream.h"
+#include "codec/tar.h"
 #include "store/overlay_form.h"
 #include "store/snapshotter.h"
 
+#include <functional>
 #include <optional>
 #include <span>
 #include <stop_token>
@@ -32,16 +34,21 @@ void leave_out_mount_points(Difference& difference, std::span<const std::string_
 // Whether a layer of it would change anything.
 bool is_empty(const Difference& difference);
 
-// The whole tree, without keeping a list of it. With a name the tree itself comes first, under that
-// name, and all in it below it.
+using ChangeHeader = std::function<void(tar::Header&)>;
+
+struct TreeTarOptions {
+    // The tree itself comes first, under that name, and all in it below it.
+    std::optional<std::string> name{};
+    ChangeHeader change_header{}; // before it is written
+};
+
+// The whole tree, without keeping a list of it.
 Result<void> write_tree_tar(
-    std::stop_token stop,
-    FdRef tree,
-    ByteSink& sink,
-    const std::optional<std::string>& name = std::nullopt);
+    std::stop_token stop, FdRef tree, ByteSink& sink, const TreeTarOptions& options = {});
 
 // One entry of a directory, which is none itself.
-Result<void> write_entry_tar(FdRef directory, const std::string& entry, ByteSink& sink);
+Result<void> write_entry_tar(
+    FdRef directory, const std::string& entry, ByteSink& sink, ChangeHeader change_header = {});
 
 // What several layers, topmost first, change together in those below them. `root` is a mount of all
 // of them: the tree of the difference.

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "kernel/owner_map.h"
 
 #include <cstdint>
 #include <memory>
@@ -56,6 +57,8 @@ struct WritableLayer {
     // SELinux's, for all that is in it once it is mounted; known to prepare() alone. Variants that
     // do not mount have none.
     std::string mount_label{};
+    // Whose files a mount is to show; nobody's: as they are on the disk.
+    std::shared_ptr<const kernel::OwnerMap> owners{};
 };
 
 // Volatile: nothing is ever synced, for layers whose loss costs nothing (builds).
@@ -75,7 +78,8 @@ class Snapshotter {
     // The directory is about to go: takes its limit back, where it has one.
     virtual void forget_limit(const WritableLayer& layer) = 0;
     // The root file system's path; mounting twice is fine. A mount that an earlier engine process
-    // left is found and used.
+    // left is found and used. Conflict when what is mounted shows other owners; Unavailable when
+    // the file system cannot be mapped.
     virtual Result<std::string> mount(const WritableLayer& layer, WriteMode mode) = 0;
     // By this process or an earlier one.
     virtual bool is_mounted(const WritableLayer& layer) = 0;

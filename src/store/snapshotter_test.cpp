@@ -2,6 +2,7 @@
 #include "store/snapshotter.h"
 #include "store/snapshotter_contract.h"
 #include "store/snapshotter_contract_changes.h"
+#include "store/snapshotter_contract_owners.h"
 #include "store/snapshotters/btrfs.h"
 #include "store/snapshotters/copy.h"
 #include "store/snapshotters/overlay.h"
@@ -40,6 +41,16 @@ INSTANTIATE_TEST_SUITE_P(
     OverlayOnBtrfs, SnapshotterContract, ::testing::Values(Variant{make_overlay, btrfs_place}));
 INSTANTIATE_TEST_SUITE_P(
     CopyOnBtrfs, SnapshotterContract, ::testing::Values(Variant{make_copy, btrfs_place}));
+
+INSTANTIATE_TEST_SUITE_P(
+    All,
+    SnapshotterOwners,
+    ::testing::Values(
+        Variant{make_overlay},
+        Variant{make_legacy_overlay},
+        Variant{make_copy},
+        Variant{make_btrfs, btrfs_place},
+        Variant{make_overlay, btrfs_place}));
 
 TEST(SnapshotterKind, KnowsDockersNames) {
     EXPECT_EQ(parse_snapshotter_kind("").value(), SnapshotterKind::Automatic);

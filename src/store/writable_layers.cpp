@@ -108,16 +108,23 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
     return prepared;
 }
 
-Result<std::string> LayerStore::mount(const std::string& id) {
+Result<std::string>
+LayerStore::mount(const std::string& id, std::shared_ptr<const kernel::OwnerMap> owners) {
     std::lock_guard lock(parts_->lock_of(id));
     Parts::Writable writable = TRY(parts_->find_writable(id));
     LayerHold below = TRY(parts_->hold_below(writable));
-    std::string path =
-        TRY_CONTEXT(parts_->snapshotter->mount(writable.layer, writable.mode), "mount " + id);
+    writable.layer.owners = std::move(owners);
+    Result<std::string> mounted = parts_->snapshotter->mount(writable.layer, writable.mode);
+    if (!mounted.ok() && mounted.error().kind() == ErrorKind::Conflict) {
+        // Of an engine that mapped others. Who still has it open keeps it.
+        TRY_CONTEXT(parts_->snapshotter->unmount(writable.layer), "unmount " + id);
+        mounted = parts_->snapshotter->mount(writable.layer, writable.mode);
+    }
+    std::string path = TRY_CONTEXT(std::move(mounted), "mount " + id);
     auto mounts = parts_->mounts.lock();
-    Parts::Mounted& mounted = (*mounts)[id];
-    ++mounted.count;
-    std::swap(mounted.below, below);
+    Parts::Mounted& uses = (*mounts)[id];
+    ++uses.count;
+    std::swap(uses.below, below);
     return path;
 }
 
@@ -132,6 +139,24 @@ Result<void> LayerStore::unmount(const std::string& id) {
         }
     }
     return parts_->unmount_all(id, writable.layer);
+}
+
+Result<void> LayerStore::try_owners(std::shared_ptr<const kernel::OwnerMap> owners) const {
+    TemporaryDirectory directory = TRY(TemporaryDirectory::create(parts_->root + "/tmp"));
+    WritableLayer layer{directory.path() + "/probe", {}};
+    TRY(make_directories(layer.directory));
+    TRY(parts_->snapshotter->prepare(layer));
+    layer.owners = std::move(owners);
+    Result<std::string> mounted = parts_->snapshotter->mount(layer, WriteMode::Volatile);
+    if (!mounted.ok()) {
+        return Error(
+            ErrorKind::Unavailable,
+            "files below " + parts_->root +
+                " cannot be shown as those of a user namespace (overlayfs can from Linux 5.19 "
+                "on): " +
+                mounted.error().message());
+    }
+    return parts_->snapshotter->unmount(layer);
 }
 
 Result<void> LayerStore::Parts::unmount_all(const std::string& id, const WritableLayer& layer) {

@@ -9,6 +9,7 @@
 #include "store/disk_error.h"
 #include "store/layer_tar.h"
 #include "store/snapshotters/copy.h"
+#include "store/snapshotters/mapped_root.h"
 #include "store/tree_copy.h"
 #include "store/tree_removal.h"
 
@@ -139,15 +140,15 @@ Result<std::string> BtrfsSnapshotter::ensure_subvolume(const std::vector<std::st
 }
 
 Result<std::string> BtrfsSnapshotter::mount(const WritableLayer& layer, WriteMode) {
-    return root_of(layer);
+    return mount_mapped(layer, root_of(layer));
 }
 
-bool BtrfsSnapshotter::is_mounted(const WritableLayer&) {
-    return false;
+bool BtrfsSnapshotter::is_mounted(const WritableLayer& layer) {
+    return is_mapped(layer);
 }
 
-Result<void> BtrfsSnapshotter::unmount(const WritableLayer&) {
-    return ok();
+Result<void> BtrfsSnapshotter::unmount(const WritableLayer& layer) {
+    return unmount_mapped(layer);
 }
 
 Result<Difference> BtrfsSnapshotter::difference(const WritableLayer& layer) {

@@ -7,6 +7,7 @@
 #include "kernel/project_quota.h"
 #include "store/disk_error.h"
 #include "store/layer_tar.h"
+#include "store/snapshotters/mapped_root.h"
 #include "store/tree_copy.h"
 
 #include <optional>
@@ -44,15 +45,15 @@ Result<void> CopySnapshotter::prepare(const WritableLayer& layer) {
 }
 
 Result<std::string> CopySnapshotter::mount(const WritableLayer& layer, WriteMode) {
-    return root_of(layer);
+    return mount_mapped(layer, root_of(layer));
 }
 
-bool CopySnapshotter::is_mounted(const WritableLayer&) {
-    return false;
+bool CopySnapshotter::is_mounted(const WritableLayer& layer) {
+    return is_mapped(layer);
 }
 
-Result<void> CopySnapshotter::unmount(const WritableLayer&) {
-    return ok();
+Result<void> CopySnapshotter::unmount(const WritableLayer& layer) {
+    return unmount_mapped(layer);
 }
 
 Result<Difference> CopySnapshotter::difference(const WritableLayer& layer) {

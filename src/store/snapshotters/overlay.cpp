@@ -12,6 +12,7 @@
 #include "store/disk_error.h"
 #include "store/layer_tar.h"
 #include "store/overlay_form.h"
+#include "store/snapshotters/mapped_root.h"
 #include "store/tree_removal.h"
 
 #include <algorithm>
@@ -68,16 +69,37 @@ std::vector<kernel::MountParameter> fixed_parameters(WriteMode mode) {
     return parameters;
 }
 
-// Directories opened for the time of a mount, so that they can be named shortly.
+// Directories opened for the time of a mount, so that they can be named shortly, and shown as
+// somebody's where they are to be.
 class OpenDirectories {
   public:
+    OpenDirectories() = default;
+
+    // `place` (optional): where mapped mounts are attached meanwhile.
+    OpenDirectories(const kernel::OwnerMap* owners, std::string place)
+        : owners_(owners)
+        , place_(std::move(place)) {}
+
     Result<std::string> name(const std::string& path) {
-        fds_.push_back(TRY(open_file(path, O_PATH | O_DIRECTORY)));
+        fds_.push_back(
+            TRY(owners_ == nullptr ? open_file(path, O_PATH | O_DIRECTORY)
+                                   : clone_mapped(path, *owners_)));
+        if (owners_ != nullptr && !place_.empty()) {
+            const std::string own = place_ + "/" + std::to_string(fds_.size());
+            TRY(disk_result(make_directories(own, 0700)));
+            TRY(kernel::attach_mount(fds_.back(), own));
+            attached_.emplace_back(own);
+        }
         return kernel::fd_path(fds_.back());
     }
 
+    bool are_mapped() const { return owners_ != nullptr; }
+
   private:
+    const kernel::OwnerMap* owners_ = nullptr;
+    std::string place_;
     std::vector<UniqueFd> fds_;
+    std::vector<kernel::MountGuard> attached_;
 };
 
 // The kernel does not ask whether a layer's root is opaque, so what such a layer hides is left out.
@@ -96,11 +118,12 @@ Result<std::vector<std::string>> lowers_of(const WritableLayer& layer) {
     return lowers;
 }
 
-Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
-    OpenDirectories opened;
+Result<void> mount_by_parameters(
+    const WritableLayer& layer, WriteMode mode, const std::string& mapped_place = "") {
+    OpenDirectories opened(layer.owners.get(), mapped_place);
     std::vector<kernel::MountParameter> parameters;
     auto add = [&](std::string key, const std::string& path) -> Result<void> {
-        bool fits = path.size() <= parameter_bytes;
+        const bool fits = path.size() <= parameter_bytes && !opened.are_mapped();
         std::string name = fits ? path : TRY(opened.name(path));
         parameters.push_back({std::move(key), std::move(name)});
         return ok();
@@ -108,8 +131,15 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
     for (const std::string& lower : TRY(lowers_of(layer))) {
         TRY(add("lowerdir+", lower));
     }
-    TRY(add("upperdir", upper_of(layer)));
-    TRY(add("workdir", work_of(layer)));
+    if (opened.are_mapped()) {
+        // Both must be of one mount.
+        const std::string mapped = TRY(opened.name(layer.directory));
+        parameters.push_back({"upperdir", mapped + "/upper"});
+        parameters.push_back({"workdir", mapped + "/work"});
+    } else {
+        TRY(add("upperdir", upper_of(layer)));
+        TRY(add("workdir", work_of(layer)));
+    }
     for (kernel::MountParameter& parameter : fixed_parameters(mode)) {
         parameters.push_back(std::move(parameter));
     }
@@ -121,13 +151,19 @@ Result<void> mount_by_parameters(const WritableLayer& layer, WriteMode mode) {
 }
 
 Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
-    OpenDirectories opened;
+    OpenDirectories opened(
+        layer.owners.get(), layer.owners == nullptr ? "" : layer.directory + "/mapped");
     std::string options = "lowerdir=";
     for (const std::string& lower : TRY(lowers_of(layer))) {
         options += (options.ends_with('=') ? "" : ":") + TRY(opened.name(lower));
     }
-    options += ",upperdir=" + TRY(opened.name(upper_of(layer)));
-    options += ",workdir=" + TRY(opened.name(work_of(layer)));
+    if (opened.are_mapped()) {
+        const std::string mapped = TRY(opened.name(layer.directory)); // both must be of one mount
+        options += ",upperdir=" + mapped + "/upper,workdir=" + mapped + "/work";
+    } else {
+        options += ",upperdir=" + TRY(opened.name(upper_of(layer)));
+        options += ",workdir=" + TRY(opened.name(work_of(layer)));
+    }
     for (const kernel::MountParameter& parameter : fixed_parameters(mode)) {
         options += "," + parameter.key + (parameter.value.empty() ? "" : "=" + parameter.value);
     }
@@ -200,6 +236,7 @@ Result<void> OverlaySnapshotter::prepare(const WritableLayer& layer) {
 Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteMode mode) {
     std::string root = root_of(layer);
     if (TRY(kernel::is_mount_point(root))) {
+        TRY(check_owners(root, upper_of(layer), layer.owners.get()));
         return root;
     }
     if (mode == WriteMode::Volatile) {
@@ -213,6 +250,10 @@ Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteM
         return root;
     }
     Result<void> mounted = mount_by_parameters(layer, mode);
+    if (!mounted.ok() && layer.owners != nullptr && mounted.error().error_number() == EINVAL) {
+        // Before Linux 6.15 overlayfs knows attached mounts only.
+        mounted = mount_by_parameters(layer, mode, layer.directory + "/mapped");
+    }
     if (mounted.ok()) {
         return root;
     }
