@@ -294,6 +294,9 @@ host_config_of(const RunOptions& options, json::Object bindings, json::Array bin
         host["LogConfig"] =
             json::Object{{"Type", options.log_driver}, {"Config", pairs_of(options.log_options)}};
     }
+    if (!options.userns_mode.empty() && options.userns_mode != "host") {
+        return invalid_argument("--userns: invalid USER mode");
+    }
     set_text(host, "PidMode", options.pid_mode);
     set_text(host, "IpcMode", options.ipc_mode);
     set_text(host, "UTSMode", options.uts_mode);

@@ -11,6 +11,7 @@
 #include "engine/resource_check.h"
 #include "engine/resource_support.h"
 #include "engine/signals.h"
+#include "engine/user_namespace.h"
 #include "kernel/cgroup.h"
 #include "kernel/netlink_address.h"
 #include "runtime/defaults.h"
@@ -64,17 +65,6 @@ Result<void> check_config(const ContainerConfig& config) {
         TRY(check_health(*config.healthcheck));
     }
     return ok();
-}
-
-// What would strengthen the container in a way that is not built yet. dockerd without
-// --userns-remap takes any mode and gives no namespace.
-Result<void> refuse_unsupported(const HostConfig& host) {
-    if (host.userns_mode.empty() || host.userns_mode == "host") {
-        return ok();
-    }
-    return not_implemented(
-        "HostConfig.UsernsMode \"" + host.userns_mode +
-        "\" is not implemented by this engine: its containers share the host's user namespace");
 }
 
 // moby's runconfig/hostconfig_unix.go, validateNetMode
@@ -325,7 +315,7 @@ check_and_complete(ContainerConfig& config, HostConfig& host, const DaemonConfig
         return invalid_argument(
             "invalid isolation (" + host.isolation + "): linux only supports 'default'");
     }
-    TRY(refuse_unsupported(host));
+    TRY(check_user_namespace(host, daemon));
     TRY(check_cgroup_parent(host.cgroup_parent, daemon));
     TRY(size_limit(host, daemon));
     TRY(parse_security_options(host.security_opt, daemon));

@@ -89,12 +89,18 @@ TEST_F(ConfigCheck, FillsInDefaults) {
     EXPECT_EQ(host_.log_config.type, "local");
 }
 
-TEST_F(ConfigCheck, RefusesWhatItCannotHonourByName) {
+TEST_F(ConfigCheck, KnowsOneModeOfUserNamespaces) {
     host_.userns_mode = "private";
     auto checked = check_and_complete(config_, host_, daemon_);
     ASSERT_FALSE(checked.ok());
-    EXPECT_EQ(checked.error().kind(), ErrorKind::NotImplemented);
-    EXPECT_NE(checked.error().message().find("UsernsMode"), std::string::npos);
+    EXPECT_EQ(checked.error().kind(), ErrorKind::InvalidArgument);
+    EXPECT_EQ(checked.error().message(), "invalid USER mode: private");
+    daemon_.userns_remap = "default";
+    host_.userns_mode.clear();
+    host_.privileged = true;
+    EXPECT_FALSE(check_and_complete(config_, host_, daemon_).ok());
+    host_.userns_mode = "host";
+    EXPECT_TRUE(check_and_complete(config_, host_, daemon_).ok());
 }
 
 TEST_F(ConfigCheck, SpeaksDockersWords) {

@@ -7,6 +7,7 @@
 #include "codec/compression.h"
 #include "engine/container_tree.h"
 #include "engine/tree_extractor.h"
+#include "kernel/file_maker.h"
 #include "kernel/path.h"
 #include "runtime/user.h"
 #include "store/layer_tar.h"
@@ -17,6 +18,8 @@
 #include <cctype>
 #include <cerrno>
 #include <cstring>
+#include <functional>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -186,6 +189,33 @@ Result<void> check_writable(const ContainerTree& tree, FdRef directory) {
         in_root ? "container rootfs is marked read-only" : "mounted volume is marked read-only");
 }
 
+// Owners in an archive are those that the container knows.
+store::ChangeHeader as_the_container_sees(const ContainerTree& tree) {
+    const kernel::OwnerMap* owners = tree.owners();
+    if (owners == nullptr) {
+        return {};
+    }
+    return [owners](tar::Header& header) {
+        header.uid = owners->inside_uid(header.uid);
+        header.gid = owners->inside_gid(header.gid);
+    };
+}
+
+// Directories that an archive does not name are the maker's.
+Result<void> extract_as(const kernel::FileMaker& maker, const std::function<Result<void>()>& work) {
+    if (!maker) {
+        return work();
+    }
+    Result<void> done = internal_error("the thread did not run");
+    std::thread([&] {
+        done = kernel::make_files_as(maker);
+        if (done.ok()) {
+            done = work();
+        }
+    }).join();
+    return done;
+}
+
 } // namespace
 
 Error ContainerArchive::path_error(
@@ -238,13 +268,18 @@ Result<void> ContainerArchive::read(
         TRY(begin(found));
         // Below the root's own name, which is "/", names begin with one.
         const std::string name = wanted == "/" ? "" : found.name;
-        return store::write_tree_tar(std::move(stop), *place, sink, {.name = name});
+        return store::write_tree_tar(
+            std::move(stop),
+            *place,
+            sink,
+            {.name = name, .change_header = as_the_container_sees(tree)});
     }
     const auto slash = wanted.rfind('/');
     const UniqueFd parent = TRY(kernel::open_in_root(
         tree.root(), slash == 0 ? "/" : wanted.substr(0, slash), O_PATH | O_DIRECTORY));
     TRY(begin(found));
-    return store::write_entry_tar(parent, wanted.substr(slash + 1), sink);
+    return store::write_entry_tar(
+        parent, wanted.substr(slash + 1), sink, as_the_container_sees(tree));
 }
 
 Result<void> ContainerArchive::write(
@@ -276,8 +311,10 @@ Result<void> ContainerArchive::write(
     // In here and now: no program, and nothing of the container's, has a hand in it.
     auto plain =
         TRY(compression::Decompressor::create(source, compression::DecompressionLimits::none()));
+    options.owners = tree.owners();
     TreeExtractor extractor(tree.root(), TRY(path_of(*place)), options);
-    TRY(extractor.extract(std::move(stop), *plain));
+    TRY(extract_as(
+        root_of(tree.owners()), [&] { return extractor.extract(std::move(stop), *plain); }));
     core_.publish(tree.definition(), "extract-to-dir");
     return ok();
 }

@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "engine/config_merge.h"
 #include "engine/container_config_json.h"
+#include "engine/user_namespace.h"
 
 #include <array>
 
@@ -134,7 +135,9 @@ Result<void> ContainerCommitter::export_files(
     const ContainerView view = view_of(*container);
     TRY(check_readable(view, "export"));
     core_.publish(*view.definition, "export");
-    return core_.store->layers().write_root(std::move(stop), container->id, nullptr, sink);
+    OwnerMapPtr owners = TRY(owners_of(core_, view));
+    return core_.store->layers().write_root(
+        std::move(stop), container->id, std::move(owners), sink);
 }
 
 Result<std::vector<store::Change>>

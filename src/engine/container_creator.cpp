@@ -10,6 +10,7 @@
 #include "engine/config_merge.h"
 #include "engine/legacy_links.h"
 #include "engine/names.h"
+#include "engine/user_namespace.h"
 
 #include <algorithm>
 
@@ -129,7 +130,7 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
             log::warn("directory not removed, ignoring", {{"id", definition->id}});
         }
     });
-    TRY(mounts_.fill(*definition));
+    TRY(mounts_.fill(*definition, owners_at_start(core_, definition->host_config)));
     ContainerLife life;
     TRY(core_.table->insert(*definition, life));
     core_.index.add(std::make_shared<LiveContainer>(

@@ -8,6 +8,7 @@
 #include "engine/config_check.h"
 #include "engine/core.h"
 #include "engine/network_registry.h"
+#include "engine/user_namespace.h"
 #include "engine/volume_owner.h"
 #include "network/hosts_file.h"
 
@@ -240,6 +241,10 @@ Result<std::string> mount_shared_memory(const Core& core, const ContainerDefinit
     const std::string path = shared_memory_path(core, definition.id);
     TRY(make_directories(path, 0700));
     std::string options = "mode=1777,size=" + std::to_string(definition.host_config.shm_size);
+    if (const auto owners = owners_at_start(core, definition.host_config)) {
+        options += ",uid=" + std::to_string(owners->root_uid()) +
+                   ",gid=" + std::to_string(owners->root_gid());
+    }
     if (core.selinux->is_enabled() && !definition.mount_label.empty()) {
         options += ",context=\"" + definition.mount_label + "\"";
     }

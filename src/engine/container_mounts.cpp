@@ -13,6 +13,7 @@
 #include "engine/volume_owner.h"
 #include "kernel/path.h"
 #include "runtime/user.h"
+#include "store/snapshotters/mapped_root.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -117,21 +118,26 @@ Result<void> ContainerMounts::make_one(PlannedMount& mount, const ContainerDefin
     return ok();
 }
 
-Result<void>
-ContainerMounts::fill(const ContainerDefinition& definition, const std::stop_token& stop) {
+Result<void> ContainerMounts::fill(
+    const ContainerDefinition& definition, const OwnerMapPtr& owners, const std::stop_token& stop) {
     const auto wants = [](const PlannedMount& mount) { return is_volume(mount) && mount.copy_up; };
     if (std::ranges::none_of(definition.mounts, wants)) {
         return ok();
     }
-    const std::string root = TRY(core_.store->layers().mount(definition.id));
+    const std::string root = TRY(core_.store->layers().mount(definition.id, owners));
     Result<void> filled;
     for (const PlannedMount& mount : definition.mounts) {
         if (!filled.ok() || !wants(mount)) {
             continue;
         }
         const std::string& destination = mount.point.destination;
-        const Volumes::Fill copy = [&](const std::string& directory) {
-            return copy_up(root, destination, directory);
+        const bool is_mapped = owners != nullptr && is_own_volume(mount);
+        const Volumes::Fill copy = [&](const std::string& directory) -> Result<void> {
+            if (!is_mapped) {
+                return copy_up(root, destination, directory);
+            }
+            const UniqueFd shown = TRY(store::clone_mapped(directory, *owners));
+            return copy_up(root, destination, kernel::fd_path(shown));
         };
         // Docker's volumes of plugins and of mounts are mounted for this, too.
         auto path = core_.volumes->mount(mount.point.name, definition.id, stop);
@@ -158,13 +164,16 @@ void ContainerMounts::settle(const ContainerDefinition& definition) {
     core_.volumes->settle(names);
 }
 
+// Whose files lie in the data root: they are seen as the container's. What is the host's is not.
+bool ContainerMounts::is_own_volume(const PlannedMount& mount) const {
+    return core_.volumes->has_own_files(mount.point.name);
+}
+
 Result<std::vector<MountSource>> ContainerMounts::take(
-    const ContainerDefinition& definition,
-    const std::string& root_path,
-    const std::stop_token& stop) {
+    const ContainerDefinition& definition, const MountedRoot& root, const std::stop_token& stop) {
     std::vector<MountSource> sources;
     for (const PlannedMount& mount : definition.mounts) {
-        sources.push_back(TRY(take_one(definition, mount, root_path, stop)));
+        sources.push_back(TRY(take_one(definition, mount, root, stop)));
     }
     return sources;
 }
@@ -172,14 +181,17 @@ Result<std::vector<MountSource>> ContainerMounts::take(
 Result<MountSource> ContainerMounts::take_one(
     const ContainerDefinition& definition,
     const PlannedMount& mount,
-    const std::string& root_path,
+    const MountedRoot& root,
     const std::stop_token& stop) {
     MountSource source{.place = {}, .path = mount.point.source, .exchange = {}};
     if (is_volume(mount)) {
         source.path = TRY(core_.volumes->mount(mount.point.name, definition.id, stop));
         publish(definition, mount, "mount");
+        if (root.owners != nullptr && is_own_volume(mount)) {
+            source.owners = root.owners;
+        }
     } else if (is_image(mount)) {
-        source.path = TRY(core_.store->layers().mount(mount.layer));
+        source.path = TRY(core_.store->layers().mount(mount.layer, root.owners));
     } else if (mount.point.type == "tmpfs") {
         return source;
     } else if (mount.point.type == "bind") {
@@ -194,7 +206,7 @@ Result<MountSource> ContainerMounts::take_one(
         source.place = std::move(*place);
     }
     if (mount.owner != MountOwner::AsIs || core_.selinux->is_enabled()) {
-        auto prepared = prepare_owner(definition, mount, source, root_path);
+        auto prepared = prepare_owner(definition, mount, source, root);
         if (!prepared.ok()) {
             give_back_one(mount, definition.id);
             return std::move(prepared).error().with_context("mount of " + mount.point.destination);
@@ -225,15 +237,20 @@ Result<void> ContainerMounts::prepare_owner(
     const ContainerDefinition& definition,
     const PlannedMount& mount,
     MountSource& source,
-    const std::string& root_path) {
+    const MountedRoot& mounted) {
     const UniqueFd place =
         source.place ? TRY(source.place.duplicate()) : TRY(open_file(source.path, O_PATH));
     TRY(relabel(definition, mount, place, source.path));
     if (mount.owner == MountOwner::AsIs) {
         return ok();
     }
-    const UniqueFd root = TRY(open_file(root_path, O_PATH | O_DIRECTORY));
-    const runtime::ResolvedUser user = TRY(runtime::resolve_user(root, definition.config.user));
+    const UniqueFd root = TRY(open_file(mounted.path, O_PATH | O_DIRECTORY));
+    runtime::ResolvedUser user = TRY(runtime::resolve_user(root, definition.config.user));
+    if (mounted.owners != nullptr && source.owners == nullptr) {
+        // The host's files know it by the id that the host has for it.
+        user.uid = mounted.owners->outside_uid(user.uid);
+        user.gid = mounted.owners->outside_gid(user.gid);
+    }
     if (mount.owner == MountOwner::Change) {
         return change_owner(place, user.uid, user.gid);
     }

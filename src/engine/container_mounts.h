@@ -6,6 +6,7 @@
 #include "base/result.h"
 #include "engine/container_record.h"
 #include "engine/mount_source.h"
+#include "engine/user_namespace.h"
 #include "engine/volumes.h"
 
 #include <stop_token>
@@ -27,22 +28,26 @@ class ContainerMounts {
     // written into the definition at once, so that remove() undoes it after an error.
     Result<void> make(ContainerDefinition& definition);
     Result<void> make_one(PlannedMount& mount, const ContainerDefinition& definition);
-    // The first content of its volumes. REQUIRES: its writable layer is there. Here as below a stop
-    // ends the wait for a share's server.
-    Result<void> fill(const ContainerDefinition& definition, const std::stop_token& stop = {});
+    // The first content of its volumes. REQUIRES: its writable layer is there; `owners` are those
+    // that its root is or would be mounted for. Here as below a stop ends the wait for a share's
+    // server.
+    Result<void> fill(
+        const ContainerDefinition& definition,
+        const OwnerMapPtr& owners,
+        const std::stop_token& stop = {});
     // The container is in the database.
     void settle(const ContainerDefinition& definition);
 
     // For a start: the source of each mount of the definition, in its order; give_back()
-    // afterwards, also after an error. `root_path` is where its root file system lies.
+    // afterwards, also after an error.
     Result<std::vector<MountSource>> take(
         const ContainerDefinition& definition,
-        const std::string& root_path,
+        const MountedRoot& root,
         const std::stop_token& stop = {});
     Result<MountSource> take_one(
         const ContainerDefinition& definition,
         const PlannedMount& mount,
-        const std::string& root_path,
+        const MountedRoot& root,
         const std::stop_token& stop = {});
     void give_back(const ContainerDefinition& definition);
     void give_back_one(const PlannedMount& mount, const std::string& container_id);
@@ -65,7 +70,8 @@ class ContainerMounts {
         const ContainerDefinition& definition,
         const PlannedMount& mount,
         MountSource& source,
-        const std::string& root_path);
+        const MountedRoot& root);
+    bool is_own_volume(const PlannedMount& mount) const;
     void publish(
         const ContainerDefinition& definition,
         const PlannedMount& mount,

@@ -296,10 +296,12 @@ Result<EndpointState> ContainerNetwork::join_running(
          .netns = &netns});
 }
 
-Result<NetworkConnection> ContainerNetwork::connect(const ContainerDefinition& definition) {
-    NetworkConnection connection;
+Result<NetworkConnection>
+ContainerNetwork::connect(const ContainerDefinition& definition, UniqueFd netns) {
+    NetworkConnection connection{.netns = std::move(netns), .endpoints = {}};
     const std::vector<Wanted> wanted = TRY(wanted_networks(definition));
-    if (wanted.empty() || wanted.front().network->info.driver == "null") {
+    const bool is_alone = wanted.empty() || wanted.front().network->info.driver == "null";
+    if (is_alone && !connection.netns) {
         connection.netns = TRY(registry_->driver().create_isolated_namespace());
     }
     std::vector<GatewayCandidate> candidates;

@@ -43,7 +43,8 @@ class ContainerNetwork {
     Result<void> normalize(const std::string& mode, NetworkingConfig& networking) const;
 
     // All networks of a container that starts. Conflict for taken ports, in Docker's words.
-    Result<NetworkConnection> connect(const ContainerDefinition& definition);
+    // `netns`: what it is to have; none: one that comes with its networks.
+    Result<NetworkConnection> connect(const ContainerDefinition& definition, UniqueFd netns = {});
     // Of one that has ended.
     void disconnect(const std::string& container_id, const std::vector<EndpointState>& endpoints);
 

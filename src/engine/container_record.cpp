@@ -141,7 +141,9 @@ struct Fields<engine::ContainerLife> {
         field("RestartCount", &T::restart_count, OmitEmpty),
         field("StoppedByUser", &T::stopped_by_user, OmitEmpty),
         field("FrozenForWork", &T::frozen_for_work, OmitEmpty),
-        field("Endpoints", &T::endpoints, OmitEmpty)};
+        field("Endpoints", &T::endpoints, OmitEmpty),
+        field("UidMap", &T::uid_map, OmitEmpty),
+        field("GidMap", &T::gid_map, OmitEmpty)};
 };
 
 template <>

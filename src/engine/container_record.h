@@ -75,6 +75,9 @@ struct ContainerLife {
     // it.
     bool frozen_for_work = false;
     std::vector<EndpointState> endpoints;
+    // Of its user namespace while it runs, as /proc/<pid>/uid_map has them; empty without one.
+    std::string uid_map{};
+    std::string gid_map{};
 };
 
 struct ContainerRecord {

@@ -16,7 +16,10 @@
 #include "engine/legacy_links.h"
 #include "engine/link_renewal.h"
 #include "engine/log_config.h"
+#include "engine/shared_namespaces.h"
 #include "engine/start_failure.h"
+#include "engine/user_namespace.h"
+#include "kernel/namespace.h"
 
 #include <cerrno>
 #include <utility>
@@ -30,32 +33,14 @@ constexpr std::string_view start_context =
     "failed to create task for container: failed to create shim task: OCI runtime create failed: "
     "unable to start container process";
 
-constexpr int shared_network_limit = 64;
-
-Result<UniqueFd> open_namespace(std::int64_t pid, const char* name) {
-    return open_file("/proc/" + std::to_string(pid) + "/ns/" + name, O_RDONLY);
-}
-
-// The container whose network it is, and hosts, resolv.conf and hostname with it: the one that is
-// named may share another's itself.
-Result<ContainerPtr> network_owner(const ContainerIndex& index, std::string name) {
-    for (int step = 0; step < shared_network_limit; ++step) {
-        ContainerPtr owner = TRY(index.find(name));
-        name = container_of_mode(view_of(*owner).definition->host_config.network_mode);
-        if (name.empty()) {
-            return owner;
-        }
-    }
-    return conflict("containers share their networks in a circle: " + name);
-}
-
 } // namespace
 
 struct ContainerRunner::Launched {
     std::shared_ptr<const ContainerDefinition> definition;
     std::uint64_t run = 0;
     std::stop_token stop;
-    std::string root_path;
+    MountedRoot root;
+    kernel::UserNamespaces own; // with `root.owners` alone
     NetworkConnection network;
     LinkEffects links;
     std::shared_ptr<monitor::MonitorClient> client;
@@ -131,12 +116,17 @@ Result<void> ContainerRunner::start(const ContainerPtr& container, const std::st
 
 Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& launched) {
     const ContainerDefinition& definition = *launched.definition;
-    SharedNamespaces shared = TRY(shared_namespaces(definition));
-    launched.root_path = TRY(core_.store->layers().mount(definition.id));
+    SharedNamespaces shared = TRY(shared_namespaces(core_, definition));
+    launched.root.owners = owners_at_start(core_, definition.host_config);
+    if (launched.root.owners != nullptr) {
+        launched.own = TRY(make_user_namespace(core_, definition, shared));
+    }
+    launched.root.path = TRY(core_.store->layers().mount(definition.id, launched.root.owners));
     launched.mounted = true;
     if (!shared.network) {
-        auto connected = measure(
-            core_.metrics.networks.allocate, [&] { return core_.network->connect(definition); });
+        auto connected = measure(core_.metrics.networks.allocate, [&] {
+            return core_.network->connect(definition, std::move(launched.own.network));
+        });
         launched.network =
             TRY_CONTEXT(std::move(connected), "failed to set up container networking");
         core_.publish_network(definition, launched.network.endpoints, "connect");
@@ -149,45 +139,6 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
         "failed to create task for container: failed to initialize logging driver");
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
     return run_program(*container, launched);
-}
-
-Result<SharedNamespaces> ContainerRunner::shared_namespaces(const ContainerDefinition& definition) {
-    SharedNamespaces shared;
-    const auto running =
-        [this](const std::string& text, const char* what) -> Result<ContainerView> {
-        ContainerPtr other = TRY(core_.index.find(text));
-        ContainerView view = view_of(*other);
-        if (!view.life.state.is_running()) {
-            return conflict(
-                std::string("cannot join ") + what + " of a non running container: " + text);
-        }
-        return view;
-    };
-    if (const std::string name = container_of_mode(definition.host_config.network_mode);
-        !name.empty()) {
-        const ContainerView other = TRY(running(name, "network"));
-        shared.network = TRY(open_namespace(other.life.state.pid, "net"));
-        const ContainerPtr owner = TRY(network_owner(core_.index, name));
-        shared.hostname = view_of(*owner).definition->config.hostname;
-        shared.files_directory = core_.directory(owner->id);
-    }
-    if (const std::string name = container_of_mode(definition.host_config.pid_mode);
-        !name.empty()) {
-        const ContainerView other = TRY(running(name, "PID"));
-        shared.pid = TRY(open_namespace(other.life.state.pid, "pid"));
-    }
-    if (const std::string name = container_of_mode(definition.host_config.ipc_mode);
-        !name.empty()) {
-        const ContainerView other = TRY(running(name, "IPC"));
-        if (other.definition->host_config.ipc_mode != "shareable") {
-            return conflict(
-                "can't join IPC of container " + name +
-                ": non-shareable IPC (hint: use IpcMode:shareable for the donor container)");
-        }
-        shared.ipc = TRY(open_namespace(other.life.state.pid, "ipc"));
-        shared.shm_path = shared_memory_path(core_, other.definition->id);
-    }
-    return shared;
 }
 
 Result<void>
@@ -221,8 +172,7 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     }
     TRY(make_bind_sources(definition));
     launched.mounts_taken = true;
-    std::vector<MountSource> sources =
-        TRY(mounts_.take(definition, launched.root_path, launched.stop));
+    std::vector<MountSource> sources = TRY(mounts_.take(definition, launched.root, launched.stop));
     ContainerDefinition linked; // the container's own variables come after those of its links
     if (!launched.links.environment.empty()) {
         linked = definition;
@@ -233,7 +183,8 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     SpecInput input{
         .definition = launched.links.environment.empty() ? definition : linked,
         .daemon = core_.config()};
-    input.root_path = launched.root_path;
+    input.root_path = launched.root.path;
+    input.owners = launched.root.owners;
     input.hostname = shared.hostname.empty() ? definition.config.hostname : shared.hostname;
     input.files_directory =
         shared.files_directory.empty() ? core_.directory(id) : shared.files_directory;
@@ -253,6 +204,7 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
         inherit(shared.network ? std::move(shared.network) : std::move(launched.network.netns));
     input.ipc_path = inherit(std::move(shared.ipc));
     input.pid_path = inherit(std::move(shared.pid));
+    input.user_path = inherit(std::move(launched.own.user));
     for (MountSource& source : sources) {
         if (source.place) {
             source.path = inherit(std::move(source.place));
@@ -313,6 +265,12 @@ Result<void> ContainerRunner::run_program(LiveContainer& container, Launched& la
         .health = HealthChecks::initial(launched.definition->config)};
     life.stopped_by_user = false;
     life.endpoints = launched.network.endpoints;
+    life.uid_map.clear();
+    life.gid_map.clear();
+    if (launched.root.owners != nullptr) {
+        life.uid_map = kernel::id_map_text(launched.root.owners->maps().uids);
+        life.gid_map = kernel::id_map_text(launched.root.owners->maps().gids);
+    }
     TRY(core_.table->update_life(container.id, life, store::Durability::Cache));
     {
         auto state = container.state.lock();

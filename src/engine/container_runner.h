@@ -49,7 +49,6 @@ class ContainerRunner {
 
     Result<std::shared_ptr<const ContainerDefinition>> begin_start(LiveContainer& container);
     Result<void> launch(const ContainerPtr& container, Launched& launched);
-    Result<SharedNamespaces> shared_namespaces(const ContainerDefinition& definition);
     Result<void> write_files(const Launched& launched, const SharedNamespaces& shared);
     Result<std::shared_ptr<monitor::MonitorClient>>
     spawn_monitor(const ContainerPtr& container, Launched& launched, SharedNamespaces shared);

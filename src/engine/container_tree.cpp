@@ -10,6 +10,7 @@
 #include "engine/container_mounts.h"
 #include "engine/core.h"
 #include "engine/runtime_spec_parts.h"
+#include "engine/user_namespace.h"
 
 #include <algorithm>
 
@@ -26,7 +27,11 @@ Result<void> add(Mounts& mounts, const oci::Mount& mount) {
 }
 
 // They are there from the first start on.
-Result<void> add_files(Mounts& mounts, const ContainerDefinition& definition, const Core& core) {
+Result<void> add_files(
+    Mounts& mounts,
+    const ContainerDefinition& definition,
+    const Core& core,
+    const kernel::OwnerMap* owners) {
     for (const std::string name : {"resolv.conf", "hostname", "hosts"}) {
         const std::string destination = "/etc/" + name;
         const std::string source = core.directory(definition.id) + "/" + name;
@@ -41,6 +46,10 @@ Result<void> add_files(Mounts& mounts, const ContainerDefinition& definition, co
         mount.options = {"rbind", "rprivate"};
         if (definition.host_config.readonly_rootfs) {
             mount.options.emplace_back("ro");
+        }
+        if (owners != nullptr) {
+            mount.uid_mappings = mappings_of(owners->exchange().uids);
+            mount.gid_mappings = mappings_of(owners->exchange().gids);
         }
         TRY(add(mounts, mount));
     }
@@ -70,6 +79,11 @@ PlannedMount as_it_is(PlannedMount mount) {
 }
 
 } // namespace
+
+kernel::FileMaker root_of(const kernel::OwnerMap* owners) {
+    return owners == nullptr ? kernel::FileMaker()
+                             : kernel::FileMaker(std::pair(owners->root_uid(), owners->root_gid()));
+}
 
 Result<UniqueFd> mount_namespace_of(LiveContainer& container) {
     std::shared_ptr<monitor::MonitorClient> client;
@@ -105,7 +119,8 @@ Result<ContainerTree> ContainerTree::open(Core& core, LiveContainer& container) 
     ContainerTree opened;
     opened.definition_ = view.definition;
     opened.give_back_ = std::make_unique<Rollback>();
-    const std::string root = TRY(core.store->layers().mount(container.id));
+    const MountedRoot root = TRY(mount_root(core, view));
+    opened.owners_ = root.owners;
     opened.give_back_->push([&core, id = container.id] {
         if (core.store->layers().has_writable(id) && !core.store->layers().unmount(id).ok()) {
             log::debug("root of a container was not mounted any more", {{"id", id}});
@@ -118,7 +133,7 @@ Result<ContainerTree> ContainerTree::open(Core& core, LiveContainer& container) 
         }
     }
     Mounts mounts;
-    TRY(add_files(mounts, definition, core));
+    TRY(add_files(mounts, definition, core, root.owners.get()));
     auto taken = std::make_shared<ContainerDefinition>(definition);
     taken->mounts.clear();
     opened.give_back_->push([&core, taken] { ContainerMounts(core).give_back(*taken); });
@@ -136,10 +151,11 @@ Result<ContainerTree> ContainerTree::open(Core& core, LiveContainer& container) 
         TRY(add(mounts, runtime_mount(mount, source)));
     }
     opened.tree_ = TRY(runtime::make_file_tree(
-        root,
+        root.path,
         mounts,
-        definition.host_config.readonly_rootfs ? runtime::ReadOnlyRoot::Yes
-                                               : runtime::ReadOnlyRoot::No));
+        {.read_only = definition.host_config.readonly_rootfs ? runtime::ReadOnlyRoot::Yes
+                                                             : runtime::ReadOnlyRoot::No,
+         .maker = root_of(root.owners.get())}));
     return opened;
 }
 

@@ -7,6 +7,8 @@
 #include "base/rollback.h"
 #include "base/unique_fd.h"
 #include "engine/live_container.h"
+#include "kernel/file_maker.h"
+#include "kernel/owner_map.h"
 #include "runtime/file_tree.h"
 
 #include <memory>
@@ -24,15 +26,22 @@ class ContainerTree {
     // O_PATH. Everything below is walked within it.
     FdRef root() const { return tree_.root; }
 
+    // Whose its files are shown to be; nullptr: in no user namespace.
+    const kernel::OwnerMap* owners() const { return owners_.get(); }
+
     const ContainerDefinition& definition() const { return *definition_; }
 
   private:
     ContainerTree() = default;
 
     std::shared_ptr<const ContainerDefinition> definition_;
+    std::shared_ptr<const kernel::OwnerMap> owners_;
     std::unique_ptr<Rollback> give_back_;
     runtime::FileTree tree_; // goes first
 };
+
+// Who makes what is made in its files: the root of its user namespace.
+kernel::FileMaker root_of(const kernel::OwnerMap* owners);
 
 // /proc/<pid>/ns/mnt of a container that runs, or Conflict.
 Result<UniqueFd> mount_namespace_of(LiveContainer& container);

@@ -63,6 +63,9 @@ struct Core {
     std::atomic<const DaemonConfig*> reloaded_config = nullptr;
     std::vector<std::unique_ptr<const DaemonConfig>> reloaded_configs; // one thread reloads
 
+    // Whose files those of containers are shown to be; nullptr without --userns-remap.
+    std::shared_ptr<const kernel::OwnerMap> owners;
+
     io::EventLoop& loop() { return loop_thread->loop(); }
 
     // <data root>/containers/<id>: hosts, hostname, resolv.conf, log, bundle.

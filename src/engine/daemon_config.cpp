@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "engine/config_check.h"
 #include "engine/daemon_options.h"
+#include "engine/subordinate_ids.h"
 
 #include <limits>
 
@@ -229,6 +230,11 @@ parse_daemon_flags(const std::string& program, std::span<const std::string> argu
             text.error().message());
     }
     TRY(check(parsed.config));
+    if (parsed.action == DaemonAction::Validate && parsed.config.remaps_users()) {
+        // Of the machine, and so the engine's to say when it starts; here it is what is asked.
+        const RemapOwner owner = TRY(parse_userns_remap(parsed.config.userns_remap));
+        TRY(subordinate_ids(owner));
+    }
     if (parsed.config.pidfile.empty()) {
         parsed.config.pidfile = parsed.config.exec_root + "/berthd.pid";
     }

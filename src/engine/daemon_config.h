@@ -102,6 +102,7 @@ struct DaemonConfig {
     std::string seccomp_profile;
     std::string socket_families = "all"; // or "limited"
     bool selinux_enabled = false;
+    std::string userns_remap; // "default", "user", "user:group"; empty: no user namespaces
     bool experimental = false;
     std::map<std::string, bool> features;                // told, without effect
     std::vector<std::string> nondistributable_artifacts; // told, without effect
@@ -110,6 +111,9 @@ struct DaemonConfig {
     std::vector<std::string> ignored;
     // Keys that the configuration file has.
     std::set<std::string, std::less<>> file_keys;
+
+    // root is mapped to itself, which is no mapping.
+    bool remaps_users() const;
 
     bool uses_tls() const { return tls_verify.has_value() || tls.value_or(false); }
 

@@ -130,10 +130,10 @@ TEST_F(DaemonFlags, StorageOptionsSaySizesAndForms) {
 }
 
 TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
-    auto refused = parse({"--userns-remap", "default"});
+    auto refused = parse({"--cpu-rt-runtime", "1000"});
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(
-        refused.error().message().find("--userns-remap is not implemented"), std::string::npos);
+        refused.error().message().find("--cpu-rt-runtime is not implemented"), std::string::npos);
     auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
     ASSERT_TRUE(accepted.ok());
     EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));

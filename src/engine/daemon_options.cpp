@@ -4,6 +4,7 @@
 
 #include "base/strings.h"
 #include "base/time.h"
+#include "engine/subordinate_ids.h"
 #include "store/layer_store.h"
 
 #include <type_traits>
@@ -108,6 +109,14 @@ Result<void> set_firewall(DaemonConfig& config, const DaemonOption&, std::string
             "invalid firewall mode \"" + std::string(value) + "\": there are pass and respect");
     }
     config.firewall = value;
+    return ok();
+}
+
+Result<void> set_userns_remap(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    if (!value.empty()) {
+        TRY(parse_userns_remap(value));
+    }
+    config.userns_remap = value;
     return ok();
 }
 
@@ -578,7 +587,7 @@ constexpr DaemonOption table[] = {
      set<&DaemonConfig::tls_verify>},
     {"userland-proxy", 0, "userland-proxy", Switch, "Accepted, without effect", ignore},
     {"userland-proxy-path", 0, "userland-proxy-path", Text, "Accepted, without effect", ignore},
-    {"userns-remap", 0, "userns-remap", Text, "User namespaces for containers", refuse},
+    {"userns-remap", 0, "userns-remap", Text, "User namespaces for containers", set_userns_remap},
 };
 
 } // namespace

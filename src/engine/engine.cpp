@@ -9,6 +9,7 @@
 #include "engine/container_logs.h"
 #include "engine/embedded_dns.h"
 #include "engine/engine_parts.h"
+#include "engine/user_namespace.h"
 #include "kernel/block_groups.h"
 
 namespace berth::engine {
@@ -84,6 +85,10 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     store_options.limits.bytes = static_cast<std::uint64_t>(config.max_layer_size);
     store_options.limits.ratio = static_cast<std::uint64_t>(config.max_layer_ratio);
     core.store = TRY(store::Store::open(store_options));
+    core.owners = TRY(configured_owners(config));
+    if (core.owners != nullptr) {
+        TRY_CONTEXT(core.store->layers().try_owners(core.owners), "--userns-remap");
+    }
     core.selinux = TRY(open_selinux(config, core.store->layers().driver_name()));
     core.events = std::make_unique<Events>();
     core.volumes = TRY(Volumes::open(

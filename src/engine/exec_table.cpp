@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "engine/runtime_spec.h"
 #include "engine/start_failure.h"
+#include "engine/user_namespace.h"
 #include "io/detach_keys.h"
 #include "io/stream_multiplexer.h"
 
@@ -89,8 +90,8 @@ Result<std::string> ExecTable::create(const ContainerPtr& container, ExecConfig 
 Result<std::string>
 ExecTable::process_of(LiveContainer& container, const ExecConfig& config) const {
     const ContainerView view = view_of(container);
-    const std::string root = TRY(core_.store->layers().mount(container.id));
-    auto process = exec_process(*view.definition, core_.config(), config, root);
+    const MountedRoot root = TRY(mount_root(core_, view));
+    auto process = exec_process(*view.definition, core_.config(), config, root.path);
     auto unmounted = core_.store->layers().unmount(container.id);
     if (!process.ok()) {
         return process;

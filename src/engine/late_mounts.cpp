@@ -10,6 +10,7 @@
 #include "engine/container_files.h"
 #include "engine/container_tree.h"
 #include "engine/runtime_spec_parts.h"
+#include "engine/user_namespace.h"
 #include "runtime/late_mount.h"
 
 #include <algorithm>
@@ -124,7 +125,8 @@ Result<void> LateMounts::add(const ContainerPtr& container, const MountRequest& 
     Rollback rollback;
     rollback.push([&] { let_go(*view.definition, mount, AnonymousVolumes::Remove); });
     TRY(mounts_.make_one(mount, *changed));
-    TRY(mounts_.fill(with_only(*changed, mount)));
+    const OwnerMapPtr owners = TRY(owners_of(core_, view));
+    TRY(mounts_.fill(with_only(*changed, mount), owners));
     mount.in_transit = runs;
     insert_sorted(*changed, mount);
     remember_request(*changed, request);
@@ -209,7 +211,7 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
     const ContainerView view = view_of(container);
     TRY(make_bind_sources(with_only(*view.definition, mount)));
     const UniqueFd inside = TRY(mount_namespace_of(container));
-    const std::string root = TRY(core_.store->layers().mount(container.id));
+    const MountedRoot root = TRY(mount_root(core_, view));
     bool is_taken = false;
     auto attached = [&]() -> Result<void> {
         MountSource source = TRY(mounts_.take_one(*view.definition, mount, root));
@@ -218,7 +220,8 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
             source.path = "/proc/self/fd/" + std::to_string(source.place.get());
         }
         const runtime::LateMount made = TRY(runtime::make_late_mount(runtime_mount(mount, source)));
-        return runtime::attach_late_mount(inside, made, mount.point.destination);
+        return runtime::attach_late_mount(
+            inside, made, mount.point.destination, root_of(root.owners.get()));
     }();
     if (!attached.ok() && is_taken) {
         mounts_.give_back_one(mount, container.id);

@@ -3,7 +3,9 @@
 #pragma once
 
 #include "base/unique_fd.h"
+#include "kernel/owner_map.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 
@@ -26,6 +28,8 @@ struct MountSource {
     UniqueFd place;
     std::string path;
     std::optional<ExchangedOwners> exchange;
+    // Whose its files are shown to be; nullptr: as they are, for all that is the host's.
+    std::shared_ptr<const kernel::OwnerMap> owners{};
 };
 
 } // namespace berth::engine

@@ -55,6 +55,11 @@ void apply_namespaces(oci::RuntimeConfig& config, const SpecInput& input) {
     apply("ipc", host.ipc_mode, input.ipc_path);
     apply("pid", host.pid_mode, input.pid_path);
     apply("uts", host.uts_mode, "");
+    if (input.owners != nullptr) {
+        set_namespace(config, "user", input.user_path);
+        config.linux_.uid_mappings = mappings_of(input.owners->maps().uids);
+        config.linux_.gid_mappings = mappings_of(input.owners->maps().gids);
+    }
     if (is_host_mode(host.cgroupns_mode)) {
         remove_namespace(config, "cgroup");
     } else {

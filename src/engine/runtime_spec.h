@@ -9,21 +9,12 @@
 #include "engine/execs.h"
 #include "engine/mount_source.h"
 
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 
 namespace berth::engine {
-
-// Namespaces of another container that this one joins (network, ipc, pid: container:x).
-struct SharedNamespaces {
-    UniqueFd network;
-    UniqueFd ipc;
-    UniqueFd pid;
-    std::string hostname;        // of the container whose network is joined
-    std::string files_directory; // its hosts, hostname and resolv.conf; empty: our own
-    std::string shm_path;        // /dev/shm of the container whose ipc namespace is joined
-};
 
 struct SpecInput {
     const ContainerDefinition& definition;
@@ -37,6 +28,9 @@ struct SpecInput {
     std::string network_path;
     std::string ipc_path;
     std::string pid_path;
+    std::string user_path;
+    // Whose its files are shown to be; nullptr: in no user namespace.
+    std::shared_ptr<const kernel::OwnerMap> owners{};
     std::span<const MountSource> mount_sources; // of the definition's mounts, in their order
 };
 

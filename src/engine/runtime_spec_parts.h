@@ -13,6 +13,8 @@ namespace berth::engine {
 // default that the user mounts over goes.
 Result<void> apply_mounts(oci::RuntimeConfig& config, const SpecInput& input);
 
+std::vector<oci::IdMapping> mappings_of(const std::vector<kernel::IdRange>& ranges);
+
 // One mount of the user's.
 oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source);
 

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // Mounts of config.json. The runtime mounts them in order, so parents come first; sources are host
 // paths, destinations are resolved within the root by the runtime.
+#include "base/file.h"
 #include "base/strings.h"
 #include "engine/config_check.h"
 #include "engine/runtime_spec_parts.h"
 
 #include <algorithm>
-#include <limits>
 #include <set>
 
 namespace berth::engine {
@@ -21,29 +21,39 @@ bool is_slave(const std::string& propagation) {
 }
 
 // Every id as it is, but for two that are exchanged: from the disk's to those that are seen.
-std::vector<oci::IdMapping> exchange(std::uint32_t disk, std::uint32_t seen) {
-    constexpr std::uint32_t end = std::numeric_limits<std::uint32_t>::max(); // no id itself
-    const std::uint32_t low = std::min(disk, seen);
-    const std::uint32_t high = std::max(disk, seen);
-    std::vector<oci::IdMapping> mappings;
-    const auto add = [&mappings](std::uint32_t from, std::uint32_t to, std::uint32_t size) {
-        if (size != 0) {
-            mappings.push_back({.container_id = from, .host_id = to, .size = size});
-        }
-    };
-    if (low == high) {
-        add(0, 0, end);
-        return mappings;
+std::vector<kernel::IdRange> exchange(std::uint32_t disk, std::uint32_t seen) {
+    return kernel::exchange_of({{.inside = disk, .outside = seen, .size = 1}});
+}
+
+// Whose the files of a bind or a volume are shown to be.
+void map_owners(oci::Mount& mount, const MountSource& source) {
+    if (!source.exchange && source.owners == nullptr) {
+        return;
     }
-    add(0, 0, low);
-    add(low, high, 1);
-    add(low + 1, low + 1, high - low - 1);
-    add(high, low, 1);
-    add(high + 1, high + 1, end - high - 1);
-    return mappings;
+    kernel::IdMaps shown;
+    if (source.exchange) {
+        shown.uids = exchange(source.exchange->disk_uid, source.exchange->container_uid);
+        shown.gids = exchange(source.exchange->disk_gid, source.exchange->container_gid);
+    }
+    if (source.owners != nullptr) {
+        const kernel::IdMaps& all = source.owners->exchange();
+        shown.uids = shown.uids.empty() ? all.uids : kernel::compose(shown.uids, all.uids);
+        shown.gids = shown.gids.empty() ? all.gids : kernel::compose(shown.gids, all.gids);
+    }
+    mount.uid_mappings = mappings_of(shown.uids);
+    mount.gid_mappings = mappings_of(shown.gids);
 }
 
 } // namespace
+
+std::vector<oci::IdMapping> mappings_of(const std::vector<kernel::IdRange>& ranges) {
+    std::vector<oci::IdMapping> mappings;
+    for (const kernel::IdRange& range : ranges) {
+        mappings.push_back(
+            {.container_id = range.inside, .host_id = range.outside, .size = range.size});
+    }
+    return mappings;
+}
 
 oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source) {
     const MountPoint& point = planned.point;
@@ -64,21 +74,22 @@ oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source)
     if (!point.read_write) {
         mount.options.emplace_back(planned.read_only_recursive ? "rro" : "ro");
     }
-    if (source.exchange) {
-        mount.uid_mappings = exchange(source.exchange->disk_uid, source.exchange->container_uid);
-        mount.gid_mappings = exchange(source.exchange->disk_gid, source.exchange->container_gid);
-    }
+    map_owners(mount, source);
     return mount;
 }
 
 namespace {
 
+struct FileMount {
+    std::string destination;
+    std::string source;
+    bool read_only = false;
+    const kernel::OwnerMap* owners = nullptr; // of one of the engine's own
+};
+
 void add_file(
-    oci::RuntimeConfig& config,
-    const std::set<std::string>& taken,
-    const std::string& destination,
-    const std::string& source,
-    bool read_only) {
+    oci::RuntimeConfig& config, const std::set<std::string>& taken, const FileMount& file) {
+    const auto& [destination, source, read_only, owners] = file;
     if (taken.contains(destination)) {
         return;
     }
@@ -87,7 +98,19 @@ void add_file(
     if (read_only) {
         mount.options.emplace_back("ro");
     }
+    if (owners != nullptr) {
+        mount.uid_mappings = mappings_of(owners->exchange().uids);
+        mount.gid_mappings = mappings_of(owners->exchange().gids);
+    }
     config.mounts.push_back(std::move(mount));
+}
+
+// The file system of the host's message queues is not to be mounted from another user namespace.
+void bind_host_queues(oci::RuntimeConfig& config) {
+    std::erase_if(config.mounts, [](const oci::Mount& mount) { return mount.type == "mqueue"; });
+    if (exists("/dev/mqueue")) {
+        add_file(config, {}, {"/dev/mqueue", "/dev/mqueue"});
+    }
 }
 
 } // namespace
@@ -102,14 +125,22 @@ Result<void> apply_mounts(oci::RuntimeConfig& config, const SpecInput& input) {
         return taken.contains(mount.destination);
     });
     if (is_host_mode(host.ipc_mode)) {
-        add_file(config, taken, "/dev/shm", "/dev/shm", false);
+        add_file(config, taken, {"/dev/shm", "/dev/shm"});
+        if (input.owners != nullptr) {
+            bind_host_queues(config);
+        }
     } else if (!input.shm_path.empty()) {
-        add_file(config, taken, "/dev/shm", input.shm_path, false);
+        add_file(config, taken, {"/dev/shm", input.shm_path});
     }
-    const std::string& files = input.files_directory;
-    add_file(config, taken, "/etc/resolv.conf", files + "/resolv.conf", host.readonly_rootfs);
-    add_file(config, taken, "/etc/hostname", files + "/hostname", host.readonly_rootfs);
-    add_file(config, taken, "/etc/hosts", files + "/hosts", host.readonly_rootfs);
+    for (const std::string name : {"resolv.conf", "hostname", "hosts"}) {
+        add_file(
+            config,
+            taken,
+            {.destination = "/etc/" + name,
+             .source = input.files_directory + "/" + name,
+             .read_only = host.readonly_rootfs,
+             .owners = input.owners.get()});
+    }
     VERIFY(input.mount_sources.size() == input.definition.mounts.size());
     for (std::size_t i = 0; i < input.mount_sources.size(); ++i) {
         const PlannedMount& planned = input.definition.mounts[i];

@@ -134,9 +134,18 @@ Result<void> add_mapping(
             "error gathering device information while adding custom device \"" +
             mapping.path_on_host + "\": not a device node");
     }
+    // In a user namespace no device can be made: runtimes bind the host's of the same name.
+    const bool is_bound = !config.linux_.uid_mappings.empty() && target != mapping.path_on_host;
     for (oci::Device& device : devices) {
         rules.push_back(rule_of(device, access));
-        config.linux_.devices.push_back(std::move(device));
+        if (is_bound) {
+            oci::Mount mount{.destination = device.path, .type = "bind"};
+            mount.source = mapping.path_on_host + device.path.substr(target.size());
+            mount.options = {"bind", "rprivate"};
+            config.mounts.push_back(std::move(mount));
+        } else {
+            config.linux_.devices.push_back(std::move(device));
+        }
     }
     return ok();
 }

@@ -250,6 +250,9 @@ Result<SystemInfo> System::info() const {
     if (config.selinux_enabled && has_selinux()) {
         info.security_options.emplace_back("name=selinux");
     }
+    if (config.remaps_users()) {
+        info.security_options.emplace_back("name=userns");
+    }
     if (config.socket_families == "limited") {
         info.security_options.emplace_back("name=socket-families,value=limited");
     }

@@ -264,7 +264,11 @@ Result<void> TreeExtractor::make_special(const tar::Header& header, const Place&
 
 // The owner first: changing it takes set-id bits and capabilities away.
 Result<void> TreeExtractor::set_metadata(const tar::Header& header, FdRef made) const {
-    const auto [uid, gid] = options_.owner.value_or(std::pair(header.uid, header.gid));
+    auto [uid, gid] = options_.owner.value_or(std::pair(header.uid, header.gid));
+    if (options_.owners != nullptr) {
+        uid = options_.owners->outside_uid(uid);
+        gid = options_.owners->outside_gid(gid);
+    }
     if (fchownat(made.get(), "", uid, gid, AT_EMPTY_PATH) != 0) {
         return errno_error("lchown");
     }

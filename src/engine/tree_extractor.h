@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "codec/tar.h"
+#include "kernel/owner_map.h"
 
 #include <cstdint>
 #include <optional>
@@ -26,6 +27,9 @@ struct TreeExtractionOptions {
     bool keep_kinds = false;
     // Everything is theirs, whatever the archive says.
     std::optional<std::pair<uid_t, gid_t>> owner;
+    // Owners are those that a container in a user namespace knows; who has no place there becomes
+    // its root.
+    const kernel::OwnerMap* owners = nullptr;
     std::uint64_t entries = 10'000'000;
     std::size_t directory_names = 256U << 20; // bytes, of those whose times are set at the end
 };

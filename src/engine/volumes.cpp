@@ -158,6 +158,16 @@ Result<VolumeList> Volumes::list(const Filters& filters, WithSize size) const {
     return result;
 }
 
+bool Volumes::has_own_files(const std::string& name) const {
+    auto table = table_.lock();
+    const auto found = table->find(name);
+    if (found == table->end()) {
+        return false;
+    }
+    const VolumeInfo info = info_of(found->second);
+    return info.driver == "local" && !info.options.contains("device");
+}
+
 Result<VolumeInfo> Volumes::inspect(const std::string& name) const {
     std::optional<VolumeInfo> info;
     {

@@ -78,6 +78,8 @@ class Volumes {
 
     // NotFound "get x: no such volume".
     Result<VolumeInfo> inspect(const std::string& name) const;
+    // In the data root: neither a plugin's nor what is mounted from elsewhere.
+    bool has_own_files(const std::string& name) const;
 
     // Conflict "remove x: volume is in use - [container ids]".
     Result<void> remove(const std::string& name, bool force);

@@ -17,8 +17,8 @@ namespace berth::runtime {
 
 namespace {
 
-Result<FileTree>
-assemble(const std::string& root, const std::vector<TreeMount>& mounts, ReadOnlyRoot read_only) {
+Result<FileTree> assemble(
+    const std::string& root, const std::vector<TreeMount>& mounts, const FileTreeOptions& options) {
     constexpr std::uint64_t harmless = MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
     const UniqueFd self = TRY(open_file("/proc/thread-self", O_PATH | O_DIRECTORY));
     FileTree tree;
@@ -34,6 +34,7 @@ assemble(const std::string& root, const std::vector<TreeMount>& mounts, ReadOnly
     TRY(kernel::set_mount_attributes(here, {.propagation = MS_SLAVE}, kernel::Recursive::Yes));
     TRY(kernel::attach_mount(tree.root, here));
     TRY(pivot_to(tree.root));
+    TRY(kernel::make_files_as(options.maker));
     for (const TreeMount& mount : mounts) {
         const UniqueFd place = TRY_CONTEXT(
             ensure_mount_point(tree.root, mount.destination, mount.mount.is_directory),
@@ -43,7 +44,7 @@ assemble(const std::string& root, const std::vector<TreeMount>& mounts, ReadOnly
     }
     TRY(kernel::set_mount_attributes(
         tree.root, {.set = harmless, .propagation = MS_PRIVATE}, kernel::Recursive::Yes));
-    if (read_only == ReadOnlyRoot::Yes) {
+    if (options.read_only == ReadOnlyRoot::Yes) {
         TRY(kernel::set_mount_attributes(
             tree.root, {.set = MOUNT_ATTR_RDONLY}, kernel::Recursive::No));
     }
@@ -57,9 +58,9 @@ assemble(const std::string& root, const std::vector<TreeMount>& mounts, ReadOnly
 } // namespace
 
 Result<FileTree> make_file_tree(
-    const std::string& root, const std::vector<TreeMount>& mounts, ReadOnlyRoot read_only) {
+    const std::string& root, const std::vector<TreeMount>& mounts, const FileTreeOptions& options) {
     Result<FileTree> tree = internal_error("the thread did not run");
-    std::thread([&] { tree = assemble(root, mounts, read_only); }).join();
+    std::thread([&] { tree = assemble(root, mounts, options); }).join();
     return tree;
 }
 

@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "kernel/file_maker.h"
 #include "runtime/late_mount.h"
 
 #include <string>
@@ -26,9 +27,16 @@ struct FileTree {
 
 enum class ReadOnlyRoot : bool { No, Yes };
 
+struct FileTreeOptions {
+    ReadOnlyRoot read_only = ReadOnlyRoot::No;
+    kernel::FileMaker maker{}; // of missing places
+};
+
 // `root` is a path of the host's. Missing places of mounts are made in it. Mounts are made in this
 // order.
 Result<FileTree> make_file_tree(
-    const std::string& root, const std::vector<TreeMount>& mounts, ReadOnlyRoot read_only);
+    const std::string& root,
+    const std::vector<TreeMount>& mounts,
+    const FileTreeOptions& options = {});
 
 } // namespace berth::runtime

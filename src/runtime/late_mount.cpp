@@ -174,10 +174,14 @@ Result<LateMount> make_late_mount(const oci::Mount& mount) {
     return made;
 }
 
-Result<void>
-attach_late_mount(FdRef mount_namespace, const LateMount& mount, const std::string& destination) {
+Result<void> attach_late_mount(
+    FdRef mount_namespace,
+    const LateMount& mount,
+    const std::string& destination,
+    const kernel::FileMaker& maker) {
     const std::string path = TRY(checked(destination));
     return in_namespace(mount_namespace, [&](const Inside& inside) -> Result<void> {
+        TRY(kernel::make_files_as(maker));
         const UniqueFd target = TRY_CONTEXT(
             ensure_mount_point(inside.root, path, mount.is_directory), "mount point " + path);
         const Place place = TRY(place_of(target));

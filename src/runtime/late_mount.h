@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "kernel/file_maker.h"
 #include "oci/runtime_config.h"
 
 #include <string>
@@ -20,11 +21,14 @@ struct LateMount {
 // From what the caller sees: a bind, or a new file system such as tmpfs.
 Result<LateMount> make_late_mount(const oci::Mount& mount);
 
-// Attaches it at a path of the container, which is made where it is missing, also below a root that
-// is mounted read-only. `mount_namespace` is the container's (/proc/<pid>/ns/mnt). InvalidArgument
-// where the path leads to what must stay as it is.
-Result<void>
-attach_late_mount(FdRef mount_namespace, const LateMount& mount, const std::string& destination);
+// Attaches it at a path of the container, which is made (by `maker`) where it is missing, also
+// below a root that is mounted read-only. `mount_namespace` is the container's
+// (/proc/<pid>/ns/mnt). InvalidArgument where the path leads to what must stay as it is.
+Result<void> attach_late_mount(
+    FdRef mount_namespace,
+    const LateMount& mount,
+    const std::string& destination,
+    const kernel::FileMaker& maker = {});
 
 // Takes away the mount that is at this path. `expected` (optional) is what was mounted there: the
 // file or directory that must be found. NotFound when there is no such mount.

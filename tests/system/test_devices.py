@@ -194,7 +194,7 @@ def test_what_is_refused_is_refused_in_dockers_words(engine):
             wanted = "kernel does not support CPU real-time scheduler"
         assert (status, answer["message"]) == (400, wanted)
     status, answer = create(engine, UsernsMode="private")
-    assert status == 501 and 'HostConfig.UsernsMode "private"' in answer["message"]
+    assert (status, answer["message"]) == (400, "invalid USER mode: private")
     assert create(engine, UsernsMode="host")[0] == 201
     assert create(engine, Isolation="Default", Cgroup="x")[1]["Warnings"] == ["HostConfig.Cgroup has no effect: use CgroupParent"]
 
