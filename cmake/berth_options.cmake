@@ -18,6 +18,10 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-free-nonheap-object -Wno-stringop-overflow
                       -Wno-array-bounds -Wno-stringop-overread)
 endif()
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # The compiler collects its garbage from 600 MB on, which few sources reach: 5 % of its time for 200 MB more.
+  add_compile_options(--param=ggc-min-heapsize=600000)
+endif()
 if(BERTH_WERROR)
   add_compile_options(-Werror)
 endif()
