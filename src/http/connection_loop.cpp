@@ -10,6 +10,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <latch>
+#include <memory>
 #include <utility>
 
 #include <arpa/inet.h>
@@ -124,10 +126,13 @@ Result<void> Server::Loop::start() {
     VERIFY(loop_thread_.load() == std::thread::id());
     TRY(pool_->submit([self = shared_from_this()] { self->run(); }));
     // The loop's thread leaves it to another one only. Where none can be started any more, requests
-    // wait for a thread of the pool: so there is a second from the beginning.
-    if (!pool_->submit_at_once([] {})) {
+    // wait for a thread of the pool: so there is a second from the beginning. Until it runs, what
+    // starts it takes a place in the queue.
+    const auto runs = std::make_shared<std::latch>(1);
+    if (!pool_->submit_at_once([runs] { runs->count_down(); })) {
         return Error(ErrorKind::ResourceExhausted, "cannot start a worker thread");
     }
+    runs->wait();
     return ok();
 }
 
