@@ -12,6 +12,9 @@
 #include "engine/user_namespace.h"
 #include "kernel/block_groups.h"
 
+#include <chrono>
+#include <thread>
+
 namespace berth::engine {
 namespace {
 
@@ -21,6 +24,8 @@ constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
 constexpr std::size_t start_threads = 32;
 constexpr std::size_t pool_stack_bytes = 512U << 10;
+constexpr int lock_attempts = 200; // 1 s
+constexpr std::chrono::milliseconds lock_interval{5};
 
 Result<void> make_roots(const DaemonConfig& config) {
     TRY(make_directories(config.data_root, 0710));
@@ -31,8 +36,14 @@ Result<void> make_roots(const DaemonConfig& config) {
     return make_directories(config.exec_root + "/runtime", 0700);
 }
 
+// What an engine was just starting when it was killed has its descriptors, and with them its lock,
+// until it executes its program.
 Result<std::unique_ptr<FileLock>> take_lock(const std::string& data_root) {
     auto lock = FileLock::acquire(data_root + "/lock");
+    for (int i = 0; i < lock_attempts && !lock.ok(); ++i) {
+        std::this_thread::sleep_for(lock_interval);
+        lock = FileLock::acquire(data_root + "/lock");
+    }
     if (!lock.ok()) {
         if (lock.error().kind() == ErrorKind::Conflict) {
             return conflict("the data root " + data_root + " is in use by another engine");

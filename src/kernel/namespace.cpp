@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -45,10 +46,14 @@ std::string_view file_of(std::uint64_t flag) {
     return "time";
 }
 
-int sleep_until_killed(void*) {
-    while (true) {
+// Or until its maker is: it has all of that one's descriptors.
+int sleep_until_killed(void* maker) {
+    ::syscall(SYS_prctl, PR_SET_PDEATHSIG, SIGKILL);
+    while (::syscall(SYS_getppid) == *static_cast<const pid_t*>(maker)) {
         ::syscall(SYS_pause);
     }
+    ::syscall(SYS_exit, 0);
+    return 0;
 }
 
 // A process is born into them and killed: only a new one can be the first in a user namespace, as
@@ -62,13 +67,14 @@ make_user_namespaces(int further, const std::string& uid_map, const std::string&
     sigfillset(&all);
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     int pidfd = -1;
+    pid_t self = ::getpid();
     // SAFETY: the child shares our memory, but has a stack of its own, runs no handler of ours (all
-    // signals are blocked), does nothing but one system call, and is gone before we return.
+    // signals are blocked), does nothing but system calls, and is gone before we return.
     const pid_t pid = ::clone(
         &sleep_until_killed,
         stack.data() + stack.size(),
         CLONE_VM | CLONE_FILES | CLONE_PIDFD | CLONE_NEWUSER | SIGCHLD | further,
-        nullptr,
+        &self,
         &pidfd);
     const int clone_error = errno;
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);

@@ -4,12 +4,21 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstddef>
+#include <thread>
 
 #include <sys/socket.h>
 #include <sys/un.h>
 
 namespace berth::network {
+
+namespace {
+
+constexpr int attempts = 100; // 0.5 s
+constexpr std::chrono::milliseconds interval{5};
+
+} // namespace
 
 Result<UniqueFd> claim_name(std::string_view kind, const std::string& name) {
     UniqueFd socket(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
@@ -26,7 +35,15 @@ Result<UniqueFd> claim_name(std::string_view kind, const std::string& name) {
     std::copy(text.begin(), text.end(), address.sun_path + 1);
     const auto size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + 1 + text.size());
     // SAFETY: the sockets interface takes every address type through sockaddr.
-    if (::bind(socket.get(), reinterpret_cast<const sockaddr*>(&address), size) == 0) {
+    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
+    // What an engine was just starting when it was killed has its claims until it executes its
+    // program.
+    int bound = ::bind(socket.get(), generic, size);
+    for (int i = 0; i < attempts && bound != 0 && errno == EADDRINUSE; ++i) {
+        std::this_thread::sleep_for(interval);
+        bound = ::bind(socket.get(), generic, size);
+    }
+    if (bound == 0) {
         return socket;
     }
     if (errno == EADDRINUSE) {
