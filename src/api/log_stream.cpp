@@ -68,7 +68,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
   public:
     Follower(std::shared_ptr<http::Stream> stream, LogFormat format, io::EventLoop& loop)
         : stream_(std::move(stream))
-        , format_(format)
+        , format_(std::move(format))
         , loop_(loop) {}
 
     engine::LogSink sink() {
@@ -150,7 +150,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
 Result<void> follow(
     Context& context,
     const engine::LogOptions& options,
-    LogFormat format,
+    const LogFormat& format,
     const http::Headers& headers) {
     auto stream = TRY(context.response().into_stream(
         200, headers, {.slow_reader = http::SlowReader::BackPressure}));

@@ -10,7 +10,7 @@ namespace {
 
 using engine::LogStream;
 
-std::string format(LogFormat how, const std::vector<engine::LogRecord>& records) {
+std::string format(const LogFormat& how, const std::vector<engine::LogRecord>& records) {
     std::string out;
     for (const auto& record : records) {
         append_log_record(out, record, how);

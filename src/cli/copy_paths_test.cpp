@@ -73,7 +73,7 @@ TEST(CopyPaths, KeepsWhatAPathsEndSays) {
 
 TEST(CopyPaths, LocalLinksAreFollowedWhereTheyAreDestinations) {
     const TemporaryDirectory folder = TemporaryDirectory::create("/tmp").value();
-    const std::string top = folder.path();
+    const std::string& top = folder.path();
     ASSERT_TRUE(make_directories(top + "/real/sub").ok());
     ASSERT_EQ(symlink("real", (top + "/link").c_str()), 0);
     EXPECT_EQ(local_destination(top + "/link").value().path, top + "/real");

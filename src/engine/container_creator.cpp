@@ -35,6 +35,24 @@ void set_hostname(ContainerConfig& config, const HostConfig& host_config, const 
     config.hostname = id.substr(0, hostname_length);
 }
 
+// Of --volumes-from.
+Result<std::vector<PlannedMount>>
+inherited_mounts(const ContainerIndex& index, const std::string& name) {
+    auto other = index.find(name);
+    if (!other.ok()) {
+        return std::move(other).error().as(ErrorKind::InvalidArgument);
+    }
+    const auto theirs = view_of(**other).definition;
+    std::vector<PlannedMount> inherited = theirs->mounts;
+    // As with Docker, what --tmpfs asked for is nobody else's.
+    std::erase_if(inherited, [&theirs](const PlannedMount& mount) {
+        return std::ranges::any_of(theirs->host_config.tmpfs, [&mount](const auto& entry) {
+            return clean_path(entry.first) == mount.point.destination;
+        });
+    });
+    return inherited;
+}
+
 } // namespace
 
 Result<CreateResult> ContainerCreator::create(CreateRequest request) {
@@ -70,21 +88,8 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     CommandLine line = command_line(request.config);
     definition->path = std::move(line.path);
     definition->arguments = std::move(line.arguments);
-    const MountsOf mounts_of =
-        [this](const std::string& name) -> Result<std::vector<PlannedMount>> {
-        auto other = core_.index.find(name);
-        if (!other.ok()) {
-            return std::move(other).error().as(ErrorKind::InvalidArgument);
-        }
-        const auto theirs = view_of(**other).definition;
-        std::vector<PlannedMount> inherited = theirs->mounts;
-        // As with Docker, what --tmpfs asked for is nobody else's.
-        std::erase_if(inherited, [&theirs](const PlannedMount& mount) {
-            return std::ranges::any_of(theirs->host_config.tmpfs, [&mount](const auto& entry) {
-                return clean_path(entry.first) == mount.point.destination;
-            });
-        });
-        return inherited;
+    const MountsOf mounts_of = [this](const std::string& name) {
+        return inherited_mounts(core_.index, name);
     };
     std::vector<PlannedMount> mounts =
         TRY(plan_mounts(request.config, request.host_config, mounts_of));

@@ -175,6 +175,22 @@ void warn_of_open_hosts(SystemInfo& info, const DaemonConfig& config) {
     }
 }
 
+// After describe_cgroups.
+void describe_security(SystemInfo& info, const DaemonConfig& config) {
+    const std::pair<bool, const char*> options[] = {
+        {has_apparmor(), "name=apparmor"},
+        {true, "name=seccomp,profile=builtin"},
+        {config.selinux_enabled && has_selinux(), "name=selinux"},
+        {config.remaps_users(), "name=userns"},
+        {config.socket_families == "limited", "name=socket-families,value=limited"},
+        {info.cgroup_version == "2", "name=cgroupns"}};
+    for (const auto& [is_there, name] : options) {
+        if (is_there) {
+            info.security_options.emplace_back(name);
+        }
+    }
+}
+
 } // namespace
 
 Result<std::string> System::id() const {
@@ -241,24 +257,9 @@ Result<SystemInfo> System::info() const {
     info.default_runtime = config.default_runtime.empty() ? "runc" : config.default_runtime;
     info.init_binary = "berth-init";
     info.live_restore = config.live_restore;
-    if (has_apparmor()) {
-        info.security_options.emplace_back("name=apparmor");
-    }
     info.cdi_spec_dirs = cdi_directories(config);
     info.cdi_devices = cdi_devices(info.cdi_spec_dirs);
-    info.security_options.emplace_back("name=seccomp,profile=builtin");
-    if (config.selinux_enabled && has_selinux()) {
-        info.security_options.emplace_back("name=selinux");
-    }
-    if (config.remaps_users()) {
-        info.security_options.emplace_back("name=userns");
-    }
-    if (config.socket_families == "limited") {
-        info.security_options.emplace_back("name=socket-families,value=limited");
-    }
-    if (info.cgroup_version == "2") {
-        info.security_options.emplace_back("name=cgroupns");
-    }
+    describe_security(info, config);
     info.log_plugins = log_driver_names();
     if (!info.swap_limit) {
         info.warnings.emplace_back("WARNING: No swap limit support");

@@ -121,7 +121,7 @@ class VolumeCopyAttacked : public VolumeCopy {
     bool is_there(const std::string& path) { return access(path.c_str(), F_OK) == 0; }
 
     // Makes `name` of the copy a link out of it as soon as `sign` is there.
-    std::jthread swap(std::string sign, std::string name, std::string target) {
+    std::jthread swap(const std::string& sign, const std::string& name, const std::string& target) {
         return std::jthread([=, this](const std::stop_token& stop) {
             while (!stop.stop_requested() && !is_there(to() + "/" + sign)) {
             }

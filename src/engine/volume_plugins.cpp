@@ -256,7 +256,7 @@ std::string VolumePlugins::scope(const std::string& driver) {
     if (!plugin.ok()) {
         return "local";
     }
-    if (const std::string known = *(*plugin)->scope.lock(); !known.empty()) {
+    if (std::string known = *(*plugin)->scope.lock(); !known.empty()) {
         return known;
     }
     const auto text = call((*plugin)->client, {"VolumeDriver.Capabilities", "{}", Patience::None});

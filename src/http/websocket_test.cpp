@@ -13,7 +13,7 @@ namespace berth::http {
 
 namespace {
 
-using std::string_literals::operator""s;
+using namespace std::string_literals;
 
 // A client's frame, masked with "mask".
 std::string masked(int first, std::string_view payload) {

@@ -70,7 +70,9 @@ TEST_F(SpareMonitorsTest, DescriptorsGetTheNumbersThatTheContainerNames) {
     std::string expected;
     // As many as would land on each other's numbers if they were placed one after the other.
     int number = first_inherited_fd;
-    for (const auto& [type, file] : {std::pair("network", "net"), std::pair("uts", "uts")}) {
+    for (const auto& names : {std::pair("network", "net"), std::pair("uts", "uts")}) {
+        const char* const type = names.first;
+        const char* const file = names.second;
         for (int i = 0; i < 3; ++i) {
             UniqueFd fd(
                 ::open((std::string("/proc/self/ns/") + file).c_str(), O_RDONLY | O_CLOEXEC));

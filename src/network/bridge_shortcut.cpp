@@ -285,9 +285,7 @@ void BridgeShortcut::look_again(Members& members) const {
         open ? "frames between containers take the short way again"
              : "rules of others judge bridged frames: they all go over the bridge");
     for (const auto& [index, member] : members.by_interface) {
-        if (!open) {
-            withdraw(member);
-        } else if (const Result<void> entered = enter(member); !entered.ok()) {
+        if (!open || !enter(member).ok()) {
             withdraw(member);
         }
     }
@@ -316,7 +314,7 @@ Result<void> BridgeShortcut::join(kernel::RouteSocket& host, const ShortcutMembe
     auto members = members_.lock();
     look_again(*members);
     if (members->open) {
-        const Result<void> entered = enter(member);
+        Result<void> entered = enter(member);
         if (!entered.ok()) {
             withdraw(member);
             return entered;

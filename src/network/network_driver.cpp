@@ -206,7 +206,7 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
     return ok();
 }
 
-Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(Options options) {
+Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(const Options& options) {
     std::shared_ptr<DriverParts> parts = TRY(start_parts(options));
     SubnetPools subnets = TRY(SubnetPools::create(options.subnet_pools));
     std::unique_ptr<State> state(

@@ -51,7 +51,7 @@ class NetworkDriver {
 
     // Conflict when another engine that runs in this network namespace has the table or one of the
     // bridges.
-    static Result<std::unique_ptr<NetworkDriver>> start(Options options);
+    static Result<std::unique_ptr<NetworkDriver>> start(const Options& options);
 
     // Leaves bridges, rules and endpoints as they are: containers go on. Ready namespaces and
     // reservation sockets go.

@@ -344,13 +344,14 @@ Result<void> PortReservations::restore(const std::vector<BoundPort>& ports) {
             continue;
         }
         Result<UniqueFd> socket = bind_port(port.protocol, port.host_ip, port.host_port);
-        const bool is_held = socket.ok();
-        if (!is_held) {
+        UniqueFd held; // without a socket it is still ours: no other container may have it
+        if (socket.ok()) {
+            held = std::move(socket).value();
+        } else {
             failure = std::move(socket).error().with_context(
                 "hold port " + address_and_port(port.host_ip, port.host_port));
         }
-        // Without a socket it is still ours: no other container may have it.
-        hold(*state, port, is_held ? std::move(socket).value() : UniqueFd());
+        hold(*state, port, std::move(held));
     }
     if (failure) {
         return *std::move(failure);

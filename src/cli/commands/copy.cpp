@@ -113,7 +113,6 @@ Result<void> check_output(const std::string& path) {
 Result<void>
 copy_from(Session& session, CopyArgument from, const std::string& to, const CopyOptions& options) {
     const bool to_stdout = to == "-";
-    std::string destination = to;
     if (!to_stdout) {
         TRY(check_output(to));
     }
@@ -132,7 +131,7 @@ copy_from(Session& session, CopyArgument from, const std::string& to, const Copy
         return write_archive(*content, "");
     }
     source.is_directory = (TRY(decode_stat(header)).mode & mode_directory) != 0;
-    const CopyEnd place = TRY(local_destination(destination));
+    const CopyEnd place = TRY(local_destination(to));
     CopyPlan plan = TRY(plan_copy(source, place));
     // A link was followed, but its own name is asked for.
     if (plan.old_name.empty() && !source.asked_name.empty()) {
@@ -143,7 +142,7 @@ copy_from(Session& session, CopyArgument from, const std::string& to, const Copy
     }
     CountedSource counted(*content);
     TRY(extract_local(counted, plan));
-    report(options, counted.count(), keep_ending(place.path, destination));
+    report(options, counted.count(), keep_ending(place.path, to));
     return ok();
 }
 

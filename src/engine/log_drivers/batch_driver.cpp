@@ -24,7 +24,7 @@ Result<void> LogBatch::send_stream(LogConnection& connection, const std::stop_to
 Result<void> LogBatch::send_datagrams(LogConnection& connection, const std::stop_token& stop) {
     while (sent_ < ends_.size()) {
         const std::size_t start = sent_ == 0 ? 0 : ends_[sent_ - 1];
-        const auto sent =
+        auto sent =
             connection.send(std::string_view(bytes_).substr(start, ends_[sent_] - start), stop);
         // A message that the other side can never take is not tried for ever.
         if (!sent.ok() && sent.error().error_number() != EMSGSIZE) {
@@ -54,7 +54,7 @@ Result<void> BatchDriver::send(std::stop_token stop) {
     if (!connection_) {
         TRY(connect(stop));
     }
-    const auto sent = deliver(*connection_, batch_, stop);
+    auto sent = deliver(*connection_, batch_, stop);
     if (!sent.ok()) {
         connection_.reset();
         return sent;

@@ -168,7 +168,7 @@ std::string stamp(Timestamp time) {
 
 class SyslogDriver final : public BatchDriver {
   public:
-    SyslogDriver(Settings settings, std::string tag)
+    SyslogDriver(const Settings& settings, std::string tag)
         : BatchDriver(settings.address, settings.tls)
         , facility_(settings.facility)
         , format_(settings.format)
