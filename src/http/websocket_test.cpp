@@ -13,7 +13,8 @@ namespace berth::http {
 
 namespace {
 
-using namespace std::string_literals;
+// NOLINTNEXTLINE(misc-unused-using-decls): it does not look at literals
+using std::string_literals::operator""s;
 
 // A client's frame, masked with "mask".
 std::string masked(int first, std::string_view payload) {

@@ -128,7 +128,7 @@ Result<void> LayerExtractor::extract(ByteSource& archive) {
 
 Result<void> LayerExtractor::extract(FrameRecorder& archive) {
     recorder_ = &archive;
-    const Result<void> extracted = extract(static_cast<ByteSource&>(archive));
+    Result<void> extracted = extract(static_cast<ByteSource&>(archive));
     recorder_ = nullptr;
     return extracted;
 }

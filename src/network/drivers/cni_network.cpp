@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include <fcntl.h>
 
@@ -205,7 +206,7 @@ Result<Endpoint> CniNetwork::finish(const Joining& joining) const {
 
 // What of the reserved ports leads to an address that the container has.
 std::vector<BoundPort>
-CniNetwork::keep_ports(std::vector<BoundPort> ports, const ContainerAddresses& addresses) {
+CniNetwork::keep_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses) {
     std::vector<BoundPort> kept;
     std::vector<BoundPort> others;
     for (const BoundPort& port : ports) {
@@ -250,7 +251,7 @@ Result<Endpoint> CniNetwork::join(const EndpointRequest& request) {
     Live live{.netns = copy_of(joining.netns()), .container_name = request.container_name};
     rollback.commit();
     live.addresses = addresses_in(endpoint);
-    live.ports = keep_ports(std::move(joining.ports), live.addresses);
+    live.ports = keep_ports(std::exchange(joining.ports, {}), live.addresses);
     endpoint.ports = live.ports;
     endpoint.netns = std::move(joining.made);
     members_.lock()->endpoints.emplace(request.id, std::move(live));

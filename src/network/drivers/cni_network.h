@@ -109,7 +109,7 @@ class CniNetwork final : public Network {
     Result<Endpoint> join(const EndpointRequest& request);
     Result<Endpoint> finish(const Joining& joining) const;
     std::vector<BoundPort>
-    keep_ports(std::vector<BoundPort> ports, const ContainerAddresses& addresses);
+    keep_ports(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses);
     Result<void> take_off(const std::string& endpoint_id, UniqueFd netns, Detach detach);
     Result<Opened> opened_of(const std::string& endpoint_id) const;
     Result<void>

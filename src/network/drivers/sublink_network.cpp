@@ -88,7 +88,7 @@ std::optional<VlanName> parse_vlan_name(const std::string& name) {
 Result<void> make_lone_parent(RouteSocket& host, const std::string& name) {
     RouteBatch batch;
     batch.add_link({.name = name, .kind = "dummy"});
-    const Result<void> made = host.execute(batch);
+    Result<void> made = host.execute(batch);
     if (!made.ok() && made.error().error_number() == EOPNOTSUPP) {
         return not_implemented(
             "this kernel has no dummy interfaces: a macvlan or ipvlan network needs a parent "
@@ -290,7 +290,7 @@ Result<void> SublinkNetwork::disconnect(const std::string& endpoint_id, Detach /
         }
         live = std::move(found.mapped());
     }
-    const Result<void> unplugged = unplug(live);
+    Result<void> unplugged = unplug(live);
     auto members = members_.lock();
     if (!unplugged.ok()) {
         members->endpoints.emplace(endpoint_id, std::move(live)); // it may be tried again
