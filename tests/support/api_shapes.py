@@ -62,6 +62,8 @@ class Shapes:
         execution = self.ask("POST", "/v1.51/containers/shape/exec", {"Cmd": ["true"]})["Id"]
         self.ask("POST", f"/v1.51/exec/{execution}/start", {"Detach": True})
         wait_until("end of the exec", lambda: not self.ask("GET", f"/v1.51/exec/{execution}/json")["Running"])
+        wait_until("its event", lambda: any(event["Action"] == "exec_die" for event in self.ask(
+            "GET", f"/v1.51/events?since=1&until={time.time():.9f}")))
         now = f"{time.time():.9f}"
         found = {}
         for endpoint in ENDPOINTS:
