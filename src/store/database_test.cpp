@@ -93,14 +93,16 @@ TEST_F(DatabaseTest, DurableCommitsOfManyThreadsAreAllThereAfterAKill) {
     EXPECT_EQ(count(*open(), "t"), threads * commits);
 }
 
+Result<void> insert_durably(Database& database) {
+    auto transaction = database.begin(Durability::Durable).value();
+    EXPECT_TRUE(transaction->execute("INSERT INTO t VALUES (1)").ok());
+    return transaction.commit();
+}
+
 TEST_F(DatabaseTest, ASyncThatFailsFailsAllWhoShareIt) {
     auto database = open();
     ASSERT_TRUE(database->session().execute("CREATE TABLE t (a INTEGER)").ok());
-    const auto commit = [&database] {
-        auto transaction = database->begin(Durability::Durable).value();
-        EXPECT_TRUE(transaction->execute("INSERT INTO t VALUES (1)").ok());
-        return transaction.commit();
-    };
+    const auto commit = [&database] { return insert_durably(*database); };
     std::latch first_syncs(1);
     std::latch others_have_committed(1);
     std::atomic<int> syncs = 0;
@@ -136,11 +138,7 @@ TEST_F(DatabaseTest, ASyncThatFailsFailsAllWhoShareIt) {
 TEST_F(DatabaseTest, AfterASyncThatFailedACommitIsInTheDatabaseItself) {
     auto database = open();
     ASSERT_TRUE(database->session().execute("CREATE TABLE t (a INTEGER)").ok());
-    const auto commit = [&database] {
-        auto transaction = database->begin(Durability::Durable).value();
-        EXPECT_TRUE(transaction->execute("INSERT INTO t VALUES (1)").ok());
-        return transaction.commit();
-    };
+    const auto commit = [&database] { return insert_durably(*database); };
     database->set_log_sync_for_test([](int) {
         errno = EIO;
         return -1;
