@@ -76,13 +76,14 @@ bool same(const std::vector<IdRange>& a, const std::vector<IdRange>& b) {
     });
 }
 
-std::uint32_t inside_id(const std::vector<IdRange>& ranges, std::uint32_t seen) {
+std::uint32_t
+inside_id(const std::vector<IdRange>& ranges, std::uint32_t outside, std::uint32_t otherwise) {
     for (const IdRange& range : ranges) {
-        if (seen >= range.outside && seen - range.outside < range.size) {
-            return range.inside + (seen - range.outside);
+        if (outside >= range.outside && outside - range.outside < range.size) {
+            return range.inside + (outside - range.outside);
         }
     }
-    return nobody;
+    return otherwise;
 }
 
 std::uint32_t
@@ -159,21 +160,11 @@ compose(const std::vector<IdRange>& first, const std::vector<IdRange>& second) {
 }
 
 std::uint32_t seen_id(const std::vector<IdRange>& exchange, std::uint32_t on_disk) {
-    for (const IdRange& range : exchange) {
-        if (on_disk >= range.inside && on_disk - range.inside < range.size) {
-            return range.outside + (on_disk - range.inside);
-        }
-    }
-    return on_disk;
+    return outside_id(exchange, on_disk, on_disk);
 }
 
 std::uint32_t id_on_disk(const std::vector<IdRange>& exchange, std::uint32_t seen) {
-    for (const IdRange& range : exchange) {
-        if (seen >= range.outside && seen - range.outside < range.size) {
-            return range.inside + (seen - range.outside);
-        }
-    }
-    return seen;
+    return inside_id(exchange, seen, seen);
 }
 
 OwnerMap::OwnerMap(IdMaps maps, IdMaps exchange, UniqueFd user_namespace)
@@ -208,11 +199,11 @@ Result<void> OwnerMap::apply_to(FdRef mount) const {
 }
 
 std::uint32_t OwnerMap::inside_uid(std::uint32_t seen) const {
-    return inside_id(maps_.uids, seen);
+    return inside_id(maps_.uids, seen, nobody);
 }
 
 std::uint32_t OwnerMap::inside_gid(std::uint32_t seen) const {
-    return inside_id(maps_.gids, seen);
+    return inside_id(maps_.gids, seen, nobody);
 }
 
 std::uint32_t OwnerMap::outside_uid(std::uint32_t inside) const {
