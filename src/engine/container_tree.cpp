@@ -48,8 +48,7 @@ Result<void> add_files(
             mount.options.emplace_back("ro");
         }
         if (owners != nullptr) {
-            mount.uid_mappings = mappings_of(owners->exchange().uids);
-            mount.gid_mappings = mappings_of(owners->exchange().gids);
+            show_as(mount, owners->exchange());
         }
         TRY(add(mounts, mount));
     }

@@ -15,6 +15,9 @@ Result<void> apply_mounts(oci::RuntimeConfig& config, const SpecInput& input);
 
 std::vector<oci::IdMapping> mappings_of(const std::vector<kernel::IdRange>& ranges);
 
+// Whose the files of a mount are shown to be.
+void show_as(oci::Mount& mount, const kernel::IdMaps& owners);
+
 // One mount of the user's.
 oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source);
 

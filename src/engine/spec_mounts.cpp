@@ -40,8 +40,7 @@ void map_owners(oci::Mount& mount, const MountSource& source) {
         shown.uids = shown.uids.empty() ? all.uids : kernel::compose(shown.uids, all.uids);
         shown.gids = shown.gids.empty() ? all.gids : kernel::compose(shown.gids, all.gids);
     }
-    mount.uid_mappings = mappings_of(shown.uids);
-    mount.gid_mappings = mappings_of(shown.gids);
+    show_as(mount, shown);
 }
 
 } // namespace
@@ -53,6 +52,11 @@ std::vector<oci::IdMapping> mappings_of(const std::vector<kernel::IdRange>& rang
             {.container_id = range.inside, .host_id = range.outside, .size = range.size});
     }
     return mappings;
+}
+
+void show_as(oci::Mount& mount, const kernel::IdMaps& owners) {
+    mount.uid_mappings = mappings_of(owners.uids);
+    mount.gid_mappings = mappings_of(owners.gids);
 }
 
 oci::Mount runtime_mount(const PlannedMount& planned, const MountSource& source) {
@@ -99,8 +103,7 @@ void add_file(
         mount.options.emplace_back("ro");
     }
     if (owners != nullptr) {
-        mount.uid_mappings = mappings_of(owners->exchange().uids);
-        mount.gid_mappings = mappings_of(owners->exchange().gids);
+        show_as(mount, owners->exchange());
     }
     config.mounts.push_back(std::move(mount));
 }
