@@ -4,11 +4,11 @@
 
 #include "api/docker_py.h"
 #include "base/file.h"
+#include "base/poll.h"
 
 #include <linux/sockios.h>
 
 #include <chrono>
-#include <thread>
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
@@ -23,15 +23,11 @@ namespace {
 // For a Unix socket SIOCOUTQ counts what the peer has not read. For TCP it counts what the peer's
 // kernel has not acknowledged, which is the best there is.
 void wait_until_read(const UniqueFd& connection) {
-    constexpr std::chrono::microseconds pause(50);
-    constexpr int attempts = 2000; // 100 ms
-    for (int i = 0; i < attempts; ++i) {
+    const auto is_read = [&connection] {
         int unread = 0;
-        if (::ioctl(connection.get(), SIOCOUTQ, &unread) < 0 || unread == 0) {
-            return;
-        }
-        std::this_thread::sleep_for(pause);
-    }
+        return ::ioctl(connection.get(), SIOCOUTQ, &unread) < 0 || unread == 0;
+    };
+    poll_until(is_read, std::chrono::microseconds(50), std::chrono::milliseconds(100));
 }
 
 } // namespace

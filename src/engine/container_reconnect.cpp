@@ -3,13 +3,12 @@
 // left.
 #include "base/file.h"
 #include "base/log.h"
+#include "base/poll.h"
 #include "engine/container_logs.h"
 #include "engine/container_runner.h"
 #include "engine/exec_table.h"
 #include "engine/link_renewal.h"
 #include "runtime/state_file.h"
-
-#include <thread>
 
 namespace berth::engine {
 namespace {
@@ -17,7 +16,7 @@ namespace {
 constexpr int reach_attempts = 3;
 constexpr std::chrono::milliseconds reach_interval{2000};
 constexpr std::chrono::milliseconds end_interval{2};
-constexpr int end_attempts = 2500; // 5 s
+constexpr std::chrono::seconds longest_end{5};
 
 Result<runtime::StateRecord> runtime_record(const std::string& root, const std::string& id) {
     return TRY(runtime::StateDirectory::at(root, id)).read();
@@ -26,9 +25,7 @@ Result<runtime::StateRecord> runtime_record(const std::string& root, const std::
 // Of a monitor that removes a container which was not started. It takes its socket away last: the
 // container's next monitor would meet what is there until then, and lose its own socket to it.
 void wait_for_end(const std::string& socket_path) {
-    for (int attempt = 0; attempt < end_attempts && exists(socket_path); ++attempt) {
-        std::this_thread::sleep_for(end_interval);
-    }
+    poll_until([&socket_path] { return !exists(socket_path); }, end_interval, longest_end);
 }
 
 } // namespace

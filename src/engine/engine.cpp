@@ -4,6 +4,7 @@
 #include "engine/engine.h"
 
 #include "base/log.h"
+#include "base/poll.h"
 #include "engine/apparmor.h"
 #include "engine/cgroup_place.h"
 #include "engine/container_logs.h"
@@ -13,7 +14,6 @@
 #include "kernel/block_groups.h"
 
 #include <chrono>
-#include <thread>
 
 namespace berth::engine {
 namespace {
@@ -24,8 +24,8 @@ constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
 constexpr std::size_t start_threads = 32;
 constexpr std::size_t pool_stack_bytes = 512U << 10;
-constexpr int lock_attempts = 200; // 1 s
 constexpr std::chrono::milliseconds lock_interval{5};
+constexpr std::chrono::seconds longest_wait_for_lock{1};
 
 Result<void> make_roots(const DaemonConfig& config) {
     TRY(make_directories(config.data_root, 0710));
@@ -39,18 +39,24 @@ Result<void> make_roots(const DaemonConfig& config) {
 // What an engine was just starting when it was killed has its descriptors, and with them its lock,
 // until it executes its program.
 Result<std::unique_ptr<FileLock>> take_lock(const std::string& data_root) {
-    auto lock = FileLock::acquire(data_root + "/lock");
-    for (int i = 0; i < lock_attempts && !lock.ok(); ++i) {
-        std::this_thread::sleep_for(lock_interval);
-        lock = FileLock::acquire(data_root + "/lock");
-    }
-    if (!lock.ok()) {
-        if (lock.error().kind() == ErrorKind::Conflict) {
-            return conflict("the data root " + data_root + " is in use by another engine");
+    std::unique_ptr<FileLock> lock;
+    Result<void> taken;
+    const auto try_to = [&] {
+        auto acquired = FileLock::acquire(data_root + "/lock");
+        if (acquired.ok()) {
+            lock = std::make_unique<FileLock>(std::move(acquired).value());
+            return true;
         }
-        return std::move(lock).error();
+        taken = std::move(acquired).error();
+        return taken.error().kind() != ErrorKind::Conflict;
+    };
+    if (!poll_until(try_to, lock_interval, longest_wait_for_lock)) {
+        return conflict("the data root " + data_root + " is in use by another engine");
     }
-    return std::make_unique<FileLock>(std::move(lock).value());
+    if (!lock) {
+        return std::move(taken).error();
+    }
+    return lock;
 }
 
 // A label for all files of a container, its image's among them, is an option of its mount.

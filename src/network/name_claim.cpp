@@ -2,11 +2,12 @@
 // Claims are abstract Unix sockets: exactly these belong to a network namespace, as bridges do.
 #include "network/name_claim.h"
 
+#include "base/poll.h"
+
 #include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
-#include <thread>
 
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -15,8 +16,8 @@ namespace berth::network {
 
 namespace {
 
-constexpr int attempts = 100; // 0.5 s
 constexpr std::chrono::milliseconds interval{5};
+constexpr std::chrono::milliseconds longest_wait{500};
 
 } // namespace
 
@@ -38,19 +39,19 @@ Result<UniqueFd> claim_name(std::string_view kind, const std::string& name) {
     const auto* generic = reinterpret_cast<const sockaddr*>(&address);
     // What an engine was just starting when it was killed has its claims until it executes its
     // program.
-    int bound = ::bind(socket.get(), generic, size);
-    for (int i = 0; i < attempts && bound != 0 && errno == EADDRINUSE; ++i) {
-        std::this_thread::sleep_for(interval);
-        bound = ::bind(socket.get(), generic, size);
-    }
-    if (bound == 0) {
-        return socket;
-    }
-    if (errno == EADDRINUSE) {
+    int error = 0;
+    const auto bind_it = [&] {
+        error = ::bind(socket.get(), generic, size) == 0 ? 0 : errno;
+        return error != EADDRINUSE;
+    };
+    if (!poll_until(bind_it, interval, longest_wait)) {
         return conflict(
             std::string(kind) + " " + name + " belongs to another engine that runs on this host");
     }
-    return errno_error("claim " + std::string(kind) + " " + name);
+    if (error != 0) {
+        return Error::from_errno("claim " + std::string(kind) + " " + name, error);
+    }
+    return socket;
 }
 
 } // namespace berth::network
