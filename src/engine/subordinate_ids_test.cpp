@@ -18,6 +18,11 @@ class SubordinateIds : public ::testing::Test {
         ASSERT_TRUE(replace_file(path, text, 0644, Sync::No).ok());
     }
 
+    void give(const std::string& users, const std::string& groups) const {
+        write(files_.users, users);
+        write(files_.groups, groups);
+    }
+
     std::string found(const std::string& text) {
         const auto owner = parse_userns_remap(text);
         if (!owner.ok()) {
@@ -36,8 +41,7 @@ class SubordinateIds : public ::testing::Test {
 };
 
 TEST_F(SubordinateIds, AreThoseOfTheUsersNameOrNumber) {
-    write(files_.users, "# a remark\nbob:5:5\nann:100000:65536\n");
-    write(files_.groups, "1000:200000:65536\n");
+    give("# a remark\nbob:5:5\nann:100000:65536\n", "1000:200000:65536\n");
     const std::string expected = "0 100000 65536\n/0 200000 65536\n";
     EXPECT_EQ(found("ann"), expected);
     EXPECT_EQ(found("1000"), expected);
@@ -46,20 +50,17 @@ TEST_F(SubordinateIds, AreThoseOfTheUsersNameOrNumber) {
 }
 
 TEST_F(SubordinateIds, OfAUserWithoutAnAccountAreFoundByItsName) {
-    write(files_.users, "dockremap:165536:65536\n");
-    write(files_.groups, "dockremap:165536:65536\n");
+    give("dockremap:165536:65536\n", "dockremap:165536:65536\n");
     EXPECT_EQ(found("default"), "0 165536 65536\n/0 165536 65536\n");
 }
 
 TEST_F(SubordinateIds, ComeOneRangeAfterTheOther) {
-    write(files_.users, "ann:500000:10\nann:100000:20\n");
-    write(files_.groups, "ann:100000:65536\n");
+    give("ann:500000:10\nann:100000:20\n", "ann:100000:65536\n");
     EXPECT_EQ(found("ann"), "0 500000 10\n10 100000 20\n/0 100000 65536\n");
 }
 
 TEST_F(SubordinateIds, MayStandUnderTheGroupsName) {
-    write(files_.users, "ann:100000:65536\n");
-    write(files_.groups, "staff:300000:65536\n");
+    give("ann:100000:65536\n", "staff:300000:65536\n");
     EXPECT_EQ(found("ann:staff"), "0 100000 65536\n/0 300000 65536\n");
 }
 
