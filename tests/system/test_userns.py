@@ -344,7 +344,7 @@ def test_limits_and_host_memory_are_as_ever(engine):
     assert "2000" in sh(engine, "box", "ulimit -n")
     assert proc(pid, "oom_score_adj").strip() == "300"
     assert os.readlink(f"/proc/{pid}/ns/ipc") == os.readlink("/proc/self/ns/ipc")
-    assert "1" == engine.berth("top", "box").stdout.count("sleep 1000").__str__()
+    assert engine.berth("top", "box").stdout.count("sleep 1000") == 1
     engine.berth("pause", "box")
     engine.berth("unpause", "box")
     engine.berth("update", "--memory=128m", "--memory-swap=-1", "box")
@@ -410,8 +410,6 @@ def test_a_set_user_id_program_of_a_containers_root_is_nobodys(engine, tmp_path)
 
 def test_no_one_is_let_into_the_data_root(engine):
     """Files in it may belong to the machine's root: nobody but root may reach them."""
-    for folder in (engine.data, engine.data / "snapshots"):
-        assert folder.stat().st_mode & 0o007 == 0 or folder != engine.data
     assert engine.data.stat().st_mode & 0o007 == 0
 
 
@@ -505,5 +503,5 @@ def test_root_is_mapped_to_nothing(tmp_path, rootfs_tar):
     with Engine(tmp_path, "--userns-remap=root") as engine:
         engine.berth("import", str(rootfs_tar), "busybox:latest")
         assert "4294967295" in engine.berth("run", "--rm", "--privileged", "busybox", "cat", "/proc/self/uid_map").stdout
-        assert "user namespaces are OFF" in engine.log().replace("User namespaces", "user namespaces")
+        assert "user namespaces are OFF" in engine.log()
         assert "name=userns" not in engine.berth("info").stdout
