@@ -17,9 +17,7 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # raised in the C++ library's own headers once they come from a precompiled header.
   add_compile_options(-Wno-restrict -Wno-maybe-uninitialized -Wno-free-nonheap-object -Wno-stringop-overflow
                       -Wno-array-bounds -Wno-stringop-overread)
-endif()
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # The compiler collects its garbage from 600 MB on, which few sources reach: 5 % of its time for 200 MB more.
+  # The compiler collects its garbage from 600 MB on: 5 % of its time for some 200 MB more.
   add_compile_options(--param=ggc-min-heapsize=600000)
 endif()
 if(BERTH_WERROR)
