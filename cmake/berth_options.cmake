@@ -7,6 +7,7 @@ set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 set(CMAKE_RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
 
 option(BERTH_WERROR "Treat warnings as errors" OFF)
+option(BERTH_UNITY "Compile several sources of a target as one (docs/decisions/0037-unity-builds.md)" OFF)
 option(BERTH_FUZZ "Build the libFuzzer targets (clang only)" OFF)
 set(BERTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, empty for none")
 

@@ -17,11 +17,12 @@
 namespace berth::api {
 namespace {
 
-using Answer = std::function<std::string(const std::string& method, const json::Value& asked)>;
+using PluginAnswer =
+    std::function<std::string(const std::string& method, const json::Value& asked)>;
 
 class FakePlugin {
   public:
-    explicit FakePlugin(Answer answer, std::string implements = "authz")
+    explicit FakePlugin(PluginAnswer answer, std::string implements = "authz")
         : server_([this, answer = std::move(answer), implements = std::move(implements)](
                       std::stop_token,
                       http::Request& request,

@@ -105,6 +105,16 @@ Result<std::optional<std::int64_t>> Context::number(std::string_view name) const
     return std::optional<std::int64_t>(*value);
 }
 
+Result<std::uint32_t> Context::terminal_dimension(std::string_view name) const {
+    auto value = parse_number<std::uint32_t>(query(name));
+    if (!value.ok()) {
+        return invalid_argument(
+            "invalid resize " + std::string(name == "h" ? "height" : "width") + " \"" +
+            query(name) + "\": invalid syntax");
+    }
+    return *value;
+}
+
 Result<std::optional<Timestamp>> Context::timestamp(std::string_view name) const {
     const std::string_view text = parts_.request.query.get(name);
     if (text.empty() || text == "0") {

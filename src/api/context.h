@@ -75,6 +75,9 @@ class Context {
     // nullopt when absent or empty; InvalidArgument naming the parameter when it is no number.
     Result<std::optional<std::int64_t>> number(std::string_view name) const;
 
+    // "h" or "w".
+    Result<std::uint32_t> terminal_dimension(std::string_view name) const;
+
     // "seconds[.fraction]" since the epoch, or RFC 3339; absent, "" and "0" give nullopt.
     Result<std::optional<Timestamp>> timestamp(std::string_view name) const;
 

@@ -2,6 +2,7 @@
 // Credentials in headers: X-Registry-Auth and X-Registry-Config.
 #include "api/registry_auth.h"
 
+#include "api/context.h"
 #include "base/strings.h"
 #include "codec/base64.h"
 
@@ -78,6 +79,10 @@ engine::RegistryCredentials parse_registry_auth(std::string_view header) {
     auto document = decode_header(header);
     return document.ok() ? decode_credentials(*document).value_or({})
                          : engine::RegistryCredentials();
+}
+
+engine::RegistryCredentials credentials_of(const Context& context) {
+    return parse_registry_auth(context.request().headers.get("X-Registry-Auth"));
 }
 
 std::map<std::string, engine::RegistryCredentials> parse_registry_config(std::string_view header) {

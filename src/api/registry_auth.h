@@ -12,8 +12,11 @@
 
 namespace berth::api {
 
+class Context;
+
 // A header that cannot be read counts as none, as dockerd has it.
 engine::RegistryCredentials parse_registry_auth(std::string_view header);
+engine::RegistryCredentials credentials_of(const Context& context);
 
 // By registry address.
 std::map<std::string, engine::RegistryCredentials> parse_registry_config(std::string_view header);

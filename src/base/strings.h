@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 
+#include <algorithm>
 #include <charconv>
 #include <concepts>
 #include <optional>
@@ -32,6 +33,12 @@ std::optional<Cut> cut_last(std::string_view text, std::string_view separator);
 std::vector<std::string_view> words(std::string_view text);
 
 std::string_view trim(std::string_view text);
+
+// Whether the text is one of a list's.
+bool contains(const auto& list, std::string_view text) {
+    return std::ranges::find(list, text) != std::ranges::end(list);
+}
+
 std::string join(const std::vector<std::string>& parts, std::string_view separator);
 std::string to_lower(std::string_view text);
 std::string to_upper(std::string_view text);

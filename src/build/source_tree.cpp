@@ -21,7 +21,7 @@ namespace berth::build {
 
 namespace {
 
-constexpr std::size_t read_bytes = 128U << 10;
+constexpr std::size_t hash_read_bytes = 128U << 10;
 
 Error source_not_found(std::string_view path) {
     return not_found(
@@ -87,7 +87,7 @@ Result<void> TreeHasher::add_content(FdRef parent, const std::string& name) {
     }
     FdSource source(std::move(file));
     HashingSource hashing(source);
-    std::vector<char> buffer(read_bytes);
+    std::vector<char> buffer(hash_read_bytes);
     while (TRY(hashing.read(buffer)) != 0) {
     }
     put(std::to_string(hashing.count()));
@@ -248,7 +248,7 @@ Result<std::string> SourceTree::digest(const SourcePath& source, Owners owners) 
     if (S_ISREG(status.st_mode)) {
         FdSource content(TRY(open(source, O_RDONLY | O_NONBLOCK)));
         HashingSource hashing(content);
-        std::vector<char> buffer(read_bytes);
+        std::vector<char> buffer(hash_read_bytes);
         while (TRY(hashing.read(buffer)) != 0) {
         }
         hash.update(hashing.finish_hex());

@@ -37,7 +37,7 @@ namespace {
 
 constexpr std::string_view default_path =
     "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-constexpr std::size_t read_bytes = 64U << 10;
+constexpr std::size_t output_read_bytes = 64U << 10;
 constexpr std::string_view socket_name = "/monitor.sock";
 
 // What the loop's thread tells the build's thread.
@@ -276,7 +276,7 @@ Result<void> forward_output(
     }
     const std::stop_callback on_stop(stop, [&wake] { eventfd_write(wake.get(), 1); });
     io::StreamDemultiplexer frames;
-    std::string buffer(read_bytes, '\0');
+    std::string buffer(output_read_bytes, '\0');
     bool killed = false;
     while (true) {
         std::array<pollfd, 2> polled{

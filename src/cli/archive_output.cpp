@@ -14,7 +14,7 @@ namespace berth::cli {
 
 namespace {
 
-std::string directory_of(const std::string& path) {
+std::string output_directory(const std::string& path) {
     const std::size_t slash = path.rfind('/');
     if (slash == std::string::npos) {
         return ".";
@@ -51,7 +51,7 @@ Result<void> check_archive_output(const std::string& path) {
 
     struct stat status {};
 
-    const std::string directory = directory_of(path);
+    const std::string directory = output_directory(path);
     if (::stat(directory.c_str(), &status) != 0) {
         return errno_error("invalid output path: stat " + directory).as(ErrorKind::InvalidArgument);
     }

@@ -10,8 +10,6 @@ namespace berth::cli {
 
 namespace {
 
-constexpr int usage_error_code = 125;
-
 std::string usage_line(const Command& command) {
     return "Usage:  berth " + std::string(command.path) + " " + std::string(command.usage) + "\n";
 }

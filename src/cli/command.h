@@ -24,6 +24,8 @@ struct Invocation {
     std::vector<std::string> arguments;
 };
 
+inline constexpr int usage_error_code = 125;
+
 // Returns the exit code; an Error is printed as "berth: …" and exits with 1, a UsageError's with
 // 125.
 using CommandFunction = Result<int> (*)(Session& session, const Invocation& invocation);

@@ -23,7 +23,7 @@ namespace {
 constexpr int link_limit = 10;
 
 // Go's filepath.Dir and Base of a clean path.
-std::string directory_of(const std::string& path) {
+std::string parent_of(const std::string& path) {
     const auto slash = path.rfind('/');
     if (slash == std::string::npos) {
         return ".";
@@ -100,7 +100,7 @@ PathEntry split_path_entry(const std::string& path) {
     if (means_content(path)) {
         return {clean, "."};
     }
-    return {directory_of(clean), base_of(clean)};
+    return {parent_of(clean), base_of(clean)};
 }
 
 CopyEnd follow_link(const std::string& path, std::string target) {

@@ -15,8 +15,6 @@ namespace berth::cli {
 
 namespace {
 
-constexpr int usage_error_code = 125;
-
 struct GlobalFlags {
     SessionOptions session;
     bool version = false;

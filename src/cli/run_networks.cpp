@@ -48,7 +48,7 @@ Result<void> set_field(NetworkAttachment& attachment, std::string_view key, std:
 }
 
 // A list in quotes may contain commas: driver-opt=a=1, "driver-opt=a=1,2".
-std::vector<std::string> csv_fields(const std::string& text) {
+std::vector<std::string> network_fields(const std::string& text) {
     std::vector<std::string> fields{""};
     bool quoted = false;
     for (const char c : text) {
@@ -134,7 +134,7 @@ Result<NetworkAttachment> parse_network_flag(const std::string& text) {
         attachment.target = text;
         return attachment;
     }
-    for (const std::string& field : csv_fields(text)) {
+    for (const std::string& field : network_fields(text)) {
         const auto parts = cut(field, "=");
         if (!parts) {
             return invalid_argument("invalid field " + field);

@@ -189,7 +189,7 @@ bool truth(const json::Value& value) {
 }
 
 // Go's %v: maps as map[a:1 b:2], lists as [1 2].
-std::string print(const json::Value& value) {
+std::string printed(const json::Value& value) {
     if (value.is_null()) {
         return "<no value>";
     }
@@ -199,14 +199,14 @@ std::string print(const json::Value& value) {
     if (value.is_array()) {
         std::string text;
         for (const json::Value& element : value.get_array()) {
-            text += (text.empty() ? "" : " ") + print(element);
+            text += (text.empty() ? "" : " ") + printed(element);
         }
         return "[" + text + "]";
     }
     if (value.is_object()) {
         std::map<std::string, std::string> sorted;
         for (const auto& [key, element] : value.get_object()) {
-            sorted[std::string(key)] = print(element);
+            sorted[std::string(key)] = printed(element);
         }
         std::string text;
         for (const auto& [key, element] : sorted) {
@@ -245,7 +245,7 @@ class Evaluator {
             break;
         case Node::Kind::Print:
             if (names.empty()) {
-                output += print(value);
+                output += printed(value);
             } else {
                 variables_[names[0]] = value;
             }
@@ -285,7 +285,7 @@ class Evaluator {
             return ok();
         }
         if (!value.is_object()) {
-            return invalid_argument("template: :1: range can't iterate over " + print(value));
+            return invalid_argument("template: :1: range can't iterate over " + printed(value));
         }
         std::map<std::string, const json::Value*> sorted;
         for (const auto& [key, element] : value.get_object()) {
@@ -489,7 +489,7 @@ class Evaluator {
             return json::Value(size);
         }
         if (function == "upper" || function == "lower") {
-            std::string text = print(arguments[0]);
+            std::string text = printed(arguments[0]);
             return json::Value(function == "upper" ? to_upper(text) : to_lower(text));
         }
         std::string text;
@@ -499,14 +499,14 @@ class Evaluator {
             }
             std::vector<std::string> parts;
             for (const json::Value& part : arguments[0].get_array()) {
-                parts.push_back(print(part));
+                parts.push_back(printed(part));
             }
-            return json::Value(join(parts, arguments.size() > 1 ? print(arguments[1]) : ""));
+            return json::Value(join(parts, arguments.size() > 1 ? printed(arguments[1]) : ""));
         }
         if (function == "split") {
             json::Array parts;
-            std::string separator = arguments.size() > 1 ? print(arguments[1]) : ",";
-            std::string whole = print(arguments[0]);
+            std::string separator = arguments.size() > 1 ? printed(arguments[1]) : ",";
+            std::string whole = printed(arguments[0]);
             std::string_view rest = whole;
             while (std::optional<Cut> piece = cut(rest, separator)) {
                 parts.emplace_back(piece->before);
@@ -516,7 +516,7 @@ class Evaluator {
             return json::Value(std::move(parts));
         }
         for (const json::Value& argument : arguments) {
-            text += (text.empty() || function == "print" ? "" : " ") + print(argument);
+            text += (text.empty() || function == "print" ? "" : " ") + printed(argument);
         }
         return json::Value(function == "println" ? text + "\n" : text);
     }

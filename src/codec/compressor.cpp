@@ -37,7 +37,7 @@ struct Compressor::Codec {
 
 namespace {
 
-class PassThrough final : public Compressor::Codec {
+class PassThroughSink final : public Compressor::Codec {
   public:
     using Codec::Codec;
 
@@ -121,7 +121,7 @@ Result<std::unique_ptr<Compressor::Codec>>
 make_codec(ByteSink& sink, Format format, Compressor::Level level) {
     switch (format) {
     case Format::None:
-        return std::make_unique<PassThrough>(sink);
+        return std::make_unique<PassThroughSink>(sink);
     case Format::Gzip:
         return std::make_unique<GzipEncoder>(sink, level);
     case Format::Zstd:

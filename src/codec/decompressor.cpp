@@ -84,9 +84,9 @@ struct Decompressor::Codec {
 
 namespace {
 
-class PassThrough final : public Decompressor::Codec {
+class PassThroughSource final : public Decompressor::Codec {
   public:
-    explicit PassThrough(ByteSource& source)
+    explicit PassThroughSource(ByteSource& source)
         : source_(source) {}
 
     Result<std::size_t> read(std::span<char> buffer) override { return source_.read(buffer); }
@@ -301,7 +301,7 @@ class XzDecoder final : public Decompressor::Codec {
 std::unique_ptr<Decompressor::Codec> make_codec(ByteSource& source, Format format) {
     switch (format) {
     case Format::None:
-        return std::make_unique<PassThrough>(source);
+        return std::make_unique<PassThroughSource>(source);
     case Format::Gzip:
         return std::make_unique<GzipDecoder>(source);
     case Format::Zstd:

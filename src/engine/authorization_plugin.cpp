@@ -13,12 +13,10 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::size_t answer_limit = 1U << 20;
-constexpr std::size_t words_limit = 4096; // of a plugin: they go to clients and the log
-constexpr const char* media_type = "application/vnd.docker.plugins.v1.2+json";
+constexpr std::size_t authorization_answer_limit = 1U << 20;
 
-std::string words(std::string_view text) {
-    return std::string(text.substr(0, words_limit));
+std::string words_of_plugin(std::string_view text) {
+    return std::string(text.substr(0, plugin_words_limit));
 }
 
 } // namespace
@@ -32,12 +30,12 @@ AuthorizationPlugin::call(http::Client& client, std::string_view method, std::st
     auto response = TRY(client.request(
         {.method = "POST",
          .target = "/" + std::string(method),
-         .headers = {{"Accept", media_type}, {"Content-Type", media_type}},
+         .headers = {{"Accept", plugin_media_type}, {"Content-Type", plugin_media_type}},
          .body = std::move(body),
          .answer_time = options_.answer_time}));
-    std::string text = TRY(response.read_body(answer_limit));
+    std::string text = TRY(response.read_body(authorization_answer_limit));
     if (response.status != 200) {
-        return internal_error(std::string(method) + ": " + words(trim(text)));
+        return internal_error(std::string(method) + ": " + words_of_plugin(trim(text)));
     }
     return text;
 }
@@ -114,12 +112,12 @@ AuthorizationPlugin::ask(std::string_view method, const std::string& document) {
     const json::Value answer = TRY_CONTEXT(json::parse(text), "its answer");
     const std::string_view problem = json::find_string(answer, "Err");
     if (!problem.empty()) {
-        return internal_error(words(problem));
+        return internal_error(words_of_plugin(problem));
     }
     const json::Value* allow = json::find(answer, "Allow");
     return Verdict{
         .allow = allow != nullptr && allow->is_bool() && allow->get_bool(),
-        .message = words(json::find_string(answer, "Msg"))};
+        .message = words_of_plugin(json::find_string(answer, "Msg"))};
 }
 
 } // namespace berth::engine

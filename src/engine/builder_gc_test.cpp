@@ -16,7 +16,7 @@ Result<BuilderGc> parse(std::string_view text) {
     return parse_builder_gc(json::parse(text).value());
 }
 
-std::string error_of(std::string_view text) {
+std::string age_error(std::string_view text) {
     auto parsed = parse(text);
     return parsed.ok() ? "" : parsed.error().message();
 }
@@ -72,30 +72,30 @@ TEST(BuilderGc, IsOnByDefaultWithinAShareOfTheDisk) {
 
 TEST(BuilderGc, NamesTheKeyOfABadValue) {
     EXPECT_EQ(
-        error_of(R"({"defaultKeepStorage": "much"})"),
+        age_error(R"({"defaultKeepStorage": "much"})"),
         "builder.gc.defaultKeepStorage: invalid size: 'much'");
     EXPECT_EQ(
-        error_of(R"({"policy": [{"all": true}, {"keepStorage": "x"}]})"),
+        age_error(R"({"policy": [{"all": true}, {"keepStorage": "x"}]})"),
         "builder.gc.policy[1].keepStorage: invalid size: 'x'");
     EXPECT_EQ(
-        error_of(R"({"policy": [{"filter": ["unused-for=long"]}]})"),
+        age_error(R"({"policy": [{"filter": ["unused-for=long"]}]})"),
         "builder.gc.policy[0].filter: \"long\" is not a duration such as \"48h\"");
     EXPECT_EQ(
-        error_of(R"({"policy": [{"filter": ["color=red"]}]})"),
+        age_error(R"({"policy": [{"filter": ["color=red"]}]})"),
         "builder.gc.policy[0].filter: invalid filter 'color'");
     EXPECT_EQ(
-        error_of(R"({"policy": [{"filter": ["inuse=maybe"]}]})"),
+        age_error(R"({"policy": [{"filter": ["inuse=maybe"]}]})"),
         "builder.gc.policy[0].filter: invalid filter 'inuse=maybe'");
     EXPECT_EQ(
-        error_of(R"({"policy": [{"keepStorge": "1GB"}]})"),
+        age_error(R"({"policy": [{"keepStorge": "1GB"}]})"),
         "\"builder.gc.policy[0].keepStorge\" is not a configuration option");
     EXPECT_EQ(
-        error_of(R"({"enabled": "yes"})"),
+        age_error(R"({"enabled": "yes"})"),
         "the value of \"builder.gc.enabled\" must be true or false");
-    EXPECT_EQ(error_of(R"({"policy": {}})"), "the value of \"builder.gc.policy\" must be a list");
-    EXPECT_EQ(error_of("[]"), "the value of \"builder.gc\" must be an object");
+    EXPECT_EQ(age_error(R"({"policy": {}})"), "the value of \"builder.gc.policy\" must be a list");
+    EXPECT_EQ(age_error("[]"), "the value of \"builder.gc\" must be an object");
     EXPECT_EQ(
-        error_of(R"({"defaultMinFreeSpace": -1})"),
+        age_error(R"({"defaultMinFreeSpace": -1})"),
         "the value of \"builder.gc.defaultMinFreeSpace\" must be a size such as \"10GB\"");
 }
 

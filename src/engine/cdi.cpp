@@ -23,18 +23,18 @@ namespace {
 using cdi::ContainerEdits;
 using SpecPtr = std::shared_ptr<const cdi::Spec>;
 
-struct Found {
+struct FoundDevice {
     SpecPtr spec;
     const cdi::Device* device = nullptr; // nullptr: two files of one directory have it
     std::size_t priority = 0;
 };
 
-using Registry = std::map<std::string, Found>; // by qualified name
+using Registry = std::map<std::string, FoundDevice>; // by qualified name
 
 void add_spec(Registry& registry, const SpecPtr& spec, std::size_t priority) {
     for (const cdi::Device& device : spec->devices) {
         const std::string name = spec->kind + "=" + device.name;
-        Found found{.spec = spec, .device = &device, .priority = priority};
+        FoundDevice found{.spec = spec, .device = &device, .priority = priority};
         const auto [there, is_new] = registry.emplace(name, found);
         if (is_new) {
             continue;
@@ -194,7 +194,7 @@ Result<void> apply(oci::RuntimeConfig& config, const ContainerEdits& edits) {
 
 Result<void> inject(
     oci::RuntimeConfig& config, const std::vector<std::string>& names, const Registry& registry) {
-    std::vector<const Found*> wanted;
+    std::vector<const FoundDevice*> wanted;
     std::vector<std::string> unresolvable;
     for (const std::string& name : names) {
         const auto found = registry.find(name);
@@ -209,7 +209,7 @@ Result<void> inject(
             "CDI device injection failed: unresolvable CDI devices " + join(unresolvable, ", "));
     }
     std::set<SpecPtr> seen;
-    for (const Found* found : wanted) {
+    for (const FoundDevice* found : wanted) {
         if (seen.insert(found->spec).second) {
             TRY(apply(config, found->spec->container_edits));
         }

@@ -8,7 +8,7 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::array<std::pair<ContainerStatus, std::string_view>, 7> names{
+constexpr std::array<std::pair<ContainerStatus, std::string_view>, 7> status_names{
     {{ContainerStatus::Created, "created"},
      {ContainerStatus::Running, "running"},
      {ContainerStatus::Paused, "paused"},
@@ -20,11 +20,11 @@ constexpr std::array<std::pair<ContainerStatus, std::string_view>, 7> names{
 } // namespace
 
 std::string_view to_string(ContainerStatus status) {
-    return names[static_cast<std::size_t>(status)].second;
+    return status_names[static_cast<std::size_t>(status)].second;
 }
 
 std::optional<ContainerStatus> parse_container_status(std::string_view text) {
-    for (const auto& [status, name] : names) {
+    for (const auto& [status, name] : status_names) {
         if (text == name) {
             return status;
         }

@@ -19,7 +19,8 @@ endpoint_at(const std::vector<EndpointState>& endpoints, const std::optional<std
     return index ? &endpoints[*index] : nullptr;
 }
 
-void complain(const EndpointState& endpoint, std::string_view what, const Error& error) {
+void complain_of_endpoint(
+    const EndpointState& endpoint, std::string_view what, const Error& error) {
     log::warn(
         std::string(what) + ", ignoring",
         {{"network", endpoint.network}, {"error", error.message()}});
@@ -73,7 +74,7 @@ void move_route(const EndpointState* to, IpFamily family, const UniqueFd& netns)
     }
     auto moved = network::set_default_route(netns, to->interface_name, *gateway);
     if (!moved.ok()) {
-        complain(*to, "default route not set", moved.error());
+        complain_of_endpoint(*to, "default route not set", moved.error());
     }
 }
 
@@ -116,7 +117,7 @@ void ContainerNetwork::move_gateways(
             const auto network = find(old.network);
             if (!ports.empty() && network.ok() && (*network)->network) {
                 if (auto closed = (*network)->network->unpublish(old.id, ports); !closed.ok()) {
-                    complain(old, "ports not withdrawn", closed.error());
+                    complain_of_endpoint(old, "ports not withdrawn", closed.error());
                 }
             }
         }
@@ -137,7 +138,7 @@ void ContainerNetwork::move_gateways(
         }
         auto opened = (*network)->network->publish(next.id, *requests);
         if (!opened.ok()) {
-            complain(next, "ports not published", opened.error());
+            complain_of_endpoint(next, "ports not published", opened.error());
             return;
         }
         for (const PublishedPort& port : published_ports(*opened)) {
@@ -198,7 +199,7 @@ void ContainerNetwork::withdraw(const std::vector<EndpointState>& endpoints) {
         std::vector<network::BoundPort> ports = take_ports(endpoint, IpFamily::V4);
         std::ranges::copy(take_ports(endpoint, IpFamily::V6), std::back_inserter(ports));
         if (auto closed = (*network)->network->unpublish(endpoint.id, ports); !closed.ok()) {
-            complain(endpoint, "ports not withdrawn", closed.error());
+            complain_of_endpoint(endpoint, "ports not withdrawn", closed.error());
         }
     }
 }

@@ -15,7 +15,7 @@ namespace berth::engine {
 namespace {
 
 // What the runtime makes below a container's mounts; dockerd has it in a layer of its own.
-constexpr auto mount_points = std::to_array<std::string_view>(
+constexpr auto runtime_mount_points = std::to_array<std::string_view>(
     {".dockerenv",
      "dev",
      "dev/console",
@@ -105,8 +105,8 @@ Result<std::string> ContainerCommitter::commit(
     if (!parent.chain_id.empty()) {
         lease.add_layer(parent.chain_id);
     }
-    const auto layer =
-        TRY(store.layers().commit_changes(std::move(stop), lease, definition.id, mount_points));
+    const auto layer = TRY(
+        store.layers().commit_changes(std::move(stop), lease, definition.id, runtime_mount_points));
     const oci::ImageConfig config = TRY(derived_config(parent, definition, request, layer));
     store::NewImage image;
     image.config_json = config.serialize();
@@ -142,7 +142,7 @@ Result<void> ContainerCommitter::export_files(
 
 Result<std::vector<store::Change>>
 ContainerCommitter::changes(const ContainerPtr& container) const {
-    return core_.store->layers().changes(container->id, mount_points);
+    return core_.store->layers().changes(container->id, runtime_mount_points);
 }
 
 } // namespace berth::engine

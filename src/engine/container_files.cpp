@@ -35,7 +35,7 @@ std::vector<kernel::IpAddress> addresses_of(const std::vector<EndpointState>& en
     return addresses;
 }
 
-std::set<std::string> lines_of(std::string_view text) {
+std::set<std::string> set_of_lines(std::string_view text) {
     std::set<std::string> lines;
     for (const std::string_view line : split(text, '\n')) {
         lines.emplace(line);
@@ -140,8 +140,8 @@ Result<void> label_container_files(const std::string& directory, const std::stri
 }
 
 Result<void> update_hosts(const ContainerFilesInput& before, const ContainerFilesInput& after) {
-    const std::set<std::string> old_lines = lines_of(TRY(hosts_text(before)));
-    const std::set<std::string> new_lines = lines_of(TRY(hosts_text(after)));
+    const std::set<std::string> old_lines = set_of_lines(TRY(hosts_text(before)));
+    const std::set<std::string> new_lines = set_of_lines(TRY(hosts_text(after)));
     const std::string path = after.directory + "/hosts";
     const std::lock_guard alone(hosts_files());
     const std::string present = TRY(read_file(path));

@@ -20,14 +20,14 @@ Error invalid_port(std::string_view text) {
     return invalid_argument("invalid port specification: \"" + std::string(text) + "\"");
 }
 
-struct Port {
+struct ParsedPort {
     network::Protocol protocol = network::Protocol::Tcp;
     std::uint16_t number = 0;
 };
 
-Result<Port> parse_port(std::string_view text) {
+Result<ParsedPort> parse_port(std::string_view text) {
     auto parts = cut(text, "/");
-    Port port;
+    ParsedPort port;
     auto number = parse_number<std::uint16_t>(parts ? parts->before : text);
     if (!number.ok() || *number == 0) {
         return invalid_port(text);
@@ -40,7 +40,7 @@ Result<Port> parse_port(std::string_view text) {
 }
 
 Result<network::PortRequest>
-port_request(const Port& port, const PortBinding& binding, const std::string& default_ip) {
+port_request(const ParsedPort& port, const PortBinding& binding, const std::string& default_ip) {
     network::PortRequest request{.protocol = port.protocol, .container_port = port.number};
     request.host_ip =
         TRY(kernel::IpAddress::parse(binding.host_ip.empty() ? default_ip : binding.host_ip));
@@ -421,14 +421,14 @@ Result<std::vector<network::PortRequest>> ContainerNetwork::port_requests(
     const ContainerConfig& config, const HostConfig& host_config, const std::string& default_ip) {
     std::vector<network::PortRequest> requests;
     for (const auto& [text, bindings] : host_config.port_bindings) {
-        const Port port = TRY(parse_port(text));
+        const ParsedPort port = TRY(parse_port(text));
         static const std::vector<PortBinding> any{PortBinding{}};
         for (const PortBinding& binding : bindings.empty() ? any : bindings) {
             requests.push_back(TRY(port_request(port, binding, default_ip)));
         }
     }
     for (const auto& [text, nothing] : config.exposed_ports) {
-        const Port port = TRY(parse_port(text));
+        const ParsedPort port = TRY(parse_port(text));
         if (host_config.publish_all_ports && !host_config.port_bindings.contains(text)) {
             requests.push_back(TRY(port_request(port, PortBinding{}, default_ip)));
         }

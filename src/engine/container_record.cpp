@@ -178,7 +178,7 @@ struct Fields<engine::ContainerDefinition> {
 namespace berth::engine {
 namespace {
 
-constexpr std::string_view migrations[] = {
+constexpr std::string_view container_migrations[] = {
     "CREATE TABLE engine_containers (id TEXT PRIMARY KEY, name TEXT NOT NULL UNIQUE,"
     " definition TEXT NOT NULL, life TEXT NOT NULL)",
     // Engines before networks of users named no endpoint, or "default", for the one network that
@@ -204,7 +204,7 @@ constexpr std::string_view migrations[] = {
 } // namespace
 
 Result<ContainerTable> ContainerTable::open(store::Database& database) {
-    TRY(database.migrate("engine_containers", migrations));
+    TRY(database.migrate("engine_containers", container_migrations));
     return ContainerTable(database);
 }
 

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "engine/container_files.h"
+#include "engine/names.h"
 #include "network/resolv_conf.h"
 
 #include <algorithm>
@@ -17,7 +18,6 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t full_id_length = 64;
-constexpr std::size_t short_id_length = 12;
 
 // The names of well-known ports (IANA), for SRV questions.
 constexpr std::array<std::pair<std::uint16_t, std::string_view>, 12> service_names{{

@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 #include "engine/cni_options.h"
+#include "engine/names.h"
 #include "engine/network_options.h"
 #include "engine/traffic_limits.h"
 
@@ -17,9 +18,6 @@ namespace {
 using kernel::IpAddress;
 using kernel::IpFamily;
 using kernel::IpPrefix;
-
-constexpr std::size_t short_id_length = 12;
-constexpr std::size_t longest_interface_name = 15;
 
 bool has_static_address(const EndpointSettings& settings) {
     return settings.ipam_config && (!settings.ipam_config->ipv4_address.empty() ||
@@ -88,8 +86,9 @@ void check_sysctl(const std::string& sysctl, std::vector<std::string>& problems)
 
 void check_interface_name(const EndpointSettings& settings, std::vector<std::string>& problems) {
     const std::string name = option_or(settings.driver_opts, endpoint_name_option, "");
-    const bool is_bad = name.size() > longest_interface_name || name == "." || name == ".." ||
-                        name == "lo" || name.find_first_of("/: \t\n%") != std::string::npos;
+    const bool is_bad = name.size() > network::longest_interface_name || name == "." ||
+                        name == ".." || name == "lo" ||
+                        name.find_first_of("/: \t\n%") != std::string::npos;
     if (is_bad) {
         problems.push_back("invalid interface name \"" + name + "\"");
     }

@@ -16,12 +16,12 @@
 namespace berth::engine {
 namespace {
 
-constexpr const char* root = "/tmp/berth-engine-test";
+constexpr const char* engine_root = "/tmp/berth-engine-test";
 
 // Each test is one body in its own namespaces.
 void with_engine(const std::function<void(Engine&)>& body) {
     EXPECT_TRUE(run_isolated([&body] {
-        TestEngine test(root);
+        TestEngine test(engine_root);
         auto engine = test.open();
         if (engine) {
             body(*engine);

@@ -3,6 +3,8 @@
 // hooks: who wants those has a runtime of the vendor's.
 #include "engine/gpu_request.h"
 
+#include "base/strings.h"
+
 #include <algorithm>
 #include <array>
 #include <span>
@@ -30,10 +32,6 @@ struct Vendor {
 constexpr auto vendors = std::to_array<Vendor>(
     {{"nvidia.com/gpu", nvidia_drivers, nvidia_capabilities},
      {"amd.com/gpu", amd_drivers, amd_capabilities}});
-
-bool contains(std::span<const std::string_view> names, std::string_view name) {
-    return std::ranges::find(names, name) != names.end();
-}
 
 // One of the groups, as a whole.
 bool has_capabilities(const Vendor& vendor, const DeviceRequest& request) {

@@ -24,7 +24,7 @@ constexpr nanoseconds default_interval = std::chrono::seconds(30);
 constexpr nanoseconds default_timeout = std::chrono::seconds(30);
 constexpr nanoseconds default_start_interval = std::chrono::seconds(5);
 constexpr std::int64_t default_retries = 3;
-constexpr std::size_t output_limit = 4096;
+constexpr std::size_t check_output_limit = 4096;
 constexpr std::size_t log_limit = 5;
 
 nanoseconds or_default(std::int64_t value, nanoseconds fallback) {
@@ -67,7 +67,7 @@ bool read_output(FdRef fd, std::string& output, std::chrono::steady_clock::time_
         if (got <= 0) {
             return true;
         }
-        const std::size_t room = output_limit - std::min(output.size(), output_limit);
+        const std::size_t room = check_output_limit - std::min(output.size(), check_output_limit);
         output.append(buffer, std::min(static_cast<std::size_t>(got), room));
     }
 }

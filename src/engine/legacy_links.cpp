@@ -11,7 +11,7 @@
 namespace berth::engine {
 namespace {
 
-struct Port {
+struct LinkedPort {
     std::uint16_t number = 0;
     std::string protocol;
 };
@@ -22,8 +22,8 @@ std::string last_part(std::string_view path) {
 }
 
 // TCP first, then by number, as Docker sorts them.
-std::vector<Port> exposed_ports(const ContainerConfig& config) {
-    std::vector<Port> ports;
+std::vector<LinkedPort> exposed_ports(const ContainerConfig& config) {
+    std::vector<LinkedPort> ports;
     for (const auto& [text, nothing] : config.exposed_ports) {
         const auto parts = cut(text, "/");
         const auto number =
@@ -32,7 +32,7 @@ std::vector<Port> exposed_ports(const ContainerConfig& config) {
             ports.push_back({*number, std::string(parts ? parts->after : "tcp")});
         }
     }
-    std::ranges::sort(ports, [](const Port& a, const Port& b) {
+    std::ranges::sort(ports, [](const LinkedPort& a, const LinkedPort& b) {
         return std::pair(a.protocol != "tcp", a.number) < std::pair(b.protocol != "tcp", b.number);
     });
     return ports;
@@ -46,7 +46,7 @@ void add_port(
     std::vector<std::string>& environment,
     const std::string& start,
     const std::string& address,
-    const Port& port) {
+    const LinkedPort& port) {
     const std::string number = std::to_string(port.number);
     const std::string name = start + "_PORT_" + number + "_" + to_upper(port.protocol);
     environment.push_back(name + "=" + port.protocol + "://" + address + ":" + number);
@@ -62,13 +62,13 @@ void add_environment(
     const std::string& alias,
     const std::string& address) {
     const std::string start = variable_prefix(alias);
-    const std::vector<Port> ports = exposed_ports(child.config);
+    const std::vector<LinkedPort> ports = exposed_ports(child.config);
     if (!ports.empty()) {
         environment.push_back(
             start + "_PORT=" + ports.front().protocol + "://" + address + ":" +
             std::to_string(ports.front().number));
     }
-    for (const Port& port : ports) {
+    for (const LinkedPort& port : ports) {
         add_port(environment, start, address, port);
     }
     environment.push_back(start + "_NAME=/" + parent.name + "/" + alias);
@@ -211,7 +211,7 @@ std::optional<LiveLink> live_link(const ContainerLink& link, const ContainerInde
         .hosts = hosts_lines(link, *other.definition, *endpoint),
         .endpoint = endpoint->id,
         .ports = {}};
-    for (const Port& port : exposed_ports(other.definition->config)) {
+    for (const LinkedPort& port : exposed_ports(other.definition->config)) {
         if (const auto protocol = network::parse_protocol(port.protocol); protocol.ok()) {
             live.ports.emplace_back(*protocol, port.number);
         }

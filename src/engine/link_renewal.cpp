@@ -14,7 +14,7 @@
 namespace berth::engine {
 namespace {
 
-void complain(const std::string& id, const char* what, const Result<void>& done) {
+void complain_of_link(const std::string& id, const char* what, const Result<void>& done) {
     if (!done.ok()) {
         log::debug(
             std::string(what) + ", ignoring", {{"id", id}, {"error", done.error().message()}});
@@ -28,7 +28,8 @@ void write_lines(
     const ContainerLink& link,
     const std::vector<std::string>& lines) {
     if (const std::string names = names_of(link, core.index); !names.empty()) {
-        complain(id, "hosts file not updated", renew_hosts(core.directory(id), names, lines));
+        complain_of_link(
+            id, "hosts file not updated", renew_hosts(core.directory(id), names, lines));
     }
 }
 
@@ -47,7 +48,7 @@ void open_links(
     }
     for (const ContainerLink& link : definition.links) {
         if (const auto live = live_link(link, core.index)) {
-            complain(
+            complain_of_link(
                 definition.id,
                 "link not opened",
                 bridge->open_to_peer(

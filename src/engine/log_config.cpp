@@ -81,10 +81,6 @@ const Driver* find_driver(std::string_view name) {
     return found == std::end(drivers) ? nullptr : found;
 }
 
-bool contains(std::span<const std::string_view> names, std::string_view name) {
-    return std::ranges::find(names, name) != names.end();
-}
-
 std::string_view option_of(const LogConfig& log, const std::string& name) {
     const auto found = log.config.find(name);
     return found == log.config.end() ? std::string_view() : found->second;

@@ -2,6 +2,7 @@
 // Go's templates as far as tags need them. https://docs.docker.com/engine/logging/log_tags/
 #include "base/strings.h"
 #include "engine/log_info.h"
+#include "engine/names.h"
 
 #include <algorithm>
 #include <array>
@@ -12,9 +13,7 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::size_t short_id_length = 12;
-
-std::string list_text(const std::vector<std::string>& list) {
+std::string go_list_text(const std::vector<std::string>& list) {
     return "[" + join(list, " ") + "]"; // as Go prints one
 }
 
@@ -34,8 +33,8 @@ std::optional<std::string> field_of(const LogInfo& info, std::string_view name) 
         {"ContainerEntrypoint", info.entrypoint},
         {"ContainerImageID", info.image_id},
         {"ContainerImageName", info.image_name},
-        {"ContainerArgs", list_text(info.arguments)},
-        {"ContainerEnv", list_text(info.environment)}};
+        {"ContainerArgs", go_list_text(info.arguments)},
+        {"ContainerEnv", go_list_text(info.environment)}};
     for (const auto& [known, value] : fields) {
         if (known == name) {
             return value;

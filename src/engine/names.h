@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Names for containers: the rule for given ones, and generated ones (adjective_surname).
+// Names for containers: the rule for given ones, generated ones (adjective_surname), and ids in
+// place of a name.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -15,5 +17,8 @@ inline constexpr std::string_view container_name_rule = "[a-zA-Z0-9][a-zA-Z0-9_.
 
 // "brave_lovelace"; from the second attempt on with a digit behind it.
 std::string generate_container_name(unsigned attempt);
+
+// As much of an id as Docker shows.
+inline constexpr std::size_t short_id_length = 12;
 
 } // namespace berth::engine

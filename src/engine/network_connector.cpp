@@ -34,7 +34,7 @@ bool is_connected(const ContainerView& view, const std::string& network) {
     });
 }
 
-void complain(const std::string& id, const char* what, const Result<void>& written) {
+void complain_of_file(const std::string& id, const char* what, const Result<void>& written) {
     if (!written.ok()) {
         log::warn(
             std::string(what) + " not updated, ignoring",
@@ -103,8 +103,8 @@ Result<void> NetworkConnector::connect_running(
     }
     const ContainerFilesInput before = files_with(*changed, view.life.endpoints);
     const ContainerFilesInput after = files_with(*changed, endpoints);
-    complain(container.id, "hosts file", update_hosts(before, after));
-    complain(container.id, "resolv.conf", update_resolv_conf(before, after));
+    complain_of_file(container.id, "hosts file", update_hosts(before, after));
+    complain_of_file(container.id, "resolv.conf", update_resolv_conf(before, after));
     core_.publish_network(*changed, {made}, "connect");
     return ok();
 }
@@ -151,7 +151,7 @@ Result<void> NetworkConnector::disconnect_running(
         // The published ports may have moved.
         TRY(commit(container, run, changed, &endpoints));
         // The names of a last user-defined network go, its DNS stays: the next one needs it.
-        complain(
+        complain_of_file(
             container.id,
             "hosts file",
             update_hosts(

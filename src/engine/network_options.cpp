@@ -15,10 +15,9 @@ using kernel::IpAddress;
 using kernel::IpPrefix;
 using network::GatewayMode;
 
-constexpr std::size_t longest_interface_name = 15;
-constexpr std::size_t longest_interface_prefix = longest_interface_name - 3; // of "eth" in eth999
+constexpr std::size_t longest_interface_prefix =
+    network::longest_interface_name - 3;   // of "eth" in eth999
 constexpr std::uint32_t smallest_mtu = 68; // RFC 791; the kernel's own for interfaces, too
-constexpr std::uint32_t smallest_ipv6_mtu = 1280;
 constexpr std::uint32_t largest_mtu = 65535;
 
 constexpr std::size_t bridge_id_length = 12;
@@ -166,7 +165,7 @@ Result<void> read_firewall_options(const StringMap& options, network::BridgeOpti
         return ok();
     }
     for (const std::string_view name : split(names, ':')) {
-        if (name.empty() || name.size() > longest_interface_name) {
+        if (name.empty() || name.size() > network::longest_interface_name) {
             return cannot_parse(trusted, names, "no name of an interface");
         }
         bridge.trusted_interfaces.emplace_back(name);
@@ -185,7 +184,7 @@ Result<std::uint32_t> read_mtu(const NetworkInspect& network) {
         return cannot_parse(
             mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
     }
-    const std::uint32_t smallest = network.enable_ipv6 ? smallest_ipv6_mtu : smallest_mtu;
+    const std::uint32_t smallest = network.enable_ipv6 ? network::smallest_ipv6_mtu : smallest_mtu;
     if (*mtu != 0 && (*mtu < smallest || *mtu > largest_mtu)) {
         return cannot_parse(
             mtu_option,

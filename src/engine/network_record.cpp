@@ -35,7 +35,7 @@ struct Fields<engine::NetworkRow> {
 namespace berth::engine {
 namespace {
 
-constexpr std::string_view migrations[] = {
+constexpr std::string_view network_migrations[] = {
     "CREATE TABLE engine_networks (name TEXT PRIMARY KEY, id TEXT NOT NULL,"
     " created INTEGER NOT NULL, subnet TEXT NOT NULL)",
     "ALTER TABLE engine_networks ADD COLUMN definition TEXT NOT NULL DEFAULT ''",
@@ -50,7 +50,7 @@ constexpr std::string_view migrations[] = {
 } // namespace
 
 Result<NetworkTable> NetworkTable::open(store::Database& database) {
-    TRY(database.migrate("engine_networks", migrations));
+    TRY(database.migrate("engine_networks", network_migrations));
     return NetworkTable(database);
 }
 

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/strings.h"
+#include "engine/names.h"
 #include "engine/network_connector.h"
 #include "engine/supervisor.h"
 
@@ -12,8 +13,6 @@
 
 namespace berth::engine {
 namespace {
-
-constexpr std::size_t short_id_length = 12;
 
 std::string with_length(const std::string& address, std::int64_t length) {
     return address.empty() ? std::string() : address + "/" + std::to_string(length);

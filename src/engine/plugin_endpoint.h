@@ -6,10 +6,15 @@
 #include "base/result.h"
 #include "http/client.h"
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace berth::engine {
+
+inline constexpr const char* plugin_media_type = "application/vnd.docker.plugins.v1.2+json";
+// Of a plugin's words, which go to clients and the log.
+inline constexpr std::size_t plugin_words_limit = 4096;
 
 struct PluginPlaces {
     std::string sockets = "/run/docker/plugins";

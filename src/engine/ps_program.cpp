@@ -18,7 +18,7 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::size_t output_limit = 64U << 20;
+constexpr std::size_t ps_output_limit = 64U << 20;
 // A process that the kernel holds can hold ps as well.
 constexpr int longest_run = 20'000; // milliseconds
 
@@ -32,7 +32,7 @@ Result<std::string> content_of(const UniqueFd& file) {
     if (::lseek(file.get(), 0, SEEK_SET) < 0) {
         return errno_error("output of ps");
     }
-    return read_all(file, output_limit);
+    return read_all(file, ps_output_limit);
 }
 
 Result<Outcome> run(std::vector<std::string> arguments) {

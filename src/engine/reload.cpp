@@ -55,7 +55,7 @@ Result<void> check_runtime(const DaemonConfig& config) {
     return invalid_argument("specified default runtime '" + name + "' does not exist");
 }
 
-std::string list_text(const std::vector<std::string>& list) {
+std::string json_list_text(const std::vector<std::string>& list) {
     return json::serialize(json::encode(list));
 }
 
@@ -91,14 +91,14 @@ StringMap attributes_of(const DaemonConfig& config) {
         {"default-runtime", config.default_runtime.empty() ? "runc" : config.default_runtime},
         {"default-shm-size", std::to_string(config.default_shm_size)},
         {"features", features_text(config.features)},
-        {"insecure-registries", list_text(config.insecure_registries)},
-        {"labels", list_text(config.labels)},
+        {"insecure-registries", json_list_text(config.insecure_registries)},
+        {"labels", json_list_text(config.labels)},
         {"live-restore", flag(config.live_restore)},
         {"max-concurrent-downloads", std::to_string(config.max_concurrent_downloads)},
         {"max-concurrent-uploads", std::to_string(config.max_concurrent_uploads)},
         {"max-download-attempts", std::to_string(config.max_download_attempts)},
         {"name", host_name()},
-        {"registry-mirrors", list_text(config.registry_mirrors)},
+        {"registry-mirrors", json_list_text(config.registry_mirrors)},
         {"runtimes", runtimes_text(config.runtimes)},
         {"shutdown-timeout", std::to_string(config.shutdown_timeout)},
     };

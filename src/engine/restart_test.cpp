@@ -14,7 +14,7 @@
 namespace berth::engine {
 namespace {
 
-constexpr const char* root = "/tmp/berth-restart-test";
+constexpr const char* restart_root = "/tmp/berth-restart-test";
 
 // Runs the body with an engine in a process of its own, which dies by SIGKILL at its end.
 void with_killed_engine(TestEngine& test, const std::function<void(Engine&)>& body) {
@@ -45,7 +45,7 @@ void wait_for(const std::function<bool()>& condition) {
 
 TEST(EngineRestart, FindsRunningContainersAndTheirExitCodes) {
     EXPECT_TRUE(run_isolated([] {
-        TestEngine test(root);
+        TestEngine test(restart_root);
         const std::string gate = test.root + "/gate";
         ASSERT_TRUE(make_directories(gate).ok());
         with_killed_engine(test, [&gate](Engine& engine) {
@@ -70,7 +70,7 @@ TEST(EngineRestart, FindsRunningContainersAndTheirExitCodes) {
 
 TEST(EngineRestart, FindsExitsOfContainersThatEndedMeanwhile) {
     EXPECT_TRUE(run_isolated([] {
-        TestEngine test(root);
+        TestEngine test(restart_root);
         const std::string gate = test.root + "/gate";
         ASSERT_TRUE(make_directories(gate).ok());
         with_killed_engine(test, [&gate](Engine& engine) {
@@ -93,7 +93,7 @@ TEST(EngineRestart, FindsExitsOfContainersThatEndedMeanwhile) {
 
 TEST(EngineRestart, EndsContainersWhoseMonitorWasKilledAndRestartsByPolicy) {
     EXPECT_TRUE(run_isolated([] {
-        TestEngine test(root);
+        TestEngine test(restart_root);
         with_killed_engine(test, [](Engine& engine) {
             engine.containers().create(shell_request("sleep 1000", "plain")).value();
             CreateRequest request = shell_request("sleep 1000", "always");
@@ -121,7 +121,7 @@ TEST(EngineRestart, EndsContainersWhoseMonitorWasKilledAndRestartsByPolicy) {
 
 TEST(EngineRestart, SweepsWhatNoRowNames) {
     EXPECT_TRUE(run_isolated([] {
-        TestEngine test(root);
+        TestEngine test(restart_root);
         { auto engine = test.open(); }
         const std::string orphan =
             test.options().config.data_root + "/containers/" + std::string(64, 'a');
@@ -134,7 +134,7 @@ TEST(EngineRestart, SweepsWhatNoRowNames) {
 
 TEST(EngineRestart, ASecondEngineOnTheSameRootIsRefused) {
     EXPECT_TRUE(run_isolated([] {
-        TestEngine test(root);
+        TestEngine test(restart_root);
         auto engine = test.open();
         auto second = Engine::open(test.options());
         ASSERT_FALSE(second.ok());

@@ -15,7 +15,7 @@ namespace {
 constexpr int first_real_time = 34;
 constexpr int last_real_time = 64;
 
-constexpr std::pair<std::string_view, int> names[] = {
+constexpr std::pair<std::string_view, int> signal_names[] = {
     {"ABRT", SIGABRT}, {"ALRM", SIGALRM}, {"BUS", SIGBUS},       {"CHLD", SIGCHLD},
     {"CLD", SIGCHLD},  {"CONT", SIGCONT}, {"FPE", SIGFPE},       {"HUP", SIGHUP},
     {"ILL", SIGILL},   {"INT", SIGINT},   {"IO", SIGIO},         {"IOT", SIGIOT},
@@ -57,7 +57,7 @@ Result<int> parse_signal(std::string_view text) {
     if (name.starts_with("SIG")) {
         name.remove_prefix(3);
     }
-    for (const auto& [known, number] : names) {
+    for (const auto& [known, number] : signal_names) {
         if (name == known) {
             return number;
         }

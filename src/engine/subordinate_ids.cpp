@@ -30,7 +30,7 @@ struct Line {
 };
 
 // Lines that say nothing are passed over, as by newuidmap(1).
-std::vector<Line> lines_of(std::string_view text) {
+std::vector<Line> subordinate_lines(std::string_view text) {
     std::vector<Line> lines;
     for (const std::string_view line : split(text, '\n')) {
         const std::vector<std::string_view> fields = split(trim(line), ':');
@@ -99,7 +99,7 @@ Result<std::vector<kernel::IdRange>> ranges_of(const Wanted& wanted) {
         return std::move(text).error();
     }
     const std::string content = text.ok() ? *text : std::string();
-    const std::vector<Line> lines = lines_of(content);
+    const std::vector<Line> lines = subordinate_lines(content);
     std::vector<kernel::IdRange> ranges;
     std::uint64_t inside = 0;
     for (const std::string& name : wanted.names) {

@@ -24,10 +24,10 @@ namespace {
 
 constexpr std::size_t buffer_bytes = 256U << 10;
 
-timespec to_timespec(std::int64_t nanoseconds) {
+timespec to_timespec(std::int64_t since_epoch) {
     constexpr std::int64_t second = 1'000'000'000;
-    std::int64_t seconds = nanoseconds / second;
-    std::int64_t rest = nanoseconds % second;
+    std::int64_t seconds = since_epoch / second;
+    std::int64_t rest = since_epoch % second;
     if (rest < 0) {
         --seconds;
         rest += second;
@@ -35,8 +35,8 @@ timespec to_timespec(std::int64_t nanoseconds) {
     return {seconds, rest};
 }
 
-Result<void> set_time(FdRef made, std::int64_t nanoseconds) {
-    const timespec time = to_timespec(nanoseconds);
+Result<void> set_time(FdRef made, std::int64_t since_epoch) {
+    const timespec time = to_timespec(since_epoch);
     const timespec times[2] = {time, time};
     return utimensat(made.get(), "", times, AT_EMPTY_PATH) == 0 ? ok()
                                                                 : Result<void>(errno_error("time"));

@@ -30,7 +30,7 @@ namespace berth::engine {
 namespace {
 
 // Deeper trees end in ELOOP rather than without descriptors.
-constexpr std::size_t depth_limit = 512;
+constexpr std::size_t copy_depth_limit = 512;
 constexpr std::size_t attribute_bytes = 64U << 10;
 constexpr std::size_t piece_bytes = 1U << 30;
 
@@ -164,7 +164,7 @@ class TreeCopy {
                 continue;
             }
             if (auto child = TRY(visit(frame, name))) {
-                if (frames.size() >= depth_limit) {
+                if (frames.size() >= copy_depth_limit) {
                     return Error::from_errno("copying a tree", ELOOP);
                 }
                 frames.push_back(std::move(*child));

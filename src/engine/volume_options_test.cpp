@@ -7,7 +7,7 @@
 namespace berth::engine {
 namespace {
 
-std::string error_of(const StringMap& options) {
+std::string options_error(const StringMap& options) {
     auto parsed = parse_local_options(options);
     return parsed.ok() ? "" : parsed.error().message();
 }
@@ -20,13 +20,13 @@ Result<std::string> resolve(const std::string& host) {
 }
 
 TEST(LocalOptions, NeedWhatDockerNeeds) {
-    EXPECT_EQ(error_of({}), "");
-    EXPECT_EQ(error_of({{"type", "tmpfs"}, {"device", "tmpfs"}, {"o", "size=1m"}}), "");
-    EXPECT_EQ(error_of({{"type", "tmpfs"}}), "missing required option: \"device\"");
-    EXPECT_EQ(error_of({{"device", "/x"}}), "missing required option: \"type\"");
-    EXPECT_EQ(error_of({{"o", "ro"}}), "missing required option: \"device\"");
-    EXPECT_EQ(error_of({{"type", ""}, {"device", ""}}), "missing device in volume options");
-    EXPECT_EQ(error_of({{"Type", "nfs"}}), "invalid option: \"Type\"");
+    EXPECT_EQ(options_error({}), "");
+    EXPECT_EQ(options_error({{"type", "tmpfs"}, {"device", "tmpfs"}, {"o", "size=1m"}}), "");
+    EXPECT_EQ(options_error({{"type", "tmpfs"}}), "missing required option: \"device\"");
+    EXPECT_EQ(options_error({{"device", "/x"}}), "missing required option: \"type\"");
+    EXPECT_EQ(options_error({{"o", "ro"}}), "missing required option: \"device\"");
+    EXPECT_EQ(options_error({{"type", ""}, {"device", ""}}), "missing device in volume options");
+    EXPECT_EQ(options_error({{"Type", "nfs"}}), "invalid option: \"Type\"");
 }
 
 TEST(LocalOptions, SizeIsTheDriversOrStandsAloneInO) {
@@ -37,8 +37,8 @@ TEST(LocalOptions, SizeIsTheDriversOrStandsAloneInO) {
     EXPECT_EQ(podmans.gid, 8U);
     EXPECT_FALSE(podmans.has_source());
     // With anything else it belongs to a mount.
-    EXPECT_EQ(error_of({{"o", "size=1g,ro"}}), "missing required option: \"device\"");
-    EXPECT_NE(error_of({{"type", "ext4"}, {"device", "/x"}, {"size", "1m"}}), "");
+    EXPECT_EQ(options_error({{"o", "size=1g,ro"}}), "missing required option: \"device\"");
+    EXPECT_NE(options_error({{"type", "ext4"}, {"device", "/x"}, {"size", "1m"}}), "");
 }
 
 TEST(MountArguments, AddressesOfNetworkFileSystemsAreResolved) {

@@ -23,14 +23,14 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::size_t depth_limit = 1000;
+constexpr std::size_t owner_depth_limit = 1000;
 
 // The entry `name` of the directory; "" is the place itself.
 using Visit = std::function<Result<void>(FdRef directory, const char* name, const struct stat&)>;
 
 using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
 
-DirectoryStream open_stream(FdRef directory, const char* name) {
+DirectoryStream open_entries(FdRef directory, const char* name) {
     UniqueFd fd(openat(directory.get(), name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     DirectoryStream stream(fd ? fdopendir(fd.get()) : nullptr, closedir);
     if (stream) {
@@ -50,7 +50,7 @@ Result<void> walk(FdRef place, const Visit& visit) {
         return ok();
     }
     std::vector<DirectoryStream> streams;
-    streams.push_back(open_stream(place, "."));
+    streams.push_back(open_entries(place, "."));
     while (!streams.empty()) {
         DIR* stream = streams.back().get();
         const dirent* entry = stream == nullptr ? nullptr : readdir(stream);
@@ -72,12 +72,13 @@ Result<void> walk(FdRef place, const Visit& visit) {
         }
         TRY(visit(directory, name, status));
         if (S_ISDIR(status.st_mode)) {
-            if (streams.size() >= depth_limit) {
+            if (streams.size() >= owner_depth_limit) {
                 return Error(
                     ErrorKind::ResourceExhausted,
-                    "directories are nested more than " + std::to_string(depth_limit) + " deep");
+                    "directories are nested more than " + std::to_string(owner_depth_limit) +
+                        " deep");
             }
-            streams.push_back(open_stream(directory, name));
+            streams.push_back(open_entries(directory, name));
         }
     }
     return ok();

@@ -19,12 +19,10 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::size_t answer_limit = 16U << 20;
-constexpr std::size_t words_limit = 4096; // of a plugin's error: it goes to clients and the log
-constexpr const char* media_type = "application/vnd.docker.plugins.v1.2+json";
+constexpr std::size_t volume_answer_limit = 16U << 20;
 
 Error said_by_plugin(ErrorKind kind, const std::string& context, std::string_view words) {
-    return Error(kind, context + std::string(words.substr(0, words_limit)));
+    return Error(kind, context + std::string(words.substr(0, plugin_words_limit)));
 }
 
 std::string object_text(const json::Object& object) {
@@ -149,11 +147,11 @@ Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) 
         auto response = client.request(
             {.method = "POST",
              .target = "/" + std::string(call.method),
-             .headers = {{"Accept", media_type}, {"Content-Type", media_type}},
+             .headers = {{"Accept", plugin_media_type}, {"Content-Type", plugin_media_type}},
              .body = call.body,
              .answer_time = answer_time(call.method)});
         if (response.ok()) {
-            const std::string text = TRY(response->read_body(answer_limit));
+            const std::string text = TRY(response->read_body(volume_answer_limit));
             if (response->status == 200) {
                 return text;
             }

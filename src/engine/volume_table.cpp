@@ -7,7 +7,7 @@
 namespace berth::engine {
 namespace {
 
-constexpr std::string_view migrations[] = {
+constexpr std::string_view volume_migrations[] = {
     "CREATE TABLE engine_volumes (name TEXT PRIMARY KEY, created INTEGER NOT NULL,"
     " labels TEXT NOT NULL, options TEXT NOT NULL, anonymous INTEGER NOT NULL)",
     "ALTER TABLE engine_volumes ADD COLUMN driver TEXT NOT NULL DEFAULT 'local';"
@@ -20,7 +20,7 @@ constexpr std::string_view migrations[] = {
 } // namespace
 
 Result<VolumeTable> VolumeTable::open(store::Database& database) {
-    TRY(database.migrate("engine_volumes", migrations));
+    TRY(database.migrate("engine_volumes", volume_migrations));
     return VolumeTable(database);
 }
 

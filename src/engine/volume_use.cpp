@@ -22,7 +22,7 @@ Result<void> empty_directory(const std::string& path) {
     return ok();
 }
 
-void complain(const char* what, const std::string& volume, const Result<void>& done) {
+void complain_of_volume(const char* what, const std::string& volume, const Result<void>& done) {
     if (!done.ok()) {
         log::warn(what, {{"volume", volume}, {"error", done.error().message()}});
     }
@@ -108,7 +108,7 @@ Result<std::string> Volumes::mount_locked(const Locked& locked, const std::strin
         TRY(rows_.add_plugin_mount({info.name, user}));
         auto path = plugins_->mount(info.driver, info.name, user);
         if (!path.ok() && !locked.users.contains(user)) {
-            complain(
+            complain_of_volume(
                 "plugin mount not forgotten, ignoring",
                 info.name,
                 rows_.remove_plugin_mount({info.name, user}));
@@ -161,11 +161,11 @@ void Volumes::give_back_locked(const VolumeRow& row, const std::string& user, Us
         has_users = !users.empty();
     }
     if (row.info.driver != "local") {
-        complain(
+        complain_of_volume(
             "plugin did not unmount a volume, ignoring",
             name,
             plugins_->unmount(row.info.driver, name, user));
-        complain(
+        complain_of_volume(
             "plugin mount not forgotten, ignoring", name, rows_.remove_plugin_mount({name, user}));
         return;
     }
@@ -176,7 +176,7 @@ void Volumes::give_back_locked(const VolumeRow& row, const std::string& user, Us
 
 void Volumes::unmount_local(const VolumeRow& row) {
     const auto volume = local(row);
-    complain(
+    complain_of_volume(
         "volume not unmounted, ignoring",
         row.info.name,
         volume.ok() ? volume->unmount() : Result<void>(volume.error()));
@@ -237,7 +237,7 @@ void Volumes::sweep() {
         const VolumeRow& row = locked->row;
         if (row.pending && locked->holders.empty() && locked->users.empty()) {
             log::info("swept volume of a container that was not created", {{"volume", name}});
-            complain("volume not swept, ignoring", name, remove_locked(row, true));
+            complain_of_volume("volume not swept, ignoring", name, remove_locked(row, true));
             continue;
         }
         if (row.pending) {
@@ -256,12 +256,12 @@ void Volumes::sweep() {
             continue;
         }
         if (locked.ok()) {
-            complain(
+            complain_of_volume(
                 "plugin did not unmount a volume, ignoring",
                 volume,
                 plugins_->unmount(locked->row.info.driver, volume, user));
         }
-        complain(
+        complain_of_volume(
             "plugin mount not forgotten, ignoring",
             volume,
             rows_.remove_plugin_mount({volume, user}));

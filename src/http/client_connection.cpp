@@ -2,6 +2,8 @@
 // Sockets are non-blocking all along: socket_io.h waits where it must.
 #include "http/client_connection.h"
 
+#include "base/free_with.h"
+
 #include <cerrno>
 #include <climits>
 #include <cstring>
@@ -70,10 +72,6 @@ Result<UniqueFd> open_unix(const Endpoint& endpoint, Milliseconds limit) {
     return fd;
 }
 
-struct FreeAddresses {
-    void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
-
 Result<UniqueFd> open_tcp(const Endpoint& endpoint, Milliseconds limit) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
@@ -85,7 +83,7 @@ Result<UniqueFd> open_tcp(const Endpoint& endpoint, Milliseconds limit) {
             ErrorKind::Unavailable,
             "connect to " + endpoint.to_string() + ": " + gai_strerror(error));
     }
-    std::unique_ptr<addrinfo, FreeAddresses> addresses(found);
+    std::unique_ptr<addrinfo, FreeWith<freeaddrinfo>> addresses(found);
     int error = EADDRNOTAVAIL;
     for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
         UniqueFd fd(

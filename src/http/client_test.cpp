@@ -24,7 +24,7 @@ namespace berth::http {
 
 namespace {
 
-void echo(std::stop_token, Request& request, Body& body, ResponseWriter& response) {
+void echo_target(std::stop_token, Request& request, Body& body, ResponseWriter& response) {
     auto bytes = body.read_all();
     ASSERT_TRUE(bytes.ok()) << bytes.error().message();
     std::string text = request.method + " " + request.target + " " + *bytes;
@@ -46,7 +46,7 @@ TEST(Endpoint, ParsesWhatDockerHostMayHold) {
 }
 
 TEST(Client, ReusesItsConnection) {
-    TestServer server(echo);
+    TestServer server(echo_target);
     Client client = server.client();
     for (int i = 0; i < 3; ++i) {
         auto response = client.post_json("/x?a=b", "{}");
@@ -89,7 +89,7 @@ TEST(Client, StreamsBodiesBothWays) {
 }
 
 TEST(Client, RunsRequestsInParallel) {
-    TestServer server(echo);
+    TestServer server(echo_target);
     Client client = server.client();
     std::atomic<int> good = 0;
     {
@@ -169,7 +169,7 @@ TEST(Client, SaysWhyItCannotConnect) {
     EXPECT_EQ(missing.error().error_number(), ENOENT);
     std::string path;
     {
-        TestServer server(echo);
+        TestServer server(echo_target);
         path = server.path() + "2";
         ASSERT_TRUE(server.server().listen_unix(path, 0600).ok());
     }
@@ -179,7 +179,7 @@ TEST(Client, SaysWhyItCannotConnect) {
 TEST(Client, GoesOnAfterTheServerClosedAnIdleConnection) {
     Limits limits;
     limits.idle_time = std::chrono::milliseconds(40);
-    TestServer server(echo, limits);
+    TestServer server(echo_target, limits);
     Client client = server.client();
     ASSERT_TRUE(client.get("/")->read_body().ok());
     while (server.server().connection_count() > 0) {
@@ -225,7 +225,7 @@ TEST(Client, SeesTheAnswerThatCameBeforeItsBodyWasSent) {
 }
 
 TEST(Client, RefusesTargetsThatWouldSplitTheRequest) {
-    TestServer server(echo);
+    TestServer server(echo_target);
     EXPECT_FALSE(server.client().get("/a b").ok());
     EXPECT_FALSE(server.client().get("/a\r\nX: y").ok());
     EXPECT_FALSE(server.client().request({.headers = {{"X", "a\r\nb"}}}).ok());

@@ -2,6 +2,7 @@
 // A socket file outlives a killed server, so a file that refuses connections is replaced.
 #include "http/listener.h"
 
+#include "base/free_with.h"
 #include "base/strings.h"
 #include "http/socket_io.h"
 
@@ -67,11 +68,7 @@ Result<void> remove_stale(const std::string& path, const sockaddr_un& address) {
     return ok();
 }
 
-struct FreeAddresses {
-    void operator()(addrinfo* list) const { freeaddrinfo(list); }
-};
-
-Result<std::unique_ptr<addrinfo, FreeAddresses>> resolve(std::string_view address) {
+Result<std::unique_ptr<addrinfo, FreeWith<freeaddrinfo>>> resolve(std::string_view address) {
     std::optional<Cut> parts = cut_last(address, ":");
     if (!parts) {
         return invalid_argument("\"" + std::string(address) + "\" is no address: host:port wanted");
@@ -90,7 +87,7 @@ Result<std::unique_ptr<addrinfo, FreeAddresses>> resolve(std::string_view addres
     if (error != 0) {
         return invalid_argument(std::string(address) + ": " + gai_strerror(error));
     }
-    return std::unique_ptr<addrinfo, FreeAddresses>(found);
+    return std::unique_ptr<addrinfo, FreeWith<freeaddrinfo>>(found);
 }
 
 std::uint16_t bound_port(const UniqueFd& fd) {

@@ -21,10 +21,10 @@ namespace {
 constexpr std::size_t piece_bytes = 16U << 10; // a record of TLS
 constexpr std::size_t held_bytes = 64U << 10;
 constexpr int pieces_a_turn = 32;
-constexpr std::chrono::seconds linger_time{2};
+constexpr std::chrono::seconds relay_linger_time{2};
 constexpr std::uint32_t broken_events = EPOLLHUP | EPOLLERR;
 
-bool would_block(ssize_t count) {
+bool is_not_ready(ssize_t count) {
     return count < 0 && (errno == EAGAIN || errno == EINTR);
 }
 
@@ -127,7 +127,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
         }
         std::array<char, piece_bytes> buffer;
         const ssize_t count = wire().receive(buffer);
-        if (would_block(count)) {
+        if (is_not_ready(count)) {
             return false;
         }
         if (count > 0) {
@@ -144,7 +144,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
         if (!to_near_.empty()) {
             const ssize_t count =
                 ::send(near_.get(), to_near_.data(), to_near_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
-            if (would_block(count)) {
+            if (is_not_ready(count)) {
                 return false;
             }
             // The far end may not want input and still have output.
@@ -164,7 +164,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
         }
         std::array<char, piece_bytes> buffer;
         const ssize_t count = ::recv(near_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT);
-        if (would_block(count)) {
+        if (is_not_ready(count)) {
             return false;
         }
         if (count > 0 && !peer_closed()) {
@@ -188,7 +188,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
             return false;
         }
         const ssize_t count = wire().send(std::string_view(to_outside_).substr(sent_));
-        if (would_block(count)) {
+        if (is_not_ready(count)) {
             return false;
         }
         sent_ += count > 0 ? static_cast<std::size_t>(count) : 0;
@@ -225,7 +225,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
     bool drop_input() {
         std::array<char, piece_bytes> buffer;
         const ssize_t count = wire().receive(buffer);
-        if (!would_block(count) && count <= 0) {
+        if (!is_not_ready(count) && count <= 0) {
             finish();
         }
         return count > 0;
@@ -264,7 +264,7 @@ class Relays::Relay : public std::enable_shared_from_this<Relays::Relay> {
 
     void finish_later() {
         if (!timer_) {
-            timer_ = loop_.add_timer(linger_time, [self = shared_from_this()] {
+            timer_ = loop_.add_timer(relay_linger_time, [self = shared_from_this()] {
                 self->timer_.reset();
                 self->finish();
             });

@@ -32,7 +32,7 @@ class StreamServer {
     TestServer server_;
 };
 
-constexpr std::string_view request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
+constexpr std::string_view simple_request = "GET / HTTP/1.1\r\nHost: x\r\n\r\n";
 
 } // namespace
 
@@ -40,7 +40,7 @@ TEST(Stream, SendsMessagesFromAnyThreadAndThenServesTheNextRequest) {
     StreamServer server;
     UniqueFd fd = server.server().connect();
     for (int round = 0; round < 2; ++round) {
-        send_text(fd, request);
+        send_text(fd, simple_request);
         std::shared_ptr<Stream> stream = server.next();
         EXPECT_EQ(stream->send("one\n"), Stream::Outcome::Sent);
         EXPECT_EQ(stream->send(""), Stream::Outcome::Sent);
@@ -58,7 +58,7 @@ TEST(Stream, SendsMessagesFromAnyThreadAndThenServesTheNextRequest) {
 TEST(Stream, HearsThatTheClientHungUp) {
     StreamServer server;
     UniqueFd fd = server.server().connect();
-    send_text(fd, request);
+    send_text(fd, simple_request);
     std::shared_ptr<Stream> stream = server.next();
     std::promise<void> closed;
     stream->on_close([&] { closed.set_value(); });
@@ -73,7 +73,7 @@ TEST(Stream, HearsThatTheClientHungUp) {
 TEST(Stream, DisconnectsASlowReader) {
     StreamServer server({.buffer_limit = 10'000, .slow_reader = SlowReader::Disconnect});
     UniqueFd fd = server.server().connect();
-    send_text(fd, request);
+    send_text(fd, simple_request);
     std::shared_ptr<Stream> stream = server.next();
     std::promise<void> closed;
     stream->on_close([&] { closed.set_value(); });
@@ -87,7 +87,7 @@ TEST(Stream, DisconnectsASlowReader) {
 TEST(Stream, DropsTheOldestMessagesOfASlowReader) {
     StreamServer server({.buffer_limit = 10'000, .slow_reader = SlowReader::DropOldest});
     UniqueFd fd = server.server().connect();
-    send_text(fd, request);
+    send_text(fd, simple_request);
     std::shared_ptr<Stream> stream = server.next();
     for (int i = 0; i < 1000; ++i) {
         ASSERT_EQ(stream->send(std::string(999, 'x') + "\n"), Stream::Outcome::Sent);
@@ -108,7 +108,7 @@ TEST(Stream, DropsTheOldestMessagesOfASlowReader) {
 TEST(Stream, HoldsTheSenderBackUntilTheReaderIsReady) {
     StreamServer server({.buffer_limit = 10'000, .slow_reader = SlowReader::BackPressure});
     UniqueFd fd = server.server().connect();
-    send_text(fd, request);
+    send_text(fd, simple_request);
     std::shared_ptr<Stream> stream = server.next();
     std::promise<void> writable;
     std::once_flag once;
@@ -137,7 +137,7 @@ TEST(Stream, HoldsTheSenderBackUntilTheReaderIsReady) {
 TEST(Stream, EndsWhenTheServerStops) {
     StreamServer server;
     UniqueFd fd = server.server().connect();
-    send_text(fd, request);
+    send_text(fd, simple_request);
     std::shared_ptr<Stream> stream = server.next();
     std::promise<void> closed;
     stream->on_close([&] { closed.set_value(); });

@@ -105,16 +105,16 @@ const Openssl* openssl() {
     return loaded;
 }
 
-struct FreeSsl {
+struct FreeLoadedSsl {
     void operator()(SSL* ssl) const { openssl()->ssl_free(ssl); }
 };
 
-struct FreeContext {
+struct FreeLoadedContext {
     void operator()(SSL_CTX* context) const { openssl()->ctx_free(context); }
 };
 
-using Ssl = std::unique_ptr<SSL, FreeSsl>;
-using SslContext = std::unique_ptr<SSL_CTX, FreeContext>;
+using LoadedSsl = std::unique_ptr<SSL, FreeLoadedSsl>;
+using LoadedContext = std::unique_ptr<SSL_CTX, FreeLoadedContext>;
 
 std::string last_error() {
     std::array<char, 256> text{};
@@ -129,7 +129,7 @@ std::string last_error() {
 
 class LoadedSession final : public TlsSession {
   public:
-    explicit LoadedSession(Ssl ssl)
+    explicit LoadedSession(LoadedSsl ssl)
         : ssl_(std::move(ssl)) {}
 
     Step handshake() override {
@@ -216,20 +216,20 @@ class LoadedSession final : public TlsSession {
     }
 
     const Openssl& api_ = *openssl();
-    Ssl ssl_;
+    LoadedSsl ssl_;
     std::string failure_;
     bool established_ = false;
 };
 
 class LoadedClient final : public TlsClient {
   public:
-    LoadedClient(SslContext context, bool verify)
+    LoadedClient(LoadedContext context, bool verify)
         : context_(std::move(context))
         , verify_(verify) {}
 
     Result<std::unique_ptr<TlsSession>> connect(FdRef fd, const std::string& host) const override {
         const Openssl& api = *openssl();
-        Ssl ssl(api.ssl_new(context_.get()));
+        LoadedSsl ssl(api.ssl_new(context_.get()));
         if (!ssl || api.set_fd(ssl.get(), fd.get()) != 1) {
             return internal_error("make a TLS session: " + last_error());
         }
@@ -259,7 +259,7 @@ class LoadedClient final : public TlsClient {
     }
 
   private:
-    SslContext context_;
+    LoadedContext context_;
     bool verify_;
 };
 
@@ -283,7 +283,7 @@ Result<std::shared_ptr<TlsClient>> TlsClient::create(const TlsClientOptions& opt
         return not_implemented("TLS needs OpenSSL's libssl.so.3, which is not installed");
     }
     const Openssl& api = *openssl();
-    SslContext context(api.ctx_new(api.tls_client_method()));
+    LoadedContext context(api.ctx_new(api.tls_client_method()));
     if (!context) {
         return internal_error("make a TLS context: " + last_error());
     }

@@ -49,7 +49,7 @@ Request asked() {
 }
 
 // Echoes all that comes, in one piece when the client's end has come.
-void echo(std::stop_token, Request&, Body&, ResponseWriter& response) {
+void echo_line(std::stop_token, Request&, Body&, ResponseWriter& response) {
     auto connection = response.hijack_websocket(Websocket::Kind::Binary);
     if (!connection.ok()) {
         EXPECT_TRUE(response.respond(400, {}, connection.error().message()).ok());
@@ -138,7 +138,7 @@ TEST(Websocket, SendsTheKindThatIsWanted) {
 }
 
 TEST(Websocket, CarriesBothWaysAndCloses) {
-    TestServer server(echo);
+    TestServer server(echo_line);
     UniqueFd fd = server.connect();
     send_text(fd, std::string(ask) + masked(0x82, "early "));
     EXPECT_NE(receive_text(fd, "\r\n\r\n").find(" 101 "), std::string::npos);
@@ -150,7 +150,7 @@ TEST(Websocket, CarriesBothWaysAndCloses) {
 }
 
 TEST(Websocket, TellsItsOtherSideThatTheClientHasGone) {
-    TestServer server(echo);
+    TestServer server(echo_line);
     for (const std::string& end : {masked(0x88, "\x03\xe8"s), ""s}) {
         UniqueFd fd = server.connect();
         send_text(fd, std::string(ask) + masked(0x82, "no line's end") + end);
@@ -167,7 +167,7 @@ TEST(Websocket, TellsItsOtherSideThatTheClientHasGone) {
 }
 
 TEST(Websocket, AnswersARequestThatAsksForNone) {
-    TestServer server(echo);
+    TestServer server(echo_line);
     UniqueFd fd = server.connect();
     send_text(fd, "GET /attach HTTP/1.1\r\nHost: x\r\n\r\n");
     EXPECT_NE(receive_text(fd, "\r\n\r\n").find(" 400 "), std::string::npos);

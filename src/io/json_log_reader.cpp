@@ -18,13 +18,11 @@
 namespace berth::io {
 namespace {
 
-constexpr std::size_t window_size = 128U << 10;
+constexpr std::size_t json_window_size = 128U << 10;
 constexpr std::size_t chunk_limit = 64U << 10;
 // A line of 16 KiB with nothing but escapes, and labels: what is longer is no line of ours.
 constexpr std::size_t line_limit = 4U << 20;
 constexpr std::size_t file_limit = 1000;
-// A file's time is that of the kernel's last tick, its lines' are exact.
-constexpr std::int64_t tick_nanoseconds = 1'000'000'000;
 
 std::uint64_t size_of(FdRef fd) {
     struct stat status {};
@@ -46,7 +44,7 @@ std::uint64_t find_tail(FdRef fd, std::uint64_t& lines) {
     std::string window;
     bool is_last = true; // the file's last line feed begins no line
     while (end > 0) {
-        const std::uint64_t start = end - std::min<std::uint64_t>(end, window_size);
+        const std::uint64_t start = end - std::min<std::uint64_t>(end, json_window_size);
         window.resize(static_cast<std::size_t>(end - start));
         const ssize_t count =
             pread(fd.get(), window.data(), window.size(), static_cast<off_t>(start));
@@ -293,9 +291,12 @@ Result<bool> JsonLogReader::fill() {
                 window_.clear(); // damage
             }
             const std::size_t before = window_.size();
-            window_.resize(before + window_size);
+            window_.resize(before + json_window_size);
             const ssize_t count = pread(
-                file_.fd.get(), window_.data() + before, window_size, static_cast<off_t>(read_to_));
+                file_.fd.get(),
+                window_.data() + before,
+                json_window_size,
+                static_cast<off_t>(read_to_));
             window_.resize(before + (count > 0 ? static_cast<std::size_t>(count) : 0));
             if (count > 0) {
                 read_to_ += static_cast<std::uint64_t>(count);

@@ -22,10 +22,6 @@ namespace {
 
 constexpr std::size_t attributes_limit = 1U << 20;
 
-Result<UniqueFd> open_log(const std::string& path) {
-    return open_file(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
-}
-
 // Behind the last line feed: what follows is the torn line of a machine that stopped.
 std::uint64_t end_of_lines(FdRef fd, std::uint64_t size) {
     std::array<char, 4096> window;
@@ -56,7 +52,7 @@ Result<std::unique_ptr<JsonLogWriter>> JsonLogWriter::open(const LogOptions& opt
     if (const std::string path = options.directory + "/attributes.json"; exists(path)) {
         attributes = TRY(read_file(path, attributes_limit));
     }
-    UniqueFd file = TRY(open_log(options.json_file));
+    UniqueFd file = TRY(open_to_append(options.json_file));
 
     struct stat status {};
 
@@ -99,7 +95,7 @@ void JsonLogWriter::rotate() {
     if (oldest > 0 && std::rename(current.c_str(), json_log_path(current, 1).c_str()) != 0) {
         return;
     }
-    if (auto next = open_log(current); next.ok()) {
+    if (auto next = open_to_append(current); next.ok()) {
         file_ = std::move(next).value();
         size_ = 0;
     }

@@ -33,7 +33,7 @@ std::uint64_t take(std::string_view& bytes, std::size_t size) {
     return value;
 }
 
-std::uint64_t check_of(std::string_view bytes) {
+std::uint64_t cursor_check(std::string_view bytes) {
     std::uint64_t hash = 14695981039346656037U; // FNV-1a
     for (const char byte : bytes) {
         hash = (hash ^ static_cast<unsigned char>(byte)) * 1099511628211U;
@@ -56,7 +56,7 @@ std::optional<LogCursor> load_log_cursor(const std::string& directory) {
     std::string_view bytes = text.value();
     std::string_view check = bytes.substr(bytes.size() - check_size);
     bytes.remove_suffix(check_size);
-    if (take(check, check_size) != check_of(bytes)) {
+    if (take(check, check_size) != cursor_check(bytes)) {
         return std::nullopt;
     }
     bytes.remove_prefix(magic.size());
@@ -88,7 +88,7 @@ Result<void> save_log_cursor(const std::string& directory, const LogCursor& curs
         put(bytes, piece.text.size(), 4);
         bytes += piece.text;
     }
-    put(bytes, check_of(bytes), check_size);
+    put(bytes, cursor_check(bytes), check_size);
     // Without a sync: a power cut sends the last lines once more.
     return replace_file(cursor_path(directory), bytes, 0600, Sync::No);
 }

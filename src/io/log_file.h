@@ -81,6 +81,9 @@ struct LogReadOptions {
 
 inline constexpr std::string_view log_end = "end";
 
+// A file's time is that of the kernel's last tick; what was written to it may be so much later.
+inline constexpr std::int64_t tick_nanoseconds = 1'000'000'000;
+
 // A log that is read, whatever its form. A follower calls next() again after io::LogWatch
 // (log_watch.h) said that there is more.
 class LogSource {

@@ -36,7 +36,7 @@ std::uint64_t get(std::string_view bytes) {
 
 // FNV-1a folded to 16 bits: tells a header from text, zeros and the middle of a record. Never 0 for
 // a header of zeros, which is what a file system leaves after a power cut.
-std::uint16_t check_of(std::string_view bytes) {
+std::uint16_t header_check(std::string_view bytes) {
     std::uint32_t hash = 2166136261U;
     for (const char byte : bytes) {
         hash = (hash ^ static_cast<unsigned char>(byte)) * 16777619U;
@@ -57,13 +57,13 @@ std::array<char, log_header_size> encode_log_header(const LogRecordHeader& heade
     put(bytes.data() + 8, header.length, 4);
     bytes[12] = static_cast<char>(header.stream);
     bytes[13] = static_cast<char>(header.begins_line ? begins_line_flag : 0);
-    put(bytes.data() + check_offset, check_of({bytes.data(), check_offset}), 2);
+    put(bytes.data() + check_offset, header_check({bytes.data(), check_offset}), 2);
     return bytes;
 }
 
 std::optional<LogRecordHeader> decode_log_header(std::string_view bytes) {
     if (bytes.size() < log_header_size ||
-        get(bytes.substr(check_offset, 2)) != check_of(bytes.substr(0, check_offset))) {
+        get(bytes.substr(check_offset, 2)) != header_check(bytes.substr(0, check_offset))) {
         return std::nullopt;
     }
     LogRecordHeader header;

@@ -5,6 +5,7 @@
 
 #include "base/result.h"
 #include "base/time.h"
+#include "base/unique_fd.h"
 #include "io/stream_multiplexer.h"
 
 #include <cstddef>
@@ -56,6 +57,8 @@ class LogOutput {
   protected:
     LogOutput(LogOutput&&) = default;
     LogOutput& operator=(LogOutput&&) = default;
+
+    static Result<UniqueFd> open_to_append(const std::string& file);
 };
 
 } // namespace berth::io

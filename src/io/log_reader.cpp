@@ -20,13 +20,10 @@ namespace {
 
 // The second where the first was filled: who reads at length does it in larger steps, and who
 // follows holds little.
-constexpr std::size_t window_size = 64U << 10;
+constexpr std::size_t first_window_size = 64U << 10;
 constexpr std::size_t large_window_size = 256U << 10;
 
 constexpr std::uint64_t longest_file = std::numeric_limits<off_t>::max();
-
-// A compressed file's time is that of its last record, but for the kernel's ticks.
-constexpr std::int64_t tick_nanoseconds = 1'000'000'000;
 
 // True where everything in the file was written before `since`. False where that is not known.
 bool is_compressed_and_older(const std::string& directory, std::uint64_t number, Timestamp since) {
@@ -157,11 +154,11 @@ Result<bool> LogReader::State::open_next() {
 
 std::string_view LogReader::State::bytes_at(std::uint64_t position, std::size_t size) {
     if (position < window_start || position + size > window_start + window.size()) {
-        window.resize(std::max(size, reads_at_length ? large_window_size : window_size));
+        window.resize(std::max(size, reads_at_length ? large_window_size : first_window_size));
         window_start = position;
         const ssize_t count =
             pread(file.get(), window.data(), window.size(), static_cast<off_t>(position));
-        reads_at_length = count >= static_cast<ssize_t>(window_size);
+        reads_at_length = count >= static_cast<ssize_t>(first_window_size);
         window.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
         if (window.size() < size) {
             return {};

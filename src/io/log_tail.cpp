@@ -16,7 +16,7 @@
 namespace berth::io {
 namespace {
 
-constexpr std::size_t window_size = 64U << 10;
+constexpr std::size_t tail_window_size = 64U << 10;
 
 // A file seen through a window that moves towards its beginning.
 class BackwardFile {
@@ -39,8 +39,8 @@ class BackwardFile {
             return {};
         }
         if (end - size < start_ || end > start_ + window_.size()) {
-            const std::size_t wanted =
-                static_cast<std::size_t>(std::min<std::uint64_t>(std::max(size, window_size), end));
+            const std::size_t wanted = static_cast<std::size_t>(
+                std::min<std::uint64_t>(std::max(size, tail_window_size), end));
             window_.resize(wanted);
             start_ = end - wanted;
             const ssize_t count =

@@ -14,19 +14,16 @@
 #include <unistd.h>
 
 namespace berth::io {
-namespace {
-
-Result<UniqueFd> open_log(const std::string& path) {
-    return open_file(path, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
-}
-
-} // namespace
 
 Result<std::unique_ptr<LogOutput>> LogOutput::open(const LogOptions& options) {
     if (options.form == LogForm::Json) {
         return std::unique_ptr<LogOutput>(TRY(JsonLogWriter::open(options)));
     }
     return std::unique_ptr<LogOutput>(std::make_unique<LogWriter>(TRY(LogWriter::open(options))));
+}
+
+Result<UniqueFd> LogOutput::open_to_append(const std::string& file) {
+    return open_file(file, O_RDWR | O_CREAT | O_APPEND | O_NOFOLLOW, 0640);
 }
 
 Result<LogWriter> LogWriter::open(const LogOptions& options) {
@@ -37,7 +34,7 @@ Result<LogWriter> LogWriter::open(const LogOptions& options) {
     const bool was_compressed = exists(compressed_log_path(options.directory, number));
     const std::uint64_t written = was_compressed ? number + 1 : number;
     const std::string path = log_file_path(options.directory, written);
-    UniqueFd file = TRY(open_log(path));
+    UniqueFd file = TRY(open_to_append(path));
 
     struct stat status {};
 
@@ -84,7 +81,7 @@ bool LogWriter::has_room(std::size_t bytes) {
 }
 
 Result<void> LogWriter::rotate() {
-    UniqueFd next = TRY(open_log(log_file_path(options_.directory, number_ + 1)));
+    UniqueFd next = TRY(open_to_append(log_file_path(options_.directory, number_ + 1)));
     file_ = std::move(next);
     ++number_;
     size_ = 0;

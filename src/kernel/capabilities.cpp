@@ -15,7 +15,7 @@ namespace berth::kernel {
 
 namespace {
 
-constexpr auto names = std::to_array<std::string_view>(
+constexpr auto capability_names = std::to_array<std::string_view>(
     {"CAP_CHOWN",
      "CAP_DAC_OVERRIDE",
      "CAP_DAC_READ_SEARCH",
@@ -74,8 +74,8 @@ Result<CapabilitySet> current_permitted() {
 } // namespace
 
 std::optional<int> capability_number(std::string_view name) {
-    for (std::size_t i = 0; i < names.size(); ++i) {
-        if (names[i] == name) {
+    for (std::size_t i = 0; i < capability_names.size(); ++i) {
+        if (capability_names[i] == name) {
             return static_cast<int>(i);
         }
     }
@@ -83,14 +83,14 @@ std::optional<int> capability_number(std::string_view name) {
 }
 
 std::string_view capability_name(int number) {
-    return number >= 0 && static_cast<std::size_t>(number) < names.size()
-               ? names[static_cast<std::size_t>(number)]
+    return number >= 0 && static_cast<std::size_t>(number) < capability_names.size()
+               ? capability_names[static_cast<std::size_t>(number)]
                : std::string_view();
 }
 
 int last_capability() {
     static const int last = [] {
-        int number = static_cast<int>(names.size()) - 1;
+        int number = static_cast<int>(capability_names.size()) - 1;
         while (number > 0 && ::prctl(PR_CAPBSET_READ, number, 0, 0, 0) < 0) {
             --number;
         }

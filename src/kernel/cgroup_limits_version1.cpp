@@ -41,7 +41,7 @@ Result<void> set_hierarchy(const std::string& directory, const CgroupLimits& lim
     return now == wanted ? ok() : write_file(directory, file, std::to_string(wanted));
 }
 
-Result<void> limit_memory(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_memory_version1(const std::string& directory, const CgroupLimits& limits) {
     constexpr std::string_view memory_file = "memory.limit_in_bytes";
     constexpr std::string_view swap_file = "memory.memsw.limit_in_bytes";
     TRY(set_hierarchy(directory, limits));
@@ -81,7 +81,7 @@ Result<void> limit_memory(const std::string& directory, const CgroupLimits& limi
     return ok();
 }
 
-Result<void> limit_cpu(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_cpu_version1(const std::string& directory, const CgroupLimits& limits) {
     // An idle group has no shares to set.
     if (limits.cpu_idle == 0) {
         TRY(write_if(directory, "cpu.idle", limits.cpu_idle));
@@ -118,7 +118,7 @@ set_weight(const std::string& directory, const std::string& file, const std::str
         directory, "blkio." + (berth::exists(directory + "/blkio." + bfq) ? bfq : file), text);
 }
 
-Result<void> limit_block(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_block_version1(const std::string& directory, const CgroupLimits& limits) {
     if (limits.block_weight) {
         TRY(set_weight(directory, "weight", std::to_string(*limits.block_weight)));
     }
@@ -160,10 +160,10 @@ Result<void> limit_network(
 Result<void> limit_controller(
     const std::string& controller, const std::string& directory, const CgroupLimits& limits) {
     if (controller == "memory") {
-        return limit_memory(directory, limits);
+        return limit_memory_version1(directory, limits);
     }
     if (controller == "cpu") {
-        return limit_cpu(directory, limits);
+        return limit_cpu_version1(directory, limits);
     }
     if (controller == "cpuset") {
         return limit_cpuset(directory, limits);
@@ -172,7 +172,7 @@ Result<void> limit_controller(
         return write_file(directory, "pids.max", pids_text(*limits.pids));
     }
     if (controller == "blkio") {
-        return limit_block(directory, limits);
+        return limit_block_version1(directory, limits);
     }
     if (controller == "hugetlb") {
         return limit_huge_pages(directory, ".limit_in_bytes", limits);

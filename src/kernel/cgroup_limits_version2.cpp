@@ -50,7 +50,7 @@ Result<void> check_usage(const std::string& directory, const CgroupLimits& limit
     return ok();
 }
 
-Result<void> limit_memory(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_memory_version2(const std::string& directory, const CgroupLimits& limits) {
     TRY(check_usage(directory, limits));
     if (std::optional<std::int64_t> swap = TRY(swap_alone(limits))) {
         Result<void> set = write_file(directory, "memory.swap.max", number_or_max(*swap));
@@ -83,7 +83,7 @@ Result<void> limit_quota(const std::string& directory, const CgroupLimits& limit
     return write_file(directory, "cpu.max", quota + " " + period);
 }
 
-Result<void> limit_cpu(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_cpu_version2(const std::string& directory, const CgroupLimits& limits) {
     // An idle group has no weight to set.
     if (limits.cpu_idle == 0) {
         TRY(write_if(directory, "cpu.idle", limits.cpu_idle));
@@ -100,7 +100,7 @@ Result<void> limit_cpu(const std::string& directory, const CgroupLimits& limits)
     });
 }
 
-Result<void> limit_block(const std::string& directory, const CgroupLimits& limits) {
+Result<void> limit_block_version2(const std::string& directory, const CgroupLimits& limits) {
     if (limits.block_weight) {
         // bfq is a module: its file is there once it has been loaded.
         if (berth::exists(directory + "/io.bfq.weight")) {
@@ -159,10 +159,10 @@ set_unified(const std::string& directory, const std::string& file, const std::st
 Result<void> limit_version2(const std::string& directory, const CgroupLimits& limits) {
     TRY(check_limits(limits));
     TRY(refuse_version1(limits));
-    TRY(limit_memory(directory, limits));
-    TRY(limit_cpu(directory, limits));
+    TRY(limit_memory_version2(directory, limits));
+    TRY(limit_cpu_version2(directory, limits));
     TRY(limit_cpuset(directory, limits));
-    TRY(limit_block(directory, limits));
+    TRY(limit_block_version2(directory, limits));
     if (limits.pids) {
         TRY(write_file(directory, "pids.max", pids_text(*limits.pids)));
     }

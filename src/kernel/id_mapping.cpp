@@ -31,8 +31,8 @@ struct MapFile {
     std::string_view database;
 };
 
-constexpr MapFile uid_map{"uid_map", "newuidmap", "/etc/subuid"};
-constexpr MapFile gid_map{"gid_map", "newgidmap", "/etc/subgid"};
+constexpr MapFile uid_map_file{"uid_map", "newuidmap", "/etc/subuid"};
+constexpr MapFile gid_map_file{"gid_map", "newgidmap", "/etc/subgid"};
 
 Result<void> run_map_program(pid_t pid, const MapFile& map, const std::vector<IdRange>& ranges) {
     SpawnOptions options;
@@ -73,7 +73,7 @@ write_map(pid_t pid, const MapFile& map, const std::vector<IdRange>& ranges, std
     if (!own_only && ::geteuid() != 0) {
         return run_map_program(pid, map, ranges);
     }
-    if (map.file == gid_map.file && ::geteuid() != 0) {
+    if (map.file == gid_map_file.file && ::geteuid() != 0) {
         // Without it, leaving a group could give rights that the group is denied.
         TRY(write_id_map(pid, "setgroups", "deny"));
     }
@@ -88,8 +88,8 @@ write_map(pid_t pid, const MapFile& map, const std::vector<IdRange>& ranges, std
 
 Result<void>
 write_maps(pid_t pid, const std::vector<IdRange>& uids, const std::vector<IdRange>& gids) {
-    TRY(write_map(pid, uid_map, uids, ::geteuid()));
-    return write_map(pid, gid_map, gids, ::getegid());
+    TRY(write_map(pid, uid_map_file, uids, ::geteuid()));
+    return write_map(pid, gid_map_file, gids, ::getegid());
 }
 
 // The child's work. Our end of the socket closes when we die.

@@ -47,6 +47,11 @@ std::vector<const nlattr*> attributes_of(const nlattr& nested) {
     return attributes_in({bytes + sizeof(nlattr), nested.nla_len - sizeof(nlattr)});
 }
 
+std::string string_of(const nlattr& attribute) {
+    const auto* text = reinterpret_cast<const char*>(&attribute) + sizeof(nlattr);
+    return std::string(text, ::strnlen(text, attribute.nla_len - sizeof(nlattr)));
+}
+
 void NetlinkBatch::begin(
     std::uint16_t type,
     std::uint16_t flags,

@@ -65,6 +65,9 @@ class NetlinkBatch {
 std::vector<const nlattr*> attributes_of(const nlmsghdr& message, std::size_t fixed_part_size);
 std::vector<const nlattr*> attributes_of(const nlattr& nested);
 
+// With or without its zero byte.
+std::string string_of(const nlattr& attribute);
+
 // The bytes of a plain struct, for headers.
 template <class T>
 std::span<const std::byte> struct_bytes(const T& value) {

@@ -17,11 +17,6 @@
 namespace berth::kernel {
 namespace {
 
-std::string string_of(const nlattr& attribute) {
-    const auto* text = static_cast<const char*>(mnl_attr_get_payload(&attribute));
-    return std::string(text, ::strnlen(text, mnl_attr_get_payload_len(&attribute)));
-}
-
 std::optional<std::uint32_t> u32_of(const nlattr& attribute) {
     if (mnl_attr_get_payload_len(&attribute) != sizeof(std::uint32_t)) {
         return std::nullopt;

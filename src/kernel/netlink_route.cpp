@@ -3,6 +3,7 @@
 #include "kernel/netlink_route.h"
 
 #include "base/file.h"
+#include "kernel/netlink_namespace.h"
 
 #include <linux/if.h>
 #include <linux/if_addr.h>
@@ -281,6 +282,11 @@ void RouteBatch::begin_route(
 
 Result<RouteSocket> RouteSocket::open() {
     return RouteSocket(TRY(NetlinkSocket::open(route_protocol)));
+}
+
+Result<RouteSocket> RouteSocket::open_in(FdRef netns) {
+    const auto scope = TRY(NetworkNamespaceScope::enter(netns));
+    return open();
 }
 
 Result<std::vector<int>> RouteSocket::execute_each(RouteBatch& batch) {

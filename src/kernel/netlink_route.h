@@ -140,6 +140,8 @@ class RouteSocket {
   public:
     // In the calling thread's network namespace, where it stays.
     static Result<RouteSocket> open();
+    // In another one.
+    static Result<RouteSocket> open_in(FdRef netns);
 
     // Carries out all requests; the first error is returned.
     Result<void> execute(RouteBatch& batch) { return socket_.execute(batch.messages()); }

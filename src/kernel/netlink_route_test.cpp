@@ -13,7 +13,7 @@ namespace {
 
 using testing::HasSubstr;
 
-RouteSocket open_socket() {
+RouteSocket open_route_socket() {
     Result<RouteSocket> socket = RouteSocket::open();
     return std::move(socket).value();
 }
@@ -38,7 +38,7 @@ int make_bridge(RouteSocket& socket, const std::string& name) {
 
 TEST(RouteSocket, CreatesABridgeAsIpSeesIt) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         const int index = make_bridge(socket, "test0");
         RouteBatch batch;
         batch.change_link(index, {.state = LinkState::Up});
@@ -61,11 +61,11 @@ TEST(RouteSocket, CreatesABridgeAsIpSeesIt) {
 
 TEST(RouteSocket, PutsAVethPeerStraightIntoAnotherNamespace) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         const int bridge = make_bridge(socket, "test0");
         Result<NetworkNamespaceScope> scope = NetworkNamespaceScope::enter_new();
         ASSERT_TRUE(scope.ok());
-        RouteSocket inside = open_socket();
+        RouteSocket inside = open_route_socket();
         const UniqueFd netns = scope->take();
         RouteBatch batch;
         batch.add_veth(
@@ -92,7 +92,7 @@ TEST(RouteSocket, PutsAVethPeerStraightIntoAnotherNamespace) {
 
 TEST(RouteSocket, ChangesLinksAndBridgePorts) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         const int bridge = make_bridge(socket, "test0");
         RouteBatch pair;
         pair.add_veth(
@@ -141,7 +141,7 @@ TEST(RouteSocket, ChangesLinksAndBridgePorts) {
 
 TEST(RouteSocket, NamesTheRequestThatFailedAndKeepsErrno) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         const int index = make_bridge(socket, "test0");
         RouteBatch batch;
         batch.change_link(index, {.state = LinkState::Up});
@@ -157,7 +157,7 @@ TEST(RouteSocket, NamesTheRequestThatFailedAndKeepsErrno) {
 
 TEST(RouteSocket, TellsEachRequestsErrno) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         const int index = make_bridge(socket, "test0");
         RouteBatch batch;
         batch.add_address(index, *IpPrefix::parse("10.0.0.1/24"));
@@ -172,7 +172,7 @@ TEST(RouteSocket, TellsEachRequestsErrno) {
 
 TEST(RouteSocket, ListsLinksAddressesAndRoutes) {
     in_new_network([] {
-        RouteSocket socket = open_socket();
+        RouteSocket socket = open_route_socket();
         // More than one buffer's worth of answers.
         for (int i = 0; i < 60; ++i) {
             make_bridge(socket, "test" + std::to_string(i));

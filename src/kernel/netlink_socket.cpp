@@ -18,7 +18,6 @@ namespace {
 
 // A batch larger than the socket's send buffer is refused with EMSGSIZE.
 constexpr std::size_t default_send_buffer = 128U << 10;
-constexpr std::size_t receive_buffer_bytes = 32U << 10;
 constexpr int dump_attempts = 10;
 
 // The sentence of an extended acknowledgement: attributes behind the (perhaps capped) copy of the

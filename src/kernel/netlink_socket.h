@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "kernel/netlink_message.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -34,6 +35,9 @@ std::vector<NetlinkReply> parse_netlink_replies(std::span<const std::byte> buffe
 // C library.
 constexpr int route_protocol = 0;
 constexpr int netfilter_protocol = 12;
+
+// No datagram of the kernel is larger.
+constexpr std::size_t receive_buffer_bytes = 32U << 10;
 
 class NetlinkSocket {
   public:

@@ -67,7 +67,8 @@ Result<void> each_message(std::string_view datagram, Take take) {
 
 // Sends a request and reads messages until one ends the answer.
 template <class Take>
-Result<void> ask(FdRef socket, const std::string& message, const std::string& what, Take take) {
+Result<void>
+ask_kernel(FdRef socket, const std::string& message, const std::string& what, Take take) {
     if (::send(socket.get(), message.data(), message.size(), 0) < 0) {
         return errno_error(what);
     }
@@ -97,7 +98,7 @@ Result<void> ask(FdRef socket, const std::string& message, const std::string& wh
 }
 
 Result<void> command(FdRef socket, const std::string& message, const std::string& what) {
-    return ask(socket, message, what, [](const nlmsghdr&, std::string_view) -> Result<void> {
+    return ask_kernel(socket, message, what, [](const nlmsghdr&, std::string_view) -> Result<void> {
         return ok();
     });
 }
@@ -185,7 +186,7 @@ Result<std::vector<DeviceAddress>> NetworkDevice::addresses() const {
         }
         return ok();
     };
-    TRY(ask(socket_, request(RTM_GETADDR, NLM_F_DUMP, body), "list addresses", keep));
+    TRY(ask_kernel(socket_, request(RTM_GETADDR, NLM_F_DUMP, body), "list addresses", keep));
     return found;
 }
 

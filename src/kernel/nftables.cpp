@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 
 #include <endian.h>
 
@@ -29,10 +28,6 @@ constexpr std::array<std::uint8_t, 6> host_byte_order_key{0, 4, 1, 0, 0, 0};
 
 nfgenmsg header_for(std::uint8_t family, std::uint16_t resource) {
     return {.nfgen_family = family, .version = NFNETLINK_V0, .res_id = htobe16(resource)};
-}
-
-std::uint16_t nft_message(std::uint16_t message) {
-    return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
 }
 
 std::uint32_t size_of(NftType type) {
@@ -80,11 +75,6 @@ void put_rate(NetlinkBatch& messages, std::uint64_t bytes_per_second) {
     messages.put_big_endian_u32(NFTA_LIMIT_FLAGS, NFT_LIMIT_F_INV);
     messages.end_nested();
     messages.end_nested();
-}
-
-std::string string_of(const nlattr& attribute) {
-    const auto* text = static_cast<const char*>(mnl_attr_get_payload(&attribute));
-    return std::string(text, ::strnlen(text, mnl_attr_get_payload_len(&attribute)));
 }
 
 std::optional<std::uint32_t> big_endian_u32_of(const nlattr& attribute) {
@@ -296,6 +286,10 @@ Result<void> NftBatch::commit(NetlinkSocket& socket) {
         struct_bytes(header_for(AF_UNSPEC, NFNL_SUBSYS_NFTABLES)),
         "change table " + table_);
     return socket.execute(messages_);
+}
+
+std::uint16_t nft_message(std::uint16_t message) {
+    return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
 }
 
 std::optional<NftChainInfo> parse_nft_chain(const nlmsghdr& header) {

@@ -138,6 +138,9 @@ class NftBatch {
     std::uint32_t set_ids_ = 0;
 };
 
+// NFT_MSG_* as nlmsg_type has it, with nf_tables' part of netfilter.
+std::uint16_t nft_message(std::uint16_t message);
+
 // A base chain as the kernel has it, of any family and table.
 struct NftChainInfo {
     std::uint8_t family = 0; // NFPROTO_*

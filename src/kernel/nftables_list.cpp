@@ -17,10 +17,6 @@ namespace {
 
 constexpr std::uint8_t comment_type = 0;
 
-std::uint16_t nft_message(std::uint16_t message) {
-    return static_cast<std::uint16_t>(NFNL_SUBSYS_NFTABLES << 8 | message);
-}
-
 std::string comment_in(std::span<const std::uint8_t> data) {
     while (data.size() >= 2 && data.size() - 2 >= data[1]) {
         const std::span<const std::uint8_t> value = data.subspan(2, data[1]);

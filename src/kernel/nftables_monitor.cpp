@@ -3,6 +3,7 @@
 #include "kernel/nftables_monitor.h"
 
 #include "kernel/netlink_message.h"
+#include "kernel/netlink_socket.h"
 
 #include <libmnl/libmnl.h>
 #include <linux/filter.h>
@@ -22,7 +23,6 @@
 namespace berth::kernel {
 namespace {
 
-constexpr std::size_t receive_buffer_bytes = 32U << 10;
 constexpr std::uint16_t table_attribute = 1; // NFTA_TABLE_NAME, NFTA_RULE_TABLE, NFTA_SET_TABLE, …
 
 bool removes(std::uint16_t message_type) {

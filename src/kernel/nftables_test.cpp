@@ -16,7 +16,7 @@ namespace {
 using testing::HasSubstr;
 using testing::Not;
 
-NetlinkSocket open_socket() {
+NetlinkSocket open_netfilter_socket() {
     return NetlinkSocket::open(netfilter_protocol).value();
 }
 
@@ -31,7 +31,7 @@ std::string listing() {
 
 TEST(NftBatch, RewritesPortsAtADevicesIngress) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch batch("test", NftFamily::NetDevice);
         batch.add_table();
         batch.add_base_chain(
@@ -59,7 +59,7 @@ TEST(NftBatch, RewritesPortsAtADevicesIngress) {
 
 TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch batch("test");
         batch.add_table();
         batch.add_set({.name = "bridges", .key = {NftType::InterfaceName}, .data = {}});
@@ -112,7 +112,7 @@ TEST(NftBatch, WritesRulesThatNftReadsTheSame) {
 
 TEST(NftBatch, WritesRulesOfBothFamiliesThatNftReadsTheSame) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch batch("test");
         batch.add_table();
         batch.add_set(
@@ -169,7 +169,7 @@ TEST(NftRules, AreFoundByTheirCommentAndDeletedByTheirHandle) {
             {"nft",
              "add table ip filter; add chain ip filter FORWARD; add rule ip filter FORWARD accept; "
              "add rule ip filter FORWARD drop comment \"ours\""});
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         const auto rules = list_nft_rules(socket, NftFamily::Ipv4, "filter", "FORWARD");
         ASSERT_TRUE(rules.ok());
         ASSERT_EQ(rules->size(), 2U);
@@ -209,7 +209,7 @@ NftElement element(std::uint16_t port) {
 
 TEST(NftBatch, PublishesPortsAsElementsOfMaps) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch batch = table_with_maps();
         batch.add_elements("ports", {element(8080)});
         batch.add_elements(
@@ -233,7 +233,7 @@ TEST(NftBatch, PublishesPortsAsElementsOfMaps) {
 
 TEST(NftBatch, CarriesThousandsOfElementsInOneTransaction) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch batch = table_with_maps();
         std::vector<NftElement> elements;
         for (std::uint16_t port = 10000; port < 30000; ++port) {
@@ -249,7 +249,7 @@ TEST(NftBatch, CarriesThousandsOfElementsInOneTransaction) {
 
 TEST(NftBatch, DoesNothingWhenOnePartFails) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         NftBatch table = table_with_maps();
         commit(socket, table);
         NftBatch batch("test");
@@ -270,7 +270,7 @@ TEST(NftBatch, DoesNothingWhenOnePartFails) {
 
 TEST(NftBatch, ReplacesATableInOneTransaction) {
     in_new_network([] {
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         for (int i = 0; i < 2; ++i) {
             NftBatch batch("test");
             batch.add_table();
@@ -294,7 +294,7 @@ TEST(NftChains, ListsWhatOthersMade) {
             {"nft",
              "add table inet host; add chain inet host f { type filter hook forward "
              "priority 0; policy drop; }"});
-        NetlinkSocket socket = open_socket();
+        NetlinkSocket socket = open_netfilter_socket();
         const Result<std::vector<NftChainInfo>> chains = list_nft_chains(socket);
         ASSERT_TRUE(chains.ok());
         ASSERT_EQ(chains->size(), 1U);

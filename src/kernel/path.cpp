@@ -24,7 +24,7 @@ constexpr int race_retries = 128;
 // As many as the kernel follows in one walk.
 constexpr int max_links = 40;
 
-Result<UniqueFd> make_directories(FdRef root, std::string_view path, mode_t mode, int links);
+Result<UniqueFd> make_directories_within(FdRef root, std::string_view path, mode_t mode, int links);
 
 // The component `walked` could not be opened: it is absent and is made, or it is a link whose
 // target is absent and is made (/var/run -> /run in an image without /run).
@@ -41,7 +41,7 @@ make_component(FdRef root, FdRef parent, const std::string& walked, mode_t mode,
         if (!target.starts_with('/')) {
             target = walked.substr(0, walked.rfind('/') + 1) + target;
         }
-        TRY(make_directories(root, target, mode, links + 1));
+        TRY(make_directories_within(root, target, mode, links + 1));
         return ok();
     }
     if (::mkdirat(parent.get(), name.c_str(), mode) < 0 && errno != EEXIST) {
@@ -50,7 +50,8 @@ make_component(FdRef root, FdRef parent, const std::string& walked, mode_t mode,
     return ok();
 }
 
-Result<UniqueFd> make_directories(FdRef root, std::string_view path, mode_t mode, int links) {
+Result<UniqueFd>
+make_directories_within(FdRef root, std::string_view path, mode_t mode, int links) {
     Result<UniqueFd> there = open_in_root(root, path, O_PATH | O_DIRECTORY);
     if (there.ok() || there.error().error_number() != ENOENT) {
         return there;
@@ -104,7 +105,7 @@ open_in_root(FdRef root, std::string_view path, int flags, mode_t mode, FollowLi
 }
 
 Result<UniqueFd> make_directories_in_root(FdRef root, std::string_view path, mode_t mode) {
-    return make_directories(root, path, mode, 0);
+    return make_directories_within(root, path, mode, 0);
 }
 
 Result<ParentAndName> open_parent_in_root(FdRef root, std::string_view path) {

@@ -14,7 +14,7 @@ namespace berth::kernel {
 
 namespace {
 
-Result<sockaddr_un> address_of(const std::string& path) {
+Result<sockaddr_un> socket_address(const std::string& path) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) {
@@ -39,7 +39,7 @@ Result<SocketPair> socket_pair(int type) {
 }
 
 Result<UniqueFd> listen_unix(const std::string& path, mode_t mode, int type) {
-    sockaddr_un address = TRY(address_of(path));
+    sockaddr_un address = TRY(socket_address(path));
     UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     if (!socket) {
         return errno_error("socket");
@@ -57,7 +57,7 @@ Result<UniqueFd> listen_unix(const std::string& path, mode_t mode, int type) {
 }
 
 Result<UniqueFd> connect_unix(const std::string& path, int type) {
-    sockaddr_un address = TRY(address_of(path));
+    sockaddr_un address = TRY(socket_address(path));
     UniqueFd socket(::socket(AF_UNIX, type | SOCK_CLOEXEC, 0));
     if (!socket) {
         return errno_error("socket");

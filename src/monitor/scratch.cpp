@@ -13,7 +13,7 @@ namespace berth::monitor {
 namespace {
 
 constexpr std::chrono::milliseconds trim_delay{60};
-constexpr std::size_t page_size = 4096;
+constexpr std::size_t worth_giving_back = 4096;
 
 } // namespace
 
@@ -34,7 +34,7 @@ Scratch::~Scratch() {
 
 void Scratch::used(std::size_t count) {
     // Small writes touch one page and code that all monitors share: not worth giving back.
-    if (count > page_size) {
+    if (count > worth_giving_back) {
         trim_soon();
     }
 }

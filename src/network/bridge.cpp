@@ -16,10 +16,7 @@ namespace {
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-constexpr std::uint32_t default_mtu = 1500;
-constexpr std::size_t longest_interface_name = 15;
 constexpr std::uint8_t main_table = 254;
-constexpr std::uint32_t smallest_ipv6_mtu = 1280;
 
 // Many hosts have it set, and in some sandboxes /proc/sys is read-only.
 Result<void> ensure_sysctl(const std::string& path, std::string_view value) {

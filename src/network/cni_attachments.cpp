@@ -21,7 +21,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::string_view extension = ".json";
-constexpr std::size_t size_limit = 8U << 20;
+constexpr std::size_t attachment_size_limit = 8U << 20;
 constexpr std::chrono::minutes longest_delay{10};
 
 struct Leftover {
@@ -74,7 +74,7 @@ std::string cni_netns_path(FdRef netns) {
 }
 
 Result<CniAttachment> CniAttachments::State::load(const std::string& id) const {
-    const auto text = read_file(file_of(id), size_limit);
+    const auto text = read_file(file_of(id), attachment_size_limit);
     if (!text.ok() && text.error().error_number() == ENOENT) {
         return not_found("no CNI attachment " + id);
     }

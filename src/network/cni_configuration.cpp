@@ -15,7 +15,7 @@ namespace {
 
 constexpr std::array<std::string_view, 5> known_versions{
     "0.3.0", "0.3.1", "0.4.0", "1.0.0", "1.1.0"};
-constexpr std::size_t size_limit = 1U << 20;
+constexpr std::size_t configuration_size_limit = 1U << 20;
 constexpr std::size_t plugin_limit = 64;
 constexpr std::size_t file_limit = 1000; // in a directory
 constexpr std::size_t depth_limit = 32;
@@ -132,7 +132,7 @@ Result<CniConfiguration> read_configuration(const json::Value& document) {
 }
 
 Result<json::Value> parse_document(std::string_view text) {
-    return json::parse(text, {.depth = depth_limit, .bytes = size_limit});
+    return json::parse(text, {.depth = depth_limit, .bytes = configuration_size_limit});
 }
 
 bool has_extension(std::string_view name) {
@@ -150,7 +150,7 @@ Result<void> add_loose_plugins(CniConfiguration& configuration, const std::strin
             continue;
         }
         const std::string path = directory + "/" + name;
-        const std::string text = TRY(read_file(path, size_limit));
+        const std::string text = TRY(read_file(path, configuration_size_limit));
         const json::Value document = TRY_CONTEXT(parse_document(text), path);
         configuration.plugins.push_back(TRY_CONTEXT(read_plugin(document), path));
     }
@@ -165,7 +165,7 @@ Result<void> check_plugins(const CniConfiguration& configuration) {
 }
 
 Result<CniConfiguration> read_configuration_file(const std::string& path) {
-    const std::string text = TRY(read_file(path, size_limit));
+    const std::string text = TRY(read_file(path, configuration_size_limit));
     const json::Value document = TRY(parse_document(text));
     CniConfiguration configuration = TRY(read_configuration(document));
     const bool is_list = json::find(document, "type") == nullptr;

@@ -13,8 +13,6 @@ namespace {
 
 using kernel::in_new_network;
 
-const UniqueFd here;
-
 EndpointRequest bounded(const std::string& id, std::uint32_t connections) {
     return {.id = id, .container_name = {}, .ports = {}, .connections = connections};
 }

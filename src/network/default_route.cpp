@@ -2,29 +2,18 @@
 // Default routes inside of a container's namespace.
 #include "network/default_route.h"
 
-#include "kernel/netlink_namespace.h"
 #include "kernel/netlink_route.h"
 
 #include <cerrno>
 
 namespace berth::network {
 
-using kernel::NetworkNamespaceScope;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-namespace {
-
-Result<RouteSocket> socket_in(FdRef netns) {
-    NetworkNamespaceScope scope = TRY(NetworkNamespaceScope::enter(netns));
-    return RouteSocket::open();
-}
-
-} // namespace
-
 Result<void>
 set_default_route(FdRef netns, const std::string& interface_name, const IpAddress& gateway) {
-    RouteSocket inside = TRY(socket_in(netns));
+    RouteSocket inside = TRY(RouteSocket::open_in(netns));
     const std::optional<kernel::Link> link = TRY(inside.find_link(interface_name));
     if (!link) {
         return not_found("the container has no interface " + interface_name);
@@ -35,7 +24,7 @@ set_default_route(FdRef netns, const std::string& interface_name, const IpAddres
 }
 
 Result<void> remove_default_route(FdRef netns, kernel::IpFamily family) {
-    RouteSocket inside = TRY(socket_in(netns));
+    RouteSocket inside = TRY(RouteSocket::open_in(netns));
     for (const kernel::Route& route : TRY(inside.routes(family))) {
         if (route.destination.length != 0 || !route.gateway) {
             continue;

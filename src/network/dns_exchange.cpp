@@ -17,7 +17,6 @@ namespace {
 constexpr std::size_t rounds = 2;
 // Datagrams that answer something else: from a server that is slow, or from one who guesses.
 constexpr int most_strays = 16;
-constexpr std::size_t length_size = 2;
 
 } // namespace
 
@@ -196,15 +195,15 @@ void DnsExchange::read_stream() {
         return;
     }
     received_.insert(received_.end(), buffer.begin(), buffer.begin() + size);
-    if (received_.size() < length_size) {
+    if (received_.size() < dns_length_bytes) {
         return;
     }
     const std::size_t length = std::size_t{received_[0]} << 8 | received_[1];
-    if (received_.size() < length_size + length) {
+    if (received_.size() < dns_length_bytes + length) {
         return;
     }
     std::optional<DnsAnswer> answer =
-        parse_dns_answer(std::span(received_).subspan(length_size, length), parts_.query, id_);
+        parse_dns_answer(std::span(received_).subspan(dns_length_bytes, length), parts_.query, id_);
     if (answer) {
         take(*std::move(answer));
     } else {

@@ -39,6 +39,7 @@ enum class DnsCode : std::uint8_t {
 inline constexpr std::uint16_t dns_class_internet = 1;
 inline constexpr std::size_t dns_smallest_limit = 512; // of a datagram, without EDNS
 inline constexpr std::size_t dns_largest_message = 65535;
+inline constexpr std::size_t dns_length_bytes = 2; // before each message in a TCP stream
 
 struct DnsQuestion {
     // Lower case, dots between labels, none at the end; "" is the root. Bytes that cannot stand in

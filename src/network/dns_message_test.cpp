@@ -8,10 +8,6 @@
 namespace berth::network {
 namespace {
 
-kernel::IpAddress ip(const char* text) {
-    return kernel::IpAddress::parse(text).value();
-}
-
 DnsBytes refused(const DnsBytes& bytes) {
     const DnsRequest request = parse_dns_request(bytes);
     const auto* refusal = std::get_if<DnsBytes>(&request);

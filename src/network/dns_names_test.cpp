@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Look-ups in several networks.
 #include "network/dns_names.h"
+#include "network/dns_test_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -12,10 +13,6 @@ using testing::ElementsAre;
 using testing::IsEmpty;
 using testing::Optional;
 using testing::UnorderedElementsAre;
-
-kernel::IpAddress ip(const char* text) {
-    return kernel::IpAddress::parse(text).value();
-}
 
 const DnsNetwork back{.id = "n1", .name = "back"};
 const DnsNetwork front{.id = "n2", .name = "front.net"};

@@ -24,10 +24,6 @@ using std::chrono::milliseconds;
 using testing::HasSubstr;
 using testing::StartsWith;
 
-kernel::IpAddress ip(const std::string& text) {
-    return kernel::IpAddress::parse(text).value();
-}
-
 std::vector<DnsBytes> answer_address(const TestDnsServer::Asked& asked) {
     return {answer_with(asked.bytes, {asked.name + ". 60 IN A 1.2.3.4"})};
 }

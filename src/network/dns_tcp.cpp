@@ -14,7 +14,6 @@
 namespace berth::network {
 namespace {
 
-constexpr std::size_t length_size = 2;
 constexpr auto longest_idle = std::chrono::seconds(10);
 constexpr std::size_t most_unsent = 256U << 10; // then we stop reading
 constexpr std::size_t most_unread = 1U << 20;   // then we hang up
@@ -83,21 +82,21 @@ bool DnsTcpConnection::read() {
 void DnsTcpConnection::answer_queries() {
     const std::shared_ptr<DnsClient> client = parts_.client.lock();
     std::size_t start = 0;
-    while (client && parts_.socket && received_.size() - start >= length_size) {
+    while (client && parts_.socket && received_.size() - start >= dns_length_bytes) {
         const std::size_t length = std::size_t{received_[start]} << 8 | received_[start + 1];
-        if (received_.size() - start - length_size < length) {
+        if (received_.size() - start - dns_length_bytes < length) {
             break;
         }
         await_more();
         const DnsBytes answer = client->answer(
-            std::span(received_).subspan(start + length_size, length),
+            std::span(received_).subspan(start + dns_length_bytes, length),
             shared_from_this(),
             {},
             false);
         if (!answer.empty()) {
             send({}, answer);
         }
-        start += length_size + length;
+        start += dns_length_bytes + length;
     }
     received_.erase(received_.begin(), received_.begin() + static_cast<std::ptrdiff_t>(start));
 }

@@ -102,6 +102,10 @@ std::optional<DnsBytes> receive_framed(const UniqueFd& socket) {
 
 } // namespace
 
+kernel::IpAddress ip(const std::string& text) {
+    return kernel::IpAddress::parse(text).value();
+}
+
 DnsBytes question_bytes(const TestQuestion& question) {
     const ldns_rr_type type = ldns_get_rr_type_by_name(question.type.c_str());
     const Packet packet(ldns_pkt_query_new(

@@ -17,6 +17,8 @@
 
 namespace berth::network {
 
+kernel::IpAddress ip(const std::string& text);
+
 struct TestQuestion {
     std::string name;
     std::string type = "A";

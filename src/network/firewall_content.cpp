@@ -53,7 +53,6 @@ constexpr std::int32_t last_priority = INT32_MAX - 1;
 constexpr std::uint32_t let_in_mark = 0x62657274; // between two chains only
 
 constexpr std::uint8_t icmp = IPPROTO_ICMP;
-constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::uint8_t echo_request = 8;
 constexpr std::uint8_t echo_request_v6 = 128;
 

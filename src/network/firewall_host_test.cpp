@@ -24,13 +24,6 @@ using testing::HasSubstr;
 using testing::Not;
 using Clock = std::chrono::steady_clock;
 
-const UniqueFd here; // the test's own namespace plays the host
-
-constexpr char host_v4[] = "10.99.0.1";
-constexpr char host_v6[] = "fd99::1";
-constexpr char outside_v4[] = "10.99.0.2";
-constexpr char outside_v6[] = "fd99::2";
-
 std::string ruleset() {
     return output_of({"nft", "list", "ruleset"});
 }

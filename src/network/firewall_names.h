@@ -7,9 +7,12 @@
 #include <string>
 #include <string_view>
 
+#include <netinet/in.h>
+
 namespace berth::network {
 
 constexpr kernel::IpFamily families[] = {kernel::IpFamily::V4, kernel::IpFamily::V6};
+constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::int32_t raw_priority = -300; // before connection tracking
 
 // Of one family.

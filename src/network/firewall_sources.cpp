@@ -31,7 +31,6 @@ const std::string macs_set = "macs";
 const std::string sources_set = "sources";
 const std::string rates_set = "rates"; // interface, with its rate
 
-constexpr std::uint8_t icmp_v6 = IPPROTO_ICMPV6;
 constexpr std::uint8_t router_advertisement = 134;
 constexpr std::uint8_t neighbor_solicitation = 135;
 constexpr std::uint8_t neighbor_advertisement = 136;

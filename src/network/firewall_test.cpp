@@ -22,13 +22,6 @@ using kernel::output_of;
 using testing::HasSubstr;
 using testing::Not;
 
-const UniqueFd here; // the test's own namespace plays the host
-
-constexpr char host_v4[] = "10.99.0.1";
-constexpr char host_v6[] = "fd99::1";
-constexpr char outside_v4[] = "10.99.0.2";
-constexpr char outside_v6[] = "fd99::2";
-
 TEST(Firewall, PublishesForBothFamiliesAndKeepsSources) {
     in_new_network([] {
         FirewallLab lab;

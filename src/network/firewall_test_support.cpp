@@ -24,7 +24,7 @@ using kernel::IpAddress;
 using kernel::NetworkNamespaceScope;
 using kernel::output_of;
 
-constexpr int vain_milliseconds = 300;
+constexpr int frame_milliseconds = 300;
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -259,7 +259,7 @@ bool FirewallLab::arrives(
     const UniqueFd receiver = packet_socket(to.netns);
     send_frames(from, {frame});
     pollfd entry{.fd = receiver.get(), .events = POLLIN, .revents = 0};
-    while (::poll(&entry, 1, vain_milliseconds) > 0) {
+    while (::poll(&entry, 1, frame_milliseconds) > 0) {
         Bytes received(2048);
         const ssize_t size = ::recv(receiver.get(), received.data(), received.size(), 0);
         received.resize(size < 0 ? 0 : static_cast<std::size_t>(size));

@@ -40,6 +40,12 @@ class Frames {
     kernel::IpAddress v6_;
 };
 
+// The lab's host, and the world outside of it.
+inline constexpr char host_v4[] = "10.99.0.1";
+inline constexpr char host_v6[] = "fd99::1";
+inline constexpr char outside_v4[] = "10.99.0.2";
+inline constexpr char outside_v6[] = "fd99::2";
+
 // Bridge n is "br<n>" with 172.16+n.0.1/16 and fd00:n::1/64; its container m has 172.16+n.0.m and
 // fd00:n::m, and "vc<n>-<m>" on the host. The world outside (make_outside_world) is at 10.99.0.2
 // and fd99::2 and has routes to all of it.

@@ -22,7 +22,7 @@ std::string lines_of(const HostsOptions& options) {
     return text.value().substr(default_lines.size());
 }
 
-HostsOptions options_with(const std::string& extra_host) {
+HostsOptions options_with_host(const std::string& extra_host) {
     HostsOptions options;
     options.extra_hosts = {extra_host};
     return options;
@@ -47,14 +47,14 @@ TEST(HostsFile, ListsFullNameAndHostName) {
 }
 
 TEST(HostsFile, AddsExtraHosts) {
-    EXPECT_EQ(lines_of(options_with("db:10.0.0.7")), "10.0.0.7\tdb\n");
-    EXPECT_EQ(lines_of(options_with("db=10.0.0.7")), "10.0.0.7\tdb\n");
-    EXPECT_EQ(lines_of(options_with("db:fd00::7")), "fd00::7\tdb\n");
-    EXPECT_EQ(lines_of(options_with("db=[fd00::7]")), "fd00::7\tdb\n");
+    EXPECT_EQ(lines_of(options_with_host("db:10.0.0.7")), "10.0.0.7\tdb\n");
+    EXPECT_EQ(lines_of(options_with_host("db=10.0.0.7")), "10.0.0.7\tdb\n");
+    EXPECT_EQ(lines_of(options_with_host("db:fd00::7")), "fd00::7\tdb\n");
+    EXPECT_EQ(lines_of(options_with_host("db=[fd00::7]")), "fd00::7\tdb\n");
 }
 
 TEST(HostsFile, ResolvesTheHostGateway) {
-    HostsOptions options = options_with("host.docker.internal:host-gateway");
+    HostsOptions options = options_with_host("host.docker.internal:host-gateway");
     options.host_gateway = *IpAddress::parse("172.17.0.1");
     EXPECT_EQ(lines_of(options), "172.17.0.1\thost.docker.internal\n");
     options.host_gateway.reset();
@@ -63,7 +63,7 @@ TEST(HostsFile, ResolvesTheHostGateway) {
 
 TEST(HostsFile, RefusesMalformedExtraHosts) {
     for (const char* entry : {"", "db", "db:", ":10.0.0.7", "db:10.0.0", "a\nb:10.0.0.7", "db=x"}) {
-        EXPECT_FALSE(hosts_file(options_with(entry)).ok()) << entry;
+        EXPECT_FALSE(hosts_file(options_with_host(entry)).ok()) << entry;
     }
 }
 

@@ -20,8 +20,8 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 // Removal starts when nothing was discarded for a while, at the latest after some time or number.
-constexpr auto quiet_time = std::chrono::milliseconds(300);
-constexpr auto longest_wait = std::chrono::seconds(1);
+constexpr auto reaper_quiet_time = std::chrono::milliseconds(300);
+constexpr auto longest_time_to_collect = std::chrono::seconds(1);
 constexpr std::size_t most_waiting = 64; // more at once holds the lock noticeably longer
 // How long the kernel has to remove interfaces with their namespaces before they are removed
 // singly.
@@ -73,7 +73,8 @@ struct InterfaceReaper::State {
     std::thread thread;
 
     Clock::time_point due() const {
-        return std::min(last_discarded + quiet_time, first_discarded + longest_wait);
+        return std::min(
+            last_discarded + reaper_quiet_time, first_discarded + longest_time_to_collect);
     }
 
     bool is_due() const {

@@ -17,7 +17,7 @@ namespace berth::network {
 namespace {
 
 constexpr std::chrono::milliseconds interval{5};
-constexpr std::chrono::milliseconds longest_wait{500};
+constexpr std::chrono::milliseconds longest_claim_wait{500};
 
 } // namespace
 
@@ -44,7 +44,7 @@ Result<UniqueFd> claim_name(std::string_view kind, const std::string& name) {
         error = ::bind(socket.get(), generic, size) == 0 ? 0 : errno;
         return error != EADDRINUSE;
     };
-    if (!poll_until(bind_it, interval, longest_wait)) {
+    if (!poll_until(bind_it, interval, longest_claim_wait)) {
         return conflict(
             std::string(kind) + " " + name + " belongs to another engine that runs on this host");
     }

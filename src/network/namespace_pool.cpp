@@ -7,6 +7,7 @@
 #include "base/random.h"
 #include "base/strings.h"
 #include "kernel/netlink_namespace.h"
+#include "network/network.h"
 
 #include <algorithm>
 #include <condition_variable>
@@ -23,9 +24,7 @@ using kernel::NetworkNamespaceScope;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-constexpr int loopback_index = 1;                 // in every network namespace
-constexpr std::uint32_t smallest_ipv6_mtu = 1280; // below it a link has no IPv6 to set up
-constexpr std::uint32_t default_mtu = 1500;
+constexpr int loopback_index = 1; // in every network namespace
 constexpr std::size_t veth_suffix_bytes = 4;
 constexpr std::size_t veth_suffix_digits = 7; // Docker's "veth" and seven digits
 constexpr auto longest_wait_for_carrier = std::chrono::milliseconds(50);
@@ -33,7 +32,7 @@ constexpr auto pause_between_looks = std::chrono::microseconds(200);
 // Making a namespace takes the kernel's network configuration lock and a processor, both of which a
 // container that has just been given one needs to start: refilling waits until nobody takes, but
 // not long, and not at all once half is gone.
-constexpr auto quiet_time = std::chrono::milliseconds(20);
+constexpr auto refill_quiet_time = std::chrono::milliseconds(20);
 constexpr auto longest_delay = std::chrono::milliseconds(200);
 constexpr auto pause_after_failure = std::chrono::seconds(1);
 
@@ -198,7 +197,7 @@ struct Shelf {
         if (filling || ready.size() * 2 < size) {
             return Clock::time_point();
         }
-        return std::min(last_taken + quiet_time, first_taken + longest_delay);
+        return std::min(last_taken + refill_quiet_time, first_taken + longest_delay);
     }
 
     PreparedNamespace take() {

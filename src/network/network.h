@@ -30,6 +30,14 @@ using kernel::IpAddress;
 using kernel::IpPrefix;
 using kernel::MacAddress;
 
+inline constexpr std::size_t longest_interface_name = 15;
+inline constexpr std::uint32_t default_mtu = 1500;
+inline constexpr std::uint32_t smallest_ipv6_mtu = 1280; // below it a link has no IPv6 to set up
+
+inline Error no_endpoint(const std::string& id) {
+    return not_found("endpoint " + id + " not found");
+}
+
 struct EndpointRequest {
     std::string id;             // endpoint id, unique in the network
     std::string container_name; // for error sentences

@@ -16,10 +16,6 @@ using kernel::output_of;
 using testing::HasSubstr;
 using testing::Not;
 
-const UniqueFd here; // the test's own namespace plays the host
-
-constexpr auto patience = std::chrono::seconds(10);
-
 TEST(NetworkDriver, RestoresNetworksEndpointsAndPorts) {
     in_new_network([] {
         NetworkRecord record{.options = bridge_options("test0", "172.17.0.0/16"), .endpoints = {}};
@@ -120,7 +116,7 @@ TEST(NetworkDriver, LeavesNothingWhenAllIsRemoved) {
         options.pool_size = 2;
         const auto network = create(*driver, options);
         const Endpoint web = connect(*network, "web", {tcp(8080, 80)});
-        EXPECT_TRUE(network->wait_until_pool_is_full(patience));
+        EXPECT_TRUE(network->wait_until_pool_is_full(std::chrono::seconds(10)));
         ASSERT_TRUE(driver->remove_all().ok());
         EXPECT_EQ(output_of({"nft", "list", "ruleset"}), "");
         EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("test0")));

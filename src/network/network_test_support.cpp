@@ -136,29 +136,29 @@ std::string ask_within(
 } // namespace
 
 UniqueFd make_outside_world() {
-    kernel::RouteSocket here = kernel::RouteSocket::open().value();
+    kernel::RouteSocket own = kernel::RouteSocket::open().value();
     NetworkNamespaceScope scope = NetworkNamespaceScope::enter_new().value();
     kernel::RouteSocket there = kernel::RouteSocket::open().value();
     UniqueFd netns = scope.take();
     kernel::RouteBatch pair;
     pair.add_veth(
         {.name = "wan0", .peer_name = "wan1", .peer_netns = netns, .mtu = 1500, .peer_mac = {}});
-    EXPECT_TRUE(here.execute(pair).ok());
+    EXPECT_TRUE(own.execute(pair).ok());
     kernel::RouteBatch inside;
     const int far = there.find_link("wan1").value()->index;
     inside.change_link(far, {.state = kernel::LinkState::Up});
     inside.add_address(far, *kernel::IpPrefix::parse("10.99.0.2/24"));
     EXPECT_TRUE(there.execute(inside).ok());
     kernel::RouteBatch outside;
-    const int near = here.find_link("wan0").value()->index;
+    const int near = own.find_link("wan0").value()->index;
     outside.change_link(near, {.state = kernel::LinkState::Up});
     outside.add_address(near, *kernel::IpPrefix::parse("10.99.0.1/24"));
     outside.add_route({.destination = {}, .gateway = *IpAddress::parse("10.99.0.2")});
-    EXPECT_TRUE(here.execute(outside).ok());
+    EXPECT_TRUE(own.execute(outside).ok());
     // The kernel takes a moment to notice; packets sent before are lost.
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
     while (
-        !(here.find_link(near).value()->operational && there.find_link(far).value()->operational) &&
+        !(own.find_link(near).value()->operational && there.find_link(far).value()->operational) &&
         std::chrono::steady_clock::now() < deadline) {
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
     }

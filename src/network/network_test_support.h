@@ -13,6 +13,8 @@
 
 namespace berth::network {
 
+inline const UniqueFd here; // the test's own namespace plays the host
+
 // A namespace joined to the test's own by a veth pair: the world outside. Its address is
 // 10.99.0.2, the test's is 10.99.0.1; the test's default route leads there.
 UniqueFd make_outside_world();

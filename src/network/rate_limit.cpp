@@ -12,7 +12,7 @@
 namespace berth::network {
 namespace {
 
-constexpr double bits = 1.0 / 8;
+constexpr double bytes_per_bit = 1.0 / 8;
 constexpr double smallest_rate = 1000; // a packet would wait for seconds
 constexpr double largest_rate = 1e15;
 
@@ -22,15 +22,15 @@ struct Unit {
 };
 
 constexpr Unit units[] = {
-    {"", bits},
-    {"bit", bits},
-    {"kbit", bits * 1e3},
-    {"mbit", bits * 1e6},
-    {"gbit", bits * 1e9},
-    {"tbit", bits * 1e12},
-    {"kibit", bits * 1024},
-    {"mibit", bits * 1024 * 1024},
-    {"gibit", bits * 1024 * 1024 * 1024},
+    {"", bytes_per_bit},
+    {"bit", bytes_per_bit},
+    {"kbit", bytes_per_bit * 1e3},
+    {"mbit", bytes_per_bit * 1e6},
+    {"gbit", bytes_per_bit * 1e9},
+    {"tbit", bytes_per_bit * 1e12},
+    {"kibit", bytes_per_bit * 1024},
+    {"mibit", bytes_per_bit * 1024 * 1024},
+    {"gibit", bytes_per_bit * 1024 * 1024 * 1024},
     {"bps", 1},
     {"kbps", 1e3},
     {"mbps", 1e6},

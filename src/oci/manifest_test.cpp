@@ -20,7 +20,7 @@ std::string manifest_text(const std::string& type) {
            R"(,"layers":[)" + descriptor(digest_b) + "]}";
 }
 
-std::string error_of(const std::string& text, std::string_view type = {}) {
+std::string manifest_error(const std::string& text, std::string_view type = {}) {
     auto document = parse_manifest(text, type);
     return document.ok() ? "" : document.error().message();
 }
@@ -46,7 +46,7 @@ TEST(Manifest, ReadsBothFamilies) {
 }
 
 TEST(Manifest, ReadsADocumentWithoutMediaTypeByItsMembers) {
-    EXPECT_EQ(error_of(R"({"config":)" + descriptor(digest_a) + R"(,"layers":[]})"), "");
+    EXPECT_EQ(manifest_error(R"({"config":)" + descriptor(digest_a) + R"(,"layers":[]})"), "");
     auto index = parse_manifest(R"({"manifests":[]})");
     ASSERT_TRUE(index.ok());
     EXPECT_TRUE(std::holds_alternative<Index>(*index));
@@ -54,23 +54,25 @@ TEST(Manifest, ReadsADocumentWithoutMediaTypeByItsMembers) {
 
 TEST(Manifest, RejectsAmbiguousDocuments) {
     const std::string both = R"({"config":)" + descriptor(digest_a) + R"(,"manifests":[]})";
-    EXPECT_EQ(error_of(both), "the document is both a manifest and an index");
+    EXPECT_EQ(manifest_error(both), "the document is both a manifest and an index");
     EXPECT_EQ(
-        error_of(both, media_type::oci_index), "the document is both a manifest and an index");
-    EXPECT_NE(error_of(R"({"manifests":[]})", media_type::oci_manifest), "");
+        manifest_error(both, media_type::oci_index),
+        "the document is both a manifest and an index");
+    EXPECT_NE(manifest_error(R"({"manifests":[]})", media_type::oci_manifest), "");
     EXPECT_NE(
-        error_of(manifest_text(std::string(media_type::oci_manifest)), media_type::docker_manifest),
+        manifest_error(
+            manifest_text(std::string(media_type::oci_manifest)), media_type::docker_manifest),
         "");
-    EXPECT_EQ(error_of("{}"), "the document is neither a manifest nor an index");
+    EXPECT_EQ(manifest_error("{}"), "the document is neither a manifest nor an index");
 }
 
 TEST(Manifest, RejectsSchemaOneAndMissingDigests) {
-    EXPECT_EQ(error_of(R"({"schemaVersion":1})"), "unsupported manifest schema version 1");
-    EXPECT_EQ(error_of(R"({"layers":[]})"), "the manifest's config has no digest");
+    EXPECT_EQ(manifest_error(R"({"schemaVersion":1})"), "unsupported manifest schema version 1");
+    EXPECT_EQ(manifest_error(R"({"layers":[]})"), "the manifest's config has no digest");
     EXPECT_EQ(
-        error_of(R"({"config":)" + descriptor(digest_a) + R"(,"layers":[{}]})"),
+        manifest_error(R"({"config":)" + descriptor(digest_a) + R"(,"layers":[{}]})"),
         "the manifest's layer has no digest");
-    EXPECT_NE(error_of(R"({"config":{"digest":"sha256:../../etc"}})"), "");
+    EXPECT_NE(manifest_error(R"({"config":{"digest":"sha256:../../etc"}})"), "");
 }
 
 TEST(Manifest, WritesWhatItReads) {

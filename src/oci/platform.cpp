@@ -63,10 +63,6 @@ constexpr std::array known_systems{
     std::string_view("wasip1"),
 };
 
-bool contains(const auto& list, std::string_view text) {
-    return std::find(list.begin(), list.end(), text) != list.end();
-}
-
 // "v7" -> 7; no variant is the architecture's oldest, but for arm (v7) and arm64 (v8).
 int variant_number(const Platform& platform) {
     if (platform.variant.size() >= 2 && platform.variant[0] == 'v') {

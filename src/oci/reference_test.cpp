@@ -10,7 +10,7 @@ namespace {
 
 const std::string hex64 = "1a3f5e7d9c1b3a5f7e9d1c3b5a7f9e1d3c5b7a9f1e3d5d7c9b1a3f5e7d9c1b3a";
 
-std::string error_of(std::string_view text) {
+std::string reference_error(std::string_view text) {
     auto reference = Reference::parse_normalized(text);
     return reference.ok() ? "" : reference.error().message();
 }
@@ -95,34 +95,34 @@ TEST(Reference, RejectsInvalidNames) {
           ":x",
           "@x",
           "a:\xc3\xa9"}) {
-        EXPECT_EQ(error_of(text), "invalid reference format") << text;
+        EXPECT_EQ(reference_error(text), "invalid reference format") << text;
     }
 }
 
 TEST(Reference, NamesUpperCaseInDockersWords) {
     EXPECT_EQ(
-        error_of("Ubuntu"),
+        reference_error("Ubuntu"),
         "invalid reference format: repository name (library/Ubuntu) must be lowercase");
     EXPECT_EQ(
-        error_of("docker/Docker:x"),
+        reference_error("docker/Docker:x"),
         "invalid reference format: repository name (docker/Docker) must be lowercase");
 }
 
 TEST(Reference, TakesNoBareIdentifier) {
     EXPECT_EQ(
-        error_of(hex64),
+        reference_error(hex64),
         "invalid repository name (" + hex64 + "), cannot specify 64-byte hexadecimal strings");
-    EXPECT_EQ(error_of("docker.io/" + hex64), "");
-    EXPECT_EQ(error_of(hex64.substr(1)), "");
+    EXPECT_EQ(reference_error("docker.io/" + hex64), "");
+    EXPECT_EQ(reference_error(hex64.substr(1)), "");
 }
 
 TEST(Reference, LimitsLengths) {
-    EXPECT_EQ(error_of("a/" + std::string(253, 'a')), "");
+    EXPECT_EQ(reference_error("a/" + std::string(253, 'a')), "");
     EXPECT_EQ(
-        error_of("a/" + std::string(254, 'a')),
+        reference_error("a/" + std::string(254, 'a')),
         "repository name must not be more than 255 characters");
-    EXPECT_EQ(error_of("a:" + std::string(128, 'x')), "");
-    EXPECT_EQ(error_of("a:" + std::string(129, 'x')), "invalid reference format");
+    EXPECT_EQ(reference_error("a:" + std::string(128, 'x')), "");
+    EXPECT_EQ(reference_error("a:" + std::string(129, 'x')), "invalid reference format");
 }
 
 TEST(Reference, KeepsTagAndDigest) {
@@ -132,8 +132,9 @@ TEST(Reference, KeepsTagAndDigest) {
     EXPECT_EQ(reference->to_string(), "docker.io/library/" + text);
     EXPECT_EQ(reference->familiar(), text);
     EXPECT_EQ(reference->without_tag_and_digest().familiar(), "busybox");
-    EXPECT_EQ(error_of("a@md5:" + std::string(32, '0')), "unsupported digest algorithm");
-    EXPECT_EQ(error_of("a@sha256:" + std::string(40, '0')), "invalid checksum digest length");
+    EXPECT_EQ(reference_error("a@md5:" + std::string(32, '0')), "unsupported digest algorithm");
+    EXPECT_EQ(
+        reference_error("a@sha256:" + std::string(40, '0')), "invalid checksum digest length");
 }
 
 TEST(Reference, AddsTheDefaultTagOnlyToABareName) {

@@ -27,14 +27,6 @@ make_client(const std::string& host, ClientOptions options = {}, Action action =
     return Client(host, "team/app", action, std::move(options));
 }
 
-void reply(
-    http::ResponseWriter& out,
-    unsigned status,
-    http::Headers headers = {},
-    const std::string& body = {}) {
-    [[maybe_unused]] auto sent = out.respond(status, std::move(headers), body);
-}
-
 } // namespace
 
 TEST(RegistryClient, SaysWhereNobodyListens) {

@@ -20,14 +20,6 @@ namespace {
 
 using Handle = std::function<void(http::Request&, http::Body&, http::ResponseWriter&)>;
 
-void reply(
-    http::ResponseWriter& out,
-    unsigned status,
-    http::Headers headers = {},
-    const std::string& body = {}) {
-    [[maybe_unused]] auto sent = out.respond(status, std::move(headers), body);
-}
-
 // Answers /v2/ itself.
 LoopbackServer scripted(Handle handle) {
     return LoopbackServer(

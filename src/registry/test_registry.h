@@ -7,6 +7,7 @@
 #include "codec/compression.h"
 #include "codec/tar.h"
 #include "http/client.h"
+#include "http/response_writer.h"
 #include "http/server.h"
 #include "oci/image_config.h"
 #include "oci/manifest.h"
@@ -47,6 +48,14 @@ class LoopbackServer {
     std::unique_ptr<http::Server> server_;
     std::uint16_t port_ = 0;
 };
+
+inline void reply(
+    http::ResponseWriter& out,
+    unsigned status,
+    http::Headers headers = {},
+    const std::string& body = {}) {
+    [[maybe_unused]] auto sent = out.respond(status, std::move(headers), body);
+}
 
 // Our registry over a temporary directory.
 class TestRegistry {

@@ -40,10 +40,10 @@ Outcome command(const std::vector<std::string>& arguments) {
     return outcome;
 }
 
-class ContainerCgroup : public ContainerTest {};
+class ContainerInCgroup : public ContainerTest {};
 
 // runc needs some MiB; a small static runtime does not.
-TEST_F(ContainerCgroup, StartsWithAMemoryLimitOf512KiB) {
+TEST_F(ContainerInCgroup, StartsWithAMemoryLimitOf512KiB) {
     if (sanitized) {
         GTEST_SKIP() << "a sanitizer's shadow memory alone is more";
     }
@@ -202,7 +202,7 @@ TEST_F(SystemdContainer, AFailedCreateLeavesNoUnit) {
     EXPECT_EQ(property("LoadState"), "not-found");
 }
 
-TEST_F(ContainerCgroup, SystemdsPathsNeedSystemdsDriver) {
+TEST_F(ContainerInCgroup, SystemdsPathsNeedSystemdsDriver) {
     config_.linux_.cgroups_path = "system.slice:a:b";
     auto container = create();
     ASSERT_FALSE(container.ok());

@@ -53,10 +53,6 @@ checked_capabilities(const std::vector<std::string>& names, std::string_view opt
     return result;
 }
 
-bool contains(const std::vector<std::string>& list, std::string_view name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-}
-
 } // namespace
 
 const std::vector<std::string>& default_capabilities() {

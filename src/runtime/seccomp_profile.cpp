@@ -134,10 +134,6 @@ Machine this_machine() {
     return machine;
 }
 
-bool contains(std::span<const std::string> list, const std::string& name) {
-    return std::find(list.begin(), list.end(), name) != list.end();
-}
-
 bool kernel_at_least(const Machine& machine, const std::string& version) {
     std::vector<std::string_view> parts = split(version, '.');
     int major = parse_number<int>(parts[0]).value_or(0);

@@ -19,7 +19,7 @@ namespace {
 
 using ::testing::AnyOf;
 
-const std::string refused = std::to_string(-EPERM) + "\n";
+const std::string refused_call = std::to_string(-EPERM) + "\n";
 const std::string absent = std::to_string(-ENOSYS) + "\n";
 
 class SecurityCalls : public SecurityTest {
@@ -30,7 +30,7 @@ class SecurityCalls : public SecurityTest {
         std::string wanted;
         for (const std::string& words : calls) {
             script += "echo '" + words + "' $(attack call " + words + ");";
-            wanted += words + " " + refused;
+            wanted += words + " " + refused_call;
         }
         EXPECT_EQ(run_shell(script).output, wanted);
     }
@@ -39,7 +39,7 @@ class SecurityCalls : public SecurityTest {
 TEST_F(SecurityCalls, Cve2026_31431_NoCryptoSocketsByAnyTable) {
     const std::string arguments = " 38 5 0"; // AF_ALG, SOCK_SEQPACKET
     expect_all_refused({"64 " + std::to_string(SYS_socket) + arguments, "32 359" + arguments});
-    EXPECT_THAT(call("x32 41" + arguments), AnyOf(refused, absent));
+    EXPECT_THAT(call("x32 41" + arguments), AnyOf(refused_call, absent));
     // What gets through to the kernel as a number of the future must not be a call either.
     EXPECT_EQ(call("64 5000" + arguments), absent);
 }
@@ -73,7 +73,7 @@ TEST_F(SecurityCalls, Cve2026_43284_SocketFamiliesCanBeLimited) {
     }
     expect_all_refused(calls);
     for (const char* socket : hostile_sockets) {
-        EXPECT_THAT(call(std::string("x32 41 ") + socket), AnyOf(refused, absent)) << socket;
+        EXPECT_THAT(call(std::string("x32 41 ") + socket), AnyOf(refused_call, absent)) << socket;
     }
 }
 
@@ -103,10 +103,10 @@ TEST_F(SecurityCalls, Cve2020_14386_PacketSocketsNeedACapabilityThatCanBeDropped
     ASSERT_TRUE(names.ok());
     config_.process->capabilities = capability_sets(*names);
     const std::string unknown = std::to_string(-EAFNOSUPPORT) + "\n";
-    EXPECT_THAT(call("64 41 17 3 768"), AnyOf(refused, unknown));
-    EXPECT_THAT(call("32 359 17 3 768"), AnyOf(refused, unknown));
-    EXPECT_THAT(call("32 102 1 %17,3,768"), AnyOf(refused, unknown));
-    EXPECT_EQ(call("64 41 2 3 1"), refused); // INET, RAW, ICMP
+    EXPECT_THAT(call("64 41 17 3 768"), AnyOf(refused_call, unknown));
+    EXPECT_THAT(call("32 359 17 3 768"), AnyOf(refused_call, unknown));
+    EXPECT_THAT(call("32 102 1 %17,3,768"), AnyOf(refused_call, unknown));
+    EXPECT_EQ(call("64 41 2 3 1"), refused_call); // INET, RAW, ICMP
 }
 
 TEST_F(SecurityCalls, VirtualMachineSocketsAreRefused) {

@@ -22,19 +22,19 @@ constexpr std::string_view passwd = "root:x:0:0:root:/root:/bin/sh\n"
                                     "broken:x:what:5::/:/bin/sh\n"
                                     "# comment:x:9:9::/:/\n"
                                     "\n";
-constexpr std::string_view group = "root:x:0:\n"
-                                   "staff:x:50:worker,other\n"
-                                   "88:x:6:\n"
-                                   "audio:x:29:worker\n";
+constexpr std::string_view group_file = "root:x:0:\n"
+                                        "staff:x:50:worker,other\n"
+                                        "88:x:6:\n"
+                                        "audio:x:29:worker\n";
 
 ResolvedUser resolve(std::string_view spec, const std::vector<std::string>& more = {}) {
-    auto user = resolve_user_in(passwd, group, spec, more);
+    auto user = resolve_user_in(passwd, group_file, spec, more);
     EXPECT_TRUE(user.ok()) << spec;
     return user.ok() ? *user : ResolvedUser{};
 }
 
 std::string failure(std::string_view spec, const std::vector<std::string>& more = {}) {
-    auto user = resolve_user_in(passwd, group, spec, more);
+    auto user = resolve_user_in(passwd, group_file, spec, more);
     return user.ok() ? "" : user.error().message();
 }
 

@@ -23,7 +23,7 @@ namespace {
 
 constexpr std::string_view temporary_prefix = "blob-";
 constexpr std::chrono::hours partial_lifetime{7 * 24};
-constexpr std::size_t buffer_bytes = 256U << 10;
+constexpr std::size_t blob_buffer_bytes = 256U << 10;
 
 std::string algorithm_of(const BlobOptions& options) {
     return options.expected ? std::string(options.expected->algorithm()) : "sha256";
@@ -88,7 +88,7 @@ Result<void> BlobWriter::open(std::string name, bool resumable) {
         return ok();
     }
     // What is there counts only as far as it hashes; the descriptor ends up behind it.
-    std::string buffer(buffer_bytes, '\0');
+    std::string buffer(blob_buffer_bytes, '\0');
     FdSource existing{FdRef(fd_)};
     while (std::size_t count = TRY(existing.read(buffer))) {
         hash_.update(std::string_view(buffer).substr(0, count));
@@ -173,7 +173,7 @@ Result<std::size_t> BlobTee::read(std::span<char> buffer) {
 }
 
 Result<BlobInfo> BlobTee::finish() {
-    std::string buffer(buffer_bytes, '\0');
+    std::string buffer(blob_buffer_bytes, '\0');
     while (TRY(read(buffer)) > 0) {
     }
     return writer_.commit();

@@ -16,7 +16,7 @@
 namespace berth::store {
 namespace {
 
-class BlobStoreTest : public testing::Test {
+class BlobStoreTest : public ::testing::Test {
   protected:
     void SetUp() override { reopen(); }
 

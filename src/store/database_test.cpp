@@ -21,7 +21,7 @@ namespace {
 
 using Steps = std::vector<std::string_view>;
 
-class DatabaseTest : public testing::Test {
+class DatabaseTest : public ::testing::Test {
   protected:
     std::unique_ptr<Database> open() {
         auto database = Database::open(path_);

@@ -50,6 +50,9 @@ class DirectorySet {
     std::string path_;
 };
 
+// A container can nest directories deeper than any path is long. Walks keep their frames on the
+// heap (threads have small stacks) and give up here.
+inline constexpr std::size_t tree_depth_limit = 1000;
 // How many levels of a walk are open.
 inline constexpr std::size_t open_levels = 4;
 

@@ -19,7 +19,7 @@ using testing::TarBuilder;
 
 // Eighteen times as many directories as descriptors.
 constexpr int layer_count = 20;
-constexpr int depth = 180;
+constexpr int tree_depth = 180;
 constexpr rlim_t descriptor_limit = 200;
 
 std::string deep_path(int levels) {
@@ -51,11 +51,11 @@ class DirectoryWalkTest : public testing::StoreTest {
     void make_layers() {
         for (int layer = 0; layer < layer_count; ++layer) {
             TarBuilder tar;
-            for (int level = 1; level <= depth; ++level) {
+            for (int level = 1; level <= tree_depth; ++level) {
                 tar.directory(deep_path(level));
             }
-            tar.file(deep_path(depth) + "/end" + std::to_string(layer), "end");
-            tar.file(deep_path(depth / 2) + "/half" + std::to_string(layer), "half");
+            tar.file(deep_path(tree_depth) + "/end" + std::to_string(layer), "end");
+            tar.file(deep_path(tree_depth / 2) + "/half" + std::to_string(layer), "half");
             top_ = add_layer(top_, tar.finish()).chain_id;
             if (layer == 1) {
                 base_ = top_;
@@ -76,11 +76,11 @@ TEST_F(DirectoryWalkTest, CopiesAndComparesManyDeepLayersWithFewDescriptors) {
     const std::string root = layers().mount("box").value();
     for (int layer = 0; layer < layer_count; ++layer) {
         const std::string number = std::to_string(layer);
-        ASSERT_TRUE(exists(root + "/" + deep_path(depth) + "/end" + number));
-        ASSERT_TRUE(exists(root + "/" + deep_path(depth / 2) + "/half" + number));
+        ASSERT_TRUE(exists(root + "/" + deep_path(tree_depth) + "/end" + number));
+        ASSERT_TRUE(exists(root + "/" + deep_path(tree_depth / 2) + "/half" + number));
     }
-    std::ofstream(root + "/" + deep_path(depth) + "/new") << "new";
-    ASSERT_EQ(unlink((root + "/" + deep_path(depth / 2) + "/half5").c_str()), 0);
+    std::ofstream(root + "/" + deep_path(tree_depth) + "/new") << "new";
+    ASSERT_EQ(unlink((root + "/" + deep_path(tree_depth / 2) + "/half5").c_str()), 0);
     const auto changes = layers().changes("box").value();
     ASSERT_EQ(changes.size(), 4U); // the two, and the directories that they are in
     auto committed = layers().commit(*lease_, "box");

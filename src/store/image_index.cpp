@@ -11,7 +11,7 @@ namespace berth::store {
 
 namespace {
 
-constexpr int depth_limit = 4;
+constexpr int nested_indexes_limit = 4;
 
 IndexDocument describe(oci::Digest digest, std::string_view media_type, std::string bytes) {
     IndexDocument document;
@@ -34,7 +34,7 @@ class IndexWalk {
             return;
         }
         auto bytes = blobs_.read(digest, oci::ManifestLimits::bytes);
-        if (!bytes.ok() || depth > depth_limit) {
+        if (!bytes.ok() || depth > nested_indexes_limit) {
             add_entry(digest, media_type);
             return;
         }

@@ -18,8 +18,6 @@ namespace berth::store {
 
 namespace {
 
-constexpr std::size_t depth_limit = 1000;
-
 struct JointFrame {
     DirectorySet uppers; // topmost first
     MergedDirectory lower;
@@ -158,10 +156,10 @@ Result<Difference> joint_difference(
         if (!child) {
             continue;
         }
-        if (frames.size() >= depth_limit) {
+        if (frames.size() >= tree_depth_limit) {
             return Error(
                 ErrorKind::ResourceExhausted,
-                "directories are nested more than " + std::to_string(depth_limit) + " deep");
+                "directories are nested more than " + std::to_string(tree_depth_limit) + " deep");
         }
         frames.push_back(std::move(*child));
         close_far(frames);

@@ -36,7 +36,7 @@ Result<std::string> tree_hash(const std::string& tree, const std::vector<std::st
     return hashed.finish_hex();
 }
 
-Error damaged(std::string what) {
+Error damaged_layer(std::string what) {
     return {ErrorKind::DataLoss, std::move(what)};
 }
 
@@ -90,7 +90,7 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
     const std::string tree = LayerMounts::tree_of(parts_->layer_directory(chain_id));
     const bool is_image = exists(parts_->image_of(chain_id));
     if (!is_image && !is_directory(tree)) {
-        return damaged("its files are gone");
+        return damaged_layer("its files are gone");
     }
     if (depth == VerifyDepth::Shallow) {
         return ok();
@@ -101,7 +101,7 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
     }
     const std::vector<LayerBlob> blobs = TRY(parts_->blobs_of(layer.diff_id));
     if (is_image || blobs.empty()) {
-        return damaged(
+        return damaged_layer(
             is_image ? "the tar in its image is not that of its diff id"
                      : "its files do not give its tar, and there is no blob to compare them with");
     }
@@ -124,11 +124,11 @@ Result<void> LayerStore::verify(const oci::Digest& chain_id, VerifyDepth depth) 
         TRY(parts_->adopt_implied_directories(staged, layer.parent));
         const std::string made = LayerMounts::tree_of(staged.directory_);
         if (TRY(tree_hash(made, parents.directories())) != found) {
-            return damaged("its files are not those of blob " + blob.digest.to_string());
+            return damaged_layer("its files are not those of blob " + blob.digest.to_string());
         }
-        return parts_->has_tar(chain_id) ? damaged("the frame of its tar is damaged") : ok();
+        return parts_->has_tar(chain_id) ? damaged_layer("the frame of its tar is damaged") : ok();
     }
-    return damaged("its blob is damaged, so its files cannot be compared");
+    return damaged_layer("its blob is damaged, so its files cannot be compared");
 }
 
 Result<void> LayerStore::restore(const oci::Digest& chain_id) {

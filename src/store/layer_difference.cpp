@@ -18,12 +18,8 @@ namespace berth::store {
 
 namespace {
 
-// A container can nest directories deeper than any path is long. The walks keep their frames on the
-// heap (threads have small stacks) and give up here.
-constexpr std::size_t depth_limit = 1000;
-
 // A directory on the way, its names and how far we are with them.
-struct Frame {
+struct DifferenceFrame {
     DirectorySet tree;     // of one
     MergedDirectory lower; // the same directory in the layers below
     std::string path;
@@ -54,12 +50,12 @@ std::string below(const std::string& path, const std::string& name) {
 Error too_deep(const std::string& path) {
     return {
         ErrorKind::ResourceExhausted,
-        "directories are nested more than " + std::to_string(depth_limit) + " deep at " +
+        "directories are nested more than " + std::to_string(tree_depth_limit) + " deep at " +
             path.substr(0, 200)};
 }
 
 // Absent when it was deleted or exchanged meanwhile.
-std::optional<DirectorySet> open_directory(const DirectorySet& parent, const std::string& name) {
+std::optional<DirectorySet> open_subdirectory(const DirectorySet& parent, const std::string& name) {
     UniqueFd directory(
         openat(parent[0].get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
     if (!directory) {
@@ -70,7 +66,7 @@ std::optional<DirectorySet> open_directory(const DirectorySet& parent, const std
     return child;
 }
 
-Result<DirectorySet> root_of(FdRef directory) {
+Result<DirectorySet> set_of_root(FdRef directory) {
     UniqueFd own(openat(directory.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!own) {
         return errno_error("open directory");
@@ -81,8 +77,9 @@ Result<DirectorySet> root_of(FdRef directory) {
 }
 
 // The frame of a directory to go into, or none.
-Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const std::string& name) {
-    std::optional<Frame> nothing;
+Result<std::optional<DifferenceFrame>>
+visit_upper(Entries& entries, DifferenceFrame& frame, const std::string& name) {
+    std::optional<DifferenceFrame> nothing;
     DiffEntry entry{.path = below(frame.path, name)};
 
     struct stat status {};
@@ -106,11 +103,11 @@ Result<std::optional<Frame>> visit_upper(Entries& entries, Frame& frame, const s
         entries.push_back(std::move(entry));
         return nothing;
     }
-    auto directory = open_directory(frame.tree, name);
+    auto directory = open_subdirectory(frame.tree, name);
     if (!directory) {
         return nothing;
     }
-    Frame child{.tree = std::move(*directory), .path = entry.path};
+    DifferenceFrame child{.tree = std::move(*directory), .path = entry.path};
     entry.opaque = old.has_value() && TRY(is_opaque(child.directory()));
     bool hides = entry.opaque || !old || !S_ISDIR(old->status.st_mode);
     if (!hides) {
@@ -158,7 +155,7 @@ Result<bool> same_file(
     return TRY(link_target(directory, name)) == TRY(link_target(*old.directory, name));
 }
 
-Result<std::vector<std::string>> names_now_and_before(const Frame& frame) {
+Result<std::vector<std::string>> names_now_and_before(const DifferenceFrame& frame) {
     std::vector<std::string> now = TRY(directory_names(frame.directory()));
     std::vector<std::string> before = TRY(frame.lower.names());
     std::vector<std::string> all;
@@ -166,8 +163,9 @@ Result<std::vector<std::string>> names_now_and_before(const Frame& frame) {
     return all;
 }
 
-Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const std::string& name) {
-    std::optional<Frame> nothing;
+Result<std::optional<DifferenceFrame>>
+visit_tree(Entries& entries, DifferenceFrame& frame, const std::string& name) {
+    std::optional<DifferenceFrame> nothing;
     std::optional<MergedDirectory::Entry> old = TRY(frame.lower.find(name));
     DiffEntry entry{.path = below(frame.path, name), .in_parent = old.has_value()};
 
@@ -190,11 +188,11 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
         }
         return nothing;
     }
-    auto directory = open_directory(frame.tree, name);
+    auto directory = open_subdirectory(frame.tree, name);
     if (!directory) {
         return nothing;
     }
-    Frame child{.tree = std::move(*directory), .path = entry.path};
+    DifferenceFrame child{.tree = std::move(*directory), .path = entry.path};
     if (old && S_ISDIR(old->status.st_mode)) {
         child.lower = TRY(frame.lower.child(name));
         entry.only_time = same_owner_and_mode(status, old->status) &&
@@ -208,20 +206,22 @@ Result<std::optional<Frame>> visit_tree(Entries& entries, Frame& frame, const st
     return std::optional(std::move(child));
 }
 
-using Visit = Result<std::optional<Frame>> (*)(Entries&, Frame&, const std::string&);
+using Visit =
+    Result<std::optional<DifferenceFrame>> (*)(Entries&, DifferenceFrame&, const std::string&);
 
 // Depth first, names in order.
-Result<Entries> walk(Frame root, Visit visit) {
+Result<Entries> walk(DifferenceFrame root, Visit visit) {
     Entries entries;
-    std::vector<Frame> frames;
+    std::vector<DifferenceFrame> frames;
     frames.push_back(std::move(root));
     while (!frames.empty()) {
-        Frame& frame = frames.back();
+        DifferenceFrame& frame = frames.back();
         if (frame.next < frame.names.size()) {
             TRY(frame.reopen());
-            std::optional<Frame> child = TRY(visit(entries, frame, frame.names[frame.next++]));
+            std::optional<DifferenceFrame> child =
+                TRY(visit(entries, frame, frame.names[frame.next++]));
             if (child) {
-                if (frames.size() >= depth_limit) {
+                if (frames.size() >= tree_depth_limit) {
                     return too_deep(child->path);
                 }
                 frames.push_back(std::move(*child));
@@ -243,8 +243,8 @@ Result<Difference>
 overlay_difference(const std::string& upper, const std::vector<std::string>& layers) {
     Difference difference;
     difference.tree = TRY(open_file(upper, O_RDONLY | O_DIRECTORY));
-    Frame root;
-    root.tree = TRY(root_of(difference.tree));
+    DifferenceFrame root;
+    root.tree = TRY(set_of_root(difference.tree));
     root.lower = TRY(MergedDirectory::open(layers));
     root.names = TRY(directory_names(difference.tree));
     difference.entries = TRY(walk(std::move(root), visit_upper));
@@ -255,8 +255,8 @@ Result<Difference>
 tree_difference(const std::string& tree, const std::vector<std::string>& layers) {
     Difference difference;
     difference.tree = TRY(open_file(tree, O_RDONLY | O_DIRECTORY));
-    Frame root;
-    root.tree = TRY(root_of(difference.tree));
+    DifferenceFrame root;
+    root.tree = TRY(set_of_root(difference.tree));
     root.lower = TRY(MergedDirectory::open(layers));
     root.names = TRY(names_now_and_before(root));
     difference.entries = TRY(walk(std::move(root), visit_tree));
@@ -266,11 +266,11 @@ tree_difference(const std::string& tree, const std::vector<std::string>& layers)
 Result<std::uint64_t> directory_usage(FdRef directory) {
     std::set<std::pair<dev_t, ino_t>> seen; // hard links count once
     std::uint64_t total = 0;
-    std::vector<Frame> frames(1);
-    frames[0].tree = TRY(root_of(directory));
+    std::vector<DifferenceFrame> frames(1);
+    frames[0].tree = TRY(set_of_root(directory));
     frames[0].names = TRY(directory_names(directory));
     while (!frames.empty()) {
-        Frame& frame = frames.back();
+        DifferenceFrame& frame = frames.back();
         if (frame.next == frame.names.size()) {
             frames.pop_back();
             continue;
@@ -290,9 +290,9 @@ Result<std::uint64_t> directory_usage(FdRef directory) {
             (status.st_nlink == 1 || seen.emplace(status.st_dev, status.st_ino).second)) {
             total += static_cast<std::uint64_t>(status.st_size);
         }
-        if (S_ISDIR(status.st_mode) && frames.size() < depth_limit) {
-            if (auto below_it = open_directory(frame.tree, name)) {
-                Frame child{.tree = std::move(*below_it)};
+        if (S_ISDIR(status.st_mode) && frames.size() < tree_depth_limit) {
+            if (auto below_it = open_subdirectory(frame.tree, name)) {
+                DifferenceFrame child{.tree = std::move(*below_it)};
                 child.names = TRY(directory_names(child.directory()));
                 frames.push_back(std::move(child));
                 close_far(frames);

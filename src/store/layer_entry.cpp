@@ -5,6 +5,7 @@
 #include "base/strings.h"
 
 #include <climits>
+#include <cstring>
 
 namespace berth::store {
 
@@ -60,6 +61,11 @@ std::pair<std::string, std::string> split_parent(const std::string& path) {
         return {"", path};
     }
     return {path.substr(0, slash), path.substr(slash + 1)};
+}
+
+bool is_zero(std::string_view bytes) {
+    return bytes.front() == 0 && bytes.back() == 0 &&
+           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
 } // namespace berth::store

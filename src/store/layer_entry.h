@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "codec/tar.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -35,5 +36,11 @@ Result<std::string> clean_entry_name(std::string_view name);
 
 // "a/b/c" -> "a/b", "c"; "c" -> "", "c".
 std::pair<std::string, std::string> split_parent(const std::string& path);
+
+// Zeros are looked for in pieces of this size, which become holes: a tar of a terabyte of them must
+// not fill the disk.
+inline constexpr std::size_t hole_bytes = 64U << 10;
+// REQUIRES: at least one byte.
+bool is_zero(std::string_view bytes);
 
 } // namespace berth::store

@@ -24,9 +24,7 @@ namespace berth::store {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 1U << 20;
-// Runs of zeros this long become holes: a sparse file of a terabyte must not fill the disk.
-constexpr std::size_t hole_bytes = 64U << 10;
+constexpr std::size_t extraction_buffer_bytes = 1U << 20;
 constexpr std::size_t open_directories_limit = 512;
 constexpr std::uint64_t early_bytes = 1U << 20;
 
@@ -64,10 +62,6 @@ mode_t mode_of(const tar::Header& header) {
 // passed over as Docker does (moby pkg/archive/archive.go, createTarFile).
 bool may_skip_attribute(int number) {
     return number == ENOTSUP || number == EPERM;
-}
-
-bool is_zero(std::string_view bytes) {
-    return bytes.front() == 0 && std::equal(bytes.begin() + 1, bytes.end(), bytes.begin());
 }
 
 // An archive of a few blocks can have a terabyte of holes.
@@ -114,7 +108,7 @@ Result<LayerExtractor> LayerExtractor::create(const std::string& root, Extractio
 
 Result<void> LayerExtractor::extract(ByteSource& archive) {
     tar::Reader reader(archive, limits_.tar);
-    buffer_.resize(buffer_bytes);
+    buffer_.resize(extraction_buffer_bytes);
     while (std::optional<tar::Header> header = TRY(reader.next())) {
         if (++entries_ > limits_.entries) {
             return too_many_entries(limits_);

@@ -25,13 +25,10 @@ namespace berth::store {
 namespace {
 
 constexpr std::size_t write_bytes = 1U << 20;
-constexpr std::size_t read_bytes = 64U << 10;
-// Zeros are looked for in pieces of this size, which become holes: a tar of a terabyte of them must
-// not fill the disk.
-constexpr std::size_t hole_bytes = 64U << 10;
+constexpr std::size_t layer_read_bytes = 64U << 10;
 constexpr std::uint64_t image_alignment = 4096;
 
-struct Head {
+struct LayerHead {
     std::array<char, 8> magic;
     std::uint64_t version;
     std::uint64_t tar_offset;
@@ -40,16 +37,11 @@ struct Head {
     std::array<char, 64> metadata_and_super; // their SHA-256, in digits
 };
 
-constexpr std::array<char, 8> head_magic{'b', 'e', 'r', 't', 'h', 'l', 'y', 'r'};
-constexpr std::uint64_t head_version = 1;
+constexpr std::array<char, 8> layer_magic{'b', 'e', 'r', 't', 'h', 'l', 'y', 'r'};
+constexpr std::uint64_t layer_version = 1;
 
 std::uint64_t align(std::uint64_t value, std::uint64_t unit) {
     return (value + unit - 1) / unit * unit;
-}
-
-bool is_zero(std::string_view bytes) {
-    return bytes.front() == 0 && bytes.back() == 0 &&
-           std::memcmp(bytes.data(), bytes.data() + 1, bytes.size() - 1) == 0;
 }
 
 Result<void> write_at(FdRef file, std::uint64_t position, std::string_view bytes) {
@@ -223,7 +215,7 @@ Result<std::size_t> FileSource::read(std::span<char> buffer) {
         position_ >= buffer_position_ && position_ - buffer_position_ < buffer_.size();
     if (!buffered) {
         buffer_.resize(
-            static_cast<std::size_t>(std::min<std::uint64_t>(read_bytes, end_ - position_)));
+            static_cast<std::size_t>(std::min<std::uint64_t>(layer_read_bytes, end_ - position_)));
         buffer_.resize(buffer_.empty() ? 0 : TRY(read_at(fd_, position_, buffer_)));
         buffer_position_ = position_;
     }
@@ -258,7 +250,7 @@ Result<LayerFile> LayerFile::write(
 Result<LayerFile> LayerFile::open(const std::string& path) {
     LayerFile layer;
     layer.file_ = TRY(open_file(path, O_RDWR | O_NOFOLLOW));
-    Head head{};
+    LayerHead head{};
 
     struct stat status {};
 
@@ -268,8 +260,8 @@ Result<LayerFile> LayerFile::open(const std::string& path) {
         return errno_error("stat " + path);
     }
     const auto size = static_cast<std::uint64_t>(status.st_size);
-    if (TRY(read_at(layer.file_, 0, bytes)) != bytes.size() || head.magic != head_magic ||
-        head.version != head_version || head.tar_offset != tar_offset || size < tar_offset ||
+    if (TRY(read_at(layer.file_, 0, bytes)) != bytes.size() || head.magic != layer_magic ||
+        head.version != layer_version || head.tar_offset != tar_offset || size < tar_offset ||
         head.tar_bytes > size - tar_offset) {
         return Error(ErrorKind::DataLoss, path + " is not a layer");
     }
@@ -292,7 +284,7 @@ Result<void> LayerFile::verify_metadata() const {
     const std::uint64_t begin = std::uint64_t{super.metadata_block} * erofs::format::block_bytes;
     Sha256 hash;
     FileSource metadata(file_, begin, begin + metadata_bytes_);
-    std::string buffer(read_bytes, '\0');
+    std::string buffer(layer_read_bytes, '\0');
     std::uint64_t size = 0;
     while (const std::size_t count = TRY(metadata.read(buffer))) {
         hash.update({buffer.data(), count});
@@ -386,7 +378,7 @@ Result<void> LayerFile::write_image(LayerIndex& index) {
         return disk_error(errno_error("truncate layer"));
     }
     TRY(write_at(file_, erofs::format::super_offset, super));
-    Head head{head_magic, head_version, tar_offset, tar_bytes_, metadata_bytes_, {}};
+    LayerHead head{layer_magic, layer_version, tar_offset, tar_bytes_, metadata_bytes_, {}};
     metadata_hash_.copy(head.metadata_and_super.data(), head.metadata_and_super.size());
     return write_at(file_, 0, erofs::format::bytes_of(head));
 }

@@ -25,7 +25,6 @@ using erofs::Tree;
 
 constexpr int links_limit = 40; // as the kernel has it
 constexpr std::uint16_t implied_mode = S_IFDIR | 0755;
-constexpr const char* opaque_attribute = "trusted.overlay.opaque";
 // How many pieces a file with holes is cut into at most: where its data stays, where it is copied.
 constexpr std::uint64_t chunks_in_place = 1U << 18;
 constexpr std::uint64_t chunks_copied = 1U << 14;

@@ -20,9 +20,6 @@ namespace berth::store {
 
 namespace {
 
-// fsconfig(2) takes strings of 256 bytes with their end.
-constexpr std::size_t parameter_bytes = 255;
-
 Result<void> try_method(const std::string& image, const std::string& base, ErofsMethod method) {
     const std::string place = base + "/mount";
     TRY(mount_erofs(image, place, method));
@@ -75,8 +72,9 @@ Result<void> mount_erofs(const std::string& image, const std::string& place, Ero
     constexpr std::uint64_t attributes = MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV;
     UniqueFd file = TRY(open_file(image, O_RDONLY | O_NOFOLLOW));
     kernel::LoopDevice device;
-    std::string source =
-        image.size() <= parameter_bytes ? image : "/proc/self/fd/" + std::to_string(file.get());
+    std::string source = image.size() <= mount_parameter_bytes
+                             ? image
+                             : "/proc/self/fd/" + std::to_string(file.get());
     if (method == ErofsMethod::None) {
         return not_implemented("this kernel does not mount EROFS images");
     }

@@ -8,6 +8,7 @@
 #include "base/synchronized.h"
 #include "oci/digest.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <list>
@@ -18,6 +19,9 @@
 #include <vector>
 
 namespace berth::store {
+
+// fsconfig(2) takes strings of 256 bytes with their end.
+inline constexpr std::size_t mount_parameter_bytes = 255;
 
 // How this kernel mounts an image: from the file (Linux 6.12), through a loop device, not at all.
 enum class ErofsMethod : std::uint8_t { File, Loop, None };

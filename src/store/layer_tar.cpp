@@ -8,6 +8,7 @@
 #include "codec/tar.h"
 #include "codec/tar_types.h"
 #include "store/layer_attributes.h"
+#include "store/layer_entry.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -26,17 +27,7 @@ namespace berth::store {
 
 namespace {
 
-constexpr std::size_t buffer_bytes = 1U << 20;
-// A container can nest directories deeper than we have descriptors.
-constexpr std::size_t depth_limit = 1000;
-
-std::pair<std::string, std::string> split_parent(const std::string& path) {
-    std::size_t slash = path.rfind('/');
-    if (slash == std::string::npos) {
-        return {"", path};
-    }
-    return {path.substr(0, slash), path.substr(slash + 1)};
-}
+constexpr std::size_t tar_buffer_bytes = 1U << 20;
 
 class DifferenceWriter {
   public:
@@ -47,7 +38,7 @@ class DifferenceWriter {
         , data_(data)
         , name_(std::move(options.name))
         , change_header_(std::move(options.change_header))
-        , buffer_(buffer_bytes, '\0') {}
+        , buffer_(tar_buffer_bytes, '\0') {}
 
     Result<void> write(const DiffEntry& entry) {
         auto [parent, name] = split_parent(entry.path);
@@ -265,11 +256,11 @@ write_tree_tar(std::stop_token stop, FdRef tree, ByteSink& sink, const TreeTarOp
         if (!child.directory) {
             continue; // no directory, or not any more
         }
-        if (frames.size() >= depth_limit) {
+        if (frames.size() >= tree_depth_limit) {
             return Error(
                 ErrorKind::ResourceExhausted,
-                "directories are nested more than " + std::to_string(depth_limit) + " deep at " +
-                    entry.path.substr(0, 200));
+                "directories are nested more than " + std::to_string(tree_depth_limit) +
+                    " deep at " + entry.path.substr(0, 200));
         }
         child.path = entry.path;
         child.names = TRY(directory_names(child.directory));

@@ -6,17 +6,17 @@
 namespace berth::store {
 namespace {
 
-const oci::Digest one = oci::Digest::of("one");
-const ContentKey blob_one{ContentKind::Blob, one};
+const oci::Digest digest_one = oci::Digest::of("one");
+const ContentKey blob_one{ContentKind::Blob, digest_one};
 
 TEST(Lease, HoldsUntilItEnds) {
     Leases leases;
     {
         Lease lease = leases.create();
-        lease.add_blob(one);
-        lease.add_blob(one);
+        lease.add_blob(digest_one);
+        lease.add_blob(digest_one);
         EXPECT_TRUE(leases.holds(blob_one));
-        EXPECT_FALSE(leases.holds({ContentKind::Layer, one}));
+        EXPECT_FALSE(leases.holds({ContentKind::Layer, digest_one}));
     }
     EXPECT_FALSE(leases.holds(blob_one));
 }
@@ -24,10 +24,10 @@ TEST(Lease, HoldsUntilItEnds) {
 TEST(Lease, KeepsWhatAnotherLeaseHoldsToo) {
     Leases leases;
     Lease first = leases.create();
-    first.add_blob(one);
+    first.add_blob(digest_one);
     {
         Lease second = leases.create();
-        second.add_blob(one);
+        second.add_blob(digest_one);
     }
     EXPECT_TRUE(leases.holds(blob_one));
 }
@@ -35,7 +35,7 @@ TEST(Lease, KeepsWhatAnotherLeaseHoldsToo) {
 TEST(Lease, GoesOnAfterAMove) {
     Leases leases;
     Lease first = leases.create();
-    first.add_blob(one);
+    first.add_blob(digest_one);
     Lease second = std::move(first);
     EXPECT_TRUE(leases.holds(blob_one));
     EXPECT_EQ(leases.all(), std::set<ContentKey>{blob_one});
@@ -44,9 +44,9 @@ TEST(Lease, GoesOnAfterAMove) {
 TEST(Lease, MayOutliveTheTable) {
     auto leases = std::make_unique<Leases>();
     Lease lease = leases->create();
-    lease.add_blob(one);
+    lease.add_blob(digest_one);
     leases.reset();
-    lease.add_layer(one);
+    lease.add_layer(digest_one);
 }
 
 TEST(Leases, RemoveOnlyWhatNobodyHolds) {
@@ -58,7 +58,7 @@ TEST(Leases, RemoveOnlyWhatNobodyHolds) {
     };
     {
         Lease lease = leases.create();
-        lease.add_blob(one);
+        lease.add_blob(digest_one);
         EXPECT_FALSE(leases.unless_held(blob_one, remove).value());
     }
     EXPECT_TRUE(leases.unless_held(blob_one, remove).value());

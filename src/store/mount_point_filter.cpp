@@ -13,7 +13,7 @@ namespace berth::store {
 
 namespace {
 
-std::string_view parent_of(std::string_view path) {
+std::string_view parent_path(std::string_view path) {
     const std::size_t slash = path.rfind('/');
     return slash == std::string_view::npos ? std::string_view() : path.substr(0, slash);
 }
@@ -53,7 +53,7 @@ void leave_out_mount_points(Difference& difference, std::span<const std::string_
         const bool is_trace =
             emptied.contains(entry->path) && entry->in_parent && entry->only_time && !has_contents;
         if (is_ours || is_trace) {
-            emptied.insert(parent_of(entry->path));
+            emptied.insert(parent_path(entry->path));
         } else {
             kept.push_back(*entry);
         }

@@ -18,8 +18,6 @@ namespace berth::store {
 
 namespace {
 
-constexpr const char* opaque_attribute = "trusted.overlay.opaque";
-
 struct CloseDirectory {
     void operator()(DIR* stream) const { closedir(stream); }
 };

@@ -19,6 +19,7 @@ namespace berth::store {
 
 inline constexpr std::string_view whiteout_prefix = ".wh.";
 inline constexpr std::string_view whiteout_meta_prefix = ".wh..wh.";
+inline constexpr const char* opaque_attribute = "trusted.overlay.opaque";
 inline constexpr std::string_view opaque_marker = ".wh..wh..opq";
 
 bool is_whiteout(const struct stat& status);

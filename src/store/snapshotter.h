@@ -59,6 +59,9 @@ struct WritableLayer {
     std::string mount_label{};
     // Whose files a mount is to show; nobody's: as they are on the disk.
     std::shared_ptr<const kernel::OwnerMap> owners{};
+
+    // What a container has as its root.
+    std::string root() const { return directory + "/rootfs"; }
 };
 
 // Volatile: nothing is ever synced, for layers whose loss costs nothing (builds).

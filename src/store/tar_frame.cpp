@@ -21,14 +21,14 @@ namespace berth::store {
 
 namespace {
 
-constexpr std::array<char, 8> head_magic{'b', 'e', 'r', 't', 'h', 't', 'a', 'r'};
-constexpr std::uint64_t head_version = 1;
+constexpr std::array<char, 8> frame_magic{'b', 'e', 'r', 't', 'h', 't', 'a', 'r'};
+constexpr std::uint64_t frame_version = 1;
 constexpr std::size_t pending_bytes = 64U << 10;
 constexpr std::size_t path_limit = 4096;
-constexpr std::size_t read_bytes = 64U << 10;
+constexpr std::size_t frame_read_bytes = 64U << 10;
 
 // Little-endian, as the machines are that this runs on.
-struct Head {
+struct FrameHead {
     std::array<char, 8> magic;
     std::uint64_t version;
     std::uint64_t tar_bytes;
@@ -48,7 +48,7 @@ std::span<char> space_of(Number& number) {
     return {reinterpret_cast<char*>(&number), sizeof number};
 }
 
-Error damaged(std::string_view why) {
+Error damaged_frame(std::string_view why) {
     return {ErrorKind::DataLoss, "a layer's tar.frame is damaged: " + std::string(why)};
 }
 
@@ -65,7 +65,7 @@ std::string frame_of(const std::string& directory) {
 
 Result<std::unique_ptr<FrameWriter>> FrameWriter::create(const std::string& path) {
     UniqueFd file = TRY(disk_result(open_file(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW, 0600)));
-    const Head none{}; // written last: a file without it is no frame
+    const FrameHead none{}; // written last: a file without it is no frame
     TRY(disk_result(write_all(file, bytes_of(none))));
     std::unique_ptr<FrameWriter> writer(new FrameWriter(std::move(file)));
     writer->compressor_ =
@@ -116,7 +116,7 @@ Result<void> FrameWriter::finish() {
     TRY(write_pending());
     TRY(disk_result(compressor_->write(bytes_of(Tag::End))));
     TRY(disk_result(compressor_->finish()));
-    const Head head{.magic = head_magic, .version = head_version, .tar_bytes = tar_bytes_};
+    const FrameHead head{.magic = frame_magic, .version = frame_version, .tar_bytes = tar_bytes_};
     if (pwrite(file_.get(), &head, sizeof head, 0) != sizeof head) {
         return disk_error(errno_error("write tar.frame"));
     }
@@ -126,10 +126,10 @@ Result<void> FrameWriter::finish() {
 Result<std::unique_ptr<FrameReader>> FrameReader::open(const std::string& path) {
     UniqueFd file = TRY(open_file(path, O_RDONLY | O_NOFOLLOW));
     std::unique_ptr<FrameReader> reader(new FrameReader(std::move(file)));
-    Head head{};
+    FrameHead head{};
     if (TRY(read_full(reader->source_, space_of(head))) != sizeof head ||
-        head.magic != head_magic || head.version != head_version) {
-        return damaged("it does not begin like one");
+        head.magic != frame_magic || head.version != frame_version) {
+        return damaged_frame("it does not begin like one");
     }
     reader->tar_bytes_ = head.tar_bytes;
     reader->decompressor_ = TRY(compression::Decompressor::create(
@@ -140,12 +140,12 @@ Result<std::unique_ptr<FrameReader>> FrameReader::open(const std::string& path) 
 Result<void> FrameReader::take(std::span<char> bytes) {
     while (!bytes.empty()) {
         if (used_ == buffer_.size()) {
-            buffer_.resize(read_bytes);
+            buffer_.resize(frame_read_bytes);
             buffer_.resize(TRY(decompressor_->read(buffer_)));
             used_ = 0;
         }
         if (buffer_.empty()) {
-            return damaged("it ends too soon");
+            return damaged_frame("it ends too soon");
         }
         const std::size_t count = std::min(bytes.size(), buffer_.size() - used_);
         std::memcpy(bytes.data(), buffer_.data() + used_, count);
@@ -163,7 +163,7 @@ Result<FramePart> FrameReader::next() {
         // The compressed stream's checksum comes behind it.
         std::array<char, 1> more{};
         if (used_ < buffer_.size() || TRY(decompressor_->read(more)) != 0) {
-            return damaged("something follows its end");
+            return damaged_frame("something follows its end");
         }
         return part;
     }
@@ -171,7 +171,7 @@ Result<FramePart> FrameReader::next() {
         std::uint32_t size = 0;
         TRY(take(space_of(size)));
         if (size > pending_bytes) {
-            return damaged("a part of it is too long");
+            return damaged_frame("a part of it is too long");
         }
         part.kind = FramePart::Kind::Bytes;
         part.bytes.resize(size);
@@ -182,7 +182,7 @@ Result<FramePart> FrameReader::next() {
     std::uint16_t size = 0;
     TRY(take(space_of(size)));
     if (tag != static_cast<std::uint8_t>(Tag::Content) || size == 0 || size > path_limit) {
-        return damaged("a part of it is unknown");
+        return damaged_frame("a part of it is unknown");
     }
     part.kind = FramePart::Kind::Content;
     part.bytes.resize(size);

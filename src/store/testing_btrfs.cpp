@@ -60,7 +60,7 @@ class Place final : public ::testing::Environment {
     std::optional<TemporaryDirectory> directory_;
 };
 
-Place* const place = [] {
+Place* const shared_place = [] {
     auto made = std::make_unique<Place>();
     Place* borrowed = made.get();
     ::testing::AddGlobalTestEnvironment(made.release());
@@ -70,7 +70,7 @@ Place* const place = [] {
 } // namespace
 
 Result<std::string> btrfs_place() {
-    return place->path();
+    return shared_place->path();
 }
 
 } // namespace berth::store::testing

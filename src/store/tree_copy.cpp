@@ -26,7 +26,7 @@ namespace berth::store {
 
 namespace {
 
-struct Frame {
+struct CopyFrame {
     MergedDirectory source; // below the root, the target gets its metadata at the end
     DirectorySet target;    // of one
     std::vector<std::string> names;
@@ -43,8 +43,6 @@ struct Frame {
         return target.reopen();
     }
 };
-
-constexpr std::size_t depth_limit = 1000;
 
 // Not overlayfs's.
 erofs::Attributes attributes_of(const std::string& path) {
@@ -146,7 +144,7 @@ class TreeCopy {
         : filled_(state == Target::Filled) {}
 
     Result<void> run(MergedDirectory source, const std::string& target) {
-        std::vector<Frame> frames;
+        std::vector<CopyFrame> frames;
         UniqueFd directory = TRY(open_file(target, O_RDONLY | O_DIRECTORY));
         root_ = TRY(directory.duplicate());
         frames.emplace_back().source = std::move(source);
@@ -156,16 +154,16 @@ class TreeCopy {
         }
         frames[0].names = TRY(frames[0].source.names());
         while (!frames.empty()) {
-            Frame& frame = frames.back();
+            CopyFrame& frame = frames.back();
             TRY(frame.reopen());
             if (frame.next == frame.names.size()) {
                 TRY(finish(frame));
                 frames.pop_back();
                 continue;
             }
-            std::optional<Frame> child = TRY(visit(frame, frame.names[frame.next++]));
+            std::optional<CopyFrame> child = TRY(visit(frame, frame.names[frame.next++]));
             if (child) {
-                if (frames.size() >= depth_limit) {
+                if (frames.size() >= tree_depth_limit) {
                     return Error(
                         ErrorKind::ResourceExhausted, "directories are nested too deep to copy");
                 }
@@ -177,12 +175,12 @@ class TreeCopy {
     }
 
   private:
-    static Result<void> finish(const Frame& frame) {
+    static Result<void> finish(const CopyFrame& frame) {
         return frame.path.empty() ? ok()
                                   : copy_directory_metadata(*frame.source.top(), frame.target[0]);
     }
 
-    Result<std::optional<Frame>> visit(Frame& frame, const std::string& name) {
+    Result<std::optional<CopyFrame>> visit(CopyFrame& frame, const std::string& name) {
         std::optional<MergedDirectory::Entry> entry = TRY(frame.source.find(name));
         VERIFY(entry.has_value());
         const struct stat& status = entry->status;
@@ -192,9 +190,9 @@ class TreeCopy {
                 TRY_CONTEXT(disk_result(remove_tree_at(frame.target[0], name)), path);
             }
             TRY_CONTEXT(copy_entry(*entry, name, frame.target[0], path), path);
-            return std::optional<Frame>();
+            return std::optional<CopyFrame>();
         }
-        Frame child;
+        CopyFrame child;
         child.source = TRY(frame.source.child(name));
         if (child.source.empty()) {
             return internal_error(path + " went away while it was copied");

@@ -20,9 +20,9 @@ namespace berth::store {
 
 namespace {
 
-constexpr int depth_limit = 32;
+constexpr int removal_depth_limit = 32;
 
-UniqueFd open_directory(FdRef parent, const std::string& name) {
+UniqueFd open_directory_at(FdRef parent, const std::string& name) {
     return UniqueFd(
         openat(parent.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
 }
@@ -56,14 +56,14 @@ class Removal {
         if (errno != ENOTEMPTY && errno != EEXIST) {
             return errno_error("remove directory " + name);
         }
-        UniqueFd child = open_directory(directory, name);
+        UniqueFd child = open_directory_at(directory, name);
         if (!child) {
             return errno_error("open " + name);
         }
         if (btrfs_ && kernel::is_subvolume(child)) {
             return remove_subvolume(directory, name, child);
         }
-        if (depth == depth_limit) {
+        if (depth == removal_depth_limit) {
             return move_up(directory, name, top_);
         }
         TRY(empty(child, depth + 1));
@@ -90,7 +90,7 @@ class Removal {
     Result<void> empty_subvolume(FdRef directory, const std::string& name, FdRef subvolume) {
         TRY(kernel::make_subvolume_writable(subvolume));
         Result<void> destroyed = ok();
-        do { // each round deletes at least depth_limit levels of every branch
+        do { // each round deletes at least removal_depth_limit levels of every branch
             Removal inner(subvolume);
             inner.outermost_ = outermost_;
             inner.nested_ = true;
@@ -129,7 +129,7 @@ Result<void> remove_content(const std::string& name, FdRef top) {
         return Removal(top).empty(top, 0);
     }
     // The caller's descriptor may be one that takes no ioctl (O_PATH, AT_FDCWD).
-    UniqueFd parent = open_directory(top, "..");
+    UniqueFd parent = open_directory_at(top, "..");
     if (!parent) {
         return errno_error("open the directory above");
     }
@@ -150,7 +150,7 @@ Result<void> remove_tree_at(FdRef directory, const std::string& name) {
     if (errno != EISDIR) {
         return errno_error("remove " + name);
     }
-    // Each round deletes at least depth_limit levels of every branch.
+    // Each round deletes at least removal_depth_limit levels of every branch.
     while (unlinkat(directory.get(), name.c_str(), AT_REMOVEDIR) != 0) {
         if (errno == ENOENT) {
             return ok();
@@ -158,7 +158,7 @@ Result<void> remove_tree_at(FdRef directory, const std::string& name) {
         if (errno != ENOTEMPTY && errno != EEXIST) {
             return errno_error("remove directory " + name);
         }
-        UniqueFd top = open_directory(directory, name);
+        UniqueFd top = open_directory_at(directory, name);
         if (!top) {
             return errno_error("open " + name);
         }

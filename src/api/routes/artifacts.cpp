@@ -6,6 +6,7 @@
 #include "api/context.h"
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
+#include "api/registry_outcome.h"
 #include "api/route.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -16,22 +17,8 @@ namespace berth::api {
 
 namespace {
 
-engine::RegistryCredentials credentials_of(const Context& context) {
-    return parse_registry_auth(context.request().headers.get("X-Registry-Auth"));
-}
-
 engine::Artifacts artifacts_of(const Context& context) {
     return {context.engine().store(), context.engine().config()};
-}
-
-// As for images: a registry's refusal is not the daemon's.
-template <typename T>
-Result<T> from_registry(Result<T> outcome) {
-    if (!outcome.ok() && (outcome.error().kind() == ErrorKind::Unavailable ||
-                          outcome.error().kind() == ErrorKind::Unauthorized)) {
-        return std::move(outcome).error().as(ErrorKind::Internal);
-    }
-    return outcome;
 }
 
 Result<std::string> wanted_name(const Context& context) {
@@ -41,7 +28,7 @@ Result<std::string> wanted_name(const Context& context) {
                         : name;
 }
 
-Result<void> push(Context& context) {
+Result<void> push_artifact(Context& context) {
     engine::ArtifactRequest request{
         .name = TRY(wanted_name(context)),
         .type = context.query("type"),
@@ -60,15 +47,15 @@ Result<void> push(Context& context) {
     }
     context.body().set_limit(http::Body::unlimited);
     ProgressStream stream(context.response());
-    auto pushed = from_registry(artifacts_of(context).push(
+    auto pushed = transferred(artifacts_of(context).push(
         context.stop(), request, credentials_of(context), context.body(), stream.callback()));
     return stream.finish(pushed.ok() ? ok() : Result<void>(std::move(pushed).error()));
 }
 
-Result<void> pull(Context& context) {
+Result<void> pull_artifact(Context& context) {
     const std::string name = TRY(wanted_name(context));
     ArchiveSink sink(context.response(), "application/x-tar");
-    auto pulled = from_registry(
+    auto pulled = transferred(
         artifacts_of(context).pull(context.stop(), name, credentials_of(context), sink));
     if (!pulled.ok() && context.response().begun()) {
         log::warn("an artifact was not sent to its end", {{"error", pulled.error().message()}});
@@ -78,9 +65,9 @@ Result<void> pull(Context& context) {
     return context.response().finish();
 }
 
-Result<void> list(Context& context) {
+Result<void> list_artifacts(Context& context) {
     const std::string name = TRY(wanted_name(context));
-    const auto found = TRY(from_registry(artifacts_of(context).list(
+    const auto found = TRY(transferred(artifacts_of(context).list(
         context.stop(), name, context.query("type"), credentials_of(context))));
     return context.reply(
         200,
@@ -89,15 +76,14 @@ Result<void> list(Context& context) {
             {"Referrers", json::encode(found.referrers)}});
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/berth/artifacts/push", push},
-    {"GET", "/berth/artifacts/pull", pull},
-    {"GET", "/berth/artifacts/json", list},
-});
-
 } // namespace
 
 std::span<const Route> artifact_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/berth/artifacts/push", push_artifact},
+        {"GET", "/berth/artifacts/pull", pull_artifact},
+        {"GET", "/berth/artifacts/json", list_artifacts},
+    });
     return routes;
 }
 

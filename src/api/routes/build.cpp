@@ -119,7 +119,7 @@ std::size_t failure_index(const Error& error) {
     return static_cast<std::size_t>(std::ranges::find(all, reason) - all.begin());
 }
 
-Result<void> build(Context& context) {
+Result<void> build_image(Context& context) {
     auto* builder = TRY(builder_of(context));
     const auto request = TRY(parse_build_request(context));
     TRY(check_context_type(context));
@@ -188,7 +188,7 @@ Result<void> read_filters(const Context& context, build::CacheRule& rule) {
     return build::check_filters(rule.filters);
 }
 
-Result<void> prune(Context& context) {
+Result<void> prune_build_cache(Context& context) {
     auto* builder = TRY(builder_of(context));
     build::CacheRule rule{.all = context.flag("all")};
     // The first's name before version 1.48, and its later one.
@@ -224,20 +224,19 @@ Result<void> prune(Context& context) {
             {"CachesDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
 }
 
-Result<void> cancel(Context&) {
+Result<void> cancel_build(Context&) {
     return not_implemented("cancelling a build by its id is for BuildKit, which is not "
                            "implemented; close the connection instead");
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/build", build},
-    {"POST", "/build/prune", prune},
-    {"POST", "/build/cancel", cancel},
-});
-
 } // namespace
 
 std::span<const Route> build_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/build", build_image},
+        {"POST", "/build/prune", prune_build_cache},
+        {"POST", "/build/cancel", cancel_build},
+    });
     return routes;
 }
 

@@ -32,7 +32,7 @@ int code_of(store::ChangeKind kind) {
     VERIFY(false);
 }
 
-Result<void> changes(Context& context) {
+Result<void> list_changes(Context& context) {
     json::Array array;
     for (const store::Change& change :
          TRY(context.engine().containers().changes(context.parameter()))) {
@@ -42,7 +42,7 @@ Result<void> changes(Context& context) {
     return context.reply(200, array.empty() ? json::Value(nullptr) : json::Value(array));
 }
 
-Result<void> export_files(Context& context) {
+Result<void> export_container(Context& context) {
     ArchiveSink sink(context.response(), "application/octet-stream");
     TRY(context.engine().containers().export_files(context.stop(), context.parameter(), sink));
     TRY(sink.begin());
@@ -80,7 +80,7 @@ change_config(const engine::ContainerConfig& base, const std::vector<std::string
     return config;
 }
 
-Result<void> commit(Context& context) {
+Result<void> commit_container(Context& context) {
     auto body = TRY(body_config(context));
     const std::string container = context.query("container");
     if (container.empty()) {
@@ -159,18 +159,17 @@ Result<void> write_archive(Context& context) {
     return context.reply_empty(200);
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/containers/{id}/changes", changes},
-    {"GET", "/containers/{id}/export", export_files},
-    {"HEAD", "/containers/{id}/archive", stat_path},
-    {"GET", "/containers/{id}/archive", read_archive},
-    {"PUT", "/containers/{id}/archive", write_archive},
-    {"POST", "/commit", commit},
-});
-
 } // namespace
 
 std::span<const Route> container_copy_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/containers/{id}/changes", list_changes},
+        {"GET", "/containers/{id}/export", export_container},
+        {"HEAD", "/containers/{id}/archive", stat_path},
+        {"GET", "/containers/{id}/archive", read_archive},
+        {"PUT", "/containers/{id}/archive", write_archive},
+        {"POST", "/commit", commit_container},
+    });
     return routes;
 }
 

@@ -13,7 +13,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> publish(Context& context) {
+Result<void> publish_port(Context& context) {
     const auto document = TRY(context.json_body()).value_or(json::Value(json::Object{}));
     engine::HostConfig asked;
     auto decoded = json::decode_into(asked, document);
@@ -26,7 +26,7 @@ Result<void> publish(Context& context) {
 }
 
 // By query, since not everything between a client and the engine lets a DELETE have a body.
-Result<void> withdraw(Context& context) {
+Result<void> withdraw_port(Context& context) {
     const std::string port = context.query("port");
     if (port.empty()) {
         return invalid_argument("the query parameter port is missing: port=80/tcp");
@@ -37,14 +37,13 @@ Result<void> withdraw(Context& context) {
     return context.reply_empty(204);
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/berth/containers/{id}/ports", publish},
-    {"DELETE", "/berth/containers/{id}/ports", withdraw},
-});
-
 } // namespace
 
 std::span<const Route> container_port_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/berth/containers/{id}/ports", publish_port},
+        {"DELETE", "/berth/containers/{id}/ports", withdraw_port},
+    });
     return routes;
 }
 

@@ -43,7 +43,7 @@ void attach_stream(
     }
 }
 
-Result<void> attach(Context& context) {
+Result<void> attach_container(Context& context) {
     const engine::AttachOptions options = attach_options(context);
     const bool tty = TRY(context.engine().containers().check_attach(context.parameter(), options));
     auto hijacked = TRY(hijack_stream(context, tty ? Streams::Raw : Streams::Multiplexed));
@@ -131,7 +131,7 @@ class Waiter {
     Synchronized<State> state_;
 };
 
-Result<void> wait(Context& context) {
+Result<void> wait_for_container(Context& context) {
     const WaitCondition condition = TRY(wait_condition(context));
     auto waiter = std::make_shared<Waiter>();
     auto subscription =
@@ -151,7 +151,7 @@ Result<void> wait(Context& context) {
 
 // ---- logs ----
 
-Result<void> logs(Context& context) {
+Result<void> send_logs(Context& context) {
     const bool standard_output = context.flag("stdout");
     const bool standard_error = context.flag("stderr");
     if (!standard_output && !standard_error) {
@@ -181,21 +181,20 @@ Result<void> logs(Context& context) {
         {.timestamps = context.flag("timestamps"), .details = context.flag("details")});
 }
 
-Result<void> stats(Context& context) {
+Result<void> send_stats(Context& context) {
     return stream_stats(context);
 }
-
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/containers/{id}/attach", attach},
-    {"GET", "/containers/{id}/attach/ws", attach_websocket},
-    {"POST", "/containers/{id}/wait", wait},
-    {"GET", "/containers/{id}/logs", logs},
-    {"GET", "/containers/{id}/stats", stats},
-});
 
 } // namespace
 
 std::span<const Route> container_stream_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/containers/{id}/attach", attach_container},
+        {"GET", "/containers/{id}/attach/ws", attach_websocket},
+        {"POST", "/containers/{id}/wait", wait_for_container},
+        {"GET", "/containers/{id}/logs", send_logs},
+        {"GET", "/containers/{id}/stats", send_stats},
+    });
     return routes;
 }
 

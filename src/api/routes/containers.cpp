@@ -15,7 +15,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> list(Context& context) {
+Result<void> list_containers(Context& context) {
     const auto limit = TRY(context.number("limit"));
     auto filters = TRY(context.filters());
     engine::ListOptions options{
@@ -55,7 +55,7 @@ bool has_configuration(const json::Value& document) {
     });
 }
 
-Result<void> create(Context& context) {
+Result<void> create_container(Context& context) {
     auto document = TRY(context.json_body());
     if (!document) {
         return invalid_argument("invalid JSON: got EOF while reading request body");
@@ -84,7 +84,7 @@ Result<void> create(Context& context) {
     return context.reply_with(201, created);
 }
 
-Result<void> inspect(Context& context) {
+Result<void> inspect_container(Context& context) {
     auto container =
         TRY(context.engine().containers().inspect(context.parameter(), context.flag("size")));
     // docker-py's run() returns the output of json-file and journald, and None with any other
@@ -96,7 +96,7 @@ Result<void> inspect(Context& context) {
     return context.reply(200, wire::encode_inspect(container, context.version()));
 }
 
-Result<void> start(Context& context) {
+Result<void> start_container(Context& context) {
     // A JSON object with a member has seven bytes at least.
     if (context.body().length().value_or(8) > 7) {
         return invalid_argument("starting container with non-empty request body was deprecated "
@@ -121,21 +121,21 @@ Result<StopParameters> stop_parameters(const Context& context) {
     };
 }
 
-Result<void> stop(Context& context) {
+Result<void> stop_container(Context& context) {
     const auto parameters = TRY(stop_parameters(context));
     TRY(context.engine().containers().stop(
         context.parameter(), parameters.timeout, parameters.signal));
     return context.reply_empty(204);
 }
 
-Result<void> restart(Context& context) {
+Result<void> restart_container(Context& context) {
     const auto parameters = TRY(stop_parameters(context));
     TRY(context.engine().containers().restart(
         context.parameter(), parameters.timeout, parameters.signal));
     return context.reply_empty(204);
 }
 
-Result<void> kill(Context& context) {
+Result<void> kill_container(Context& context) {
     auto killed = context.engine().containers().kill(context.parameter(), context.query("signal"));
     if (!killed.ok()) {
         return std::move(killed).error().with_context(
@@ -144,22 +144,22 @@ Result<void> kill(Context& context) {
     return context.reply_empty(204);
 }
 
-Result<void> pause(Context& context) {
+Result<void> pause_container(Context& context) {
     TRY(context.engine().containers().pause(context.parameter()));
     return context.reply_empty(204);
 }
 
-Result<void> unpause(Context& context) {
+Result<void> unpause_container(Context& context) {
     TRY(context.engine().containers().unpause(context.parameter()));
     return context.reply_empty(204);
 }
 
-Result<void> rename(Context& context) {
+Result<void> rename_container(Context& context) {
     TRY(context.engine().containers().rename(context.parameter(), context.query("name")));
     return context.reply_empty(204);
 }
 
-Result<void> remove(Context& context) {
+Result<void> remove_container(Context& context) {
     TRY(context.engine().containers().remove(
         context.parameter(),
         {.force = context.flag("force"),
@@ -168,7 +168,7 @@ Result<void> remove(Context& context) {
     return context.reply_empty(204);
 }
 
-Result<void> update(Context& context) {
+Result<void> update_container(Context& context) {
     auto document = TRY(context.json_body()).value_or(json::Value(json::Object{}));
     engine::UpdateRequest request;
     auto decoded = json::decode_into(request.resources, document);
@@ -193,30 +193,20 @@ Result<void> update(Context& context) {
             {"Warnings", list.empty() ? json::Value(nullptr) : json::Value(std::move(list))}});
 }
 
-Result<std::uint32_t> terminal_dimension(const Context& context, std::string_view name) {
-    auto value = parse_number<std::uint32_t>(context.query(name));
-    if (!value.ok()) {
-        return invalid_argument(
-            "invalid resize " + std::string(name == "h" ? "height" : "width") + " \"" +
-            context.query(name) + "\": invalid syntax");
-    }
-    return *value;
-}
-
-Result<void> resize(Context& context) {
-    const auto height = TRY(terminal_dimension(context, "h"));
-    const auto width = TRY(terminal_dimension(context, "w"));
+Result<void> resize_container(Context& context) {
+    const auto height = TRY(context.terminal_dimension("h"));
+    const auto width = TRY(context.terminal_dimension("w"));
     TRY(context.engine().containers().resize(context.parameter(), height, width));
     return context.reply_empty(200);
 }
 
-Result<void> top(Context& context) {
+Result<void> list_processes(Context& context) {
     const auto processes =
         TRY(context.engine().containers().top(context.parameter(), context.query("ps_args")));
     return context.reply_with(200, processes);
 }
 
-Result<void> prune(Context& context) {
+Result<void> prune_containers(Context& context) {
     const auto filters = TRY(context.filters());
     const auto report = TRY(context.engine().containers().prune(filters));
     json::Value deleted(nullptr);
@@ -229,27 +219,26 @@ Result<void> prune(Context& context) {
             {"ContainersDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/containers/json", list},
-    {"POST", "/containers/create", create},
-    {"POST", "/containers/prune", prune},
-    {"GET", "/containers/{id...}/json", inspect},
-    {"GET", "/containers/{id}/top", top},
-    {"POST", "/containers/{id}/start", start},
-    {"POST", "/containers/{id}/stop", stop},
-    {"POST", "/containers/{id}/restart", restart},
-    {"POST", "/containers/{id}/kill", kill},
-    {"POST", "/containers/{id}/pause", pause},
-    {"POST", "/containers/{id}/unpause", unpause},
-    {"POST", "/containers/{id}/rename", rename},
-    {"POST", "/containers/{id}/update", update},
-    {"POST", "/containers/{id}/resize", resize},
-    {"DELETE", "/containers/{id...}", remove},
-});
-
 } // namespace
 
 std::span<const Route> container_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/containers/json", list_containers},
+        {"POST", "/containers/create", create_container},
+        {"POST", "/containers/prune", prune_containers},
+        {"GET", "/containers/{id...}/json", inspect_container},
+        {"GET", "/containers/{id}/top", list_processes},
+        {"POST", "/containers/{id}/start", start_container},
+        {"POST", "/containers/{id}/stop", stop_container},
+        {"POST", "/containers/{id}/restart", restart_container},
+        {"POST", "/containers/{id}/kill", kill_container},
+        {"POST", "/containers/{id}/pause", pause_container},
+        {"POST", "/containers/{id}/unpause", unpause_container},
+        {"POST", "/containers/{id}/rename", rename_container},
+        {"POST", "/containers/{id}/update", update_container},
+        {"POST", "/containers/{id}/resize", resize_container},
+        {"DELETE", "/containers/{id...}", remove_container},
+    });
     return routes;
 }
 

@@ -209,13 +209,12 @@ Result<void> disk_usage(Context& context) {
     return context.reply(200, answer);
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/system/df", disk_usage},
-});
-
 } // namespace
 
 std::span<const Route> disk_usage_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/system/df", disk_usage},
+    });
     return routes;
 }
 

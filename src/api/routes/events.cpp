@@ -96,9 +96,9 @@ class Outlet {
 };
 
 // A client that follows: ends at `until`, by a timer of the engine's loop.
-class Follower : public std::enable_shared_from_this<Follower> {
+class EventFollower : public std::enable_shared_from_this<EventFollower> {
   public:
-    Follower(std::shared_ptr<http::Stream> stream, io::EventLoop& loop)
+    EventFollower(std::shared_ptr<http::Stream> stream, io::EventLoop& loop)
         : stream_(std::move(stream))
         , loop_(loop) {}
 
@@ -143,7 +143,7 @@ class Follower : public std::enable_shared_from_this<Follower> {
     std::optional<io::EventLoop::TimerId> timer_; // only the loop's thread touches it
 };
 
-Result<void> events(Context& context) {
+Result<void> send_events(Context& context) {
     const auto since = TRY(context.timestamp("since"));
     const auto until = TRY(context.timestamp("until"));
     auto filters = TRY(context.filters());
@@ -179,7 +179,7 @@ Result<void> events(Context& context) {
         });
     auto stream = TRY(context.response().into_stream(200, headers));
     outlet->open(stream);
-    auto follower = std::make_shared<Follower>(std::move(stream), context.engine().loop());
+    auto follower = std::make_shared<EventFollower>(std::move(stream), context.engine().loop());
     follower->keep(std::move(subscription));
     if (query.until) {
         follower->end_after(std::chrono::nanoseconds(query.until->nanoseconds - now.nanoseconds));
@@ -187,13 +187,12 @@ Result<void> events(Context& context) {
     return ok();
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/events", events},
-});
-
 } // namespace
 
 std::span<const Route> event_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/events", send_events},
+    });
     return routes;
 }
 

@@ -6,7 +6,6 @@
 #include "api/hijack.h"
 #include "api/route.h"
 #include "base/log.h"
-#include "base/strings.h"
 
 #include <array>
 
@@ -14,7 +13,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> create(Context& context) {
+Result<void> create_exec(Context& context) {
     auto document = TRY(context.json_body()).value_or(json::Value(json::Object{}));
     wire::widen_command(document);
     auto body = json::decode<engine::ExecConfig>(document);
@@ -32,7 +31,7 @@ Result<void> create(Context& context) {
     return context.reply(201, json::Object{{"Id", id}});
 }
 
-Result<void> start(Context& context) {
+Result<void> start_exec(Context& context) {
     auto body = TRY(context.decode_body<wire::ExecStartBody>());
     const std::string& id = context.parameter();
     if (context.before(42) || !body.tty) {
@@ -58,38 +57,27 @@ Result<void> start(Context& context) {
     return ok();
 }
 
-Result<std::uint32_t> dimension(const Context& context, std::string_view name) {
-    auto value = parse_number<std::uint32_t>(context.query(name));
-    if (!value.ok()) {
-        return invalid_argument(
-            "invalid resize " + std::string(name == "h" ? "height" : "width") + " \"" +
-            context.query(name) + "\": invalid syntax");
-    }
-    return *value;
-}
-
-Result<void> resize(Context& context) {
-    const auto height = TRY(dimension(context, "h"));
-    const auto width = TRY(dimension(context, "w"));
+Result<void> resize_exec(Context& context) {
+    const auto height = TRY(context.terminal_dimension("h"));
+    const auto width = TRY(context.terminal_dimension("w"));
     TRY(context.engine().execs().resize(context.parameter(), height, width));
     return context.reply_empty(200);
 }
 
-Result<void> inspect(Context& context) {
+Result<void> inspect_exec(Context& context) {
     const auto exec = TRY(context.engine().execs().inspect(context.parameter()));
     return context.reply(200, wire::encode_exec(exec));
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/containers/{id}/exec", create},
-    {"POST", "/exec/{id}/start", start},
-    {"POST", "/exec/{id}/resize", resize},
-    {"GET", "/exec/{id}/json", inspect},
-});
-
 } // namespace
 
 std::span<const Route> exec_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/containers/{id}/exec", create_exec},
+        {"POST", "/exec/{id}/start", start_exec},
+        {"POST", "/exec/{id}/resize", resize_exec},
+        {"GET", "/exec/{id}/json", inspect_exec},
+    });
     return routes;
 }
 

@@ -6,6 +6,7 @@
 #include "api/platform_parameter.h"
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
+#include "api/registry_outcome.h"
 #include "api/route.h"
 #include "base/log.h"
 #include "base/strings.h"
@@ -18,31 +19,9 @@ namespace berth::api {
 
 namespace {
 
-engine::RegistryCredentials credentials_of(const Context& context) {
-    return parse_registry_auth(context.request().headers.get("X-Registry-Auth"));
-}
-
-// A registry that cannot be reached is 500, as from dockerd: 503 would speak of the engine itself.
-template <typename T>
-Result<T> from_registry(Result<T> outcome) {
-    if (!outcome.ok() && outcome.error().kind() == ErrorKind::Unavailable) {
-        return std::move(outcome).error().as(ErrorKind::Internal);
-    }
-    return outcome;
-}
-
-// A pull or push that the registry wants credentials for is 500 too: at 401 the docker client would
-// ask its user for them and wait, which dockerd never makes it do.
-Result<void> transferred(Result<void> outcome) {
-    if (!outcome.ok() && outcome.error().kind() == ErrorKind::Unauthorized) {
-        return std::move(outcome).error().as(ErrorKind::Internal);
-    }
-    return from_registry(std::move(outcome));
-}
-
 // ---- pull and import ----
 
-Result<void> pull(Context& context, std::string image) {
+Result<void> pull_image(Context& context, std::string image) {
     // "pull -a" of old clients sends a name with a colon behind it.
     if (image.ends_with(':')) {
         image.pop_back();
@@ -87,12 +66,12 @@ Result<void> import_image(Context& context) {
     return stream.finish(ok());
 }
 
-Result<void> create(Context& context) {
+Result<void> create_image(Context& context) {
     std::string image = context.query("fromImage");
-    return image.empty() ? import_image(context) : pull(context, std::move(image));
+    return image.empty() ? import_image(context) : pull_image(context, std::move(image));
 }
 
-Result<void> push(Context& context) {
+Result<void> push_image(Context& context) {
     const std::string platform = TRY(platform_parameter(context, 46));
     ProgressStream stream(context.response());
     return stream.finish(transferred(measure(context.engine().metrics().images.push, [&] {
@@ -108,7 +87,7 @@ Result<void> push(Context& context) {
 
 // ---- load and save ----
 
-Result<void> load(Context& context) {
+Result<void> load_images(Context& context) {
     const bool quiet = context.flag("quiet", true);
     const auto platforms = TRY(platform_parameters(context, "platform", 48));
     ProgressStream stream(context.response());
@@ -178,19 +157,18 @@ Result<void> inspect_distribution(Context& context) {
             {"Platforms", json::encode(found.platforms)}});
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"POST", "/images/create", create},
-    {"POST", "/images/load", load},
-    {"GET", "/images/get", save_several},
-    {"GET", "/images/{name...}/get", save_one},
-    {"POST", "/images/{name...}/push", push},
-    {"POST", "/auth", authenticate},
-    {"GET", "/distribution/{name...}/json", inspect_distribution},
-});
-
 } // namespace
 
 std::span<const Route> image_transfer_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"POST", "/images/create", create_image},
+        {"POST", "/images/load", load_images},
+        {"GET", "/images/get", save_several},
+        {"GET", "/images/{name...}/get", save_one},
+        {"POST", "/images/{name...}/push", push_image},
+        {"POST", "/auth", authenticate},
+        {"GET", "/distribution/{name...}/json", inspect_distribution},
+    });
     return routes;
 }
 

@@ -19,7 +19,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> list(Context& context) {
+Result<void> list_images(Context& context) {
     auto filters = TRY(context.filters());
     const bool manifests = !context.before(47) && context.flag("manifests");
     // Who has signed or built an image is not known here: there is no Identity to add.
@@ -45,7 +45,7 @@ Result<void> list(Context& context) {
     return context.reply(200, array);
 }
 
-Result<void> inspect(Context& context) {
+Result<void> inspect_image(Context& context) {
     const std::string platform = TRY(platform_parameter(context, 49));
     const bool manifests = !context.before(48) && context.flag("manifests");
     if (!platform.empty() && manifests) {
@@ -57,7 +57,7 @@ Result<void> inspect(Context& context) {
     return context.reply(200, wire::encode_image_inspect(image, context.version()));
 }
 
-Result<void> history(Context& context) {
+Result<void> image_history(Context& context) {
     const std::string platform = TRY(platform_parameter(context, 48));
     json::Array array;
     for (const auto& entry :
@@ -74,13 +74,13 @@ Result<void> history(Context& context) {
     return context.reply(200, array);
 }
 
-Result<void> tag(Context& context) {
+Result<void> tag_image(Context& context) {
     TRY(context.engine().images().tag(
         context.parameter(), context.query("repo"), context.query("tag")));
     return context.reply_empty(201);
 }
 
-Result<void> remove(Context& context) {
+Result<void> remove_image(Context& context) {
     if (trim(context.parameter()).empty()) {
         return invalid_argument("image name cannot be blank");
     }
@@ -95,7 +95,7 @@ Result<void> remove(Context& context) {
     return context.reply_with(200, removals);
 }
 
-Result<void> prune(Context& context) {
+Result<void> prune_images(Context& context) {
     const auto filters = TRY(context.filters());
     const auto report = TRY(context.engine().images().prune(context.stop(), filters));
     json::Value deleted(nullptr);
@@ -108,7 +108,7 @@ Result<void> prune(Context& context) {
             {"ImagesDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
 }
 
-Result<void> search(Context& context) {
+Result<void> search_images(Context& context) {
     const auto limit = context.number("limit");
     if (!limit.ok() || limit->value_or(0) < 0 || limit->value_or(0) > INT32_MAX) {
         return invalid_argument("invalid limit specified: \"" + context.query("limit") + "\"");
@@ -155,7 +155,7 @@ Result<std::string> encode_attestation(const engine::Attestation& attestation) {
     return text + ",\"Statement\":" + attestation.statement + "}";
 }
 
-Result<void> attestations(Context& context) {
+Result<void> list_attestations(Context& context) {
     auto platforms = TRY(platform_parameters(context, "platform", 0));
     if (context.request().query.get_all("platform").size() > 1 || platforms.size() > 1) {
         return invalid_argument("only one platform value is currently supported");
@@ -177,20 +177,19 @@ Result<void> attestations(Context& context) {
     return context.response().respond(200, json_headers(), array + "]\n");
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/images/json", list},
-    {"GET", "/images/search", search},
-    {"POST", "/images/prune", prune},
-    {"GET", "/images/{name...}/json", inspect},
-    {"GET", "/images/{name...}/history", history},
-    {"GET", "/images/{name...}/attestations", attestations},
-    {"POST", "/images/{name...}/tag", tag},
-    {"DELETE", "/images/{name...}", remove},
-});
-
 } // namespace
 
 std::span<const Route> image_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/images/json", list_images},
+        {"GET", "/images/search", search_images},
+        {"POST", "/images/prune", prune_images},
+        {"GET", "/images/{name...}/json", inspect_image},
+        {"GET", "/images/{name...}/history", image_history},
+        {"GET", "/images/{name...}/attestations", list_attestations},
+        {"POST", "/images/{name...}/tag", tag_image},
+        {"DELETE", "/images/{name...}", remove_image},
+    });
     return routes;
 }
 

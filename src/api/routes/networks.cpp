@@ -11,7 +11,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> list(Context& context) {
+Result<void> list_networks(Context& context) {
     const auto filters = TRY(context.filters());
     json::Array array;
     for (const auto& network : TRY(context.engine().networks().list(filters))) {
@@ -44,7 +44,7 @@ Result<void> check_verbose(const Context& context) {
         "\": invalid syntax");
 }
 
-Result<void> inspect(Context& context) {
+Result<void> inspect_network(Context& context) {
     TRY(check_verbose(context));
     const auto network = TRY(context.engine().networks().inspect(context.parameter()));
     if (const std::string scope = context.query("scope");
@@ -58,7 +58,7 @@ Result<void> inspect(Context& context) {
     return context.reply(200, encoded);
 }
 
-Result<void> create(Context& context) {
+Result<void> create_network(Context& context) {
     auto request = TRY(context.decode_body<engine::NetworkCreate>());
     if (context.before(48)) {
         request.enable_ipv4.reset();
@@ -67,25 +67,25 @@ Result<void> create(Context& context) {
     return context.reply(201, json::Object{{"Id", id}, {"Warning", ""}});
 }
 
-Result<void> remove(Context& context) {
+Result<void> remove_network(Context& context) {
     TRY(context.engine().networks().remove(context.parameter()));
     return context.reply_empty(204);
 }
 
-Result<void> connect(Context& context) {
+Result<void> connect_container(Context& context) {
     const auto body = TRY(context.decode_body<wire::ConnectBody>());
     TRY(context.engine().networks().connect(
         context.parameter(), body.container, body.endpoint_config));
     return context.reply_empty(200);
 }
 
-Result<void> disconnect(Context& context) {
+Result<void> disconnect_container(Context& context) {
     const auto body = TRY(context.decode_body<wire::DisconnectBody>());
     TRY(context.engine().networks().disconnect(context.parameter(), body.container, body.force));
     return context.reply_empty(200);
 }
 
-Result<void> prune(Context& context) {
+Result<void> prune_networks(Context& context) {
     const auto filters = TRY(context.filters());
     const auto report = TRY(context.engine().networks().prune(filters));
     json::Value deleted(nullptr);
@@ -95,20 +95,19 @@ Result<void> prune(Context& context) {
     return context.reply(200, json::Object{{"NetworksDeleted", std::move(deleted)}});
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/networks", list},
-    {"GET", "/networks/", list},
-    {"POST", "/networks/create", create},
-    {"POST", "/networks/prune", prune},
-    {"POST", "/networks/{id}/connect", connect},
-    {"POST", "/networks/{id}/disconnect", disconnect},
-    {"GET", "/networks/{id}", inspect},
-    {"DELETE", "/networks/{id}", remove},
-});
-
 } // namespace
 
 std::span<const Route> network_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/networks", list_networks},
+        {"GET", "/networks/", list_networks},
+        {"POST", "/networks/create", create_network},
+        {"POST", "/networks/prune", prune_networks},
+        {"POST", "/networks/{id}/connect", connect_container},
+        {"POST", "/networks/{id}/disconnect", disconnect_container},
+        {"GET", "/networks/{id}", inspect_network},
+        {"DELETE", "/networks/{id}", remove_network},
+    });
     return routes;
 }
 

@@ -9,7 +9,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> list(Context& context) {
+Result<void> list_plugins(Context& context) {
     return context.reply(200, json::Array{});
 }
 
@@ -21,23 +21,22 @@ Result<void> no_plugins(Context&) {
     return not_implemented("plugins are not implemented");
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/plugins", list},
-    {"GET", "/plugins/privileges", no_plugins},
-    {"POST", "/plugins/pull", no_plugins},
-    {"POST", "/plugins/create", no_plugins},
-    {"GET", "/plugins/{name...}/json", no_such_plugin},
-    {"POST", "/plugins/{name...}/enable", no_such_plugin},
-    {"POST", "/plugins/{name...}/disable", no_such_plugin},
-    {"POST", "/plugins/{name...}/upgrade", no_such_plugin},
-    {"POST", "/plugins/{name...}/push", no_such_plugin},
-    {"POST", "/plugins/{name...}/set", no_such_plugin},
-    {"DELETE", "/plugins/{name...}", no_such_plugin},
-});
-
 } // namespace
 
 std::span<const Route> plugin_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/plugins", list_plugins},
+        {"GET", "/plugins/privileges", no_plugins},
+        {"POST", "/plugins/pull", no_plugins},
+        {"POST", "/plugins/create", no_plugins},
+        {"GET", "/plugins/{name...}/json", no_such_plugin},
+        {"POST", "/plugins/{name...}/enable", no_such_plugin},
+        {"POST", "/plugins/{name...}/disable", no_such_plugin},
+        {"POST", "/plugins/{name...}/upgrade", no_such_plugin},
+        {"POST", "/plugins/{name...}/push", no_such_plugin},
+        {"POST", "/plugins/{name...}/set", no_such_plugin},
+        {"DELETE", "/plugins/{name...}", no_such_plugin},
+    });
     return routes;
 }
 

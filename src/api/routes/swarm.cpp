@@ -25,42 +25,41 @@ Result<void> no_swarm(Context&) {
     return not_implemented("swarm mode is not implemented");
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/swarm", no_manager},
-    {"POST", "/swarm/init", no_swarm},
-    {"POST", "/swarm/join", no_swarm},
-    {"POST", "/swarm/leave", not_in_swarm},
-    {"POST", "/swarm/update", no_manager},
-    {"GET", "/swarm/unlockkey", no_manager},
-    {"POST", "/swarm/unlock", no_manager},
-    {"GET", "/nodes", no_manager},
-    {"GET", "/nodes/{id}", no_manager},
-    {"DELETE", "/nodes/{id}", no_manager},
-    {"POST", "/nodes/{id}/update", no_manager},
-    {"GET", "/services", no_manager},
-    {"POST", "/services/create", no_manager},
-    {"GET", "/services/{id}", no_manager},
-    {"DELETE", "/services/{id}", no_manager},
-    {"POST", "/services/{id}/update", no_manager},
-    {"GET", "/services/{id}/logs", no_manager},
-    {"GET", "/tasks", no_manager},
-    {"GET", "/tasks/{id}", no_manager},
-    {"GET", "/tasks/{id}/logs", no_manager},
-    {"GET", "/secrets", no_manager},
-    {"POST", "/secrets/create", no_manager},
-    {"GET", "/secrets/{id}", no_manager},
-    {"DELETE", "/secrets/{id}", no_manager},
-    {"POST", "/secrets/{id}/update", no_manager},
-    {"GET", "/configs", no_manager},
-    {"POST", "/configs/create", no_manager},
-    {"GET", "/configs/{id}", no_manager},
-    {"DELETE", "/configs/{id}", no_manager},
-    {"POST", "/configs/{id}/update", no_manager},
-});
-
 } // namespace
 
 std::span<const Route> swarm_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/swarm", no_manager},
+        {"POST", "/swarm/init", no_swarm},
+        {"POST", "/swarm/join", no_swarm},
+        {"POST", "/swarm/leave", not_in_swarm},
+        {"POST", "/swarm/update", no_manager},
+        {"GET", "/swarm/unlockkey", no_manager},
+        {"POST", "/swarm/unlock", no_manager},
+        {"GET", "/nodes", no_manager},
+        {"GET", "/nodes/{id}", no_manager},
+        {"DELETE", "/nodes/{id}", no_manager},
+        {"POST", "/nodes/{id}/update", no_manager},
+        {"GET", "/services", no_manager},
+        {"POST", "/services/create", no_manager},
+        {"GET", "/services/{id}", no_manager},
+        {"DELETE", "/services/{id}", no_manager},
+        {"POST", "/services/{id}/update", no_manager},
+        {"GET", "/services/{id}/logs", no_manager},
+        {"GET", "/tasks", no_manager},
+        {"GET", "/tasks/{id}", no_manager},
+        {"GET", "/tasks/{id}/logs", no_manager},
+        {"GET", "/secrets", no_manager},
+        {"POST", "/secrets/create", no_manager},
+        {"GET", "/secrets/{id}", no_manager},
+        {"DELETE", "/secrets/{id}", no_manager},
+        {"POST", "/secrets/{id}/update", no_manager},
+        {"GET", "/configs", no_manager},
+        {"POST", "/configs/create", no_manager},
+        {"GET", "/configs/{id}", no_manager},
+        {"DELETE", "/configs/{id}", no_manager},
+        {"POST", "/configs/{id}/update", no_manager},
+    });
     return routes;
 }
 

@@ -89,21 +89,20 @@ Result<void> no_session(Context&) {
                            "(DOCKER_BUILDKIT=0)");
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/_ping", ping},
-    {"HEAD", "/_ping", head_ping},
-    {"GET", "/version", version},
-    {"GET", "/info", info},
-    {"POST", "/berth/system/check", check},
-    {"POST", "/session", no_session},
-    {"GET", "/session", no_session},
-    {"POST", "/grpc", no_session},
-    {"GET", "/grpc", no_session},
-});
-
 } // namespace
 
 std::span<const Route> system_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/_ping", ping},
+        {"HEAD", "/_ping", head_ping},
+        {"GET", "/version", version},
+        {"GET", "/info", info},
+        {"POST", "/berth/system/check", check},
+        {"POST", "/session", no_session},
+        {"GET", "/session", no_session},
+        {"POST", "/grpc", no_session},
+        {"GET", "/grpc", no_session},
+    });
     return routes;
 }
 

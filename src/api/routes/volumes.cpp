@@ -14,7 +14,7 @@ namespace berth::api {
 
 namespace {
 
-Result<void> list(Context& context) {
+Result<void> list_volumes(Context& context) {
     const auto filters = TRY(context.filters());
     json::Array array;
     const auto list = TRY(context.engine().volumes().list(filters));
@@ -29,7 +29,7 @@ Result<void> list(Context& context) {
         200, json::Object{{"Volumes", std::move(array)}, {"Warnings", std::move(warnings)}});
 }
 
-Result<void> create(Context& context) {
+Result<void> create_volume(Context& context) {
     const json::Value document = TRY(context.json_body()).value_or(json::Value(json::Object()));
     const json::Value* cluster = json::find(document, "ClusterVolumeSpec");
     if (cluster != nullptr && !cluster->is_null()) {
@@ -47,23 +47,23 @@ Result<void> create(Context& context) {
     return context.reply(201, wire::encode_volume(volume));
 }
 
-Result<void> inspect(Context& context) {
+Result<void> inspect_volume(Context& context) {
     const auto volume = TRY(context.engine().volumes().inspect(context.parameter()));
     return context.reply(200, wire::encode_volume(volume));
 }
 
-Result<void> remove(Context& context) {
+Result<void> remove_volume(Context& context) {
     TRY(context.engine().volumes().remove(context.parameter(), context.flag("force")));
     return context.reply_empty(204);
 }
 
-Result<void> update(Context&) {
+Result<void> update_volume(Context&) {
     return Error(
         ErrorKind::Unavailable,
         "volume update only valid for cluster volumes, but swarm is unavailable");
 }
 
-Result<void> prune(Context& context) {
+Result<void> prune_volumes(Context& context) {
     auto filters = TRY(context.filters());
     // Before 1.42 named volumes went too.
     if (context.before(42) && !filters.contains("all")) {
@@ -89,7 +89,7 @@ engine::Volumes::KeepQuiet keep_quiet(Context& context) {
     };
 }
 
-Result<void> export_files(Context& context) {
+Result<void> export_volume(Context& context) {
     ArchiveSink sink(context.response(), "application/x-tar");
     TRY(context.engine().volumes().export_files(
         context.stop(), context.parameter(), keep_quiet(context), sink));
@@ -106,7 +106,7 @@ engine::StringMap pairs(const Context& context, std::string_view name) {
     return result;
 }
 
-Result<void> import_files(Context& context) {
+Result<void> import_volume(Context& context) {
     context.body().set_limit(http::Body::unlimited);
     const auto volume = TRY(context.engine().volumes().import_files(
         {.name = context.parameter(),
@@ -118,7 +118,7 @@ Result<void> import_files(Context& context) {
     return context.reply(201, wire::encode_volume(volume));
 }
 
-Result<void> clone(Context& context) {
+Result<void> clone_volume(Context& context) {
     const auto body = TRY(context.decode_body<engine::VolumeCreate>());
     const auto volume =
         TRY(context.engine().volumes().clone(context.parameter(), body, keep_quiet(context)));
@@ -140,23 +140,22 @@ Result<void> remove_mount(Context& context) {
     return context.reply_empty(204);
 }
 
-constexpr auto routes = std::to_array<Route>({
-    {"GET", "/volumes", list},
-    {"POST", "/volumes/create", create},
-    {"POST", "/volumes/prune", prune},
-    {"GET", "/volumes/{name}", inspect},
-    {"PUT", "/volumes/{name}", update},
-    {"DELETE", "/volumes/{name}", remove},
-    {"GET", "/berth/volumes/{name}/export", export_files},
-    {"POST", "/berth/volumes/{name}/import", import_files},
-    {"POST", "/berth/volumes/{name}/clone", clone},
-    {"POST", "/berth/containers/{id}/mounts", add_mount},
-    {"DELETE", "/berth/containers/{id}/mounts", remove_mount},
-});
-
 } // namespace
 
 std::span<const Route> volume_routes() {
+    static constexpr auto routes = std::to_array<Route>({
+        {"GET", "/volumes", list_volumes},
+        {"POST", "/volumes/create", create_volume},
+        {"POST", "/volumes/prune", prune_volumes},
+        {"GET", "/volumes/{name}", inspect_volume},
+        {"PUT", "/volumes/{name}", update_volume},
+        {"DELETE", "/volumes/{name}", remove_volume},
+        {"GET", "/berth/volumes/{name}/export", export_volume},
+        {"POST", "/berth/volumes/{name}/import", import_volume},
+        {"POST", "/berth/volumes/{name}/clone", clone_volume},
+        {"POST", "/berth/containers/{id}/mounts", add_mount},
+        {"DELETE", "/berth/containers/{id}/mounts", remove_mount},
+    });
     return routes;
 }
 

@@ -48,7 +48,7 @@ struct NetworkSettings {
     json::Value networks;
 };
 
-struct Inspect {
+struct ContainerInspect {
     std::string id;
     Timestamp created;
     std::string path;
@@ -91,7 +91,7 @@ struct SummaryHealth {
     std::int64_t failing_streak = 0;
 };
 
-struct Summary {
+struct ContainerSummary {
     std::string id;
     std::vector<std::string> names;
     std::string image;
@@ -159,8 +159,8 @@ struct Fields<api::wire::NetworkSettings> {
 };
 
 template <>
-struct Fields<api::wire::Inspect> {
-    using T = api::wire::Inspect;
+struct Fields<api::wire::ContainerInspect> {
+    using T = api::wire::ContainerInspect;
     static constexpr auto table = std::tuple{
         field("Id", &T::id),
         field("Created", &T::created),
@@ -211,8 +211,8 @@ struct Fields<api::wire::SummaryHealth> {
 };
 
 template <>
-struct Fields<api::wire::Summary> {
-    using T = api::wire::Summary;
+struct Fields<api::wire::ContainerSummary> {
+    using T = api::wire::ContainerSummary;
     static constexpr auto table = std::tuple{
         field("Id", &T::id),
         field("Names", &T::names),
@@ -378,7 +378,7 @@ json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion
     if (version < ApiVersion{1, 45}) {
         add_own_aliases(network_settings.networks, container);
     }
-    const Inspect wire{
+    const ContainerInspect wire{
         .id = container.id,
         .created = container.created,
         .path = container.path,
@@ -424,7 +424,7 @@ std::optional<std::int64_t> unless_zero(std::optional<std::int64_t> size) {
 json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
     std::vector<std::string> names{container.name};
     names.insert(names.end(), container.link_names.begin(), container.link_names.end());
-    const Summary wire{
+    const ContainerSummary wire{
         .id = container.id,
         .names = std::move(names),
         .image = container.image,

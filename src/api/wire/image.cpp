@@ -11,7 +11,7 @@ namespace berth::api::wire {
 
 namespace {
 
-struct Summary {
+struct ImageSummary {
     std::int64_t containers = -1;
     std::int64_t created = 0;
     std::string id;
@@ -38,7 +38,7 @@ struct Metadata {
     Timestamp last_tag_time;
 };
 
-struct Inspect {
+struct ImageInspect {
     std::string id;
     std::vector<std::string> repo_tags;
     std::vector<std::string> repo_digests;
@@ -66,8 +66,8 @@ struct Inspect {
 namespace berth::json {
 
 template <>
-struct Fields<api::wire::Summary> {
-    using T = api::wire::Summary;
+struct Fields<api::wire::ImageSummary> {
+    using T = api::wire::ImageSummary;
     static constexpr auto table = std::tuple{
         field("Containers", &T::containers),
         field("Created", &T::created),
@@ -101,8 +101,8 @@ struct Fields<api::wire::Metadata> {
 };
 
 template <>
-struct Fields<api::wire::Inspect> {
-    using T = api::wire::Inspect;
+struct Fields<api::wire::ImageInspect> {
+    using T = api::wire::ImageInspect;
     static constexpr auto table = std::tuple{
         field("Id", &T::id),
         field("RepoTags", &T::repo_tags),
@@ -224,7 +224,7 @@ void adapt_inspect(json::Object& image, ApiVersion version) {
 } // namespace
 
 json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version) {
-    Summary wire{
+    ImageSummary wire{
         .containers = image.containers,
         .created = image.created.seconds(),
         .id = image.id,
@@ -252,7 +252,7 @@ json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion v
 }
 
 json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion version) {
-    Inspect wire{
+    ImageInspect wire{
         .id = image.id,
         .repo_tags = image.repo_tags,
         .repo_digests = image.repo_digests,

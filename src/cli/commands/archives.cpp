@@ -38,7 +38,7 @@ bool is_directory(const std::string& path) {
 }
 
 // What `load` sends: a file or standard input as it is, a folder with an image layout as a tar.
-Result<std::unique_ptr<ByteSource>> open_archive(const std::string& path) {
+Result<std::unique_ptr<ByteSource>> open_image_archive(const std::string& path) {
     if (path.empty()) {
         return std::make_unique<FdSource>(FdRef::unowned(STDIN_FILENO));
     }
@@ -179,7 +179,7 @@ Result<int> load(Session& session, const Invocation& invocation) {
     if (input.empty() && ::isatty(STDIN_FILENO) == 1) {
         return invalid_argument("requested load from stdin, but stdin is empty");
     }
-    const std::unique_ptr<ByteSource> source = TRY(open_archive(input));
+    const std::unique_ptr<ByteSource> source = TRY(open_image_archive(input));
     Query query;
     query.add("quiet", quiet);
     TRY(add_platforms(query, "platform", platforms));

@@ -19,8 +19,6 @@ namespace berth::cli::commands {
 
 namespace {
 
-constexpr int usage_error_code = 125;
-
 // attach and exec end so, with exit code 1; run and start, which made what runs on, end well.
 Error detached() {
     return Error(ErrorKind::Cancelled, "read escape sequence");

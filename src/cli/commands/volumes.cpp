@@ -22,7 +22,7 @@ std::string volume_path(const std::string& name, const char* what) {
     return "/berth/volumes/" + percent_encode(name) + "/" + what;
 }
 
-Result<std::unique_ptr<ByteSource>> open_archive(const std::string& path) {
+Result<std::unique_ptr<ByteSource>> open_volume_archive(const std::string& path) {
     if (path.empty() || path == "-") {
         return std::make_unique<FdSource>(FdRef::unowned(STDIN_FILENO));
     }
@@ -74,7 +74,7 @@ Result<int> volume_import(Session& session, const Invocation& invocation) {
     for (const std::string& option : wanted.options) {
         query.add("opt", option);
     }
-    const auto archive = TRY(open_archive(names.size() > 1 ? names[1] : ""));
+    const auto archive = TRY(open_volume_archive(names.size() > 1 ? names[1] : ""));
     const auto answer = TRY(session.stream(
         {.method = "POST",
          .target = volume_path(names[0], "import") + query.text(),

@@ -17,12 +17,12 @@ namespace berth::engine {
 namespace {
 
 constexpr std::string_view default_port = "24224";
-constexpr std::size_t answer_limit = 4096;
+constexpr std::size_t fluentd_answer_limit = 4096;
 constexpr std::uint64_t default_buffer_limit = 1U << 20; // lines
 constexpr std::chrono::milliseconds shortest_reconnect{100};
 constexpr std::chrono::milliseconds longest_reconnect{10'000};
 
-struct Settings {
+struct FluentdSettings {
     LogAddress address;
     bool async = false;
     bool has_exact_time = false;
@@ -34,7 +34,7 @@ struct Settings {
     std::chrono::milliseconds reconnect_interval{0}; // 0: never without need
 };
 
-Result<LogAddress> parse_address(std::string_view text) {
+Result<LogAddress> parse_fluentd_address(std::string_view text) {
     using Kind = LogAddress::Kind;
     if (text.empty()) {
         return LogAddress{.host = "127.0.0.1", .port = std::string(default_port)};
@@ -86,7 +86,7 @@ parse_time(const LogInfo& info, const std::string& name, std::chrono::millisecon
     return ok();
 }
 
-Result<void> parse_times(const LogInfo& info, Settings& settings) {
+Result<void> parse_times(const LogInfo& info, FluentdSettings& settings) {
     TRY(parse_time(info, "fluentd-read-timeout", settings.read_limit));
     TRY(parse_time(info, "fluentd-write-timeout", settings.write_limit));
     const std::string interval = "fluentd-async-reconnect-interval";
@@ -100,8 +100,8 @@ Result<void> parse_times(const LogInfo& info, Settings& settings) {
     return ok();
 }
 
-Result<Settings> parse_settings(const LogInfo& info) {
-    Settings settings{.address = TRY(parse_address(info.option("fluentd-address")))};
+Result<FluentdSettings> parse_fluentd_settings(const LogInfo& info) {
+    FluentdSettings settings{.address = TRY(parse_fluentd_address(info.option("fluentd-address")))};
     const auto is_on = [&](const char* name) -> Result<bool> {
         const std::string_view text = info.option(name);
         return text.empty() ? Result<bool>(false) : parse_go_bool(text);
@@ -164,7 +164,8 @@ void put_map_head(std::string& out, std::size_t size) {
 
 class FluentdDriver final : public BatchDriver {
   public:
-    FluentdDriver(const Settings& settings, std::string tag, const LogInfo& info, StringMap extra)
+    FluentdDriver(
+        const FluentdSettings& settings, std::string tag, const LogInfo& info, StringMap extra)
         : BatchDriver(settings.address, {}, settings.write_limit)
         , settings_(settings)
         , tag_(std::move(tag))
@@ -294,7 +295,7 @@ class FluentdDriver final : public BatchDriver {
         std::string answer;
         std::array<char, 512> buffer;
         while (answer.find(chunk_) == std::string::npos) {
-            if (answer.size() > answer_limit) {
+            if (answer.size() > fluentd_answer_limit) {
                 return Error(ErrorKind::DataLoss, "fluentd answers with something else");
             }
             const std::size_t count = TRY(connection.receive(buffer, settings_.read_limit, stop));
@@ -303,7 +304,7 @@ class FluentdDriver final : public BatchDriver {
         return ok();
     }
 
-    Settings settings_;
+    FluentdSettings settings_;
     std::string tag_;
     std::string id_;
     StringMap members_;
@@ -315,12 +316,12 @@ class FluentdDriver final : public BatchDriver {
 } // namespace
 
 Result<void> check_fluentd_options(const LogInfo& probe) {
-    TRY(parse_settings(probe));
+    TRY(parse_fluentd_settings(probe));
     return ok();
 }
 
 Result<std::unique_ptr<LogDriver>> make_fluentd_driver(const LogInfo& info) {
-    const Settings settings = TRY(parse_settings(info));
+    const FluentdSettings settings = TRY(parse_fluentd_settings(info));
     std::string tag = TRY(log_tag(info));
     StringMap extra = TRY(log_attributes(info));
     for (const char* own : {"source", "log"}) {

@@ -25,7 +25,7 @@ constexpr std::size_t chunk_limit = 128;
 
 enum class Compression : std::uint8_t { Gzip, Zlib, None };
 
-struct Settings {
+struct GelfSettings {
     LogAddress address;
     Compression compression = Compression::Gzip;
     int level = Z_BEST_SPEED;
@@ -38,7 +38,7 @@ Error unknown_value(std::string_view value, std::string_view option) {
         "\" for gelf log driver");
 }
 
-Result<LogAddress> parse_address(std::string_view text) {
+Result<LogAddress> parse_gelf_address(std::string_view text) {
     if (text.empty()) {
         return invalid_argument("gelf-address is a required parameter");
     }
@@ -61,8 +61,8 @@ Result<LogAddress> parse_address(std::string_view text) {
         .port = place->port};
 }
 
-Result<Settings> parse_settings(const LogInfo& info) {
-    Settings settings{.address = TRY(parse_address(info.option("gelf-address")))};
+Result<GelfSettings> parse_gelf_settings(const LogInfo& info) {
+    GelfSettings settings{.address = TRY(parse_gelf_address(info.option("gelf-address")))};
     const bool is_udp = settings.address.kind == LogAddress::Kind::Udp;
     const auto number = [&](const char* name, int least, int most) -> Result<std::optional<int>> {
         const std::string_view text = info.option(name);
@@ -116,14 +116,14 @@ void append_member(std::string& out, std::string_view name, std::string_view val
 
 // Seconds with milliseconds, as Go prints a number.
 std::string seconds_text(Timestamp time) {
-    const std::int64_t milliseconds = time.nanoseconds / 1'000'000;
+    const std::int64_t thousandths = time.nanoseconds / 1'000'000;
     char text[48];
     (void)std::snprintf(
         text,
         sizeof text,
         "%lld.%03lld",
-        static_cast<long long>(milliseconds / 1000),
-        static_cast<long long>(milliseconds % 1000));
+        static_cast<long long>(thousandths / 1000),
+        static_cast<long long>(thousandths % 1000));
     std::string result = text;
     result.erase(result.find_last_not_of('0') + 1);
     if (result.ends_with('.')) {
@@ -134,7 +134,7 @@ std::string seconds_text(Timestamp time) {
 
 class GelfDriver final : public BatchDriver {
   public:
-    GelfDriver(const Settings& settings, const std::string& host, std::string extra)
+    GelfDriver(const GelfSettings& settings, const std::string& host, std::string extra)
         : BatchDriver(settings.address, {})
         , settings_(settings)
         , extra_(std::move(extra)) {
@@ -210,7 +210,7 @@ class GelfDriver final : public BatchDriver {
         }
     }
 
-    Settings settings_;
+    GelfSettings settings_;
     std::string prefix_;
     std::string extra_; // members behind the message's own
 };
@@ -218,7 +218,7 @@ class GelfDriver final : public BatchDriver {
 } // namespace
 
 Result<void> check_gelf_options(const LogInfo& probe) {
-    TRY(parse_settings(probe));
+    TRY(parse_gelf_settings(probe));
     return ok();
 }
 
@@ -242,7 +242,7 @@ Result<std::unique_ptr<LogDriver>> make_gelf_driver(const LogInfo& info) {
     for (const auto& [name, value] : members) {
         append_member(extra, name, value);
     }
-    const Settings settings = TRY(parse_settings(info));
+    const GelfSettings settings = TRY(parse_gelf_settings(info));
     return std::unique_ptr<LogDriver>(
         std::make_unique<GelfDriver>(settings, log_host_name(), std::move(extra)));
 }

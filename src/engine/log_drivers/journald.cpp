@@ -3,6 +3,7 @@
 #include "base/file.h"
 #include "engine/log_drivers/batch_driver.h"
 #include "engine/log_drivers/drivers.h"
+#include "engine/names.h"
 
 #include <cctype>
 
@@ -80,7 +81,6 @@ class JournaldDriver final : public BatchDriver {
 } // namespace
 
 Result<std::unique_ptr<LogDriver>> make_journald_driver(const LogInfo& info) {
-    constexpr std::size_t short_id_length = 12;
     const std::string tag = TRY(log_tag(info));
     StringMap fields = {
         {"CONTAINER_ID", info.id.substr(0, short_id_length)},

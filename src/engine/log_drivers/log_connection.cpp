@@ -24,7 +24,7 @@ namespace {
 using Clock = std::chrono::steady_clock;
 using std::chrono::milliseconds;
 
-constexpr milliseconds step{100};
+constexpr milliseconds poll_step{100};
 
 class Socket final : public LogConnection {
   public:
@@ -104,7 +104,7 @@ Result<UniqueFd> open_unix(const std::string& path, int type, std::stop_token st
                     ": connect",
                 number);
         }
-        (void)poll(nullptr, 0, static_cast<int>(step.count()));
+        (void)poll(nullptr, 0, static_cast<int>(poll_step.count()));
     }
     return fd;
 }
@@ -159,7 +159,7 @@ wait_for_socket(FdRef fd, short events, milliseconds limit, const std::stop_toke
     const auto end = Clock::now() + limit;
     while (true) {
         pollfd wanted{.fd = fd.get(), .events = events, .revents = 0};
-        const int ready = poll(&wanted, 1, static_cast<int>(step.count()));
+        const int ready = poll(&wanted, 1, static_cast<int>(poll_step.count()));
         if (ready > 0) {
             return ok();
         }

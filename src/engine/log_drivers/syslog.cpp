@@ -29,7 +29,7 @@ constexpr int first_local_facility = 16;
 constexpr int error_severity = 3;
 constexpr int info_severity = 6;
 
-struct Settings {
+struct SyslogSettings {
     LogAddress address;
     LogTls tls;
     int facility = 3;
@@ -48,7 +48,7 @@ std::string local_socket() {
     return "/dev/log";
 }
 
-Result<LogAddress> parse_address(std::string_view text) {
+Result<LogAddress> parse_syslog_address(std::string_view text) {
     using Kind = LogAddress::Kind;
     if (text.empty()) {
         return LogAddress{.kind = Kind::UnixDatagram, .path = local_socket()};
@@ -117,9 +117,9 @@ Result<Format> parse_format(std::string_view text) {
     return invalid_argument("Invalid syslog format");
 }
 
-Result<Settings> parse_settings(const LogInfo& info) {
-    Settings settings;
-    settings.address = TRY(parse_address(info.option("syslog-address")));
+Result<SyslogSettings> parse_syslog_settings(const LogInfo& info) {
+    SyslogSettings settings;
+    settings.address = TRY(parse_syslog_address(info.option("syslog-address")));
     settings.facility = TRY(parse_facility(info.option("syslog-facility")));
     settings.format = TRY(parse_format(info.option("syslog-format")));
     settings.tls = {
@@ -168,7 +168,7 @@ std::string stamp(Timestamp time) {
 
 class SyslogDriver final : public BatchDriver {
   public:
-    SyslogDriver(const Settings& settings, std::string tag)
+    SyslogDriver(const SyslogSettings& settings, std::string tag)
         : BatchDriver(settings.address, settings.tls)
         , facility_(settings.facility)
         , format_(settings.format)
@@ -230,12 +230,12 @@ class SyslogDriver final : public BatchDriver {
 } // namespace
 
 Result<void> check_syslog_options(const LogInfo& probe) {
-    TRY(parse_settings(probe));
+    TRY(parse_syslog_settings(probe));
     return ok();
 }
 
 Result<std::unique_ptr<LogDriver>> make_syslog_driver(const LogInfo& info) {
-    Settings settings = TRY(parse_settings(info));
+    SyslogSettings settings = TRY(parse_syslog_settings(info));
     std::string tag = TRY(log_tag(info));
     return std::unique_ptr<LogDriver>(
         std::make_unique<SyslogDriver>(std::move(settings), std::move(tag)));

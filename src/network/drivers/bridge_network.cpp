@@ -11,15 +11,7 @@
 
 namespace berth::network {
 
-namespace {
-
 using kernel::RouteBatch;
-
-Error no_endpoint(const std::string& id) {
-    return not_found("endpoint " + id + " not found");
-}
-
-} // namespace
 
 BridgeNetwork::BridgeNetwork(std::unique_ptr<BridgeNetworkState> state)
     : state_(std::move(state)) {}

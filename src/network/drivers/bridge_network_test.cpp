@@ -17,10 +17,6 @@ using kernel::output_of;
 using testing::HasSubstr;
 using testing::Not;
 
-const UniqueFd here; // the test's own namespace plays the host
-
-constexpr auto patience = std::chrono::seconds(10);
-
 TEST(BridgeNetwork, GivesAContainerItsInterfaceAddressAndRoute) {
     in_new_network([] {
         const auto driver = start_driver();
@@ -400,7 +396,7 @@ TEST(BridgeNetwork, ServesManyAtOnceFromAnEmptyPool) {
             const EchoServer server(endpoint.netns, Protocol::Tcp, 80);
             EXPECT_EQ(ask(here, Protocol::Tcp, endpoint.ip.to_string(), 80), "172.17.0.1");
         }
-        EXPECT_TRUE(network->wait_until_pool_is_full(patience));
+        EXPECT_TRUE(network->wait_until_pool_is_full(std::chrono::seconds(10)));
     });
 }
 

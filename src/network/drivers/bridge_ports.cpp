@@ -14,7 +14,6 @@ using kernel::RouteBatch;
 namespace {
 
 constexpr std::size_t name_bytes = 5;
-constexpr std::uint32_t smallest_ipv6_mtu = 1280;
 std::size_t limit = 900;
 
 } // namespace

@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/rollback.h"
-#include "kernel/netlink_namespace.h"
 #include "network/drivers/cni_request.h"
 #include "network/drivers/endpoint_interface.h"
 
@@ -44,15 +43,6 @@ std::string context_of(const std::string& container_name, const std::string& end
            endpoint_id + ")";
 }
 
-Error no_endpoint(const std::string& id) {
-    return not_found("endpoint " + id + " not found");
-}
-
-Result<RouteSocket> socket_in(FdRef netns) {
-    const auto scope = TRY(kernel::NetworkNamespaceScope::enter(netns));
-    return RouteSocket::open();
-}
-
 UniqueFd copy_of(FdRef fd) {
     return UniqueFd(fd.get() < 0 ? -1 : ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
 }
@@ -74,7 +64,7 @@ Result<void> drop_default_routes(
 
 // What plugins have left.
 void remove_interface(FdRef netns, const std::string& name) {
-    auto inside = socket_in(netns);
+    auto inside = RouteSocket::open_in(netns);
     if (!inside.ok()) {
         return;
     }
@@ -181,7 +171,7 @@ Result<Endpoint> CniNetwork::finish(const Joining& joining) const {
     const EndpointRequest& request = joining.request;
     const CniResult result =
         TRY(CniResult::read(joining.attachment.result, request.interface_name));
-    RouteSocket inside = TRY(socket_in(joining.netns()));
+    RouteSocket inside = TRY(RouteSocket::open_in(joining.netns()));
     const std::optional<kernel::Link> link = TRY(inside.find_link(request.interface_name));
     if (!link) {
         return internal_error(

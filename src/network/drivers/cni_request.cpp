@@ -10,7 +10,7 @@
 namespace berth::network {
 namespace {
 
-constexpr std::uint64_t bits = 8;
+constexpr std::uint64_t bits_per_byte = 8;
 // Of the bandwidth plugin, which counts bursts in 32 bits of bytes.
 constexpr std::uint64_t smallest_burst = 256'000;
 constexpr std::uint64_t largest_burst = std::numeric_limits<std::uint32_t>::max();
@@ -25,9 +25,9 @@ json::Array array_of(const std::vector<std::string>& texts) {
 
 void add_rate(json::Object& bandwidth, const std::string& direction, std::uint64_t rate) {
     if (rate != 0) {
-        bandwidth[direction + "Rate"] = rate * bits;
+        bandwidth[direction + "Rate"] = rate * bits_per_byte;
         bandwidth[direction + "Burst"] =
-            std::clamp(rate * bits / 10, smallest_burst, largest_burst);
+            std::clamp(rate * bits_per_byte / 10, smallest_burst, largest_burst);
     }
 }
 

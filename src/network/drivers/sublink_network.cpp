@@ -6,7 +6,6 @@
 #include "base/rollback.h"
 #include "base/strings.h"
 #include "base/verify.h"
-#include "kernel/netlink_namespace.h"
 #include "network/address_arithmetic.h"
 #include "network/drivers/endpoint_interface.h"
 
@@ -217,12 +216,8 @@ SublinkNetwork::wire(const EndpointRequest& request, const ContainerAddresses& a
     RouteBatch batch;
     batch.add_link(link);
     TRY(parts_->host.lock()->execute(batch));
-    std::optional<RouteSocket> inside;
-    {
-        const auto scope = TRY(kernel::NetworkNamespaceScope::enter(netns));
-        inside = TRY(RouteSocket::open());
-    }
-    const std::optional<kernel::Link> there = TRY(inside->find_link(request.interface_name));
+    RouteSocket inside = TRY(RouteSocket::open_in(netns));
+    const std::optional<kernel::Link> there = TRY(inside.find_link(request.interface_name));
     if (!there) {
         return internal_error("the interface " + link.name + " vanished while it was made");
     }
@@ -231,16 +226,16 @@ SublinkNetwork::wire(const EndpointRequest& request, const ContainerAddresses& a
     rollback.push([&] {
         RouteBatch undo;
         undo.delete_link(there->index);
-        static_cast<void>(inside->execute(undo).ok());
+        static_cast<void>(inside.execute(undo).ok());
     });
     TRY(configure_interface(
-        {.inside = *inside, .netns = netns, .index = there->index, .form = InterfaceForm::Down},
+        {.inside = inside, .netns = netns, .index = there->index, .form = InterfaceForm::Down},
         request,
         endpoint));
     if (is_layer3(options_) && !options_.internal && request.default_route) {
         RouteBatch route; // there are no neighbours to ask: the interface alone
         route.add_route({.destination = {}, .output_index = there->index});
-        TRY(inside->execute(route));
+        TRY(inside.execute(route));
     }
     UniqueFd kept(TRY(request.netns != nullptr ? request.netns->duplicate() : made.duplicate()));
     rollback.commit();
@@ -269,8 +264,7 @@ Result<void> SublinkNetwork::unplug(const Live& live) {
     if (!live.netns) {
         return ok();
     }
-    const auto scope = TRY(kernel::NetworkNamespaceScope::enter(live.netns));
-    RouteSocket inside = TRY(RouteSocket::open());
+    RouteSocket inside = TRY(RouteSocket::open_in(live.netns));
     const std::optional<kernel::Link> link = TRY(inside.find_link(live.interface_name));
     if (!link) {
         return ok();
@@ -286,7 +280,7 @@ Result<void> SublinkNetwork::disconnect(const std::string& endpoint_id, Detach /
         auto members = members_.lock();
         auto found = members->endpoints.extract(endpoint_id);
         if (found.empty()) {
-            return not_found("endpoint " + endpoint_id + " not found");
+            return no_endpoint(endpoint_id);
         }
         live = std::move(found.mapped());
     }

@@ -25,7 +25,7 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t file_limit = 16U << 20;
+constexpr std::size_t password_file_limit = 16U << 20;
 constexpr std::size_t remembered_limit = 4096;
 constexpr auto remembered_time = std::chrono::minutes(10);
 constexpr std::size_t password_limit = 72; // of bcrypt: what is behind would not count
@@ -153,7 +153,7 @@ Result<void> Htpasswd::refresh() {
             return ok();
         }
     }
-    std::string text = TRY(read_file(options_.file, file_limit));
+    std::string text = TRY(read_file(options_.file, password_file_limit));
     Users users = TRY(parse_users(text, options_.file));
     auto state = state_.lock();
     if (!users.empty()) {

@@ -13,7 +13,7 @@ namespace berth::registry {
 
 namespace {
 
-constexpr std::size_t file_limit = 1U << 20;
+constexpr std::size_t options_file_limit = 1U << 20;
 
 // `known` is a document with every name that there is.
 Result<void>
@@ -63,7 +63,7 @@ Result<ByteCount> ByteCount::parse(std::string_view text) {
 }
 
 Result<void> Options::read(const std::string& file) {
-    std::string text = TRY(read_file(file, file_limit));
+    std::string text = TRY(read_file(file, options_file_limit));
     json::Value document = TRY_CONTEXT(json::parse(text), file);
     if (!document.is_object()) {
         return invalid_argument(file + ": not a JSON object");

@@ -14,7 +14,6 @@ constexpr const char* tag_annotation = "org.opencontainers.image.ref.name";
 // Ours: lets the referrers of a manifest be found without opening all of them.
 constexpr const char* subject_annotation = "io.berth.registry.subject";
 constexpr const char* changes_annotation = "io.berth.registry.changes";
-constexpr std::size_t index_limit = 256U << 20;
 
 std::string annotation(const oci::Descriptor& entry, const char* name) {
     auto found = entry.annotations.find(name);

@@ -21,6 +21,8 @@
 
 namespace berth::registry {
 
+inline constexpr std::size_t index_limit = 256U << 20; // bytes of a repository's index.json
+
 struct ManifestEntry {
     oci::Descriptor descriptor; // media type, digest, size
     oci::Digest subject;        // empty: none

@@ -24,7 +24,7 @@ namespace berth::registry {
 
 namespace {
 
-constexpr std::size_t piece_bytes = 256U << 10;
+constexpr std::size_t check_piece_bytes = 256U << 10;
 
 struct Hashed {
     oci::Digest digest;
@@ -44,7 +44,7 @@ hash_file(const std::string& path, std::string_view algorithm, const std::stop_t
     }
     Hashed hashed{.digest = {}, .inode = status.st_ino};
     oci::Digester digester = TRY(oci::Digester::create(algorithm));
-    std::vector<char> buffer(piece_bytes);
+    std::vector<char> buffer(check_piece_bytes);
     while (true) {
         if (stop.stop_requested()) {
             return Error(ErrorKind::Cancelled, "the check was stopped");

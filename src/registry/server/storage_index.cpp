@@ -27,7 +27,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t index_limit = 256U << 20;
 constexpr std::size_t least_backlog =
     64; // changes that the journal may have however small the index
 constexpr std::chrono::seconds pause{1};

@@ -17,12 +17,12 @@ namespace berth::registry {
 
 namespace {
 
-constexpr std::size_t piece_bytes = 128U << 10;
+constexpr std::size_t upload_piece_bytes = 128U << 10;
 
 // One for each thread: a new one for each request would be page faults.
 std::span<char> piece_buffer() {
-    thread_local std::unique_ptr<std::array<char, piece_bytes>> buffer =
-        std::make_unique<std::array<char, piece_bytes>>();
+    thread_local std::unique_ptr<std::array<char, upload_piece_bytes>> buffer =
+        std::make_unique<std::array<char, upload_piece_bytes>>();
     return *buffer;
 }
 

@@ -156,13 +156,13 @@ constexpr auto restore_flags = std::to_array<FlagSpec>(
      {"lsm-profile", "", Value, ""},
      {"lsm-mount-context", "", Value, ""}});
 
-constexpr std::string_view id = "CONTAINER";
+constexpr std::string_view id_argument = "CONTAINER";
 
-constexpr auto table = std::to_array<Command>(
-    {{"checkpoint", checkpoint, id, "not there yet", 1, 1, checkpoint_flags},
-     {"create", create, id, "create a container", 1, 1, create_flags},
-     {"delete", remove, id, "delete a container", 1, 1, delete_flags},
-     {"events", events, id, "statistics and out-of-memory events", 1, 1, events_flags},
+constexpr auto all_commands = std::to_array<Command>(
+    {{"checkpoint", checkpoint, id_argument, "not there yet", 1, 1, checkpoint_flags},
+     {"create", create, id_argument, "create a container", 1, 1, create_flags},
+     {"delete", remove, id_argument, "delete a container", 1, 1, delete_flags},
+     {"events", events, id_argument, "statistics and out-of-memory events", 1, 1, events_flags},
      {"exec",
       exec,
       "CONTAINER [COMMAND [ARG…]]",
@@ -174,7 +174,7 @@ constexpr auto table = std::to_array<Command>(
      {"features", features, "", "print what this runtime supports as JSON", 0, 0},
      {"kill", kill, "CONTAINER [SIGNAL]", "send a signal (default: TERM)", 1, 2, kill_flags},
      {"list", list, "", "list containers", 0, 0, list_flags},
-     {"pause", pause, id, "suspend all processes of a container"},
+     {"pause", pause, id_argument, "suspend all processes of a container"},
      {"ps",
       processes,
       "CONTAINER [PS OPTION…]",
@@ -183,13 +183,13 @@ constexpr auto table = std::to_array<Command>(
       any_number,
       ps_flags,
       FlagOrder::First},
-     {"restore", restore, id, "not there yet", 1, 1, restore_flags},
-     {"resume", resume, id, "go on with a paused container"},
-     {"run", run_container, id, "create and start a container", 1, 1, run_flags},
+     {"restore", restore, id_argument, "not there yet", 1, 1, restore_flags},
+     {"resume", resume, id_argument, "go on with a paused container"},
+     {"run", run_container, id_argument, "create and start a container", 1, 1, run_flags},
      {"spec", spec, "", "write a config.json to start from", 0, 0, spec_flags},
-     {"start", start, id, "start a created container"},
-     {"state", state, id, "print the state of a container as JSON"},
-     {"update", update, id, "change the resources of a container", 1, 1, update_flags}});
+     {"start", start, id_argument, "start a created container"},
+     {"state", state, id_argument, "print the state of a container as JSON"},
+     {"update", update, id_argument, "change the resources of a container", 1, 1, update_flags}});
 
 std::string padded(std::string text, std::size_t width) {
     text.resize(std::max(width, text.size() + 1), ' ');
@@ -212,13 +212,15 @@ std::string flag_lines(std::span<const FlagSpec> flags) {
 } // namespace
 
 std::span<const Command> commands() {
-    return table;
+    return all_commands;
 }
 
 const Command* find_command(std::string_view name) {
-    auto found = std::find_if(
-        table.begin(), table.end(), [name](const Command& entry) { return entry.name == name; });
-    return found == table.end() ? nullptr : &*found;
+    auto found =
+        std::find_if(all_commands.begin(), all_commands.end(), [name](const Command& entry) {
+            return entry.name == name;
+        });
+    return found == all_commands.end() ? nullptr : &*found;
 }
 
 std::span<const FlagSpec> global_flags() {
@@ -229,7 +231,7 @@ std::string program_help() {
     std::string text = "NAME:\n   berth-runtime - Open Container Initiative runtime\n\nUSAGE:\n   "
                        "berth-runtime [global options] command [command options] "
                        "[arguments...]\n\nCOMMANDS:\n";
-    for (const Command& command : table) {
+    for (const Command& command : all_commands) {
         text += "   " + padded(std::string(command.name), 12) + std::string(command.summary) + "\n";
     }
     return text + "\nGLOBAL OPTIONS:\n" + flag_lines(program_flags);

@@ -24,7 +24,7 @@ namespace berth::runtime::command_line {
 
 namespace {
 
-Result<void> print(std::string_view text) {
+Result<void> print_all(std::string_view text) {
     return write_all(FdRef::unowned(STDOUT_FILENO), text);
 }
 
@@ -169,7 +169,7 @@ Result<int> state(const Globals& globals, const Flags& flags) {
     std::string id = TRY(flags.container_id());
     Container container = TRY(Container::load(globals.root, id));
     Listed listed{TRY(container.state()), ""};
-    TRY(print(json::serialize_indented(json::Value(object_of(listed)), "  ") + "\n"));
+    TRY(print_all(json::serialize_indented(json::Value(object_of(listed)), "  ") + "\n"));
     return 0;
 }
 
@@ -184,20 +184,20 @@ Result<int> list(const Globals& globals, const Flags& flags) {
         for (const std::string& id : TRY(Container::list(globals.root))) {
             text += id + "\n";
         }
-        TRY(print(text));
+        TRY(print_all(text));
         return 0;
     }
     const std::string format = TRY(checked_format(flags));
     std::vector<Listed> containers = TRY(all_containers(globals.root));
     if (format == "table") {
-        TRY(print(list_table(containers)));
+        TRY(print_all(list_table(containers)));
         return 0;
     }
     json::Array array;
     for (const Listed& listed : containers) {
         array.emplace_back(object_of(listed));
     }
-    TRY(print(json::serialize(json::Value(std::move(array))) + "\n"));
+    TRY(print_all(json::serialize(json::Value(std::move(array))) + "\n"));
     return 0;
 }
 
@@ -211,7 +211,7 @@ Result<int> processes(const Globals& globals, const Flags& flags) {
         for (pid_t pid : pids) {
             array.emplace_back(pid);
         }
-        TRY(print(json::serialize(json::Value(std::move(array))) + "\n"));
+        TRY(print_all(json::serialize(json::Value(std::move(array))) + "\n"));
         return 0;
     }
     std::vector<std::string> options(flags.rest().begin() + 1, flags.rest().end());
@@ -219,7 +219,7 @@ Result<int> processes(const Globals& globals, const Flags& flags) {
         options = {"-ef"};
     }
     std::string table = TRY(ps_table(pids, options));
-    TRY(print(table));
+    TRY(print_all(table));
     return 0;
 }
 

@@ -23,15 +23,11 @@ namespace {
 
 using kernel::SubvolumeMode;
 
-std::string root_of(const WritableLayer& layer) {
-    return layer.directory + "/rootfs";
-}
-
 std::string subvolume_of(const std::string& layer) {
     return layer + ".subvolume";
 }
 
-Result<UniqueFd> open_directory(const std::string& path) {
+Result<UniqueFd> open_subvolume_directory(const std::string& path) {
     return disk_result(open_file(path, O_RDONLY | O_DIRECTORY));
 }
 
@@ -42,7 +38,7 @@ struct Place {
 
     static Result<Place> of(const std::string& path) {
         const std::size_t slash = path.rfind('/');
-        return Place{TRY(open_directory(path.substr(0, slash))), path.substr(slash + 1)};
+        return Place{TRY(open_subvolume_directory(path.substr(0, slash))), path.substr(slash + 1)};
     }
 };
 
@@ -56,13 +52,13 @@ Result<void> create(const std::string& path) {
 }
 
 Result<void> snapshot(const std::string& source, const std::string& path, SubvolumeMode mode) {
-    const UniqueFd from = TRY(open_directory(source));
+    const UniqueFd from = TRY(open_subvolume_directory(source));
     const Place place = TRY(Place::of(path));
     return disk_result(kernel::snapshot_subvolume(from, place.directory, place.name, mode));
 }
 
 Result<void> write_out(const std::string& path) {
-    const UniqueFd directory = TRY(open_directory(path));
+    const UniqueFd directory = TRY(open_subvolume_directory(path));
     return syncfs(directory.get()) == 0 ? ok() : disk_error(errno_error("sync " + path));
 }
 
@@ -93,7 +89,7 @@ Result<void> try_out(const std::string& directory) {
 } // namespace
 
 Result<void> BtrfsSnapshotter::probe(const std::string& root) {
-    const UniqueFd directory = TRY(open_directory(root));
+    const UniqueFd directory = TRY(open_subvolume_directory(root));
     if (!kernel::is_on_btrfs(directory)) {
         return not_implemented(root + " is not on a btrfs file system");
     }
@@ -108,15 +104,15 @@ Result<void> BtrfsSnapshotter::probe(const std::string& root) {
 
 Result<void> BtrfsSnapshotter::prepare(const WritableLayer& layer) {
     if (layer.layers.empty()) {
-        TRY(create(root_of(layer)));
+        TRY(create(layer.root()));
     } else {
         const std::string image = TRY(ensure_subvolume(layer.layers));
-        TRY(snapshot(image, root_of(layer), SubvolumeMode::Writable));
+        TRY(snapshot(image, layer.root(), SubvolumeMode::Writable));
     }
     if (layer.size_limit == 0) {
         return ok();
     }
-    const UniqueFd root = TRY(open_directory(root_of(layer)));
+    const UniqueFd root = TRY(open_subvolume_directory(layer.root()));
     auto limited = kernel::limit_subvolume(root, layer.size_limit);
     return limited.ok()
                ? ok()
@@ -140,7 +136,7 @@ Result<std::string> BtrfsSnapshotter::ensure_subvolume(const std::vector<std::st
 }
 
 Result<std::string> BtrfsSnapshotter::mount(const WritableLayer& layer, WriteMode) {
-    return mount_mapped(layer, root_of(layer));
+    return mount_mapped(layer, layer.root());
 }
 
 bool BtrfsSnapshotter::is_mounted(const WritableLayer& layer) {
@@ -156,7 +152,7 @@ Result<Difference> BtrfsSnapshotter::difference(const WritableLayer& layer) {
     if (!layer.layers.empty()) {
         before.push_back(TRY(ensure_subvolume(layer.layers)));
     }
-    return tree_difference(root_of(layer), before);
+    return tree_difference(layer.root(), before);
 }
 
 Result<std::uint64_t> BtrfsSnapshotter::usage(const WritableLayer& layer) {

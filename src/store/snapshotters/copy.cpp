@@ -18,21 +18,13 @@
 
 namespace berth::store {
 
-namespace {
-
-std::string root_of(const WritableLayer& layer) {
-    return layer.directory + "/rootfs";
-}
-
-} // namespace
-
 Result<void> CopySnapshotter::prepare(const WritableLayer& layer) {
     std::optional<kernel::HeldToLimits> held;
     if (layer.size_limit != 0) {
         TRY(limits_.limit(layer.directory, layer.size_limit));
         held.emplace(); // the image's files count
     }
-    std::string root = root_of(layer);
+    std::string root = layer.root();
     TRY(disk_result(make_directories(root, 0755)));
     if (layer.layers.empty()) {
         return ok();
@@ -45,7 +37,7 @@ Result<void> CopySnapshotter::prepare(const WritableLayer& layer) {
 }
 
 Result<std::string> CopySnapshotter::mount(const WritableLayer& layer, WriteMode) {
-    return mount_mapped(layer, root_of(layer));
+    return mount_mapped(layer, layer.root());
 }
 
 bool CopySnapshotter::is_mounted(const WritableLayer& layer) {
@@ -57,7 +49,7 @@ Result<void> CopySnapshotter::unmount(const WritableLayer& layer) {
 }
 
 Result<Difference> CopySnapshotter::difference(const WritableLayer& layer) {
-    return tree_difference(root_of(layer), layer.layers);
+    return tree_difference(layer.root(), layer.layers);
 }
 
 Result<std::uint64_t> CopySnapshotter::usage(const WritableLayer& layer) {

@@ -10,6 +10,7 @@
 #include "kernel/mount.h"
 #include "kernel/path.h"
 #include "store/disk_error.h"
+#include "store/layer_mounts.h"
 #include "store/layer_tar.h"
 #include "store/overlay_form.h"
 #include "store/snapshotters/mapped_root.h"
@@ -28,8 +29,6 @@ namespace berth::store {
 
 namespace {
 
-// fsconfig(2) takes strings of 256 bytes with their end.
-constexpr std::size_t parameter_bytes = 255;
 constexpr std::size_t largest_label = 4096;
 
 std::string upper_of(const WritableLayer& layer) {
@@ -38,10 +37,6 @@ std::string upper_of(const WritableLayer& layer) {
 
 std::string work_of(const WritableLayer& layer) {
     return layer.directory + "/work";
-}
-
-std::string root_of(const WritableLayer& layer) {
-    return layer.directory + "/rootfs";
 }
 
 // Holds the mount's SELinux label, where it has one.
@@ -123,7 +118,7 @@ Result<void> mount_by_parameters(
     OpenDirectories opened(layer.owners.get(), mapped_place);
     std::vector<kernel::MountParameter> parameters;
     auto add = [&](std::string key, const std::string& path) -> Result<void> {
-        const bool fits = path.size() <= parameter_bytes && !opened.are_mapped();
+        const bool fits = path.size() <= mount_parameter_bytes && !opened.are_mapped();
         std::string name = fits ? path : TRY(opened.name(path));
         parameters.push_back({std::move(key), std::move(name)});
         return ok();
@@ -147,7 +142,7 @@ Result<void> mount_by_parameters(
         parameters.push_back({"context", std::move(label)});
     }
     UniqueFd mount = TRY(kernel::make_mount("overlay", "overlay", parameters, 0));
-    return kernel::attach_mount(mount, root_of(layer));
+    return kernel::attach_mount(mount, layer.root());
 }
 
 Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
@@ -174,7 +169,7 @@ Result<void> mount_by_page(const WritableLayer& layer, WriteMode mode) {
         return invalid_argument(
             std::to_string(layer.layers.size()) + " layers are too many for this kernel");
     }
-    if (::mount("overlay", root_of(layer).c_str(), "overlay", 0, options.c_str()) != 0) {
+    if (::mount("overlay", layer.root().c_str(), "overlay", 0, options.c_str()) != 0) {
         return errno_error("mount overlay");
     }
     return ok();
@@ -211,7 +206,7 @@ Result<void> OverlaySnapshotter::prepare(const WritableLayer& layer) {
     if (!layer.mount_label.empty()) {
         TRY(disk_result(replace_file(label_of(layer), layer.mount_label, 0600, Sync::No)));
     }
-    for (const std::string& path : {upper_of(layer), work_of(layer), root_of(layer)}) {
+    for (const std::string& path : {upper_of(layer), work_of(layer), layer.root()}) {
         TRY(disk_result(make_directories(path, 0755)));
     }
     if (layer.layers.empty()) {
@@ -234,7 +229,7 @@ Result<void> OverlaySnapshotter::prepare(const WritableLayer& layer) {
 }
 
 Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteMode mode) {
-    std::string root = root_of(layer);
+    std::string root = layer.root();
     if (TRY(kernel::is_mount_point(root))) {
         TRY(check_owners(root, upper_of(layer), layer.owners.get()));
         return root;
@@ -267,12 +262,12 @@ Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteM
 }
 
 bool OverlaySnapshotter::is_mounted(const WritableLayer& layer) {
-    const Result<bool> answer = kernel::is_mount_point(root_of(layer));
+    const Result<bool> answer = kernel::is_mount_point(layer.root());
     return answer.ok() && *answer;
 }
 
 Result<void> OverlaySnapshotter::unmount(const WritableLayer& layer) {
-    return kernel::unmount_lazily(root_of(layer));
+    return kernel::unmount_lazily(layer.root());
 }
 
 Result<Difference> OverlaySnapshotter::difference(const WritableLayer& layer) {
@@ -296,7 +291,7 @@ std::vector<std::pair<std::string, std::string>>
 OverlaySnapshotter::describe(const WritableLayer& layer) const {
     return {
         {"LowerDir", join(layer.layers, ":")},
-        {"MergedDir", root_of(layer)},
+        {"MergedDir", layer.root()},
         {"UpperDir", upper_of(layer)},
         {"WorkDir", work_of(layer)}};
 }
