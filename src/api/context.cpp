@@ -143,8 +143,9 @@ Result<std::optional<json::Value>> Context::json_body() const {
     return std::optional<json::Value>(TRY(json::parse(text)));
 }
 
-Result<void> Context::reply(unsigned status, const json::Value& document) const {
-    return parts_.response.respond(status, json_headers(), json::serialize(document) + "\n");
+Result<void> Context::reply_text(unsigned status, std::string document) const {
+    document += '\n';
+    return parts_.response.respond(status, json_headers(), document);
 }
 
 Result<void> Context::reply_empty(unsigned status) const {

@@ -104,12 +104,17 @@ class Context {
 
     // ---- answers ----
 
-    Result<void> reply(unsigned status, const json::Value& document) const;
+    Result<void> reply(unsigned status, const json::Value& document) const {
+        return reply_with(status, document);
+    }
 
     template <class T>
     Result<void> reply_with(unsigned status, const T& object) const {
-        return reply(status, json::encode(object));
+        return reply_text(status, json::encode_text(object));
     }
+
+    // A document's text.
+    Result<void> reply_text(unsigned status, std::string document) const;
 
     // No body: 204, 201, 200.
     Result<void> reply_empty(unsigned status) const;

@@ -2,14 +2,89 @@
 // Text to values and back. The only file that compiles Boost.JSON's parser and serializer.
 #include "codec/json.h"
 
+#include "base/verify.h"
+
 #include <boost/json/parse.hpp>
 #include <boost/json/serialize.hpp>
 #include <boost/json/stream_parser.hpp>
 
 #include <algorithm>
 #include <cmath>
+#include <cstdint>
+#include <cstring>
 
 namespace berth::json {
+
+namespace detail {
+
+namespace {
+
+bool is_escaped(char character) {
+    return static_cast<unsigned char>(character) < 0x20 || character == '"' || character == '\\';
+}
+
+// Eight bytes at a time: is_escaped() for one of them. A byte less than n leaves its high bit set
+// when n is taken from it.
+bool one_is_escaped(const char* bytes) {
+    constexpr std::uint64_t ones = ~0ULL / 255;
+    constexpr std::uint64_t high = ones * 0x80;
+    std::uint64_t word = 0;
+    std::memcpy(&word, bytes, sizeof word);
+    const std::uint64_t quote = word ^ (ones * '"');
+    const std::uint64_t backslash = word ^ (ones * '\\');
+    return ((((word - ones * 0x20) & ~word) | ((quote - ones) & ~quote) |
+             ((backslash - ones) & ~backslash)) &
+            high) != 0;
+}
+
+// How many bytes stand for themselves.
+std::size_t plain_length(std::string_view value) {
+    std::size_t at = 0;
+    while (value.size() - at >= sizeof(std::uint64_t) && !one_is_escaped(value.data() + at)) {
+        at += sizeof(std::uint64_t);
+    }
+    while (at < value.size() && !is_escaped(value[at])) {
+        ++at;
+    }
+    return at;
+}
+
+void write_escaped(char character, std::string& text) {
+    constexpr std::string_view hex = "0123456789abcdef";
+    constexpr std::string_view plain = "\"\\\b\f\n\r\t";
+    constexpr std::string_view short_form = "\"\\bfnrt";
+    text += '\\';
+    if (const std::size_t place = plain.find(character); place != std::string_view::npos) {
+        text += short_form[place];
+        return;
+    }
+    const auto code = static_cast<unsigned char>(character);
+    text += "u00";
+    text += hex[code >> 4U];
+    text += hex[code & 15U];
+}
+
+} // namespace
+
+void write_quoted(std::string_view value, std::string& text) {
+    text += '"';
+    while (true) {
+        const std::size_t plain = plain_length(value);
+        text.append(value.substr(0, plain));
+        if (plain == value.size()) {
+            break;
+        }
+        write_escaped(value[plain], text);
+        value.remove_prefix(plain + 1);
+    }
+    text += '"';
+}
+
+void write_document(const Value& value, std::string& text) {
+    text += boost::json::serialize(value);
+}
+
+} // namespace detail
 
 namespace {
 
@@ -27,10 +102,6 @@ Error syntax_error(std::string_view text, std::size_t offset, const std::string&
     return invalid_argument(
         "invalid JSON at line " + std::to_string(lines + 1) + ", column " +
         std::to_string(offset - line_start + 1) + ": " + what);
-}
-
-std::string quote(std::string_view text) {
-    return boost::json::serialize(boost::json::string_view(text.data(), text.size()));
 }
 
 void append_indented(
@@ -53,7 +124,7 @@ void append_object(
         }
         first = false;
         append_line(out, indent, depth + 1);
-        out += quote(std::string_view(member.key().data(), member.key().size()));
+        detail::write_quoted(std::string_view(member.key().data(), member.key().size()), out);
         out += ": ";
         append_indented(out, member.value(), indent, depth + 1);
     }
@@ -150,6 +221,12 @@ std::string serialize_indented(const Value& value, std::string_view indent) {
     std::string out;
     append_indented(out, value, indent, 0);
     return out;
+}
+
+Value Codec<Raw>::encode(const Raw& raw) {
+    auto document = parse(raw.text);
+    VERIFY(document.ok());
+    return std::move(document).value();
 }
 
 const Value* find(const Value& value, std::string_view name) {

@@ -20,6 +20,7 @@
 #include "codec/json_fields.h"
 #include "codec/json_impl.h"
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -67,9 +68,40 @@ Result<T> decode_text(std::string_view text, ParseLimits limits = {}) {
     return decode<T>(TRY(parse(text, limits)));
 }
 
+// The text of encode(), without the document: a third of its time.
+template <class T>
+void append_text(std::string& text, const T& object) {
+    detail::operations<T>.write(&object, text);
+}
+
+// Without the members of these names, of a struct that has a table.
+template <class T>
+void append_text_without(
+    std::string& text, const T& object, std::span<const std::string_view> hidden) {
+    detail::write_fields(detail::bind_fields(const_cast<T&>(object)), hidden, text);
+}
+
+// Go's json.RawMessage: a member whose text is there already. It must be JSON.
+struct Raw {
+    std::string text = "null";
+};
+
+template <>
+struct Codec<Raw> {
+    static Result<Raw> decode(const Value& value) { return Raw{serialize(value)}; }
+
+    static Value encode(const Raw& raw);
+
+    static void write(const Raw& raw, std::string& text) { text += raw.text; }
+
+    static bool is_empty(const Raw& raw) { return raw.text == "null"; }
+};
+
 template <class T>
 std::string encode_text(const T& object) {
-    return serialize(encode(object));
+    std::string text;
+    append_text(text, object);
+    return text;
 }
 
 } // namespace berth::json

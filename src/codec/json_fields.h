@@ -35,6 +35,8 @@ struct Fields;
 //   static Result<T> decode(const Value&);   (never called with null)
 //   static Value encode(const T&);
 //   static bool is_empty(const T&);          (for OmitEmpty)
+// and, where the document is not worth its time,
+//   static void write(const T&, std::string& text);   (the text of what encode gives)
 template <class T>
 struct Codec;
 

@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-// The machinery behind json::decode and json::encode. Each type has one table of three function
-// pointers; a struct only lists its members' addresses and tables, and the loops over them are
-// ordinary functions in json_table.cpp. So a new struct costs the compiler next to nothing.
+// The machinery behind json::decode, encode and append_text. Each type has one table of four
+// function pointers; a struct only lists its members' addresses and tables, and the loops over them
+// are ordinary functions in json_table.cpp. So a new struct costs the compiler next to nothing.
 #pragma once
 
 #include "base/time.h"
 #include "codec/json_fields.h"
 
 #include <array>
+#include <charconv>
 #include <concepts>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -36,6 +38,8 @@ struct Operations {
     // Null leaves the target unchanged.
     Result<void> (*decode)(const Value& value, void* target, const Path& path);
     Value (*encode)(const void* object);
+    // The text of what encode() gives, behind what is there.
+    void (*write)(const void* object, std::string& text);
     bool (*is_empty)(const void* object);
 };
 
@@ -49,6 +53,14 @@ struct BoundField {
 Result<void>
 decode_fields(const Value& value, std::span<const BoundField> fields, const Path& path);
 Value encode_fields(std::span<const BoundField> fields);
+void write_fields(
+    std::span<const BoundField> fields,
+    std::span<const std::string_view> hidden,
+    std::string& text);
+
+void write_document(const Value& value, std::string& text);
+// As Boost.JSON writes it: only what must be is escaped.
+void write_quoted(std::string_view value, std::string& text);
 
 // Go's omitempty never omits a struct.
 inline bool never_empty(const void*) {
@@ -92,11 +104,23 @@ Value encode_integer(const void* object) {
     return Value(static_cast<Wide>(*static_cast<const T*>(object)));
 }
 
+template <class T>
+void write_integer(const void* object, std::string& text) {
+    std::array<char, std::numeric_limits<T>::digits10 + 3> digits{};
+    const auto end = std::to_chars(digits.begin(), digits.end(), *static_cast<const T*>(object));
+    text.append(digits.begin(), end.ptr);
+}
+
 // ---- generic shapes ----
 
 template <class T>
 concept HasCodec = requires(const Value& value) {
     Codec<T>::decode(value);
+};
+
+template <class T>
+concept HasWriter = requires(const T& object, std::string& text) {
+    Codec<T>::write(object, text);
 };
 
 template <class T>
@@ -127,6 +151,10 @@ struct TableOperations {
         // The bound addresses are only read; one table serves both directions.
         return encode_fields(bind_fields(*static_cast<T*>(const_cast<void*>(object))));
     }
+
+    static void write(const void* object, std::string& text) {
+        write_fields(bind_fields(*static_cast<T*>(const_cast<void*>(object))), {}, text);
+    }
 };
 
 template <class T>
@@ -145,6 +173,14 @@ struct CodecOperations {
 
     static Value encode(const void* object) {
         return Codec<T>::encode(*static_cast<const T*>(object));
+    }
+
+    static void write(const void* object, std::string& text) {
+        if constexpr (HasWriter<T>) {
+            Codec<T>::write(*static_cast<const T*>(object), text);
+        } else {
+            write_document(encode(object), text);
+        }
     }
 
     static bool is_empty(const void* object) {
@@ -167,7 +203,10 @@ requires HasTable<T>
 
 struct Select<T> {
     static constexpr Operations operations{
-        TableOperations<T>::decode, TableOperations<T>::encode, never_empty};
+        TableOperations<T>::decode,
+        TableOperations<T>::encode,
+        TableOperations<T>::write,
+        never_empty};
 };
 
 template <class T>
@@ -175,55 +214,67 @@ requires HasCodec<T>
 
 struct Select<T> {
     static constexpr Operations operations{
-        CodecOperations<T>::decode, CodecOperations<T>::encode, CodecOperations<T>::is_empty};
+        CodecOperations<T>::decode,
+        CodecOperations<T>::encode,
+        CodecOperations<T>::write,
+        CodecOperations<T>::is_empty};
 };
 
 template <std::integral T>
 struct Select<T> {
     static bool is_zero(const void* object) { return *static_cast<const T*>(object) == 0; }
 
-    static constexpr Operations operations{decode_integer<T>, encode_integer<T>, is_zero};
+    static constexpr Operations operations{
+        decode_integer<T>, encode_integer<T>, write_integer<T>, is_zero};
 };
 
 Result<void> decode_bool(const Value&, void*, const Path&);
 Value encode_bool(const void*);
+void write_bool(const void*, std::string&);
 bool is_false(const void*);
 Result<void> decode_double(const Value&, void*, const Path&);
 Value encode_double(const void*);
+void write_double(const void*, std::string&);
 bool is_zero_double(const void*);
 Result<void> decode_string(const Value&, void*, const Path&);
 Value encode_string(const void*);
+void write_string(const void*, std::string&);
 bool is_empty_string(const void*);
 Result<void> decode_timestamp(const Value&, void*, const Path&);
 Value encode_timestamp(const void*);
+void write_timestamp(const void*, std::string&);
 bool is_zero_timestamp(const void*);
 Result<void> decode_value(const Value&, void*, const Path&);
 Value encode_value(const void*);
+void write_value(const void*, std::string&);
 bool is_null_value(const void*);
 
 template <>
 struct Select<bool> {
-    static constexpr Operations operations{decode_bool, encode_bool, is_false};
+    static constexpr Operations operations{decode_bool, encode_bool, write_bool, is_false};
 };
 
 template <>
 struct Select<double> {
-    static constexpr Operations operations{decode_double, encode_double, is_zero_double};
+    static constexpr Operations operations{
+        decode_double, encode_double, write_double, is_zero_double};
 };
 
 template <>
 struct Select<std::string> {
-    static constexpr Operations operations{decode_string, encode_string, is_empty_string};
+    static constexpr Operations operations{
+        decode_string, encode_string, write_string, is_empty_string};
 };
 
 template <>
 struct Select<Timestamp> {
-    static constexpr Operations operations{decode_timestamp, encode_timestamp, is_zero_timestamp};
+    static constexpr Operations operations{
+        decode_timestamp, encode_timestamp, write_timestamp, is_zero_timestamp};
 };
 
 template <>
 struct Select<Value> {
-    static constexpr Operations operations{decode_value, encode_value, is_null_value};
+    static constexpr Operations operations{decode_value, encode_value, write_value, is_null_value};
 };
 
 template <class T>
@@ -231,6 +282,7 @@ struct Select<std::optional<T>> {
     static constexpr Operations operations{
         OptionalOperations<std::optional<T>>::decode,
         OptionalOperations<std::optional<T>>::encode,
+        OptionalOperations<std::optional<T>>::write,
         OptionalOperations<std::optional<T>>::is_empty};
 };
 
@@ -239,6 +291,7 @@ struct Select<std::vector<T>> {
     static constexpr Operations operations{
         VectorOperations<std::vector<T>>::decode,
         VectorOperations<std::vector<T>>::encode,
+        VectorOperations<std::vector<T>>::write,
         VectorOperations<std::vector<T>>::is_empty};
 };
 
@@ -246,7 +299,10 @@ template <class T, class Compare>
 struct Select<std::map<std::string, T, Compare>> {
     using Map = std::map<std::string, T, Compare>;
     static constexpr Operations operations{
-        MapOperations<Map>::decode, MapOperations<Map>::encode, MapOperations<Map>::is_empty};
+        MapOperations<Map>::decode,
+        MapOperations<Map>::encode,
+        MapOperations<Map>::write,
+        MapOperations<Map>::is_empty};
 };
 
 } // namespace berth::json::detail

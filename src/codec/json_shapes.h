@@ -4,6 +4,8 @@
 
 #include "codec/json_impl.h"
 
+#include <utility>
+
 namespace berth::json::detail {
 
 template <class T>
@@ -22,6 +24,15 @@ struct OptionalOperations {
     static Value encode(const void* object) {
         const auto& optional = *static_cast<const T*>(object);
         return optional ? operations<Element>.encode(&*optional) : Value(nullptr);
+    }
+
+    static void write(const void* object, std::string& text) {
+        const auto& optional = *static_cast<const T*>(object);
+        if (optional) {
+            operations<Element>.write(&*optional, text);
+        } else {
+            text += "null";
+        }
     }
 
     static bool is_empty(const void* object) { return !static_cast<const T*>(object)->has_value(); }
@@ -64,6 +75,15 @@ struct VectorOperations {
         return array;
     }
 
+    static void write(const void* object, std::string& text) {
+        char before = '[';
+        for (const Element& element : *static_cast<const T*>(object)) {
+            text += std::exchange(before, ',');
+            operations<Element>.write(&element, text);
+        }
+        text += before == '[' ? "[]" : "]";
+    }
+
     static bool is_empty(const void* object) { return static_cast<const T*>(object)->empty(); }
 };
 
@@ -94,6 +114,17 @@ struct MapOperations {
             result.emplace(key, operations<Element>.encode(&element));
         }
         return result;
+    }
+
+    static void write(const void* object, std::string& text) {
+        char before = '{';
+        for (const auto& [key, element] : *static_cast<const T*>(object)) {
+            text += std::exchange(before, ',');
+            write_quoted(key, text);
+            text += ':';
+            operations<Element>.write(&element, text);
+        }
+        text += before == '{' ? "{}" : "}";
     }
 
     static bool is_empty(const void* object) { return static_cast<const T*>(object)->empty(); }

@@ -3,7 +3,9 @@
 #include "base/strings.h"
 #include "codec/json.h"
 
+#include <algorithm>
 #include <cmath>
+#include <utility>
 
 namespace berth::json::detail {
 
@@ -127,6 +129,49 @@ Value encode_fields(std::span<const BoundField> fields) {
     return object;
 }
 
+namespace {
+
+// An embedded struct's members, without its braces.
+void write_embedded(const BoundField& field, char& before, std::string& text) {
+    std::string object;
+    field.operations->write(field.address, object);
+    if (object.size() > 2) {
+        text += std::exchange(before, ',');
+        text.append(object, 1, object.size() - 2);
+    }
+}
+
+} // namespace
+
+void write_fields(
+    std::span<const BoundField> fields,
+    std::span<const std::string_view> hidden,
+    std::string& text) {
+    char before = '{';
+    for (const BoundField& field : fields) {
+        const bool empty =
+            field.presence != Presence::Always && field.operations->is_empty(field.address);
+        if ((field.presence == Presence::OmitEmpty && empty) ||
+            std::ranges::find(hidden, field.name) != hidden.end()) {
+            continue;
+        }
+        if (field.presence == Presence::Embedded) {
+            write_embedded(field, before, text);
+            continue;
+        }
+        text += std::exchange(before, ',');
+        text += '"';
+        text += field.name; // ours: nothing in it to be escaped
+        text += "\":";
+        if (empty) {
+            text += "null";
+        } else {
+            field.operations->write(field.address, text);
+        }
+    }
+    text += before == '{' ? "{}" : "}";
+}
+
 Result<void> decode_signed(const Value& value, std::int64_t& target, const Path& path) {
     if (value.is_int64()) {
         target = value.get_int64();
@@ -169,6 +214,10 @@ Value encode_bool(const void* object) {
     return *static_cast<const bool*>(object);
 }
 
+void write_bool(const void* object, std::string& text) {
+    text += *static_cast<const bool*>(object) ? "true" : "false";
+}
+
 bool is_false(const void* object) {
     return !*static_cast<const bool*>(object);
 }
@@ -190,6 +239,10 @@ Value encode_double(const void* object) {
     return *static_cast<const double*>(object);
 }
 
+void write_double(const void* object, std::string& text) {
+    write_document(encode_double(object), text);
+}
+
 bool is_zero_double(const void* object) {
     return std::fpclassify(*static_cast<const double*>(object)) == FP_ZERO;
 }
@@ -209,6 +262,10 @@ Result<void> decode_string(const Value& value, void* target, const Path& path) {
 Value encode_string(const void* object) {
     const auto& text = *static_cast<const std::string*>(object);
     return boost::json::string(boost::json::string_view(text.data(), text.size()));
+}
+
+void write_string(const void* object, std::string& text) {
+    write_quoted(*static_cast<const std::string*>(object), text);
 }
 
 bool is_empty_string(const void* object) {
@@ -234,6 +291,10 @@ Value encode_timestamp(const void* object) {
     return encode_string(&text);
 }
 
+void write_timestamp(const void* object, std::string& text) {
+    write_quoted(format_rfc3339(*static_cast<const Timestamp*>(object)), text);
+}
+
 bool is_zero_timestamp(const void* object) {
     return static_cast<const Timestamp*>(object)->is_zero();
 }
@@ -245,6 +306,10 @@ Result<void> decode_value(const Value& value, void* target, const Path&) {
 
 Value encode_value(const void* object) {
     return *static_cast<const Value*>(object);
+}
+
+void write_value(const void* object, std::string& text) {
+    write_document(*static_cast<const Value*>(object), text);
 }
 
 bool is_null_value(const void* object) {

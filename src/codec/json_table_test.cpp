@@ -4,6 +4,9 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
+#include <limits>
+
 namespace {
 
 struct Base {
@@ -174,6 +177,46 @@ TEST(JsonTable, ReplacesElementsWhenDecodingIntoAFilledObject) {
     ASSERT_TRUE(decode_into(request, *parse(R"({"Cmd":["new"]})")).ok());
     EXPECT_EQ(request.base.command, std::vector<std::string>{"new"});
     EXPECT_EQ(request.base.image, "kept");
+}
+
+TEST(JsonTable, WritesTheTextOfTheDocument) {
+    Request request;
+    EXPECT_EQ(encode_text(request), serialize(encode(request)));
+    request.base = {.image = "a\"b", .command = {}, .environment = {"x", "\n"}};
+    request.limits = {.memory = std::numeric_limits<std::int64_t>::min(), .swappiness = 5};
+    request.ports["80/tcp"] = {};
+    request.nested["\t"] = {{.memory = 1, .swappiness = {}}, {}};
+    request.nested["none"] = {};
+    request.port = 65535;
+    request.tty = true;
+    request.ratio = 1.5;
+    request.created = Timestamp::from_seconds(5);
+    request.extra = Object{{"any", Array{1, nullptr, "x"}}};
+    request.even = {4};
+    EXPECT_EQ(encode_text(request), serialize(encode(request)));
+}
+
+TEST(JsonTable, EscapesWhatTheDocumentsWriterEscapes) {
+    for (int byte = 0; byte < 256; ++byte) {
+        for (const std::size_t place : {0U, 3U, 7U, 8U, 19U}) { // in a word, behind the last
+            std::string text(20, 'a');
+            text[place] = static_cast<char>(byte);
+            EXPECT_EQ(encode_text(text), serialize(encode(text))) << byte << " at " << place;
+        }
+    }
+}
+
+TEST(JsonTable, LeavesHiddenMembersOut) {
+    constexpr auto hidden = std::to_array<std::string_view>({"Memory"});
+    std::string text = "[";
+    append_text_without(text, Limits{.memory = 1, .swappiness = 2}, hidden);
+    EXPECT_EQ(text, R"([{"MemorySwappiness":2})");
+}
+
+TEST(JsonTable, TakesRawTextAsItIs) {
+    EXPECT_EQ(encode_text(std::vector<Raw>{{"[1]"}, {}}), "[[1],null]");
+    EXPECT_EQ(encode(Raw{"[1]"}), parse("[1]").value());
+    EXPECT_EQ(decode_text<Raw>(R"( {"a" : 1} )")->text, R"({"a":1})");
 }
 
 } // namespace berth::json

@@ -13,6 +13,8 @@
 #include "engine/log_config.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 
 namespace berth::engine {
 namespace {
@@ -234,25 +236,31 @@ ContainerSummary ContainerReader::summarize(const ContainerView& view, bool size
 
 Result<std::vector<ContainerSummary>> ContainerReader::list(const ListOptions& options) const {
     const ContainerFilter filter = TRY(ContainerFilter::create(core_, options));
+    const std::vector<ContainerPtr> containers = core_.index.all();
     std::vector<ContainerView> views;
-    for (const ContainerPtr& container : core_.index.all()) {
+    views.reserve(containers.size());
+    for (const ContainerPtr& container : containers) {
         ContainerView view = view_of(*container);
         if (filter.matches(view)) {
             views.push_back(std::move(view));
         }
     }
-    std::ranges::sort(views, [](const ContainerView& a, const ContainerView& b) {
-        return a.definition->created > b.definition->created;
+    std::vector<const ContainerView*> shown; // a view is larger than what sorting should move
+    shown.reserve(views.size());
+    std::ranges::transform(
+        views, std::back_inserter(shown), [](const auto& view) { return &view; });
+    std::ranges::sort(shown, std::ranges::greater(), [](const ContainerView* view) {
+        return view->definition->created;
     });
-    if (options.limit > 0 && views.size() > static_cast<std::size_t>(options.limit)) {
-        views.resize(static_cast<std::size_t>(options.limit));
+    if (options.limit > 0 && shown.size() > static_cast<std::size_t>(options.limit)) {
+        shown.resize(static_cast<std::size_t>(options.limit));
     }
     std::vector<ContainerSummary> summaries;
-    summaries.reserve(views.size());
+    summaries.reserve(shown.size());
     const std::multimap<std::string, std::string> names = link_names(core_.index);
-    for (const ContainerView& view : views) {
-        summaries.push_back(summarize(view, options.size));
-        const auto [first, last] = names.equal_range(view.definition->id);
+    for (const ContainerView* view : shown) {
+        summaries.push_back(summarize(*view, options.size));
+        const auto [first, last] = names.equal_range(view->definition->id);
         for (auto name = first; name != last; ++name) {
             summaries.back().link_names.push_back(name->second);
         }

@@ -29,15 +29,13 @@ Result<void> list_containers(Context& context) {
             options.filters.add(name, std::move(value));
         }
     }
-    // One by one: the documents of a thousand containers together would take memory, and as much
-    // time to be made and freed as all the rest.
     constexpr std::size_t usual_size = 1024;
     const auto containers = TRY(context.engine().containers().list(options));
     std::string array = "[";
     array.reserve(containers.size() * usual_size);
     for (const auto& container : containers) {
         array += array.size() == 1 ? "" : ",";
-        array += json::serialize(wire::encode_summary(container, context.version()));
+        wire::append_summary(array, container, context.version());
     }
     array += "]\n";
     return context.response().respond(200, json_headers(), array);

@@ -5,6 +5,7 @@
 #include "base/strings.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 
 namespace berth::api::wire {
@@ -45,7 +46,7 @@ struct NetworkSettings {
     std::int64_t ip_prefix_len = 0;
     std::string ipv6_gateway;
     std::string mac_address;
-    json::Value networks;
+    json::Raw networks;
 };
 
 struct ContainerInspect {
@@ -82,7 +83,7 @@ struct SummaryHostConfig {
 };
 
 struct SummaryNetworkSettings {
-    json::Value networks;
+    json::Raw networks;
 };
 
 // Of an engine::Health, what a list tells.
@@ -358,18 +359,21 @@ json::Value encode_ports(const engine::PortMap& ports) {
     return object;
 }
 
-json::Value encode_networks(
+json::Raw encode_networks(
     const std::map<std::string, engine::EndpointSettings>& networks, ApiVersion version) {
-    json::Value result = json::encode(networks);
-    for (auto& network : result.get_object()) {
-        json::Object& endpoint = network.value().get_object();
-        if (version < ApiVersion{1, 48}) {
-            endpoint.erase("GwPriority");
-        }
-        if (version < ApiVersion{1, 44}) {
-            endpoint.erase("DNSNames");
-        }
+    constexpr auto newer = std::to_array<std::string_view>({"GwPriority", "DNSNames"});
+    const std::size_t unknown = version < ApiVersion{1, 44}   ? 2
+                                : version < ApiVersion{1, 48} ? 1
+                                                              : 0;
+    json::Raw result{""};
+    char before = '{';
+    for (const auto& [name, endpoint] : networks) {
+        result.text += std::exchange(before, ',');
+        json::append_text(result.text, name);
+        result.text += ':';
+        json::append_text_without(result.text, endpoint, std::span(newer).first(unknown));
     }
+    result.text += before == '{' ? "{}" : "}";
     return result;
 }
 
@@ -419,12 +423,10 @@ std::optional<std::int64_t> unless_zero(std::optional<std::int64_t> size) {
     return size.value_or(0) == 0 ? std::nullopt : size;
 }
 
-} // namespace
-
-json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
+ContainerSummary summary_of(const engine::ContainerSummary& container, ApiVersion version) {
     std::vector<std::string> names{container.name};
     names.insert(names.end(), container.link_names.begin(), container.link_names.end());
-    const ContainerSummary wire{
+    return {
         .id = container.id,
         .names = std::move(names),
         .image = container.image,
@@ -445,7 +447,17 @@ json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion
         .mounts = container.mounts,
         .health = health_of(container.state, version),
     };
-    return json::encode(wire);
+}
+
+} // namespace
+
+json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version) {
+    return json::encode(summary_of(container, version));
+}
+
+void append_summary(
+    std::string& text, const engine::ContainerSummary& container, ApiVersion version) {
+    json::append_text(text, summary_of(container, version));
 }
 
 } // namespace berth::api::wire

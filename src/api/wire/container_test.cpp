@@ -69,11 +69,14 @@ TEST(ContainerWire, RepeatsTheBridgesAddressesAtTheTopBefore152) {
 
 TEST(ContainerWire, LeavesNewNamesOutOfOldVersions) {
     const std::map<std::string, engine::EndpointSettings> networks{{"bridge", {}}};
-    const auto old = encode_networks(networks, {1, 41}).at("bridge").as_object();
-    EXPECT_EQ(old.find("GwPriority"), old.end());
-    EXPECT_EQ(old.find("DNSNames"), old.end());
-    EXPECT_TRUE(
-        encode_networks(networks, maximum_version).at("bridge").as_object().contains("GwPriority"));
+    const auto members = [&](ApiVersion version) {
+        return json::encode(encode_networks(networks, version)).at("bridge").as_object();
+    };
+    EXPECT_FALSE(members({1, 41}).contains("GwPriority"));
+    EXPECT_FALSE(members({1, 41}).contains("DNSNames"));
+    EXPECT_FALSE(members({1, 44}).contains("GwPriority"));
+    EXPECT_TRUE(members({1, 44}).contains("DNSNames"));
+    EXPECT_TRUE(members(maximum_version).contains("GwPriority"));
 }
 
 TEST(ContainerWire, WritesAListsLine) {
@@ -84,11 +87,14 @@ TEST(ContainerWire, WritesAListsLine) {
     container.state.status = engine::ContainerStatus::Exited;
     container.status = "Exited (0) 2 minutes ago";
     container.network_mode = "bridge";
+    std::string line;
+    append_summary(line, container, {1, 51});
     EXPECT_EQ(
-        json::serialize(encode_summary(container, {1, 51})),
+        line,
         R"({"Id":"abc","Names":["/web"],"Image":"","ImageID":"","Command":"","Created":5,)"
         R"("Ports":[],"Labels":{},"State":"exited","Status":"Exited (0) 2 minutes ago",)"
         R"("HostConfig":{"NetworkMode":"bridge"},"NetworkSettings":{"Networks":{}},"Mounts":[]})");
+    EXPECT_EQ(json::serialize(encode_summary(container, {1, 51})), line);
     EXPECT_EQ(
         json::serialize(encode_summary(container, {1, 52}).at("Health")),
         R"({"Status":"none","FailingStreak":0})");
