@@ -210,6 +210,9 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
             source.path = inherit(std::move(source.place));
         }
     }
+    if (core_.empty_mounts) {
+        options.empty_mounts = TRY(core_.empty_mounts.duplicate());
+    }
     input.mount_sources = sources;
     const std::string config = TRY(runtime_config(input));
     TRY(make_directories(core_.bundle(id), 0700));

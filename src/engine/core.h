@@ -40,6 +40,7 @@ struct Core {
     std::unique_ptr<Collector> collector;
     std::shared_ptr<io::LogWatch> log_watch;
     std::unique_ptr<monitor::SpareMonitors> spare_monitors;
+    UniqueFd empty_mounts; // what mount namespaces of containers begin as; may be empty
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;
     Metrics metrics;

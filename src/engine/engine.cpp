@@ -12,6 +12,7 @@
 #include "engine/engine_parts.h"
 #include "engine/user_namespace.h"
 #include "kernel/block_groups.h"
+#include "kernel/empty_mounts.h"
 
 #include <chrono>
 
@@ -80,6 +81,17 @@ ImagesOptions images_options(Core& core) {
     return options;
 }
 
+UniqueFd open_empty_mounts() {
+    auto made = kernel::make_empty_mount_namespace();
+    if (made.ok()) {
+        return std::move(*made);
+    }
+    log::info(
+        "mount namespaces of containers begin with the engine's mounts",
+        {{"error", made.error().message()}});
+    return {};
+}
+
 } // namespace
 
 Engine::Engine(std::unique_ptr<Parts> parts)
@@ -142,6 +154,7 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
         .later = [&core](std::chrono::milliseconds delay, std::function<void()> job) {
             core.after(delay, std::move(job));
         }});
+    core.empty_mounts = open_empty_mounts();
     core.table =
         std::make_unique<ContainerTable>(TRY(ContainerTable::open(core.store->database())));
     std::vector<ContainerRecord> records = TRY(core.table->load());

@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "kernel/id_mapping.h"
+#include "kernel/suspended_child.h"
 
 #include <linux/nsfs.h>
 #include <linux/sched.h>
@@ -106,7 +107,6 @@ struct NetworkOfUser {
     int error = 0;
 };
 
-// SAFETY: runs with the memory of a suspended thread: only system calls, and the results.
 int make_network_of_user(void* argument) {
     auto* network = static_cast<NetworkOfUser*>(argument);
     if (::syscall(SYS_setns, network->user_namespace, CLONE_NEWUSER) == 0 &&
@@ -227,27 +227,8 @@ make_user_and_network_namespace(const std::string& uid_map, const std::string& g
 }
 
 Result<UniqueFd> make_network_namespace(FdRef user_namespace) {
-    constexpr std::size_t stack_bytes = 16384;
-    alignas(64) std::array<char, stack_bytes> stack;
     NetworkOfUser network{.user_namespace = user_namespace.get()};
-    sigset_t all;
-    sigset_t before;
-    sigfillset(&all);
-    ::pthread_sigmask(SIG_SETMASK, &all, &before);
-    // SAFETY: CLONE_VFORK suspends this thread until the child is gone, and no handler runs in it.
-    const pid_t pid = ::clone(
-        &make_network_of_user,
-        stack.data() + stack.size(),
-        CLONE_VM | CLONE_FILES | CLONE_VFORK | SIGCHLD,
-        &network);
-    const int clone_error = errno;
-    ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (pid < 0) {
-        return Error::from_errno("make a network namespace", clone_error);
-    }
-    siginfo_t info{};
-    while (::waitid(P_PID, static_cast<id_t>(pid), &info, WEXITED) < 0 && errno == EINTR) {
-    }
+    TRY(run_suspended_child(&make_network_of_user, &network, "make a network namespace"));
     if (network.error != 0) {
         return Error::from_errno("make a network namespace of a user namespace", network.error);
     }

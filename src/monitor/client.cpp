@@ -71,6 +71,12 @@ Order order_of(const LaunchOptions& options, const UniqueFd& listener) {
         order.fds.emplace_back(inherited.fd.get(), inherited.number);
         monitor.inherited_fds.push_back(inherited.number);
     }
+    if (options.empty_mounts) {
+        const int number = first_inherited_fd + static_cast<int>(options.fds.size());
+        order.fds.emplace_back(options.empty_mounts.get(), number);
+        monitor.inherited_fds.push_back(number);
+        monitor.empty_mounts_fd = number;
+    }
     order.arguments = to_arguments(monitor);
     return order;
 }

@@ -46,6 +46,7 @@ struct LaunchOptions {
     // Become descriptors of the monitor until the container is created: config.json may name a
     // network namespace as /proc/self/fd/<number>.
     std::vector<InheritedFd> fds;
+    UniqueFd empty_mounts; // runtime::CreateOptions::empty_mounts; may be empty
 };
 
 // A client's connection for a session of attach or exec. Raw bytes when the process has a terminal,

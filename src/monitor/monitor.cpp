@@ -116,11 +116,16 @@ Result<void> Monitor::set_up() {
 
 Result<void> Monitor::create_container() {
     std::vector<UniqueFd> inherited;
+    UniqueFd empty_mounts;
     for (const int fd : options_.inherited_fds) {
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) != 0) {
             return errno_error("inherited descriptor " + std::to_string(fd));
         }
-        inherited.emplace_back(fd);
+        if (fd == options_.empty_mounts_fd) {
+            empty_mounts.reset(fd);
+        } else {
+            inherited.emplace_back(fd);
+        }
     }
     if (options_.log) {
         log_ = TRY(io::LogOutput::open(*options_.log));
@@ -148,6 +153,7 @@ Result<void> Monitor::create_container() {
         ProcessStreams::ProcessEnds ends = TRY(streams_->make_pipes());
         create.stdio = {std::move(ends.in), std::move(ends.out), std::move(ends.err)};
     }
+    create.empty_mounts = std::move(empty_mounts);
     container_ = TRY(runtime::Container::create(std::move(create)));
     if (options_.terminal) {
         UniqueFd terminal = container_->take_terminal();

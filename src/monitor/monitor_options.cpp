@@ -38,6 +38,8 @@ Result<void> apply(MonitorOptions& options, std::string_view name, const std::st
         options.listener_fd = TRY(parse_number<int>(value));
     } else if (name == "--inherited-fd") {
         options.inherited_fds.push_back(TRY(parse_number<int>(value)));
+    } else if (name == "--empty-mounts-fd") {
+        options.empty_mounts_fd = TRY(parse_number<int>(value));
     } else {
         return invalid_argument("unknown flag " + std::string(name));
     }
@@ -101,6 +103,9 @@ std::vector<std::string> to_arguments(const MonitorOptions& options) {
     }
     for (const int fd : options.inherited_fds) {
         add("--inherited-fd", std::to_string(fd));
+    }
+    if (options.empty_mounts_fd) {
+        add("--empty-mounts-fd", std::to_string(*options.empty_mounts_fd));
     }
     const auto add_switch = [&](const char* name, bool on) {
         if (on) {

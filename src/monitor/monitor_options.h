@@ -23,9 +23,10 @@ struct MonitorOptions {
     bool terminal = false;
     bool open_stdin = false;
     bool stdin_once = false;
-    std::optional<int> control_fd;  // a connected socket of the engine that starts the monitor
-    std::optional<int> listener_fd; // listens at socket_path; absent: the monitor makes it
-    std::vector<int> inherited_fds; // closed once the container is created
+    std::optional<int> control_fd;      // a connected socket of the engine that starts the monitor
+    std::optional<int> listener_fd;     // listens at socket_path; absent: the monitor makes it
+    std::vector<int> inherited_fds;     // closed once the container is created
+    std::optional<int> empty_mounts_fd; // one of them: runtime::CreateOptions::empty_mounts
 };
 
 // Without the program's name.

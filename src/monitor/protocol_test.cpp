@@ -198,7 +198,8 @@ TEST(MonitorOptions, FlagsSayAllThatIsInTheOptions) {
         .terminal = true,
         .stdin_once = true,
         .control_fd = 3,
-        .inherited_fds = {8, 9}};
+        .inherited_fds = {8, 9},
+        .empty_mounts_fd = 9};
     const std::vector<std::string> arguments = to_arguments(options);
     std::vector<const char*> pointers;
     for (const std::string& argument : arguments) {

@@ -20,18 +20,11 @@ namespace {
 
 constexpr std::uint64_t readonly_attribute = MOUNT_ATTR_RDONLY;
 
-Result<UniqueFd> bind_directory(const std::string& directory, std::uint64_t attributes) {
-    UniqueFd mount = TRY(kernel::clone_mount(directory, kernel::Recursive::No));
-    TRY(kernel::set_mount_attributes(
-        mount, {.set = attributes, .propagation = MS_PRIVATE}, kernel::Recursive::No));
-    return mount;
-}
-
 Result<UniqueFd> unified_mount(const CgroupMountOptions& options, const std::string& directory) {
     if (options.own_namespace) {
         return kernel::make_mount("cgroup2", "cgroup", {}, options.attributes);
     }
-    return bind_directory(directory, options.attributes);
+    return bind_group(options.groups, directory, options.attributes);
 }
 
 // "cpu,cpuacct" is one hierarchy with two names.
@@ -69,8 +62,8 @@ Result<void> mount_controller(
         kernel::open_in_root(directory, name, O_PATH | O_DIRECTORY, 0, kernel::FollowLinks::Never));
     // Not mounted anew, which looks the same: at each such mount the kernel walks through all
     // groups of the machine.
-    Result<UniqueFd> mount = bind_directory(group, options.attributes);
-    if (!mount.ok() && options.own_namespace) { // the host's /sys is out of sight (no_pivot)
+    Result<UniqueFd> mount = bind_group(options.groups, group, options.attributes);
+    if (!mount.ok() && options.own_namespace) { // what the host has there is out of sight
         mount =
             kernel::make_mount("cgroup", "cgroup", controllers_of(mount_point), options.attributes);
     }
@@ -90,6 +83,31 @@ mount_unified_beside(FdRef directory, const CgroupMountOptions& options, const s
 }
 
 } // namespace
+
+Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, bool own_namespace) {
+    GroupMounts groups;
+    const kernel::CgroupLayout& layout = *TRY(kernel::cgroup_layout());
+    if (layout.mode == kernel::CgroupMode::Version2 && own_namespace) {
+        return groups; // it is mounted anew
+    }
+    for (const auto& [controller, directory] : cgroup.directories()) {
+        if (!groups.contains(directory)) {
+            groups.emplace(directory, TRY(kernel::clone_mount(directory, kernel::Recursive::No)));
+        }
+    }
+    return groups;
+}
+
+Result<UniqueFd> bind_group(
+    const std::optional<GroupMounts>& groups,
+    const std::string& directory,
+    std::uint64_t attributes) {
+    UniqueFd mount = groups ? TRY(groups->at(directory).duplicate())
+                            : TRY(kernel::clone_mount(directory, kernel::Recursive::No));
+    TRY(kernel::set_mount_attributes(
+        mount, {.set = attributes, .propagation = MS_PRIVATE}, kernel::Recursive::No));
+    return mount;
+}
 
 Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptions& options) {
     const kernel::CgroupLayout& layout = *TRY(kernel::cgroup_layout());

@@ -7,12 +7,28 @@
 #include "kernel/cgroup.h"
 
 #include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
 #include <vector>
 
 namespace berth::runtime {
 
+// The container's groups as detached mounts, by their directories on the host.
+using GroupMounts = std::map<std::string, UniqueFd>;
+
+// Before the clone: init may not see the host's /sys.
+Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, bool own_namespace);
+
+// One of them, or, without them, what is seen at its directory now.
+Result<UniqueFd> bind_group(
+    const std::optional<GroupMounts>& groups,
+    const std::string& directory,
+    std::uint64_t attributes);
+
 struct CgroupMountOptions {
     const kernel::Cgroup& cgroup;
+    const std::optional<GroupMounts>& groups;
     bool own_namespace = false;
     std::uint64_t attributes = 0; // MOUNT_ATTR_*
 };

@@ -54,6 +54,10 @@ struct CreateOptions {
     bool no_pivot = false;       // chroot(2) instead of pivot_root(2)
     bool systemd_cgroup = false; // cgroupsPath is "slice:prefix:name"; systemd makes the group
     CgroupRights cgroup_rights = CgroupRights::Auto;
+    // Of kernel::make_empty_mount_namespace: what the container's mount namespace begins as a copy
+    // of, which costs less the more mounts the caller's has. Empty: the caller's. It is also the
+    // caller's where the container needs that: for hooks, user namespaces, labels and no_pivot.
+    UniqueFd empty_mounts;
     // Called with the configuration before anything is made; its error ends create(). May be empty.
     std::function<Result<void>(const oci::RuntimeConfig&)> check_config;
 };

@@ -153,6 +153,17 @@ class InitTalk {
     const kernel::Cgroup& cgroup_;
 };
 
+// Hooks are programs of the host, a user namespace may have a procfs of its own only where it sees
+// a whole one, and the label of a message queue is set through a path in /proc.
+bool may_begin_empty(
+    const CreateOptions& options, const oci::RuntimeConfig& config, const InitPlan& plan) {
+    const oci::Hooks& hooks = config.hooks;
+    return plan.namespaces.creates("mount") && !plan.namespaces.has("user") &&
+           !kernel::in_user_namespace() && are_complete(plan.mounts) && !options.no_pivot &&
+           hooks.prestart.empty() && hooks.create_runtime.empty() &&
+           hooks.create_container.empty() && config.linux_.mount_label.empty();
+}
+
 Result<InitPlan> make_plan(
     CreateOptions& options,
     const oci::RuntimeConfig& config,
@@ -179,8 +190,17 @@ Result<InitPlan> make_plan(
         .gate = UniqueFd(),
         .socket = UniqueFd(),
         .hook_state = state,
+        .empty_mounts = {},
         .no_pivot = options.no_pivot};
-    plan.mounts = TRY(prepare_mounts(config, {state.bundle, plan.joined}));
+    plan.mounts = TRY(prepare_mounts(
+        config,
+        {.bundle = state.bundle,
+         .joined = plan.joined,
+         .cgroup = &cgroup,
+         .own_cgroup_namespace = plan.namespaces.has("cgroup")}));
+    if (may_begin_empty(options, config, plan)) {
+        plan.empty_mounts = std::move(options.empty_mounts);
+    }
     ProcessPlan& process = plan.process;
     process.stdio = std::move(options.stdio);
     process.cgroup_joins = TRY(cgroup.open_joins());

@@ -257,9 +257,7 @@ mount_unified_group(const PreparedMount& prepared, const MountContext& context, 
     if (group == context.cgroup.directories().end()) {
         return Error(ErrorKind::Unavailable, "this host has no cgroup version 2");
     }
-    UniqueFd made = TRY(kernel::clone_mount(group->second, kernel::Recursive::No));
-    TRY(kernel::set_mount_attributes(
-        made, {.set = attributes, .propagation = MS_PRIVATE}, kernel::Recursive::No));
+    UniqueFd made = TRY(bind_group(prepared.groups, group->second, attributes));
     TRY(kernel::attach_mount(made, target));
     return true;
 }
@@ -318,6 +316,7 @@ mount_one(const PreparedMount& prepared, const MountContext& context, MountedPla
         std::vector<UniqueFd> made = TRY(mount_cgroups(
             target,
             {.cgroup = context.cgroup,
+             .groups = prepared.groups,
              .own_namespace = context.own_cgroup_namespace,
              .attributes = made_new.attributes}));
         std::move(made.begin(), made.end(), std::back_inserter(places.make_readonly));

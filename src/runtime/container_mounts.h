@@ -7,9 +7,11 @@
 #include "base/unique_fd.h"
 #include "kernel/cgroup.h"
 #include "oci/runtime_config.h"
+#include "runtime/cgroup_mount.h"
 #include "runtime/mount_options.h"
 #include "runtime/namespaces.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -19,8 +21,9 @@ struct PreparedMount {
     const oci::Mount* mount = nullptr;
     std::string member; // "mounts[3]", for errors
     MountOptions options;
-    UniqueFd source;         // bind mounts: detached, attributes set
-    std::string link_target; // copy-symlink: the link to make instead of a mount
+    UniqueFd source;                   // bind mounts: detached, attributes set
+    std::optional<GroupMounts> groups; // of cgroup mounts; else they are looked for by their paths
+    std::string link_target;           // copy-symlink: the link to make instead of a mount
     bool is_directory = true;
     bool is_procfs = false; // what is bound
 };
@@ -28,11 +31,16 @@ struct PreparedMount {
 struct MountSources {
     const std::string& bundle; // relative sources are below it
     const std::vector<JoinedNamespace>& joined;
+    const kernel::Cgroup* cgroup = nullptr; // for mounts of it
+    bool own_cgroup_namespace = false;
 };
 
 // `config` must outlive the result.
 Result<std::vector<PreparedMount>>
 prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources);
+
+// mount_all() does not look for anything of the host's.
+bool are_complete(const std::vector<PreparedMount>& mounts);
 
 struct MountContext {
     const UniqueFd& root; // of the container, attached in this namespace

@@ -41,6 +41,21 @@ class ContainerMounts : public ContainerTest {
         config_.mounts.push_back({"/v", "bind", volume_, std::move(options)});
     }
 
+    // Mountinfo without numbers: mounts, file systems and peer groups have others each time.
+    std::vector<std::string> mounts() {
+        std::vector<std::string> mounts;
+        const Outcome outcome = run_shell("cat /proc/self/mountinfo");
+        for (std::string_view line : split(trim(outcome.output), '\n')) {
+            std::string kept;
+            for (std::string_view field : words(line)) {
+                const bool is_number = field.find_first_not_of("0123456789:") == field.npos;
+                kept += is_number || field.starts_with("master:") ? "" : std::string(field) + " ";
+            }
+            mounts.push_back(replace_all(kept, bundle_, "BUNDLE"));
+        }
+        return mounts;
+    }
+
     // The options of a mount in the container, as mountinfo has them: "6th field - type source
     // super".
     std::string options_of(const std::string& place) {
@@ -65,6 +80,14 @@ class ContainerMounts : public ContainerTest {
 
     std::string volume_;
 };
+
+TEST_F(ContainerMounts, AreTheSameWhateverTheNamespaceBeganWith) {
+    bind({"rbind", "rslave"});
+    const std::vector<std::string> with_nothing = mounts();
+    begins_empty_ = false;
+    EXPECT_EQ(with_nothing, mounts());
+    EXPECT_GT(with_nothing.size(), 20U);
+}
 
 TEST_F(ContainerMounts, RecursiveAttributesReachWhatIsBelow) {
     bind({"rbind", "rro", "rnosuid", "rnodev", "rnoexec", "rnoatime"});

@@ -2,6 +2,7 @@
 // The fixture.
 #include "runtime/container_test_support.h"
 
+#include "kernel/empty_mounts.h"
 #include "kernel/process.h"
 #include "runtime/defaults.h"
 
@@ -102,6 +103,9 @@ Result<Container> ContainerTest::create(const std::string& id) {
     CreateOptions options{.state_root = state_root_, .id = id, .bundle = bundle_};
     options.stdio.err = TRY(pipe.write_end.duplicate());
     options.stdio.out = std::move(pipe.write_end);
+    if (begins_empty_) {
+        options.empty_mounts = TRY(kernel::make_empty_mount_namespace());
+    }
     return Container::create(std::move(options));
 }
 

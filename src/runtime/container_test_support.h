@@ -45,6 +45,9 @@ class ContainerTest : public ::testing::Test {
     Outcome exec(Container& container, const std::vector<std::string>& args);
     Outcome exec_process(Container& container, oci::Process process);
 
+    // As an engine does it, see CreateOptions. Else the mounts are the creator's.
+    bool begins_empty_ = true;
+
     // With ids from 100000, who own the root.
     void use_user_namespace();
 

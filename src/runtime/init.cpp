@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The child's life, in order. It was cloned into its new namespaces (all but the cgroup namespace,
-// whose root is where a process is at that moment, so it must be in its groups first) and has every
-// descriptor of the host that it needs; the last of them are closed by execve.
+// whose root is where a process is at that moment, so it must be in its groups first, and a mount
+// namespace that begins empty) and has every descriptor of the host that it needs; the last of them
+// are closed by execve.
 #include "runtime/init.h"
 
 #include "kernel/mount.h"
@@ -60,9 +61,12 @@ Result<void> enter_namespaces(const InitPlan& plan) {
     if (user) {
         TRY(become_root_of_user_namespace());
     }
-    const std::uint64_t now = plan.namespaces.made_after_clone();
+    if (plan.empty_mounts) {
+        TRY(kernel::join_namespaces(plan.empty_mounts, CLONE_NEWNS));
+    }
+    const std::uint64_t now = plan.made_by_init();
     if (now != 0 && ::unshare(static_cast<int>(now)) < 0) {
-        return errno_error("new cgroup and IPC namespaces");
+        return errno_error("new cgroup, IPC and mount namespaces");
     }
     if ((plan.namespaces.created & CLONE_NEWNET) != 0) {
         TRY(raise_loopback());

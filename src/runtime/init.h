@@ -11,7 +11,10 @@
 #include "runtime/rootfs.h"
 #include "runtime/state.h"
 
+#include <cstdint>
 #include <vector>
+
+#include <sched.h>
 
 namespace berth::runtime {
 
@@ -31,8 +34,14 @@ struct InitPlan {
     // The creator's end of `socket`; the child closes it, so that it notices when the creator is
     // gone.
     int creators_end = -1;
+    UniqueFd empty_mounts; // to begin with; else with a copy of the creator's
     bool no_pivot = false;
     bool systemd_moves_it = false; // into its group, instead of being born there
+
+    // CLONE_NEW* of the namespaces that init makes itself.
+    std::uint64_t made_by_init() const {
+        return namespaces.made_after_clone() | (empty_mounts ? CLONE_NEWNS : 0U);
+    }
 
     // Until its ids are mapped and devices are in its network namespace, it is in its group, or,
     // when no cgroup leads to it, until its creator has written down who it is.

@@ -27,6 +27,12 @@ Result<bool> is_directory(FdRef place) {
     return S_ISDIR(status.st_mode);
 }
 
+bool is_cgroup(const PreparedMount& prepared) {
+    const std::string& type = prepared.mount->type;
+    return (type == "cgroup" || type == "cgroup2") && !prepared.options.bind &&
+           !prepared.options.remount;
+}
+
 // User namespaces that stand for mappings, each made once: many mounts may have the same.
 class Mappings {
   public:
@@ -177,6 +183,13 @@ prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources) {
         entry.options = TRY_CONTEXT(parse_mount_options(mount.options), entry.member + ".options");
         entry.options.bind = entry.options.bind || mount.type == "bind";
         TRY_CONTEXT(check_options(entry), entry.member + ".options");
+        if (is_cgroup(entry) && sources.cgroup != nullptr) {
+            // With systemd some are made only now and then: see are_complete().
+            auto groups = prepare_groups(*sources.cgroup, sources.own_cgroup_namespace);
+            if (groups.ok()) {
+                entry.groups = std::move(*groups);
+            }
+        }
         if (entry.options.bind && !entry.options.remount) {
             TRY_CONTEXT(
                 prepare_bind(entry, config, sources, mappings),
@@ -184,6 +197,11 @@ prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources) {
         }
     }
     return prepared;
+}
+
+bool are_complete(const std::vector<PreparedMount>& mounts) {
+    return std::ranges::none_of(
+        mounts, [](const PreparedMount& mount) { return is_cgroup(mount) && !mount.groups; });
 }
 
 } // namespace berth::runtime

@@ -62,7 +62,7 @@ Result<void> attach_root(const UniqueFd& root, const std::string& path) {
     TRY(kernel::set_mount_attributes(
         here, {.propagation = private_propagation}, kernel::Recursive::Yes));
     // A user namespace may not be let through the host's directories, and a mount namespace that
-    // was joined may not have them.
+    // was joined or empty may not have them.
     Result<UniqueFd> place = open_file(path, O_PATH | O_DIRECTORY);
     return kernel::attach_mount(root, place.ok() ? *place : here);
 }
