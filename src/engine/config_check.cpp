@@ -13,6 +13,7 @@
 #include "engine/signals.h"
 #include "engine/user_namespace.h"
 #include "kernel/cgroup.h"
+#include "kernel/ip_forwarding.h"
 #include "kernel/netlink_address.h"
 #include "runtime/defaults.h"
 
@@ -144,8 +145,7 @@ Result<void> check_modes(const HostConfig& host) {
 // moby's verifyPlatformContainerSettings
 void warn_of_network(const HostConfig& host, std::vector<std::string>& warnings) {
     const std::string& mode = host.network_mode;
-    const auto forwarding = read_file("/proc/sys/net/ipv4/ip_forward", 16);
-    if (forwarding.ok() && trim(*forwarding) == "0" && !is_host_mode(mode) && mode != "none") {
+    if (!kernel::ipv4_forwarding().value_or(true) && !is_host_mode(mode) && mode != "none") {
         warnings.emplace_back("IPv4 forwarding is disabled. Networking will not work.");
     }
     if (is_host_mode(mode) && !host.port_bindings.empty()) {

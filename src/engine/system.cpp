@@ -14,6 +14,7 @@
 #include "engine/log_config.h"
 #include "engine/selinux.h"
 #include "kernel/cgroup.h"
+#include "kernel/ip_forwarding.h"
 #include "registry/proxy.h"
 #include "store/store.h"
 
@@ -226,8 +227,7 @@ Result<SystemInfo> System::info() const {
     }
     info.docker_root_dir = config.data_root;
     describe_cgroups(info, config);
-    auto forwarding = read_file("/proc/sys/net/ipv4/ip_forward");
-    info.ipv4_forwarding = forwarding.ok() && trim(*forwarding) == "1";
+    info.ipv4_forwarding = kernel::ipv4_forwarding().value_or(false);
     info.debug = config.debug;
     info.open_files = directory_count("/proc/self/fd");
     info.threads = directory_count("/proc/self/task");

@@ -6,15 +6,20 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "base/strings.h"
+#include "base/verify.h"
 #include "kernel/netlink_namespace.h"
+#include "kernel/path.h"
 #include "network/network.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <condition_variable>
 #include <deque>
 #include <map>
 #include <mutex>
 #include <thread>
+
+#include <fcntl.h>
 
 namespace berth::network {
 namespace {
@@ -36,32 +41,40 @@ constexpr auto refill_quiet_time = std::chrono::milliseconds(20);
 constexpr auto longest_delay = std::chrono::milliseconds(200);
 constexpr auto pause_after_failure = std::chrono::seconds(1);
 
-std::string sysctl_path(std::string_view name) {
-    return "/proc/sys/" + replace_all(name, ".", "/");
-}
-
-// REQUIRES: the thread is in the namespace: /proc/sys/net shows the reader's own.
-Result<void> write_sysctls(const NamespacePool::Sysctls& sysctls) {
-    for (const auto& [name, value] : sysctls) {
-        TRY_CONTEXT(write_existing(sysctl_path(name), value), "set " + name);
+// The directories /proc/sys/net/ipv4 and so on of the thread's namespace. Each is opened once for
+// all values: the kernel looks for it among those of all namespaces, one by one.
+class NetSysctls {
+  public:
+    // "net.ipv4.ping_group_range". ENOENT where the kernel has no such value.
+    Result<void> write(std::string_view name, std::string_view value) {
+        const std::string path = "/proc/sys/" + replace_all(name, ".", "/");
+        const std::size_t family = path.find('/', std::string_view("/proc/sys/net/").size());
+        VERIFY(name.starts_with("net.") && family != std::string::npos);
+        UniqueFd& directory = directories_[path.substr(0, family)];
+        if (!directory) {
+            directory = TRY(open_file(path.substr(0, family), O_PATH | O_DIRECTORY));
+        }
+        return write_existing(kernel::fd_path(directory) + path.substr(family), value);
     }
-    return ok();
-}
+
+  private:
+    std::map<std::string, UniqueFd> directories_;
+};
 
 struct NewNamespace {
     UniqueFd netns;
     RouteSocket inside;
 };
 
-// REQUIRES: as write_sysctls().
+// REQUIRES: the thread is in the namespace.
 Result<void> configure(const NamespacePool::Sysctls& sysctls) {
-    TRY(write_sysctls(sysctls));
-    // Interfaces without an IPv6 address get no link-local one either; lo keeps ::1.
-    const std::string ipv6_default = sysctl_path("net.ipv6.conf.default.disable_ipv6");
-    if (exists(ipv6_default)) {
-        TRY(write_existing(ipv6_default, "1"));
+    NetSysctls net;
+    for (const auto& [name, value] : sysctls) {
+        TRY_CONTEXT(net.write(name, value), "set " + name);
     }
-    return ok();
+    // Interfaces without an IPv6 address get no link-local one either; lo keeps ::1.
+    Result<void> without = net.write("net.ipv6.conf.default.disable_ipv6", "1");
+    return !without.ok() && without.error().error_number() == ENOENT ? ok() : without;
 }
 
 Result<void> raise_loopback(RouteSocket& inside) {

@@ -138,7 +138,9 @@ Result<Executable> set_up_init(const InitPlan& plan, UniqueFd& terminal) {
     TRY(isolate_process(plan.process));
     TRY(enter_namespaces(plan));
     const MountedPlaces places = TRY(build_root(plan));
-    TRY(plan.no_pivot ? chroot_to(plan.root) : pivot_to(plan.root));
+    // Behind a root that began with nothing there is nothing, so chroot(2) is as good:
+    // pivot_root(2) looks at each process of the machine.
+    TRY(plan.no_pivot || plan.empty_mounts ? chroot_to(plan.root) : pivot_to(plan.root));
     TRY(set_up_terminal(plan.root, *config.process, true, terminal));
     TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
     TRY(write_sysctls(config, plan.process.procfs));
