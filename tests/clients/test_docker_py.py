@@ -9,6 +9,7 @@ import pytest
 from docker.errors import APIError, ContainerError, ImageNotFound, NotFound
 from docker.types import Healthcheck, LogConfig, Mount, Ulimit
 from docker.utils.socket import consume_socket_output, demux_adaptor, frames_iter
+from engine import wait_until
 
 SECOND = 10**9
 
@@ -223,8 +224,9 @@ def test_life(client, host):
     assert (host.status, host.attrs["State"]["Paused"]) == ("paused", True)
     host.unpause()
     host.exec_run(["sleep", "1000"], detach=True)
-    top = host.top(ps_args="-eo pid,comm")
-    assert top["Titles"] == ["PID", "COMMAND"] and {row[1] for row in top["Processes"]} >= {"cat", "sleep"}
+    # The exec is answered before its program has taken the place of what made the process.
+    wait_until("sleep", lambda: {row[1] for row in host.top(ps_args="-eo pid,comm")["Processes"]} >= {"cat", "sleep"})
+    assert host.top(ps_args="-eo pid,comm")["Titles"] == ["PID", "COMMAND"]
     host.update(mem_limit="48m", memswap_limit="96m", cpu_shares=512, restart_policy={"Name": "always"})
     host.reload()
     assert [host.attrs["HostConfig"][name] for name in ("Memory", "MemorySwap", "CpuShares")] == [48 << 20, 96 << 20, 512]
