@@ -188,14 +188,6 @@ struct CodecOperations {
     }
 };
 
-// Defined in json_shapes.h.
-template <class T>
-struct OptionalOperations;
-template <class T>
-struct VectorOperations;
-template <class T>
-struct MapOperations;
-
 // ---- which operations a type has ----
 
 template <class T>
@@ -275,34 +267,6 @@ struct Select<Timestamp> {
 template <>
 struct Select<Value> {
     static constexpr Operations operations{decode_value, encode_value, write_value, is_null_value};
-};
-
-template <class T>
-struct Select<std::optional<T>> {
-    static constexpr Operations operations{
-        OptionalOperations<std::optional<T>>::decode,
-        OptionalOperations<std::optional<T>>::encode,
-        OptionalOperations<std::optional<T>>::write,
-        OptionalOperations<std::optional<T>>::is_empty};
-};
-
-template <class T>
-struct Select<std::vector<T>> {
-    static constexpr Operations operations{
-        VectorOperations<std::vector<T>>::decode,
-        VectorOperations<std::vector<T>>::encode,
-        VectorOperations<std::vector<T>>::write,
-        VectorOperations<std::vector<T>>::is_empty};
-};
-
-template <class T, class Compare>
-struct Select<std::map<std::string, T, Compare>> {
-    using Map = std::map<std::string, T, Compare>;
-    static constexpr Operations operations{
-        MapOperations<Map>::decode,
-        MapOperations<Map>::encode,
-        MapOperations<Map>::write,
-        MapOperations<Map>::is_empty};
 };
 
 } // namespace berth::json::detail

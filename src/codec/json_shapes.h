@@ -130,4 +130,32 @@ struct MapOperations {
     static bool is_empty(const void* object) { return static_cast<const T*>(object)->empty(); }
 };
 
+template <class T>
+struct Select<std::optional<T>> {
+    static constexpr Operations operations{
+        OptionalOperations<std::optional<T>>::decode,
+        OptionalOperations<std::optional<T>>::encode,
+        OptionalOperations<std::optional<T>>::write,
+        OptionalOperations<std::optional<T>>::is_empty};
+};
+
+template <class T>
+struct Select<std::vector<T>> {
+    static constexpr Operations operations{
+        VectorOperations<std::vector<T>>::decode,
+        VectorOperations<std::vector<T>>::encode,
+        VectorOperations<std::vector<T>>::write,
+        VectorOperations<std::vector<T>>::is_empty};
+};
+
+template <class T, class Compare>
+struct Select<std::map<std::string, T, Compare>> {
+    using Map = std::map<std::string, T, Compare>;
+    static constexpr Operations operations{
+        MapOperations<Map>::decode,
+        MapOperations<Map>::encode,
+        MapOperations<Map>::write,
+        MapOperations<Map>::is_empty};
+};
+
 } // namespace berth::json::detail

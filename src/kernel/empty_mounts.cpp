@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// A child makes it, since a thread that left the mount namespace could not come back to its root.
 #include "kernel/empty_mounts.h"
 
 #include "kernel/mount.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The file stays open: its name is looked up once.
 #include "kernel/ip_forwarding.h"
 
 #include "base/file.h"

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// The calling thread, not the process, is what waits.
 #include "kernel/suspended_child.h"
 
 #include <array>

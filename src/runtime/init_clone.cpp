@@ -70,8 +70,8 @@ Result<kernel::Cloned> clone_init(const InitPlan& plan, const kernel::Cgroup& cg
         }
     }
     // A time namespace must have its offsets before the child is in it.
-    const std::uint64_t created = plan.namespaces.created & ~plan.made_by_init() &
-                                  ~static_cast<std::uint64_t>(CLONE_NEWTIME);
+    const std::uint64_t created =
+        plan.namespaces.created & ~plan.made_by_init() & ~static_cast<std::uint64_t>(CLONE_NEWTIME);
     if (plan.namespaces.creates("time")) {
         TRY_CONTEXT(scope.make_time_namespace(plan.namespaces.time_offsets), "linux.timeOffsets");
     }
