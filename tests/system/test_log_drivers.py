@@ -251,7 +251,7 @@ def test_journald_itself(engine):
     ("fluentd", ["fluentd-address=ftp://x"], "unsupported scheme"),
     ("fluentd", ["fluentd-buffer-limit=much"], "invalid size: 'much'"),
     ("fluentd", ["fluentd-async-reconnect-interval=1m"], "must be between 100ms and 10s"),
-    ("fluentd", ["fluentd-write-timeout=-1s"], "must not be negative"),
+    ("fluentd", ["fluentd-write-timeout=-1s"], "negative"),
     ("journald", ["a=b"], "unknown log opt 'a' for journald log driver"),
     ("json-file", ["mode=never"], "logger: logging mode not supported: never"),
     ("json-file", ["max-buffer-size=1m"], "logger: max-buffer-size option is only supported with 'mode=non-blocking'"),
