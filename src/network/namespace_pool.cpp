@@ -2,13 +2,10 @@
 // Making network namespaces, ahead and on the spot.
 #include "network/namespace_pool.h"
 
-#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
-#include "base/strings.h"
-#include "base/verify.h"
 #include "kernel/netlink_namespace.h"
-#include "kernel/path.h"
+#include "network/net_sysctls.h"
 #include "network/network.h"
 
 #include <algorithm>
@@ -41,30 +38,16 @@ constexpr auto refill_quiet_time = std::chrono::milliseconds(20);
 constexpr auto longest_delay = std::chrono::milliseconds(200);
 constexpr auto pause_after_failure = std::chrono::seconds(1);
 
-// The directories /proc/sys/net/ipv4 and so on of the thread's namespace. Each is opened once for
-// all values: the kernel looks for it among those of all namespaces, one by one.
-class NetSysctls {
-  public:
-    // "net.ipv4.ping_group_range". ENOENT where the kernel has no such value.
-    Result<void> write(std::string_view name, std::string_view value) {
-        const std::string path = "/proc/sys/" + replace_all(name, ".", "/");
-        const std::size_t family = path.find('/', std::string_view("/proc/sys/net/").size());
-        VERIFY(name.starts_with("net.") && family != std::string::npos);
-        UniqueFd& directory = directories_[path.substr(0, family)];
-        if (!directory) {
-            directory = TRY(open_file(path.substr(0, family), O_PATH | O_DIRECTORY));
-        }
-        return write_existing(kernel::fd_path(directory) + path.substr(family), value);
-    }
-
-  private:
-    std::map<std::string, UniqueFd> directories_;
-};
-
 struct NewNamespace {
     UniqueFd netns;
     RouteSocket inside;
 };
+
+// Also where the kernel has none.
+Result<void> disable_ipv6(NetSysctls& net, const std::string& interface) {
+    Result<void> disabled = net.write("net.ipv6.conf." + interface + ".disable_ipv6", "1");
+    return !disabled.ok() && disabled.error().error_number() == ENOENT ? ok() : disabled;
+}
 
 // REQUIRES: the thread is in the namespace.
 Result<void> configure(const NamespacePool::Sysctls& sysctls) {
@@ -73,8 +56,7 @@ Result<void> configure(const NamespacePool::Sysctls& sysctls) {
         TRY_CONTEXT(net.write(name, value), "set " + name);
     }
     // Interfaces without an IPv6 address get no link-local one either; lo keeps ::1.
-    Result<void> without = net.write("net.ipv6.conf.default.disable_ipv6", "1");
-    return !without.ok() && without.error().error_number() == ENOENT ? ok() : without;
+    return disable_ipv6(net, "default");
 }
 
 Result<void> raise_loopback(RouteSocket& inside) {
@@ -143,10 +125,11 @@ Result<AttachedInterface> plug_in(
     RouteBatch far_up;
     far_up.change_link(far->index, {.state = LinkState::Up});
     TRY(inside.execute(far_up));
+    // A bridge's port has no use for IPv6; its routes would be looked through for each other port.
+    NetSysctls sysctls;
+    TRY(disable_ipv6(sysctls, name));
     RouteBatch near_up;
-    near_up.change_link(
-        near->index,
-        {.state = LinkState::Up, .without_link_local = shape.mtu >= smallest_ipv6_mtu});
+    near_up.change_link(near->index, {.state = LinkState::Up});
     if (!shape.loose) {
         put_port_options(near_up, near->index, shape);
     }
