@@ -5,6 +5,7 @@
 
 #include "base/strings.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -33,6 +34,7 @@ struct ChildPlan {
     char* const* environment;
     sigset_t mask;
     int highest_target;
+    bool shares_descriptors;
     int error = 0;
 };
 
@@ -66,9 +68,18 @@ struct ChildPlan {
     return true;
 }
 
+// Up to here the parent's own table: now a copy of its lower part.
+[[gnu::no_sanitize_address]] bool part_descriptors() {
+    return ::syscall(SYS_close_range, first_kept_fd, ~0U, 2U /* CLOSE_RANGE_UNSHARE */) == 0;
+}
+
 [[gnu::no_sanitize_address]] int run_child(void* argument) {
     auto& plan = *static_cast<ChildPlan*>(argument);
     const SpawnOptions& options = *plan.options;
+    if (plan.shares_descriptors && !part_descriptors()) {
+        plan.error = errno;
+        ::_exit(127);
+    }
     if (options.death_signal) {
         ::prctl(PR_SET_PDEATHSIG, *options.death_signal);
     }
@@ -124,7 +135,25 @@ ExitStatus status_of(const siginfo_t& info) {
     return {.signal = info.si_status};
 }
 
+bool are_all_copied(const std::vector<std::pair<int, int>>& fds) {
+    return std::ranges::all_of(fds, [](const auto& pair) { return pair.first < first_kept_fd; });
+}
+
 } // namespace
+
+Result<UniqueFd> duplicate_apart(FdRef fd) {
+    UniqueFd copy(::fcntl(fd.get(), F_DUPFD_CLOEXEC, first_kept_fd));
+    if (!copy) {
+        constexpr int behind_standard_streams = 3;
+        copy = UniqueFd(::fcntl(fd.get(), F_DUPFD_CLOEXEC, behind_standard_streams));
+    }
+    return copy ? Result<UniqueFd>(std::move(copy)) : errno_error("duplicate a descriptor");
+}
+
+UniqueFd keep_apart(UniqueFd fd) {
+    UniqueFd moved(::fcntl(fd.get(), F_DUPFD_CLOEXEC, first_kept_fd));
+    return moved ? std::move(moved) : std::move(fd);
+}
 
 Result<Child> Child::adopt(pid_t pid, UniqueFd pidfd) {
     if (!pidfd) {
@@ -201,7 +230,8 @@ Result<Child> spawn(const SpawnOptions& options) {
         .arguments = arguments.data(),
         .environment = options.environment ? environment.data() : environ,
         .mask = {},
-        .highest_target = 2};
+        .highest_target = 2,
+        .shares_descriptors = are_all_copied(options.fds)};
     for (const auto& [ours, target] : options.fds) {
         plan.highest_target = std::max(plan.highest_target, target);
     }
@@ -226,7 +256,7 @@ Result<Child> spawn(const SpawnOptions& options) {
     pid_t pid = ::clone(
         &run_child,
         static_cast<char*>(stack) + child_stack_bytes,
-        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD,
+        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (plan.shares_descriptors ? CLONE_FILES : 0),
         &plan,
         &pidfd);
     int clone_error = errno;

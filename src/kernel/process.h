@@ -23,6 +23,16 @@ struct ExitStatus {
     int shell_code() const { return signal != 0 ? 128 + signal : code; }
 };
 
+// Numbers from here on are for descriptors that are kept for long, some for each container: a
+// process that spawn makes begins without a copy of them, so that its start does not take longer
+// with each.
+inline constexpr int first_kept_fd = 1024;
+
+// The same open file under such a number; under the one it has where the limit forbids those.
+UniqueFd keep_apart(UniqueFd fd);
+// A second owner of the same open file, under such a number where the limit allows it.
+Result<UniqueFd> duplicate_apart(FdRef fd);
+
 // A child process. The destructor kills (SIGKILL) and reaps it unless it was waited for or
 // released.
 class Child {
@@ -38,6 +48,8 @@ class Child {
 
     // Readable (poll) once the process has ended.
     FdRef pidfd() const { return pidfd_; }
+
+    void keep_pidfd_apart() { pidfd_ = keep_apart(std::move(pidfd_)); }
 
     Result<ExitStatus> wait();
     // nullopt while it runs.

@@ -38,6 +38,40 @@ TEST(Spawn, PlacesDescriptorsAndClosesTheRest) {
     EXPECT_EQ(child->wait()->code, 3);
 }
 
+// What the child has, of those that it might have, and what it reads from 3.
+std::string seen_by_child(int third) {
+    auto pipe = Pipe::create();
+    auto child = spawn(
+        {.arguments =
+             {"sh",
+              "-c",
+              "for i in 3 4 1024 1025; do [ -e /proc/self/fd/$i ] && echo $i; done; cat <&3"},
+         .fds = {{pipe->write_end.get(), 1}, {third, 3}}});
+    pipe->write_end.reset();
+    std::string text = *read_all(pipe->read_end, 100);
+    EXPECT_EQ(child->wait()->code, 0);
+    return text;
+}
+
+// A pipe's end behind which nothing comes any more.
+UniqueFd readable(std::string_view text) {
+    Pipe pipe = *Pipe::create();
+    EXPECT_TRUE(write_all(pipe.write_end, text).ok());
+    return std::move(pipe.read_end);
+}
+
+TEST(Spawn, LeavesKeptDescriptorsToTheParentAndPassesThemOn) {
+    const UniqueFd low = readable("low");
+    const UniqueFd moved = keep_apart(readable("kept"));
+    const UniqueFd copy = *duplicate_apart(moved);
+    EXPECT_GE(moved.get(), first_kept_fd);
+    EXPECT_GE(copy.get(), first_kept_fd);
+    EXPECT_EQ(seen_by_child(low.get()), "3\nlow");
+    EXPECT_EQ(seen_by_child(moved.get()), "3\nkept");
+    EXPECT_GE(::fcntl(copy.get(), F_GETFD), 0) << "the parent has lost it";
+    EXPECT_FALSE(keep_apart(UniqueFd()));
+}
+
 TEST(Spawn, GivesExecsErrorBack) {
     auto absent = spawn({.arguments = {"/nonexistent"}});
     ASSERT_FALSE(absent.ok());

@@ -18,7 +18,7 @@ Error lost_error() {
 
 MonitorClient::State::State(io::EventLoop& loop, UniqueFd socket, MonitorHandlers handlers)
     : loop_(loop)
-    , socket_(std::move(socket))
+    , socket_(kernel::keep_apart(std::move(socket)))
     , handlers_(std::move(handlers)) {}
 
 MonitorClient::State::~State() {
@@ -30,6 +30,7 @@ MonitorClient::State::~State() {
 void MonitorClient::State::set_child(kernel::Child child) {
     monitor_pid_ = child.pid();
     child_ = std::move(child);
+    child_->keep_pidfd_apart();
 }
 
 void MonitorClient::State::begin() {

@@ -3,8 +3,8 @@
 #include "network/dns_server.h"
 
 #include "base/log.h"
+#include "kernel/process.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 
 namespace berth::network {
@@ -29,11 +29,10 @@ DnsServer::~DnsServer() {
 }
 
 Result<void> DnsServer::attach(const std::string& container, FdRef netns, DnsView view) {
-    UniqueFd kept(::fcntl(netns.get(), F_DUPFD_CLOEXEC, 3));
-    if (!kept) {
-        return errno_error("keep a network namespace");
-    }
+    UniqueFd kept = TRY_CONTEXT(kernel::duplicate_apart(netns), "keep a network namespace");
     DnsListeners listeners = TRY(open_dns_listeners(netns));
+    listeners.udp = kernel::keep_apart(std::move(listeners.udp));
+    listeners.tcp = kernel::keep_apart(std::move(listeners.tcp));
     const auto client = DnsClient::create(
         {.loop = *loop_,
          .forwarder = forwarder_,

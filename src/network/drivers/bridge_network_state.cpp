@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/rollback.h"
 #include "base/verify.h"
+#include "kernel/process.h"
 #include "network/drivers/endpoint_interface.h"
 #include "network/name_claim.h"
 
@@ -232,7 +233,7 @@ Result<Endpoint> BridgeNetworkState::wire(
     endpoint.host_interface = std::move(prepared.host_interface);
     UniqueFd netns;
     if (endpoint.netns) {
-        netns = TRY(endpoint.netns.duplicate());
+        netns = TRY(kernel::duplicate_apart(endpoint.netns));
     }
     TRY(guard_sources(
         endpoint.host_interface,
