@@ -55,7 +55,7 @@ class RawConnection:
         return data
 
     def chunks(self, data):
-        body = b""
+        pieces = []
         while True:
             while b"\r\n" not in data:
                 data += self.receive()
@@ -64,8 +64,9 @@ class RawConnection:
             while len(data) < size + 2:
                 data += self.receive()
             if size == 0:
-                return body
-            body, data = body + data[:size], data[size + 2:]
+                return b"".join(pieces)
+            pieces.append(data[:size])
+            data = data[size + 2:]
 
     def receive(self):
         data = self.sock.recv(1 << 18)

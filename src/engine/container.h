@@ -7,6 +7,7 @@
 #include "engine/container_config.h"
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -135,5 +136,7 @@ struct ContainerSummary {
     std::optional<std::int64_t> size_root_fs;
     std::vector<std::string> link_names{}; // that other containers' links give it: "/web/alias"
 };
+
+using SummarySink = std::function<void(ContainerSummary)>;
 
 } // namespace berth::engine

@@ -234,7 +234,7 @@ ContainerSummary ContainerReader::summarize(const ContainerView& view, bool size
     return summary;
 }
 
-Result<std::vector<ContainerSummary>> ContainerReader::list(const ListOptions& options) const {
+Result<void> ContainerReader::list(const ListOptions& options, const SummarySink& sink) const {
     const ContainerFilter filter = TRY(ContainerFilter::create(core_, options));
     const std::vector<ContainerPtr> containers = core_.index.all();
     std::vector<ContainerView> views;
@@ -255,17 +255,16 @@ Result<std::vector<ContainerSummary>> ContainerReader::list(const ListOptions& o
     if (options.limit > 0 && shown.size() > static_cast<std::size_t>(options.limit)) {
         shown.resize(static_cast<std::size_t>(options.limit));
     }
-    std::vector<ContainerSummary> summaries;
-    summaries.reserve(shown.size());
     const std::multimap<std::string, std::string> names = link_names(core_.index);
     for (const ContainerView* view : shown) {
-        summaries.push_back(summarize(*view, options.size));
+        ContainerSummary summary = summarize(*view, options.size);
         const auto [first, last] = names.equal_range(view->definition->id);
         for (auto name = first; name != last; ++name) {
-            summaries.back().link_names.push_back(name->second);
+            summary.link_names.push_back(name->second);
         }
+        sink(std::move(summary));
     }
-    return summaries;
+    return ok();
 }
 
 } // namespace berth::engine

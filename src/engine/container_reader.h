@@ -12,7 +12,7 @@ class ContainerReader {
         : core_(core) {}
 
     Result<ContainerInspect> inspect(const ContainerPtr& container, bool size) const;
-    Result<std::vector<ContainerSummary>> list(const ListOptions& options) const;
+    Result<void> list(const ListOptions& options, const SummarySink& sink) const;
     Result<TopResult> top(const ContainerPtr& container, const std::string& ps_arguments) const;
     Result<ContainerStats> stats(const ContainerPtr& container) const;
 

@@ -238,6 +238,8 @@ class Containers {
     Result<void> check_bookmark(const std::string& container, const LogOptions& options) const;
 
     Result<ContainerInspect> inspect(const std::string& container, bool size = false) const;
+    // The newest first. With a sink they are in memory one after the other.
+    Result<void> list(const ListOptions& options, const SummarySink& sink) const;
     Result<std::vector<ContainerSummary>> list(const ListOptions& options) const;
 
     // The full id of an id prefix or name; "No such container: x".

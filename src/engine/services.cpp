@@ -313,8 +313,14 @@ Result<ContainerInspect> Containers::inspect(const std::string& container, bool 
     return supervisor_.reader.inspect(TRY(supervisor_.core.index.find(container)), size);
 }
 
+Result<void> Containers::list(const ListOptions& options, const SummarySink& sink) const {
+    return supervisor_.reader.list(options, sink);
+}
+
 Result<std::vector<ContainerSummary>> Containers::list(const ListOptions& options) const {
-    return supervisor_.reader.list(options);
+    std::vector<ContainerSummary> summaries;
+    TRY(list(options, [&](ContainerSummary summary) { summaries.push_back(std::move(summary)); }));
+    return summaries;
 }
 
 Result<std::string> Containers::resolve(const std::string& container) const {

@@ -256,7 +256,8 @@ Result<Child> spawn(const SpawnOptions& options) {
     pid_t pid = ::clone(
         &run_child,
         static_cast<char*>(stack) + child_stack_bytes,
-        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD | (plan.shares_descriptors ? CLONE_FILES : 0),
+        CLONE_VM | CLONE_VFORK | CLONE_PIDFD | SIGCHLD |
+            (plan.shares_descriptors ? CLONE_FILES : 0),
         &plan,
         &pidfd);
     int clone_error = errno;

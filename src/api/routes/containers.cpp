@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // /containers: everything that answers at once.
+#include "api/array_reply.h"
 #include "api/context.h"
 #include "api/create_compatibility.h"
 #include "api/docker_py.h"
@@ -29,16 +30,11 @@ Result<void> list_containers(Context& context) {
             options.filters.add(name, std::move(value));
         }
     }
-    constexpr std::size_t usual_size = 1024;
-    const auto containers = TRY(context.engine().containers().list(options));
-    std::string array = "[";
-    array.reserve(containers.size() * usual_size);
-    for (const auto& container : containers) {
-        array += array.size() == 1 ? "" : ",";
-        wire::append_summary(array, container, context.version());
-    }
-    array += "]\n";
-    return context.response().respond(200, json_headers(), array);
+    ArrayReply reply(context.response());
+    TRY(context.engine().containers().list(options, [&](engine::ContainerSummary container) {
+        wire::append_summary(reply.begin_element(), std::move(container), context.version());
+    }));
+    return reply.finish();
 }
 
 // Config's members stand beside these two; without any there is no configuration.

@@ -423,28 +423,28 @@ std::optional<std::int64_t> unless_zero(std::optional<std::int64_t> size) {
     return size.value_or(0) == 0 ? std::nullopt : size;
 }
 
-ContainerSummary summary_of(const engine::ContainerSummary& container, ApiVersion version) {
-    std::vector<std::string> names{container.name};
-    names.insert(names.end(), container.link_names.begin(), container.link_names.end());
+ContainerSummary summary_of(engine::ContainerSummary container, ApiVersion version) {
+    std::vector<std::string> names = std::move(container.link_names);
+    names.insert(names.begin(), std::move(container.name));
     return {
-        .id = container.id,
+        .id = std::move(container.id),
         .names = std::move(names),
-        .image = container.image,
-        .image_id = container.image_id,
-        .command = container.command,
+        .image = std::move(container.image),
+        .image_id = std::move(container.image_id),
+        .command = std::move(container.command),
         .created = container.created.seconds(),
-        .ports = container.ports,
+        .ports = std::move(container.ports),
         .size_rw = unless_zero(container.size_rw),
         .size_root_fs = unless_zero(container.size_root_fs),
-        .labels = container.labels,
+        .labels = std::move(container.labels),
         .state = std::string(engine::to_string(container.state.status)),
-        .status = container.status,
+        .status = std::move(container.status),
         .host_config =
-            {.network_mode = container.network_mode,
-             .annotations =
-                 version < ApiVersion{1, 46} ? engine::StringMap() : container.annotations},
+            {.network_mode = std::move(container.network_mode),
+             .annotations = version < ApiVersion{1, 46} ? engine::StringMap()
+                                                        : std::move(container.annotations)},
         .network_settings = {.networks = encode_networks(container.networks, version)},
-        .mounts = container.mounts,
+        .mounts = std::move(container.mounts),
         .health = health_of(container.state, version),
     };
 }
@@ -455,9 +455,8 @@ json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion
     return json::encode(summary_of(container, version));
 }
 
-void append_summary(
-    std::string& text, const engine::ContainerSummary& container, ApiVersion version) {
-    json::append_text(text, summary_of(container, version));
+void append_summary(std::string& text, engine::ContainerSummary container, ApiVersion version) {
+    json::append_text(text, summary_of(std::move(container), version));
 }
 
 } // namespace berth::api::wire

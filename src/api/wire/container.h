@@ -30,8 +30,7 @@ void widen_string_lists(json::Value& document);
 json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion version);
 json::Value encode_summary(const engine::ContainerSummary& container, ApiVersion version);
 // The text of encode_summary(), behind what is there: lists may be long.
-void append_summary(
-    std::string& text, const engine::ContainerSummary& container, ApiVersion version);
+void append_summary(std::string& text, engine::ContainerSummary container, ApiVersion version);
 json::Value encode_ports(const engine::PortMap& ports);
 json::Raw encode_networks(
     const std::map<std::string, engine::EndpointSettings>& networks, ApiVersion version);
