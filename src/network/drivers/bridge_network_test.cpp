@@ -40,6 +40,9 @@ TEST(BridgeNetwork, GivesAContainerItsInterfaceAddressAndRoute) {
         EXPECT_THAT(
             output_of({"ip", "link", "show", "master", "test0"}),
             HasSubstr(endpoint.host_interface));
+        EXPECT_THAT(
+            output_of({"ip", "-6", "route", "show", "table", "all"}),
+            Not(HasSubstr(endpoint.host_interface)));
     });
 }
 
