@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Pieces of 64 KiB: few calls, and what is held stays small.
 #include "api/array_reply.h"
 
 #include "api/context.h"

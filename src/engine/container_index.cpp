@@ -2,6 +2,10 @@
 // Lookup in Docker's order: full id, name, unique prefix of an id.
 #include "engine/container_index.h"
 
+#include "base/verify.h"
+
+#include <algorithm>
+
 namespace berth::engine {
 
 ContainerView view_of(LiveContainer& container) {
@@ -87,11 +91,21 @@ Result<void> ContainerIndex::reserve_name(const std::string& name, const std::st
             entry->second +
             "\". You have to remove (or rename) that container to be able to reuse that name.");
     }
+    tables->names_by_id.emplace(id, name);
     return ok();
 }
 
 void ContainerIndex::release_name(const std::string& name) {
-    tables_.lock()->ids_by_name.erase(name);
+    auto tables = tables_.lock();
+    const auto entry = tables->ids_by_name.extract(name);
+    if (entry.empty()) {
+        return;
+    }
+    const auto [first, last] = tables->names_by_id.equal_range(entry.mapped());
+    const auto named =
+        std::find_if(first, last, [&](const auto& each) { return each.second == name; });
+    VERIFY(named != last);
+    tables->names_by_id.erase(named);
 }
 
 void ContainerIndex::add(ContainerPtr container) {
@@ -107,7 +121,10 @@ void ContainerIndex::remove(const std::string& id) {
     auto tables = tables_.lock();
     tables->by_id.erase(id);
     tables->linking.erase(id);
-    std::erase_if(tables->ids_by_name, [&id](const auto& entry) { return entry.second == id; });
+    const auto [first, last] = tables->names_by_id.equal_range(id);
+    for (auto named = first; named != last; named = tables->names_by_id.erase(named)) {
+        tables->ids_by_name.erase(named->second);
+    }
 }
 
 std::vector<ContainerPtr> ContainerIndex::all() const {

@@ -42,6 +42,7 @@ class ContainerIndex {
     struct Tables {
         std::map<std::string, ContainerPtr> by_id;
         std::map<std::string, std::string> ids_by_name;
+        std::multimap<std::string, std::string> names_by_id; // two while it is renamed
         std::set<std::string> linking; // ids
     };
 
