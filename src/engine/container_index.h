@@ -43,7 +43,7 @@ class ContainerIndex {
         std::map<std::string, ContainerPtr> by_id;
         std::map<std::string, std::string> ids_by_name;
         std::multimap<std::string, std::string> names_by_id; // two while it is renamed
-        std::set<std::string> linking; // ids
+        std::set<std::string> linking;                       // ids
     };
 
     Synchronized<Tables> tables_;
