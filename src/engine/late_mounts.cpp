@@ -219,7 +219,9 @@ Result<void> LateMounts::attach(LiveContainer& container, const PlannedMount& mo
         if (source.place) {
             source.path = "/proc/self/fd/" + std::to_string(source.place.get());
         }
-        const runtime::LateMount made = TRY(runtime::make_late_mount(runtime_mount(mount, source)));
+        const runtime::LateMount made = TRY(runtime::make_late_mount(
+            runtime_mount(mount, source),
+            core_.selinux->is_enabled() ? view.definition->mount_label : std::string()));
         return runtime::attach_late_mount(
             inside, made, mount.point.destination, root_of(root.owners.get()));
     }();

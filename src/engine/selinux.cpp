@@ -149,7 +149,7 @@ std::string shared_file_label(const std::string& mount_label) {
     if (!context.ok()) {
         return {};
     }
-    context->level = "s0";
+    context->level = context->level.empty() ? "" : "s0";
     return context->text();
 }
 

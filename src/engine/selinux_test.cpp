@@ -54,6 +54,7 @@ TEST(SelinuxOptions, AreThoseThatSayLabel) {
     EXPECT_EQ(
         shared_file_label("u:object_r:container_file_t:s0:c5,c6"),
         "u:object_r:container_file_t:s0");
+    EXPECT_EQ(shared_file_label("u:object_r:container_file_t"), "u:object_r:container_file_t");
 }
 
 TEST(SelinuxLabeler, GivesEachContainerCategoriesOfItsOwn) {

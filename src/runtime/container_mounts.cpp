@@ -57,6 +57,12 @@ Result<void> copy_link(const PreparedMount& prepared, const UniqueFd& root) {
     return ok();
 }
 
+bool has_parameter(const std::vector<kernel::MountParameter>& parameters, std::string_view key) {
+    return std::any_of(parameters.begin(), parameters.end(), [&](const auto& parameter) {
+        return parameter.key == key;
+    });
+}
+
 } // namespace
 
 Result<bool> is_procfs(FdRef place) {
@@ -66,6 +72,17 @@ Result<bool> is_procfs(FdRef place) {
         return errno_error("statfs");
     }
     return system.f_type == PROC_SUPER_MAGIC;
+}
+
+// As runc does it: procfs and sysfs have labels of their own, and mqueue takes none as an option.
+void add_label(
+    std::vector<kernel::MountParameter>& parameters,
+    const std::string& type,
+    const std::string& label) {
+    const bool takes_label = type != "proc" && type != "sysfs" && type != "mqueue";
+    if (!label.empty() && takes_label && !has_parameter(parameters, "context")) {
+        parameters.push_back({"context", label});
+    }
 }
 
 namespace {
@@ -131,18 +148,6 @@ Result<UniqueFd> open_target(const PreparedMount& prepared, const UniqueFd& root
                                  : open_file_target(root, destination);
 }
 
-// https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#mount-label
-// As runc does it: procfs and sysfs have labels of their own, and mqueue takes none as an option.
-bool takes_label(const std::string& type) {
-    return type != "proc" && type != "sysfs" && type != "mqueue";
-}
-
-bool has_parameter(const std::vector<kernel::MountParameter>& parameters, std::string_view key) {
-    return std::any_of(parameters.begin(), parameters.end(), [&](const auto& parameter) {
-        return parameter.key == key;
-    });
-}
-
 // A tmpfs over a directory of the image looks like it (runc): /tmp stays 1777.
 Result<void> add_mode(
     std::vector<kernel::MountParameter>& parameters,
@@ -181,10 +186,7 @@ parameters_of(const PreparedMount& prepared, const MountContext& context) {
     if (mount.type == "tmpfs") {
         TRY(add_mode(parameters, context.root, mount.destination));
     }
-    if (!context.label.empty() && takes_label(mount.type) &&
-        !has_parameter(parameters, "context")) {
-        parameters.push_back({"context", context.label});
-    }
+    add_label(parameters, mount.type, context.label);
     return parameters;
 }
 

@@ -75,6 +75,13 @@ Result<bool> is_procfs(FdRef place);
 // Attributes and propagation of a mount that exists.
 Result<void> apply_options(FdRef mount, const MountOptions& options);
 
+// SELinux's, for all that is in a new file system of this type, unless an option says another one.
+// https://github.com/opencontainers/runtime-spec/blob/main/config-linux.md#mount-label
+void add_label(
+    std::vector<kernel::MountParameter>& parameters,
+    const std::string& type,
+    const std::string& label);
+
 // Where a bind of a file goes: the file, made if it is absent.
 Result<UniqueFd> open_file_target(const UniqueFd& root, const std::string& path);
 

@@ -145,7 +145,11 @@ Result<Executable> set_up_init(const InitPlan& plan, UniqueFd& terminal) {
     TRY(set_root_propagation(plan.root, config.linux_.rootfs_propagation));
     TRY(write_sysctls(config, plan.process.procfs));
     TRY(protect_paths(plan.root, places.fixed, config.linux_.readonly_paths));
-    TRY(mask_paths(plan.root, places.fixed, config.linux_.masked_paths, plan.null_mount));
+    TRY(mask_paths(
+        plan.root,
+        places.fixed,
+        config.linux_.masked_paths,
+        {.null_device = plan.null_mount, .label = config.linux_.mount_label}));
     if (config.root.readonly) {
         TRY(make_root_readonly(plan.root));
     }

@@ -154,7 +154,7 @@ ensure_mount_point(const UniqueFd& root, const std::string& path, bool is_direct
     return kernel::open_in_root(root, path, O_PATH);
 }
 
-Result<LateMount> make_late_mount(const oci::Mount& mount) {
+Result<LateMount> make_late_mount(const oci::Mount& mount, const std::string& label) {
     oci::RuntimeConfig config;
     config.mounts.push_back(mount);
     const std::string nowhere;
@@ -168,6 +168,7 @@ Result<LateMount> make_late_mount(const oci::Mount& mount) {
     std::vector<kernel::MountParameter> parameters = only.options.flags;
     parameters.insert(
         parameters.end(), only.options.parameters.begin(), only.options.parameters.end());
+    add_label(parameters, mount.type, label);
     LateMount made;
     made.mount =
         TRY(kernel::make_mount(mount.type, mount.source, parameters, only.options.attributes.set));

@@ -18,8 +18,9 @@ struct LateMount {
     bool is_directory = true;
 };
 
-// From what the caller sees: a bind, or a new file system such as tmpfs.
-Result<LateMount> make_late_mount(const oci::Mount& mount);
+// From what the caller sees: a bind, or a new file system such as tmpfs. `label` is that of the
+// container's mounts (linux.mountLabel).
+Result<LateMount> make_late_mount(const oci::Mount& mount, const std::string& label = {});
 
 // Attaches it at a path of the container, which is made (by `maker`) where it is missing, also
 // below a root that is mounted read-only. `mount_namespace` is the container's

@@ -307,9 +307,9 @@ Result<Executable> become_user(const ProcessPlan& plan, FdRef socket) {
     const oci::Process& process = *plan.process;
     Executable executable;
     executable.environment = TRY(environment_of(process));
+    TRY(set_security_labels(process, plan.procfs));
     TRY(set_keyring(plan));
     TRY(apply_machine(plan.traits));
-    TRY(set_security_labels(process, plan.procfs));
     TRY(adopt_streams(plan));
     if (process.no_new_privileges && ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0) {
         return errno_error("no_new_privs");

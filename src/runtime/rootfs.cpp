@@ -86,7 +86,7 @@ Result<void> mask_paths(
     const UniqueFd& root,
     const std::vector<FixedPlace>& fixed,
     const std::vector<std::string>& paths,
-    const UniqueFd& null_device) {
+    const Masks& masks) {
     UniqueFd empty;
     bool null_attached = false;
     for (const std::string& path : paths) {
@@ -104,18 +104,22 @@ Result<void> mask_paths(
             return errno_error("mask path " + path);
         }
         if (!S_ISDIR(status.st_mode)) {
-            UniqueFd copy = null_attached ? TRY(another(null_device)) : UniqueFd();
-            TRY_CONTEXT(kernel::attach_mount(copy ? copy : null_device, *place), "mask " + path);
+            UniqueFd copy = null_attached ? TRY(another(masks.null_device)) : UniqueFd();
+            TRY_CONTEXT(
+                kernel::attach_mount(copy ? copy : masks.null_device, *place), "mask " + path);
             null_attached = true;
         } else if (empty) {
             UniqueFd copy = TRY(another(empty));
             TRY_CONTEXT(kernel::attach_mount(copy, *place), "mask " + path);
         } else {
             // One empty file system for all masked directories: each instance costs time.
+            std::vector<kernel::MountParameter> parameters{
+                {"size", "4k"}, {"nr_inodes", "1"}, {"mode", "755"}};
+            add_label(parameters, "tmpfs", masks.label);
             empty = TRY(kernel::make_mount(
                 "tmpfs",
                 "tmpfs",
-                {{"size", "4k"}, {"nr_inodes", "1"}, {"mode", "755"}},
+                parameters,
                 MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC));
             TRY_CONTEXT(kernel::attach_mount(empty, *place), "mask " + path);
         }

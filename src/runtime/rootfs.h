@@ -38,12 +38,16 @@ Result<void> make_devices(const UniqueFd& root, const std::vector<PreparedDevice
 // pivot_root(2): the host's tree is gone afterwards.
 Result<void> pivot_to(const UniqueFd& root);
 
-// `null_device` is used up.
+struct Masks {
+    const UniqueFd& null_device; // for files; used up
+    const std::string& label;    // SELinux's, of what is there for directories
+};
+
 Result<void> mask_paths(
     const UniqueFd& root,
     const std::vector<FixedPlace>& fixed,
     const std::vector<std::string>& paths,
-    const UniqueFd& null_device);
+    const Masks& masks);
 Result<void> protect_paths(
     const UniqueFd& root,
     const std::vector<FixedPlace>& fixed,

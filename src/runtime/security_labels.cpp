@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// https://docs.kernel.org/admin-guide/LSM: attr/exec is the label of the next program.
+// https://docs.kernel.org/admin-guide/LSM: attr/exec is the label of the next program,
+// attr/keycreate that of keys; execve(2) forgets both.
 #include "runtime/security_labels.h"
 
 #include "base/file.h"
@@ -53,9 +54,12 @@ Result<void> set_security_labels(const oci::Process& process, const kernel::Proc
         }
     }
     if (!process.selinux_label.empty()) {
-        TRY_CONTEXT(
-            procfs.write("self/attr/exec", process.selinux_label),
-            "SELinux label " + process.selinux_label);
+        // The program would be denied a keyring that has the label of who made it.
+        for (const char* attribute : {"self/attr/exec", "self/attr/keycreate"}) {
+            TRY_CONTEXT(
+                procfs.write(attribute, process.selinux_label),
+                "SELinux label " + process.selinux_label);
+        }
     }
     return ok();
 }
