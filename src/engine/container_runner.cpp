@@ -16,6 +16,7 @@
 #include "engine/legacy_links.h"
 #include "engine/link_renewal.h"
 #include "engine/log_config.h"
+#include "engine/selinux.h"
 #include "engine/shared_namespaces.h"
 #include "engine/start_failure.h"
 #include "engine/user_namespace.h"
@@ -144,8 +145,13 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
 Result<void>
 ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& shared) {
     const ContainerDefinition& definition = *launched.definition;
+    const bool is_labeled = core_.selinux->is_enabled() && !definition.mount_label.empty();
     if (!shared.files_directory.empty()) {
-        return ok();
+        // moby's NetworkMounts: what two containers have is for all, as they have no categories in
+        // common.
+        return is_labeled ? label_container_files(
+                                shared.files_directory, shared_file_label(definition.mount_label))
+                          : ok();
     }
     std::string gateway;
     if (const auto bridge = core_.network->bridge()) {
@@ -159,7 +165,6 @@ ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& s
          .endpoints = launched.network.endpoints,
          .host_gateway = gateway,
          .link_hosts = launched.links.hosts}));
-    const bool is_labeled = core_.selinux->is_enabled() && !definition.mount_label.empty();
     return is_labeled ? label_container_files(directory, definition.mount_label) : ok();
 }
 

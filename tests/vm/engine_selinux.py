@@ -1,4 +1,4 @@
-"""The engine on a kernel where SELinux enforces a policy: labels of processes and files, and what they keep from whom.
+"""The engine and the runtime on a kernel where SELinux enforces a policy: labels of processes and files, and what they keep from whom.
 
 Runs in the virtual machine (tests/vm/suite --selinux), which has no policy yet: a small one of our own (tests/vm/selinux) is
 loaded first. What is denied here with a container's label is allowed without, so it is the label that denies.
@@ -17,6 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
 from engine import BIN, Engine  # noqa: E402
 from engine_fixtures import nothing_left, rootfs_tar  # noqa: E402,F401
+from runtime_fixtures import rootfs, runtime  # noqa: E402,F401
 
 sys.path.insert(0, str(HERE.parent / "system"))
 from test_userns import remapped  # noqa: E402
@@ -29,7 +30,10 @@ ATTRIBUTE = "security.selinux"
 CURRENT = ["cat", "/proc/self/attr/current"]
 
 
-def load_policy(folder):
+@pytest.fixture(scope="module")
+def policy(tmp_path_factory):
+    """Stays until the machine ends."""
+    folder = tmp_path_factory.mktemp("policy")
     subprocess.run(["mount", "-t", "selinuxfs", "selinuxfs", SELINUX], check=True)
     categories = "\n".join(f"category c{number};" for number in range(1024))
     source, compiled = folder / "policy.conf", folder / "policy"
@@ -46,10 +50,8 @@ def load_policy(folder):
 
 
 @pytest.fixture(scope="module")
-def engine(tmp_path_factory, rootfs_tar):
-    folder = tmp_path_factory.mktemp("engine")
-    load_policy(folder)
-    with Engine(folder, "--selinux-enabled") as running:
+def engine(tmp_path_factory, rootfs_tar, policy):
+    with Engine(tmp_path_factory.mktemp("engine"), "--selinux-enabled") as running:
         running.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
         yield running
 
@@ -67,6 +69,10 @@ def shared():
 
 def label(path):
     return os.getxattr(path, ATTRIBUTE, follow_symlinks=False).rstrip(b"\0").decode()
+
+
+def label_of_process(pid):
+    return pathlib.Path(f"/proc/{pid}/attr/current").read_text().rstrip("\0\n")
 
 
 def labels(engine, container):
@@ -98,7 +104,7 @@ def is_denied(done):
 
 def test_the_engine_says_that_it_has_selinux(engine):
     assert (SELINUX / "enforce").read_text() == "1"
-    assert pathlib.Path("/proc/self/attr/current").read_text().rstrip("\0\n") == UNCONFINED
+    assert label_of_process("self") == UNCONFINED
     options = engine.request("GET", "/info")[1]["SecurityOptions"]
     assert "name=selinux" in options and "name=apparmor" not in options
     assert "selinux" in engine.berth("info").stdout
@@ -111,8 +117,7 @@ def test_processes_have_the_containers_label_and_categories_of_its_own(engine):
         level = process.removeprefix(PROCESS)
         assert CATEGORIES.fullmatch(level) and mount == FILE + level
         levels.append(level)
-        pid = engine.inspect(container)["State"]["Pid"]
-        assert pathlib.Path(f"/proc/{pid}/attr/current").read_text().rstrip("\0\n") == process
+        assert label_of_process(engine.inspect(container)["State"]["Pid"]) == process
         assert inside(engine, container, *CURRENT).stdout.rstrip("\0\n") == process
         assert engine.berth("exec", "--privileged", container, *CURRENT).stdout.rstrip("\0\n") == process
         assert current(engine, f"--pid=container:{container}") == process
@@ -144,6 +149,30 @@ def test_images_and_copies_are_the_containers(engine, tmp_path):
     (tmp_path / "file").write_text("of the host\n")
     engine.berth("cp", tmp_path / "file", f"{container}:/root/file")
     assert engine.berth("exec", container, "cat", "/root/file", "/image/etc/group").stdout.startswith("of the host\nroot:")
+
+
+def test_who_shares_a_network_may_read_its_files(engine):
+    one = start(engine)
+    two = start(engine, f"--network=container:{one}")
+    assert labels(engine, one)[0] != labels(engine, two)[0]
+    for container in (one, two):
+        engine.berth("exec", container, "cat", "/etc/hosts", "/etc/resolv.conf", "/etc/hostname")
+
+
+def test_labels_stay_in_the_machine(engine, tmp_path):
+    engine.berth("run", "--name", "changed", "-v", "data:/home", "busybox", "sh", "-c", "echo x > /home/f; echo x > /root/f; echo x >> /etc/group")
+    assert engine.berth("diff", "changed").stdout.split() == ["C", "/etc", "C", "/etc/group", "C", "/root", "A", "/root/f"]
+    engine.berth("commit", "changed", "committed")
+    engine.berth("save", "-o", tmp_path / "saved.tar", "committed")
+    engine.berth("export", "-o", tmp_path / "exported.tar", "changed")
+    engine.berth("volume", "export", "data", "-o", tmp_path / "volume.tar")
+    for path in tmp_path.glob("*.tar"):
+        assert b"selinux" not in path.read_bytes(), path
+    assert engine.berth("run", "--rm", "committed", "cat", "/root/f").stdout == "x\n"
+    engine.berth("rmi", "committed")
+    # Whoever gets the archive back may read it.
+    engine.berth("volume", "import", "back", tmp_path / "volume.tar")
+    assert engine.berth("run", "--rm", "-v", "back:/d", "busybox", "cat", "/d/f").stdout == "x\n"
 
 
 def test_what_is_masked_is_empty_and_not_denied(engine):
@@ -263,3 +292,20 @@ def test_labels_hold_in_a_user_namespace(engine, tmp_path, rootfs_tar, shared):
             assert label_inside(other, container, path) == mount, path
         other.berth("exec", container, "touch", "/root/f", "/scratch/f", "/dev/shm/f", "/data/f")
         assert is_denied(inside(other, container, "cat", "/b/below/file"))
+
+
+def test_the_runtime_takes_labels_from_config_json_and_from_a_flag(policy, runtime, rootfs, tmp_path):
+    for path in (rootfs, *rootfs.rglob("*")):
+        os.setxattr(path, ATTRIBUTE, (FILE + "s0").encode(), follow_symlinks=False)
+
+    def labeled(config):
+        config["process"]["selinuxLabel"], config["linux"]["mountLabel"] = PROCESS + "s0:c1,c2", FILE + "s0:c1,c2"
+    runtime.start("one", change=labeled)
+    pid = runtime.state("one")["pid"]
+    assert label_of_process(pid) == PROCESS + "s0:c1,c2"
+    assert (label(f"/proc/{pid}/root/dev"), label(f"/proc/{pid}/root/bin")) == (FILE + "s0:c1,c2", FILE + "s0")
+    for flags, level in (([], "s0:c1,c2"), (["--process-label", PROCESS + "s0:c3"], "s0:c3")):
+        runtime.run("exec", "--detach", "--pid-file", tmp_path / "pid", *flags, "one", "sleep", "1000")
+        assert label_of_process((tmp_path / "pid").read_text()) == PROCESS + level
+    done = runtime.run("exec", "--process-label", "a:b:c:s0", "one", "true", check=False)
+    assert done.returncode == 255 and "SELinux label a:b:c:s0" in done.message
