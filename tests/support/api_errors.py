@@ -444,6 +444,7 @@ class Client:
             if not word.startswith("<"):
                 text = text.replace(word, placeholder).replace(word[:12], placeholder)
         text = re.sub(r"\b([0-9a-f]{64}|[0-9a-f]{12})\b", "<id>", text)
+        text = re.sub(r"container <\w+> is using", "container <any> is using", text)  # of several, dockerd takes one by chance
         return [status, text if status >= 400 else ""]
 
     def clean(self):
