@@ -9,7 +9,8 @@ from test_docker import Docker
 def test_events_are_those_of_the_record(peers):
     engine = Docker(peers)
     try:
-        peers.run("docker", "image", "prune", "-f")  # of engines before: Life prunes, too
+        for kind in ("container", "volume", "image"):  # of engines before: Life prunes, too
+            peers.run("docker", kind, "prune", "-f")
         peers.run("docker", "import", "-c", 'CMD ["sh"]', "-", "busybox:latest", stdin=peers.rootfs_tar)
         found = Life(peers.path("/run/docker.sock")).live()
     finally:
