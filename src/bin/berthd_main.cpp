@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/log_spdlog.h"
 #include "bin/berthd_build_cache.h"
+#include "bin/berthd_build_labels.h"
 #include "bin/berthd_listeners.h"
 #include "bin/berthd_metrics.h"
 #include "bin/berthd_process.h"
@@ -49,6 +50,7 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     options.dns = config.dns;
     options.dns_search = config.dns_search;
     options.dns_options = config.dns_options;
+    options.labeling = berth::bin::step_labeling(engine.selinux());
     options.cache_policy = berth::bin::build_cache_policy(config);
     options.ended = [&engine] { engine.collector().request(); };
     return berth::build::Builder::create(std::move(options));

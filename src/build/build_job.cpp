@@ -313,8 +313,8 @@ Result<BuildJob::Source> BuildJob::source_from(const std::string& from, std::siz
         return Source{known->second.tree.get(), image_id};
     }
     MountedSource source;
-    source.layer = std::make_unique<WorkingLayer>(
-        TRY(WorkingLayer::create(store().layers(), database(), chain_id)));
+    source.layer = std::make_unique<WorkingLayer>(TRY(
+        WorkingLayer::create(store().layers(), database(), chain_id, options_.labeling.shared)));
     source.tree =
         std::make_unique<SourceTree>(TRY(open_file(source.layer->path(), O_PATH | O_DIRECTORY)));
     const SourceTree* tree = source.tree.get();

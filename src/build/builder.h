@@ -6,6 +6,7 @@
 
 #include "base/result.h"
 #include "build/build_cache.h"
+#include "build/step_labels.h"
 #include "codec/stream.h"
 #include "io/event_loop.h"
 #include "network/network.h"
@@ -42,6 +43,7 @@ struct BuilderOptions {
     std::vector<std::string> dns; // the daemon's --dns, --dns-search, --dns-option
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
+    StepLabeling labeling;
     // What collect_garbage() applies, one after the other.
     std::vector<CacheRule> cache_policy;
     // A build has ended, one way or the other; may be empty.

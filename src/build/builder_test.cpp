@@ -33,6 +33,25 @@ TEST_F(BuilderTest, RunsACommandAndTagsTheImage) {
     EXPECT_EQ(content(id, "/proc"), "absent");
 }
 
+TEST_F(BuilderTest, GivesTheLabelsOfEachStepBack) {
+    std::vector<std::string> taken;
+    std::vector<std::string> given_back;
+    labeling_.take = [&taken]() -> Result<StepLabels> {
+        taken.push_back(std::to_string(taken.size()));
+        return StepLabels{.process = {}, .mount = taken.size() < 2 ? "" : "no label"};
+    };
+    labeling_.give_back = [&](const StepLabels& labels) {
+        EXPECT_TRUE(store_->layers().list_writable()->empty());
+        given_back.push_back(labels.mount);
+    };
+    labeling_.apply = [](const std::string&, const std::string&) -> Result<void> { return ok(); };
+    open_builder();
+    // The second step's cannot be had, whether the kernel has SELinux or not.
+    EXPECT_NE(error_of("FROM busybox\nRUN true > /a\nRUN true > /b\n"), "");
+    EXPECT_EQ(taken.size(), 2U);
+    EXPECT_EQ(given_back, (std::vector<std::string>{"", "no label"}));
+}
+
 TEST_F(BuilderTest, ReportsTheExitCodeOfAFailedCommand) {
     EXPECT_EQ(
         error_of("FROM busybox\nRUN exit 3\n"),

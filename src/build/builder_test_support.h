@@ -145,6 +145,7 @@ class BuilderTest : public testing::Test {
         options.exec_root = directory_->path() + "/exec";
         options.monitor_program = program_directory() + "/berth-monitor";
         options.cgroup_parent = test_cgroup_parent;
+        options.labeling = labeling_;
         builder_ = Builder::create(std::move(options)).value();
     }
 
@@ -261,6 +262,7 @@ class BuilderTest : public testing::Test {
     std::unique_ptr<network::NetworkDriver> driver_;
     std::shared_ptr<network::BridgeNetwork> bridge_;
     std::unique_ptr<Builder> builder_;
+    StepLabeling labeling_;
     std::string output_;
     std::function<void()> on_output_;
     StepFailure failure_;

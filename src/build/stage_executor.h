@@ -16,6 +16,8 @@
 
 namespace berth::build {
 
+struct RunCommand; // step_runner.h
+
 class StageExecutor {
   public:
     // All references outlive the object.
@@ -49,6 +51,7 @@ class StageExecutor {
     Result<void> plan_mounts(const Instruction& instruction, RunPlan& plan);
     Result<void> plan_mount(const std::string& text, RunPlan& plan);
     Result<void> plan_script(const Instruction& instruction, RunPlan& plan);
+    Result<store::LayerInfo> run_in_layer(RunCommand command);
 
     // Shared.
     Variables variables() const;

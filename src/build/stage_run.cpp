@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // RUN: the command, its environment and mounts, and what of it is the cache's key.
 #include "base/file.h"
+#include "base/rollback.h"
 #include "base/strings.h"
 #include "build/stage_executor.h"
 #include "build/step_runner.h"
@@ -254,8 +255,19 @@ Result<void> StageExecutor::run_command(const Instruction& instruction) {
     if (cached) {
         return ok();
     }
-    WorkingLayer layer =
-        TRY(WorkingLayer::create(job_.store().layers(), job_.database(), state_.chain_id));
+    const store::LayerInfo info = TRY(run_in_layer(std::move(command)));
+    return finish_step(key, created_by, info);
+}
+
+Result<store::LayerInfo> StageExecutor::run_in_layer(RunCommand command) {
+    const StepLabeling& labeling = job_.options().labeling;
+    Rollback undo; // after the layer is gone
+    if (labeling.is_enabled()) {
+        command.labels = TRY(labeling.take());
+        undo.push([&] { labeling.give_back(command.labels); });
+    }
+    WorkingLayer layer = TRY(WorkingLayer::create(
+        job_.store().layers(), job_.database(), state_.chain_id, command.labels.mount));
     if (!command.working_dir.empty()) {
         TRY(TreeCopier(layer.root(), {}).ensure_directory(command.working_dir));
     }
@@ -270,9 +282,9 @@ Result<void> StageExecutor::run_command(const Instruction& instruction) {
             "The command '" + join(command.args, " ") +
             "' returned a non-zero code: " + std::to_string(code));
     }
-    const store::LayerInfo info = TRY(layer.commit(job_.lease()));
+    store::LayerInfo info = TRY(layer.commit(job_.lease()));
     job_.output(" ---> Removed intermediate container " + short_id + "\n");
-    return finish_step(key, created_by, info);
+    return info;
 }
 
 } // namespace berth::build

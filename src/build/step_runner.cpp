@@ -122,6 +122,7 @@ Result<int> StepRunner::run(
     TRY(connect_network(session, command));
     TRY(write_files(session));
     session.config = TRY(make_config(session, command));
+    TRY(label_files(session, command));
     TRY(replace_file(session.directory + "/bundle/config.json", session.config, 0600, Sync::No));
     auto code = run_session(stop, session, output);
     if (session.mount_points) {
@@ -183,6 +184,26 @@ Result<void> StepRunner::write_files(Session& session) {
     TRY(replace_file(session.directory + "/hosts", hosts_text, 0644, Sync::No));
     TRY(replace_file(session.directory + "/resolv.conf", resolv_conf, 0644, Sync::No));
     return replace_file(session.directory + "/hostname", session.hostname + "\n", 0644, Sync::No);
+}
+
+// As with volumes, what other steps see too has no step's categories.
+Result<void> StepRunner::label_files(const Session& session, const RunCommand& command) {
+    const StepLabeling& labeling = options_.labeling;
+    if (!labeling.is_enabled()) {
+        return ok();
+    }
+    for (const char* file : {"/hosts", "/resolv.conf", "/hostname"}) {
+        TRY(labeling.apply(session.directory + file, command.labels.mount));
+    }
+    if (!command.script_name.empty()) {
+        TRY(labeling.apply(session.directory + "/script", command.labels.mount));
+    }
+    for (const oci::Mount& mount : command.mounts) {
+        if (mount.type == "bind") {
+            TRY(labeling.apply(mount.source, labeling.shared));
+        }
+    }
+    return ok();
 }
 
 Result<void>
@@ -257,6 +278,8 @@ Result<std::string> StepRunner::make_config(Session& session, const RunCommand& 
         process.env.push_back("HOME=" + user.home);
     }
     process.rlimits = request_.rlimits;
+    process.selinux_label = command.labels.process;
+    config.linux_.mount_label = command.labels.mount;
     TRY(add_mounts(session, command, config));
     return oci::runtime_config_text(config);
 }

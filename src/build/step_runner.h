@@ -24,6 +24,7 @@ struct RunCommand {
     std::vector<oci::Mount> mounts; // of RUN --mount
     std::string script;             // content of /dev/pipes/<script_name>; empty: none
     std::string script_name;
+    StepLabels labels;
 };
 
 class StepRunner {
@@ -47,6 +48,7 @@ class StepRunner {
 
     Result<void> connect_network(Session& session, const RunCommand& command);
     Result<void> write_files(Session& session);
+    Result<void> label_files(const Session& session, const RunCommand& command);
     Result<std::string> make_config(Session& session, const RunCommand& command);
     Result<void>
     add_mounts(Session& session, const RunCommand& command, oci::RuntimeConfig& config);

@@ -13,11 +13,17 @@
 namespace berth::build {
 
 Result<WorkingLayer> WorkingLayer::create(
-    store::LayerStore& layers, const BuildDatabase& database, const oci::Digest& parent) {
+    store::LayerStore& layers,
+    const BuildDatabase& database,
+    const oci::Digest& parent,
+    std::string mount_label) {
     WorkingLayer layer(layers, database, random_hex(32));
     TRY(database.add_work(layer.id_));
     // Nobody needs a half-done step after a crash: no need to sync it.
-    TRY(layers.prepare(layer.id_, parent, {.mode = store::WriteMode::Volatile}));
+    TRY(layers.prepare(
+        layer.id_,
+        parent,
+        {.mode = store::WriteMode::Volatile, .mount_label = std::move(mount_label)}));
     layer.path_ = TRY(layers.mount(layer.id_));
     layer.root_ = TRY(open_file(layer.path_, O_PATH | O_DIRECTORY));
     return layer;

@@ -15,9 +15,13 @@ namespace berth::build {
 
 class WorkingLayer {
   public:
-    // All references outlive the object. parent empty: starts from nothing.
-    static Result<WorkingLayer>
-    create(store::LayerStore& layers, const BuildDatabase& database, const oci::Digest& parent);
+    // All references outlive the object. parent empty: starts from nothing. mount_label: SELinux's,
+    // for a layer that a step's programs see.
+    static Result<WorkingLayer> create(
+        store::LayerStore& layers,
+        const BuildDatabase& database,
+        const oci::Digest& parent,
+        std::string mount_label = {});
     WorkingLayer(WorkingLayer&& other) noexcept;
     WorkingLayer& operator=(WorkingLayer&&) = delete;
     ~WorkingLayer();

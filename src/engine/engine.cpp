@@ -261,6 +261,10 @@ Result<UniqueFd> Engine::isolated_namespace() {
     return parts_->core.network->isolated_namespace();
 }
 
+SelinuxLabeler& Engine::selinux() {
+    return *parts_->core.selinux;
+}
+
 io::EventLoop& Engine::loop() {
     return parts_->core.loop();
 }

@@ -33,9 +33,10 @@ class Network;
 
 namespace berth::engine {
 
-class Collector; // engine/collector.h
-class Images;    // engine/images.h
-struct Metrics;  // engine/metrics.h
+class Collector;      // engine/collector.h
+class Images;         // engine/images.h
+struct Metrics;       // engine/metrics.h
+class SelinuxLabeler; // engine/selinux.h
 
 struct EngineOptions {
     DaemonConfig config;
@@ -73,6 +74,7 @@ class Engine {
     Result<std::shared_ptr<network::Network>> find_bridge(const std::string& name);
     // A network namespace with nothing but lo.
     Result<UniqueFd> isolated_namespace();
+    SelinuxLabeler& selinux();
     io::EventLoop& loop();
 
     const EngineOptions& options() const;

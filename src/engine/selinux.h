@@ -71,6 +71,9 @@ class SelinuxLabeler {
 
     bool is_enabled() const { return policy_.has_value(); }
 
+    // Of files for all containers; "" while it is off.
+    std::string shared() const { return policy_ ? shared_file_label(policy_->file.text()) : ""; }
+
     // Reserves the level. InvalidArgument for options that are none; none are looked at while it is
     // off.
     Result<SelinuxLabels> make(const std::vector<std::string>& options);

@@ -3,21 +3,25 @@
 Runs in the virtual machine (tests/vm/suite --selinux), which has no policy yet: a small one of our own (tests/vm/selinux) is
 loaded first. What is denied here with a container's label is allowed without, so it is the label that denies.
 """
+import json
 import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 
 import pytest
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "support"))
-from engine import BIN, Engine  # noqa: E402
+from engine import BIN, Engine, wait_until  # noqa: E402
 from engine_fixtures import nothing_left, rootfs_tar  # noqa: E402,F401
 from runtime_fixtures import rootfs, runtime  # noqa: E402,F401
+from tars import tar_of  # noqa: E402
 
 sys.path.insert(0, str(HERE.parent / "system"))
 from test_userns import remapped  # noqa: E402
@@ -90,6 +94,27 @@ def current(engine, *flags):
 
 def inside(engine, container, *command):
     return engine.berth("exec", container, *command, check=False)
+
+
+def build(engine, *lines, **files):
+    """What is said while busybox:latest and these lines become built:latest."""
+    context = tar_of({"Dockerfile": "\n".join(("FROM busybox", *lines)) + "\n", **files})
+    status, text = engine.request("POST", "/build?t=built", context, {"Content-Type": "application/x-tar"})
+    answers = [json.loads(line) for line in text.splitlines()]
+    assert status == 200 and "error" not in answers[-1], text
+    return "".join(answer.get("stream", "") for answer in answers)
+
+
+def process_of(*command):
+    """The pid of the one program that has these arguments."""
+    def found():
+        for path in pathlib.Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                if path.read_bytes().split(b"\0")[:-1] == [argument.encode() for argument in command]:
+                    return int(path.parent.name)
+            except (FileNotFoundError, ProcessLookupError):
+                pass  # it has ended
+    return wait_until("process", found)
 
 
 def label_inside(engine, container, path):
@@ -281,6 +306,70 @@ def test_labels_outlive_the_engine(engine):
     assert inside(engine, container, *CURRENT).stdout.rstrip("\0\n") == before[0]
     engine.berth("restart", "-t", "0", container)
     assert labels(engine, container) == before and label_inside(engine, container, "/") == before[1]
+
+
+def test_build_steps_have_categories_of_their_own(engine):
+    container = start(engine)
+    step = "RUN cat /proc/self/attr/current; echo"
+    output = build(engine, step + " one", step + " two")
+    levels = [match.group() for match in re.finditer(PROCESS + CATEGORIES.pattern, output)]
+    assert len(levels) == 2 and len({*levels, labels(engine, container)[0]}) == 3, output
+
+
+def test_all_of_a_build_steps_files_have_its_mount_label(engine):
+    command = ("sleep", "12345678")
+    mounts = " ".join(f"--mount=type={kind},target=/{kind}" for kind in ("tmpfs", "cache", "bind"))
+    other = "--mount=type=bind,from=busybox,target=/image"
+    thread = threading.Thread(target=build, args=(engine, f"RUN {mounts} {other} {' '.join(command)}; true"))
+    thread.start()
+    pid = process_of(*command)
+    try:
+        process = label_of_process(pid)
+        mount = FILE + process.removeprefix(PROCESS)
+        assert CATEGORIES.fullmatch(process.removeprefix(PROCESS))
+        for path in ("/", "/bin/busybox", "/etc/passwd", "/etc/hosts", "/etc/hostname", "/etc/resolv.conf", "/tmpfs", "/dev",
+                     "/dev/shm", "/dev/pts", "/dev/mqueue", "/dev/null"):
+            assert label(f"/proc/{pid}/root{path}") == mount, path
+        for path in ("/cache", "/bind", "/bind/Dockerfile", "/image/etc/passwd"):  # for all steps
+            assert label(f"/proc/{pid}/root{path}") == FILE + "s0", path
+    finally:
+        os.kill(pid, signal.SIGTERM)
+        thread.join()
+
+
+def test_build_steps_use_what_they_are_given(engine):
+    output = build(engine, "COPY f /root/", "RUN cat /root/f && echo by a step > /root/g && echo x >> /etc/group", "FROM busybox",
+                   "COPY --from=0 /root/g /root/",
+                   "RUN --mount=type=cache,target=/c --mount=type=tmpfs,target=/t cat /root/g > /t/g && cp /t/g /c/g && touch /dev/shm/f",
+                   "RUN --mount=type=cache,target=/c --mount=type=bind,target=/b --mount=type=bind,from=0,target=/o "
+                   "cat /c/g /b/f /o/root/f && cat /etc/hosts /etc/resolv.conf /etc/hostname > /dev/null",
+                   "RUN <<S", "#!/bin/cat", "a script", "S", f="of the context\n")
+    assert "by a step\nof the context\nof the context\n" in output and "#!/bin/cat\na script\n" in output
+
+
+def test_a_build_step_is_denied_what_has_other_categories(engine):
+    step = "RUN --mount=type=cache,id=denied,target=/c "
+    build(engine, step + "echo x > /c/denied")
+    (file,) = engine.data.glob("build-cache/*/denied")
+    assert label(file) == FILE + "s0"
+    os.setxattr(file, ATTRIBUTE, (FILE + "s0:c1,c2").encode())
+    assert "can't open '/c/denied': Permission denied" in build(engine, step + "cat /c/denied || true")
+
+
+def test_labels_of_build_steps_stay_in_the_machine(engine, tmp_path):
+    lines = ("COPY f /root/", "RUN echo x > /root/g && echo x >> /etc/group")
+    assert "Using cache" not in build(engine, *lines, f="kept")
+    image = engine.request("GET", "/images/built/json")[1]["Id"]
+    assert build(engine, *lines, f="kept").count("Using cache") == 2
+    assert engine.request("GET", "/images/built/json")[1]["Id"] == image
+    engine.berth("save", "-o", tmp_path / "saved.tar", "built")
+    assert b"selinux" not in (tmp_path / "saved.tar").read_bytes()
+    assert engine.berth("run", "--rm", "built", "cat", "/root/f", "/root/g").stdout == "keptx\n"
+
+
+def test_build_steps_take_no_security_options(engine):
+    status, answer = engine.request("POST", "/build?securityopt=%5B%22label%3Ddisable%22%5D", tar_of({"Dockerfile": "FROM busybox\n"}))
+    assert status == 501 and "securityopt" in answer["message"]
 
 
 def test_labels_hold_in_a_user_namespace(engine, tmp_path, rootfs_tar, shared):
