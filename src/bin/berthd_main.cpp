@@ -13,6 +13,7 @@
 #include "bin/berthd_process.h"
 #include "bin/berthd_reload.h"
 #include "build/builder.h"
+#include "engine/apparmor.h"
 #include "engine/cgroup_place.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
@@ -51,6 +52,7 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     options.dns_search = config.dns_search;
     options.dns_options = config.dns_options;
     options.labeling = berth::bin::step_labeling(engine.selinux());
+    options.apparmor_profile = [] { return berth::engine::apparmor_profile({}, {}); };
     options.cache_policy = berth::bin::build_cache_policy(config);
     options.ended = [&engine] { engine.collector().request(); };
     return berth::build::Builder::create(std::move(options));

@@ -44,6 +44,8 @@ struct BuilderOptions {
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
     StepLabeling labeling;
+    // AppArmor's, of RUN steps; "" or no function: none.
+    std::function<std::string()> apparmor_profile;
     // What collect_garbage() applies, one after the other.
     std::vector<CacheRule> cache_policy;
     // A build has ended, one way or the other; may be empty.

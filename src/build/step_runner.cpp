@@ -279,6 +279,7 @@ Result<std::string> StepRunner::make_config(Session& session, const RunCommand& 
     }
     process.rlimits = request_.rlimits;
     process.selinux_label = command.labels.process;
+    process.apparmor_profile = options_.apparmor_profile ? options_.apparmor_profile() : "";
     config.linux_.mount_label = command.labels.mount;
     TRY(add_mounts(session, command, config));
     return oci::runtime_config_text(config);

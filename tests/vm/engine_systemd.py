@@ -157,6 +157,8 @@ def test_containers_are_in_dockers_profile(engine):
     engine.berth("stop", "-t", "0", id)  # the engine may send signals into the profile
     engine.berth("rm", id)
     assert engine.berth("run", "--rm", "busybox", "sh", "-c", PROFILE).stdout == "docker-default (enforce)\n"
+    step = engine.berth("build", "--no-cache", "-", input=f"FROM busybox\nRUN {PROFILE}\n")
+    assert "docker-default (enforce)\n" in step.stdout
     # With the capability and without seccomp it is the profile alone that denies.
     flags = ["--cap-add=SYS_ADMIN", "--security-opt=seccomp=unconfined"]
     mount = ["busybox", "sh", "-c", "mount -t tmpfs none /tmp"]
