@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -60,7 +61,26 @@ UniqueFd readable(std::string_view text) {
     return std::move(pipe.read_end);
 }
 
+// The soft limit of descriptors, until it is destroyed.
+class DescriptorLimit {
+  public:
+    explicit DescriptorLimit(rlim_t limit) {
+        ::getrlimit(RLIMIT_NOFILE, &before_);
+        const rlimit changed{.rlim_cur = limit, .rlim_max = before_.rlim_max};
+        EXPECT_EQ(::setrlimit(RLIMIT_NOFILE, &changed), 0);
+    }
+
+    ~DescriptorLimit() { ::setrlimit(RLIMIT_NOFILE, &before_); }
+
+    DescriptorLimit(const DescriptorLimit&) = delete;
+    DescriptorLimit& operator=(const DescriptorLimit&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
 TEST(Spawn, LeavesKeptDescriptorsToTheParentAndPassesThemOn) {
+    const DescriptorLimit enough(first_kept_fd + 64);
     const UniqueFd low = readable("low");
     const UniqueFd moved = keep_apart(readable("kept"));
     const UniqueFd copy = *duplicate_apart(moved);
@@ -70,6 +90,18 @@ TEST(Spawn, LeavesKeptDescriptorsToTheParentAndPassesThemOn) {
     EXPECT_EQ(seen_by_child(moved.get()), "3\nkept");
     EXPECT_GE(::fcntl(copy.get(), F_GETFD), 0) << "the parent has lost it";
     EXPECT_FALSE(keep_apart(UniqueFd()));
+}
+
+TEST(Spawn, KeepsDescriptorsAsTheyAreWhereTheLimitIsLow) {
+    const DescriptorLimit few(first_kept_fd);
+    UniqueFd before = readable("kept");
+    const int number = before.get();
+    const UniqueFd kept = keep_apart(std::move(before));
+    EXPECT_EQ(kept.get(), number);
+    const auto copy = duplicate_apart(kept);
+    ASSERT_TRUE(copy.ok());
+    EXPECT_LT(copy->get(), first_kept_fd);
+    EXPECT_EQ(seen_by_child(copy->get()), "3\nkept");
 }
 
 TEST(Spawn, GivesExecsErrorBack) {
