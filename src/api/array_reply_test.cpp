@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // The same array, whole or in pieces.
 #include "api/array_reply.h"
+#include "api/exchange_for_test.h"
 #include "codec/json.h"
 
 #include <gtest/gtest.h>
@@ -9,18 +10,13 @@ namespace berth::api {
 namespace {
 
 // The first `healthy` pieces arrive.
-class Pieces final : public http::ResponseWriter {
+class Pieces final : public RecordedResponse {
   public:
     explicit Pieces(std::size_t healthy)
         : healthy_(healthy) {}
 
     Result<void> respond(unsigned, http::Headers, std::string_view text) override {
         whole += text;
-        return ok();
-    }
-
-    Result<void> begin(unsigned status, http::Headers headers) override {
-        begun_ = status == 200 && headers.get("Content-Type") == "application/json";
         return ok();
     }
 
@@ -37,26 +33,12 @@ class Pieces final : public http::ResponseWriter {
         return ok();
     }
 
-    Result<void> send_file(unsigned, http::Headers, FdRef, std::uint64_t, std::uint64_t) override {
-        return not_implemented("files");
-    }
-
-    Result<std::shared_ptr<http::Stream>>
-    into_stream(unsigned, http::Headers, http::StreamOptions) override {
-        return not_implemented("streams");
-    }
-
-    Result<http::Hijacked> hijack() override { return not_implemented("hijacking"); }
-
-    bool begun() const override { return begun_; }
-
     std::string whole;
     std::vector<std::string> pieces;
     bool finished = false;
 
   private:
     std::size_t healthy_;
-    bool begun_ = false;
 };
 
 Result<void> reply_with_numbers(http::ResponseWriter& response, int count) {
@@ -82,6 +64,8 @@ TEST(ArrayReply, SendsALongOneInPieces) {
     Pieces response(100);
     ASSERT_TRUE(reply_with_numbers(response, count).ok());
     EXPECT_TRUE(response.finished);
+    EXPECT_EQ(response.status, 200U);
+    EXPECT_EQ(response.headers.get("Content-Type"), "application/json");
     EXPECT_GT(response.pieces.size(), 5U);
     std::string text;
     for (const std::string& piece : response.pieces) {

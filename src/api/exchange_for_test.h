@@ -10,7 +10,7 @@
 namespace berth::api {
 
 // Records what a handler answers. Streams and hijacking need a server.
-class RecordedResponse final : public http::ResponseWriter {
+class RecordedResponse : public http::ResponseWriter {
   public:
     Result<void> respond(unsigned code, http::Headers fields, std::string_view text) override {
         TRY(begin(code, std::move(fields)));
