@@ -59,9 +59,12 @@ Result<std::shared_ptr<const UniqueFd>> take_root() {
 } // namespace
 
 Result<void> NetSysctls::write(std::string_view name, std::string_view value) {
-    const std::string path = replace_all(name, ".", "/");
+    return write_path(replace_all(name, ".", "/"), value);
+}
+
+Result<void> NetSysctls::write_path(const std::string& path, std::string_view value) {
     const std::size_t family = path.find('/', std::string_view("net/").size());
-    VERIFY(name.starts_with("net.") && family != std::string::npos);
+    VERIFY(path.starts_with("net/") && family != std::string::npos);
     if (!root_) {
         root_ = TRY(take_root());
     }

@@ -17,6 +17,8 @@ class NetSysctls {
   public:
     // "net.ipv4.ping_group_range". ENOENT where the kernel has no such value.
     Result<void> write(std::string_view name, std::string_view value);
+    // "net/ipv4/conf/eth0.5/log_martians": names of interfaces may have dots of their own.
+    Result<void> write_path(const std::string& path, std::string_view value);
 
   private:
     std::shared_ptr<const UniqueFd> root_;

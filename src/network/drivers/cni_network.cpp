@@ -4,14 +4,13 @@
 
 #include "base/log.h"
 #include "base/rollback.h"
+#include "kernel/process.h"
 #include "network/drivers/cni_request.h"
 #include "network/drivers/endpoint_interface.h"
 
 #include <algorithm>
 #include <array>
 #include <utility>
-
-#include <fcntl.h>
 
 namespace berth::network {
 namespace {
@@ -44,7 +43,7 @@ std::string context_of(const std::string& container_name, const std::string& end
 }
 
 UniqueFd copy_of(FdRef fd) {
-    return UniqueFd(fd.get() < 0 ? -1 : ::fcntl(fd.get(), F_DUPFD_CLOEXEC, 3));
+    return kernel::duplicate_apart(fd).value_or(UniqueFd());
 }
 
 // Where another network of the container is its way out: plugins do not know that.

@@ -2,9 +2,9 @@
 // One batch of requests, and a second one where there is more than an IPv4 address.
 #include "network/drivers/endpoint_interface.h"
 
-#include "base/file.h"
 #include "base/strings.h"
 #include "kernel/netlink_namespace.h"
+#include "network/net_sysctls.h"
 
 namespace berth::network {
 namespace {
@@ -15,22 +15,23 @@ using kernel::RouteBatch;
 
 // An interface's name may have dots of its own.
 std::string interface_sysctl_path(const std::string& name, const std::string& interface) {
-    const std::string path = "/proc/sys/" + replace_all(name, ".", "/");
+    const std::string path = replace_all(name, ".", "/");
     return replace_all(replace_all(path, "IFNAME", interface), "ifname", interface);
 }
 
 // REQUIRES: the thread is in the interface's namespace.
 Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ipv6) {
+    NetSysctls sysctls;
     if (has_ipv6) {
-        const std::string folder = "/proc/sys/net/ipv6/conf/" + request.interface_name + "/";
+        const std::string folder = "net/ipv6/conf/" + request.interface_name + "/";
         // The allocator knows that the address is free, and routers among containers are impostors.
-        TRY(write_existing(folder + "accept_dad", "0"));
-        TRY(write_existing(folder + "accept_ra", "0"));
-        TRY(write_existing(folder + "disable_ipv6", "0"));
+        TRY(sysctls.write_path(folder + "accept_dad", "0"));
+        TRY(sysctls.write_path(folder + "accept_ra", "0"));
+        TRY(sysctls.write_path(folder + "disable_ipv6", "0"));
     }
     for (const auto& [name, value] : request.sysctls) {
         TRY_CONTEXT(
-            write_existing(interface_sysctl_path(name, request.interface_name), value),
+            sysctls.write_path(interface_sysctl_path(name, request.interface_name), value),
             "set endpoint sysctl " + name);
     }
     return ok();

@@ -6,14 +6,13 @@
 #include "base/rollback.h"
 #include "base/strings.h"
 #include "base/verify.h"
+#include "kernel/process.h"
 #include "network/address_arithmetic.h"
 #include "network/drivers/endpoint_interface.h"
 
 #include <linux/if_link.h>
 
 #include <cerrno>
-
-#include <fcntl.h>
 
 namespace berth::network {
 namespace {
@@ -299,7 +298,7 @@ void SublinkNetwork::adopt(
     auto members = members_.lock();
     const auto found = members->endpoints.find(endpoint_id);
     if (found != members->endpoints.end() && !found->second.netns) {
-        found->second.netns = UniqueFd(::fcntl(netns.get(), F_DUPFD_CLOEXEC, 3));
+        found->second.netns = kernel::duplicate_apart(netns).value_or(UniqueFd());
         found->second.interface_name = interface;
     }
 }
