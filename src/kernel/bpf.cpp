@@ -4,6 +4,8 @@
 
 #include "base/verify.h"
 
+#include <linux/btf.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -12,6 +14,58 @@
 #include <unistd.h>
 
 namespace berth::kernel {
+
+namespace {
+
+// Of the types that describe_words() tells the kernel.
+constexpr std::uint32_t word_type = 1;
+constexpr std::uint32_t words_type = 2;
+
+// BTF, without which a storage is refused: an int of 32 bits, and an array of them.
+Result<UniqueFd> describe_words(std::size_t words) {
+    struct Types {
+        btf_type word{};
+        std::uint32_t word_bits = 32;
+        btf_type array{};
+        btf_array array_of{};
+    };
+
+    static constexpr char names[] = "\0int"; // offset 0: no name
+
+    struct {
+        btf_header header{};
+        Types types{};
+        char strings[sizeof names]{};
+    } all;
+
+    all.header.magic = BTF_MAGIC;
+    all.header.version = BTF_VERSION;
+    all.header.hdr_len = sizeof all.header;
+    all.header.type_len = sizeof all.types;
+    all.header.str_off = sizeof all.types;
+    all.header.str_len = sizeof names;
+    all.types.word.name_off = 1;
+    all.types.word.info = BTF_KIND_INT << 24U;
+    all.types.word.size = sizeof(std::uint32_t);
+    all.types.array.info = BTF_KIND_ARRAY << 24U;
+    all.types.array_of.type = word_type;
+    all.types.array_of.index_type = word_type;
+    all.types.array_of.nelems = static_cast<std::uint32_t>(words);
+    std::ranges::copy(names, all.strings);
+
+    bpf_attr attributes{};
+    attributes.btf = reinterpret_cast<std::uintptr_t>(&all);
+    // Without what the compiler has put behind the last member.
+    attributes.btf_size =
+        static_cast<std::uint32_t>(sizeof all.header + sizeof all.types + sizeof names);
+    UniqueFd fd(static_cast<int>(bpf_call(BPF_BTF_LOAD, attributes)));
+    if (!fd) {
+        return errno_error("describe a storage's type");
+    }
+    return fd;
+}
+
+} // namespace
 
 bpf_insn bpf_instruction(
     int code,
@@ -32,12 +86,16 @@ long bpf_call(int command, bpf_attr& attributes) {
     return ::syscall(SYS_bpf, command, &attributes, sizeof attributes);
 }
 
-Result<UniqueFd>
-load_bpf_program(bpf_prog_type type, std::string_view name, std::span<const bpf_insn> program) {
+Result<UniqueFd> load_bpf_program(
+    bpf_prog_type type,
+    std::string_view name,
+    std::span<const bpf_insn> program,
+    bpf_attach_type attach) {
     static constexpr char license[] = "Apache-2.0";
     bpf_attr attributes{};
     VERIFY(name.size() < sizeof attributes.prog_name);
     attributes.prog_type = type;
+    attributes.expected_attach_type = attach;
     attributes.insns = reinterpret_cast<std::uintptr_t>(program.data());
     attributes.insn_cnt = static_cast<std::uint32_t>(program.size());
     attributes.license = reinterpret_cast<std::uintptr_t>(license);
@@ -54,6 +112,37 @@ load_bpf_program(bpf_prog_type type, std::string_view name, std::span<const bpf_
         }
     }
     return errno_error("load the program " + std::string(name));
+}
+
+Result<UniqueFd> link_bpf_to_cgroup(FdRef program, FdRef cgroup, bpf_attach_type attach) {
+    bpf_attr attributes{};
+    attributes.link_create.prog_fd = static_cast<std::uint32_t>(program.get());
+    attributes.link_create.target_fd = static_cast<std::uint32_t>(cgroup.get());
+    attributes.link_create.attach_type = attach;
+    UniqueFd link(static_cast<int>(bpf_call(BPF_LINK_CREATE, attributes)));
+    if (!link) {
+        return errno_error("put a program at a control group");
+    }
+    return link;
+}
+
+Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words) {
+    const UniqueFd types = TRY(describe_words(words));
+    bpf_attr attributes{};
+    VERIFY(name.size() < sizeof attributes.map_name);
+    attributes.map_type = BPF_MAP_TYPE_SK_STORAGE;
+    attributes.key_size = sizeof(int);
+    attributes.value_size = static_cast<std::uint32_t>(words * sizeof(std::uint32_t));
+    attributes.map_flags = BPF_F_NO_PREALLOC;
+    attributes.btf_fd = static_cast<std::uint32_t>(types.get());
+    attributes.btf_key_type_id = word_type;
+    attributes.btf_value_type_id = words_type;
+    std::ranges::copy(name, attributes.map_name);
+    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
+    if (!fd) {
+        return errno_error("make the storage " + std::string(name));
+    }
+    return fd;
 }
 
 Result<BpfHash> BpfHash::create(const Shape& shape) {

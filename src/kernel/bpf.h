@@ -25,8 +25,21 @@ bpf_insn bpf_instruction(
 long bpf_call(int command, bpf_attr& attributes);
 
 // The name has at most 15 bytes. A program that the kernel's verifier refuses is InvalidArgument.
-Result<UniqueFd>
-load_bpf_program(bpf_prog_type type, std::string_view name, std::span<const bpf_insn> program);
+// `attach` is asked of programs whose type has several places to be put at.
+Result<UniqueFd> load_bpf_program(
+    bpf_prog_type type,
+    std::string_view name,
+    std::span<const bpf_insn> program,
+    bpf_attach_type attach = BPF_CGROUP_INET_INGRESS);
+
+// Puts the program at a version 2 control group, for all processes in it and below, beside what
+// others have put there. It is gone with the last descriptor of what is answered, and so with this
+// process. Linux 5.7.
+Result<UniqueFd> link_bpf_to_cgroup(FdRef program, FdRef cgroup, bpf_attach_type attach);
+
+// BPF_MAP_TYPE_SK_STORAGE: a value of 32-bit words at each socket that a program gives one; it goes
+// with the socket.
+Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words);
 
 // BPF_MAP_TYPE_HASH. Lives as long as this or a program that uses it. Thread-safe.
 class BpfHash {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/strings.h"
 #include "kernel/netlink_queue.h"
+#include "network/bpf_assembler.h"
 
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
@@ -24,7 +25,6 @@
 namespace berth::network {
 namespace {
 
-using kernel::bpf_instruction;
 using kernel::BpfHash;
 
 constexpr std::uint32_t most_addresses = 1U << 14;
@@ -49,26 +49,10 @@ constexpr auto packet = BPF_REG_2;
 constexpr auto packet_end = BPF_REG_3;
 constexpr auto scratch = BPF_REG_4;
 
-class Assembler {
+// With what is particular to frames.
+class Assembler : public BpfAssembler {
   public:
-    void
-    add(int code,
-        std::uint8_t to,
-        std::uint8_t from,
-        std::int64_t offset = 0,
-        std::int64_t value = 0) {
-        program_.push_back(bpf_instruction(code, to, from, offset, value));
-    }
-
-    void load(int size, std::uint8_t to, std::uint8_t base, std::size_t offset) {
-        add(BPF_LDX | BPF_MEM | size, to, base, static_cast<std::int64_t>(offset));
-    }
-
     void load_context(std::uint8_t to, std::size_t offset) { load(BPF_W, to, context, offset); }
-
-    void store(int size, std::int64_t stack_offset, std::uint8_t from) {
-        add(BPF_STX | BPF_MEM | size, BPF_REG_10, from, stack_offset);
-    }
 
     // Bytes of the packet, a multiple of two, to the stack.
     void copy(std::size_t packet_offset, std::int64_t stack_offset, std::size_t size) {
@@ -80,17 +64,10 @@ class Assembler {
         }
     }
 
-    // The frame goes on to the bridge.
-    void give_up_if(int condition, std::uint8_t reg, std::int64_t value) {
-        to_end_.push_back(program_.size());
-        add(BPF_JMP | condition | BPF_K, reg, 0, 0, value);
-    }
-
     void give_up_if_shorter_than(std::size_t size) {
-        add(BPF_ALU64 | BPF_MOV | BPF_X, scratch, packet);
+        move(scratch, packet);
         add(BPF_ALU64 | BPF_ADD | BPF_K, scratch, 0, 0, static_cast<std::int64_t>(size));
-        to_end_.push_back(program_.size());
-        add(BPF_JMP | BPF_JGT | BPF_X, scratch, packet_end);
+        give_up_if_register(BPF_JGT, scratch, packet_end);
     }
 
     void give_up_unless_transport(std::size_t protocol_offset) {
@@ -99,40 +76,6 @@ class Assembler {
         add(BPF_JMP | BPF_JEQ | BPF_K, scratch, 0, 1, IPPROTO_UDP);
         give_up_if(BPF_JNE, scratch, IPPROTO_SCTP);
     }
-
-    // r0: the value's address.
-    void look_up(const BpfHash& table, int key) {
-        add(BPF_LD | BPF_DW | BPF_IMM, BPF_REG_1, BPF_PSEUDO_MAP_FD, 0, table.fd().get());
-        add(0, 0, 0);
-        add(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_2, BPF_REG_10);
-        add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, key);
-        call(BPF_FUNC_map_lookup_elem);
-        give_up_if(BPF_JEQ, BPF_REG_0, 0);
-    }
-
-    void call(int function) { add(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
-
-    void leave() { add(BPF_JMP | BPF_EXIT, 0, 0); }
-
-    std::size_t place() const { return program_.size(); }
-
-    // The jump at `from` comes here.
-    void land(std::size_t from) {
-        program_[from].off = static_cast<std::int16_t>(program_.size() - from - 1);
-    }
-
-    std::vector<bpf_insn> finish() {
-        for (const std::size_t jump : to_end_) {
-            land(jump);
-        }
-        add(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, TC_ACT_UNSPEC);
-        leave();
-        return std::move(program_);
-    }
-
-  private:
-    std::vector<bpf_insn> program_;
-    std::vector<std::size_t> to_end_;
 };
 
 void copy_addresses(Assembler& code, std::size_t source, std::size_t target, std::size_t size) {
@@ -176,8 +119,8 @@ void read_frame(Assembler& code) {
 
 std::vector<bpf_insn> shortcut_program(const BpfHash& sources, const BpfHash& targets) {
     Assembler code;
-    code.add(BPF_ALU64 | BPF_MOV | BPF_X, context, BPF_REG_1);
-    code.add(BPF_ALU64 | BPF_MOV | BPF_K, scratch, 0, 0, 0);
+    code.move(context, BPF_REG_1);
+    code.set(scratch, 0);
     for (const int key : {source_key, target_key}) {
         for (int offset = 0; offset < 32; offset += 8) {
             code.store(BPF_DW, key + offset, scratch);
@@ -189,15 +132,15 @@ std::vector<bpf_insn> shortcut_program(const BpfHash& sources, const BpfHash& ta
     }
     code.load_context(scratch, offsetof(__sk_buff, ifindex));
     code.store(BPF_W, source_key, scratch);
-    code.look_up(sources, source_key);
+    code.look_up(sources.fd(), source_key);
     code.load(BPF_W, scratch, BPF_REG_0, 0);
     code.store(BPF_W, target_key, scratch);
-    code.look_up(targets, target_key);
+    code.look_up(targets.fd(), target_key);
     code.load(BPF_W, BPF_REG_1, BPF_REG_0, 0);
-    code.add(BPF_ALU64 | BPF_MOV | BPF_K, BPF_REG_2, 0, 0, 0);
+    code.set(BPF_REG_2, 0);
     code.call(BPF_FUNC_redirect_peer);
     code.leave();
-    return code.finish();
+    return code.finish(TC_ACT_UNSPEC); // the frame goes on to the bridge
 }
 
 Key key_of(int scope, const kernel::MacAddress& mac, const kernel::IpAddress& address) {

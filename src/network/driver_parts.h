@@ -7,6 +7,7 @@
 #include "network/bridge_shortcut.h"
 #include "network/firewall.h"
 #include "network/interface_reaper.h"
+#include "network/loopback_shortcut.h"
 #include "network/namespace_pool.h"
 #include "network/port_publisher.h"
 
@@ -30,6 +31,7 @@ class CniAttachments;
 struct DriverParts {
     std::string owner;       // the label of all that this driver makes on the host
     BridgeShortcut shortcut; // told of others' rules by the firewall until that is gone
+    LoopbackShortcut loopback;
     Firewall firewall;
     std::unique_ptr<NamespacePool> pool;
     std::unique_ptr<InterfaceReaper> reaper;

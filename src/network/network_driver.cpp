@@ -116,6 +116,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
     return std::shared_ptr<DriverParts>(new DriverParts{
         .owner = "berth:" + options.table,
         .shortcut = BridgeShortcut::open(),
+        .loopback = LoopbackShortcut::open(),
         .firewall = std::move(firewall),
         .pool = std::move(pool),
         .reaper = std::move(reaper),

@@ -132,6 +132,42 @@ def test_a_published_port_keeps_each_hosts_address(engine, server, hosts):
         assert "10.200." in engine.berth(*where, "nc", HOST, "8080").stdout
 
 
+LOCAL_CLIENT = """
+import socket, subprocess, sys
+connection = socket.create_connection((sys.argv[1], int(sys.argv[2])), timeout=5)
+print(connection.getpeername()[:2])
+print(connection.recv(100).decode().replace("::ffff:", "").strip())
+own = connection.getsockname()[1]
+print(subprocess.run(["ss", "-tnH", "sport", f"= {own}"], capture_output=True, text=True).stdout)
+"""
+
+
+def local_connection(address, port):
+    """The peer's name as the client has it, the client's address as the server has it, and what the kernel says of the two."""
+    peer, seen, kernel = sh("python3", "-c", LOCAL_CLIENT, address, str(port)).split("\n", 2)
+    return peer, seen, kernel
+
+
+def test_localhost_is_led_to_the_container_and_translated_while_there_is_no_engine(engine, server):
+    engine.berth("network", "create", "--ipv6", "--subnet", "10.62.0.0/24", "--subnet", "fd62::/64", "led")
+    engine.berth("run", "-d", "--name", "web", "--network", "led", "-p", "8060:80", *server)
+    shown = engine.inspect("web")["NetworkSettings"]["Networks"]["led"]
+    wait_until("server", lambda: ask_here(80, shown["IPAddress"]) == "10.62.0.1")
+    for address, gateway, inside in (("127.0.0.1", "10.62.0.1", f"{shown['IPAddress']}:80"),
+                                     ("::1", "fd62::1", f"[{shown['GlobalIPv6Address']}]:80")):
+        peer, seen, kernel = local_connection(address, 8060)
+        assert (peer, seen) == (f"('{address}', 8060)", gateway)
+        assert inside in kernel, kernel
+    engine.kill()
+    peer, seen, kernel = local_connection("127.0.0.1", 8060)
+    assert (peer, seen) == ("('127.0.0.1', 8060)", "10.62.0.1") and "127.0.0.1:8060" in kernel, kernel
+    engine.start()
+    assert f"{shown['IPAddress']}:80" in local_connection("127.0.0.1", 8060)[2]
+    engine.berth("rm", "-f", "web")
+    assert ask_here(8060) == "refused"
+    engine.berth("network", "rm", "led")
+
+
 def test_a_port_is_published_for_both_families(engine, server, hosts):
     engine.berth("network", "create", "--ipv6", "--subnet", "10.60.0.0/24", "--subnet", "fd60::/64", "both")
     engine.berth("run", "-d", "--name", "web", "--network", "both", "-p", "8070:80", *server)

@@ -40,7 +40,15 @@ Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
         return std::move(written).error().with_context(context);
     }
     parts->firewall.forget_datagram_flows(bound, addresses);
+    lead_loopback(bound, addresses);
     return bound;
+}
+
+void BridgeNetworkState::lead_loopback(
+    const std::vector<BoundPort>& ports, const ContainerAddresses& addresses) {
+    if (options.shortcut) {
+        parts->loopback.add(ports, addresses);
+    }
 }
 
 void BridgeNetworkState::close_ports(
@@ -48,6 +56,7 @@ void BridgeNetworkState::close_ports(
     if (ports.empty()) {
         return;
     }
+    parts->loopback.remove(ports);
     const Result<void> removed = parts->firewall.remove_ports(ports, addresses);
     if (!removed.ok()) {
         log::debug(

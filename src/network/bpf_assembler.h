@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+// eBPF programs, instruction by instruction: what the programs of this library have in common. All
+// of them end early at one place, where they do nothing. Internal.
+#pragma once
+
+#include "base/unique_fd.h"
+#include "kernel/bpf.h"
+
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+namespace berth::network {
+
+class BpfAssembler {
+  public:
+    void
+    add(int code,
+        std::uint8_t to,
+        std::uint8_t from,
+        std::int64_t offset = 0,
+        std::int64_t value = 0) {
+        program_.push_back(kernel::bpf_instruction(code, to, from, offset, value));
+    }
+
+    void load(int size, std::uint8_t to, std::uint8_t base, std::size_t offset) {
+        add(BPF_LDX | BPF_MEM | size, to, base, static_cast<std::int64_t>(offset));
+    }
+
+    void store_at(int size, std::uint8_t base, std::size_t offset, std::uint8_t from) {
+        add(BPF_STX | BPF_MEM | size, base, from, static_cast<std::int64_t>(offset));
+    }
+
+    // `stack_offset` counts from the frame pointer, downwards.
+    void store(int size, std::int64_t stack_offset, std::uint8_t from) {
+        add(BPF_STX | BPF_MEM | size, BPF_REG_10, from, stack_offset);
+    }
+
+    void set(std::uint8_t to, std::int64_t value) {
+        add(BPF_ALU64 | BPF_MOV | BPF_K, to, 0, 0, value);
+    }
+
+    void set_wide(std::uint8_t to, std::uint64_t value) {
+        add(BPF_LD | BPF_DW | BPF_IMM, to, 0, 0, static_cast<std::int64_t>(value & 0xffffffffU));
+        add(0, 0, 0, 0, static_cast<std::int64_t>(value >> 32U));
+    }
+
+    void move(std::uint8_t to, std::uint8_t from) { add(BPF_ALU64 | BPF_MOV | BPF_X, to, from); }
+
+    void set_table(std::uint8_t to, FdRef table) {
+        add(BPF_LD | BPF_DW | BPF_IMM, to, BPF_PSEUDO_MAP_FD, 0, table.get());
+        add(0, 0, 0);
+    }
+
+    void give_up_if(int condition, std::uint8_t reg, std::int64_t value) {
+        to_end_.push_back(program_.size());
+        add(BPF_JMP | condition | BPF_K, reg, 0, 0, value);
+    }
+
+    void give_up_if_register(int condition, std::uint8_t reg, std::uint8_t other) {
+        to_end_.push_back(program_.size());
+        add(BPF_JMP | condition | BPF_X, reg, other);
+    }
+
+    // r0: the value's address. Gives up where there is none.
+    void look_up(FdRef table, int key_on_stack) {
+        set_table(BPF_REG_1, table);
+        move(BPF_REG_2, BPF_REG_10);
+        add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, key_on_stack);
+        call(BPF_FUNC_map_lookup_elem);
+        give_up_if(BPF_JEQ, BPF_REG_0, 0);
+    }
+
+    void call(int function) { add(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
+
+    void leave() { add(BPF_JMP | BPF_EXIT, 0, 0); }
+
+    std::size_t place() const { return program_.size(); }
+
+    // The jump at `from` comes here.
+    void land(std::size_t from) {
+        program_[from].off = static_cast<std::int16_t>(program_.size() - from - 1);
+    }
+
+    // Where a program that gave up ends, and one that comes here: with this answer.
+    std::vector<bpf_insn> finish(std::int64_t answer) {
+        for (const std::size_t jump : to_end_) {
+            land(jump);
+        }
+        set(BPF_REG_0, answer);
+        leave();
+        return std::move(program_);
+    }
+
+  private:
+    std::vector<bpf_insn> program_;
+    std::vector<std::size_t> to_end_;
+};
+
+} // namespace berth::network
