@@ -4,24 +4,23 @@
 #include "http/tls.h"
 
 #include "base/free_with.h"
-#include "base/log.h"
 #include "base/synchronized.h"
 #include "base/verify.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
+#include <openssl/evp.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <climits>
 #include <cstring>
+#include <optional>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 namespace berth::http {
 
@@ -165,70 +164,23 @@ class OpensslSession final : public TlsSession {
     bool established_ = false;
 };
 
-Result<SslContext> make_context(const TlsOptions& options);
+Result<SslContext> make_context(const TlsMaterial& material);
 
-// Certificates are renewed every few weeks: files that changed are read again, for the connections
-// that come from then on.
 class OpensslContext final : public TlsContext {
   public:
-    OpensslContext(TlsOptions options, SslContext context)
-        : options_(std::move(options))
-        , loaded_(Loaded{std::move(context), version_of(options_), Clock::now()}) {}
+    OpensslContext(std::optional<TlsFiles> files, SslContext context)
+        : loaded_(Loaded{std::move(files), std::move(context)}) {}
 
-    Result<std::unique_ptr<TlsSession>> accept(FdRef fd) const override;
+    Result<std::unique_ptr<TlsSession>> accept(UniqueFd& fd) const override;
 
   private:
-    using Clock = std::chrono::steady_clock;
-    using Version = std::array<std::int64_t, 4>; // modification times
-
     struct Loaded {
+        std::optional<TlsFiles> files; // nullopt: what was given stays
         SslContext context;
-        Version version{};
-        Clock::time_point checked;
     };
 
-    static Version version_of(const TlsOptions& options);
-    void refresh(Loaded& loaded) const;
-
-    const TlsOptions options_;
     mutable Synchronized<Loaded> loaded_;
 };
-
-OpensslContext::Version OpensslContext::version_of(const TlsOptions& options) {
-    Version version{};
-    std::size_t position = 0;
-    for (const std::string* file : {&options.certificate_file, &options.key_file}) {
-        struct stat status {};
-
-        if (stat(file->c_str(), &status) == 0) {
-            version[position] = status.st_mtim.tv_sec;
-            version[position + 1] = status.st_mtim.tv_nsec;
-        }
-        position += 2;
-    }
-    return version;
-}
-
-void OpensslContext::refresh(Loaded& loaded) const {
-    constexpr std::chrono::seconds interval{1};
-    if (Clock::now() - loaded.checked < interval) {
-        return;
-    }
-    loaded.checked = Clock::now();
-    Version version = version_of(options_);
-    if (version == loaded.version) {
-        return;
-    }
-    auto fresh = make_context(options_);
-    if (!fresh.ok()) { // half of the pair may be there yet
-        log::warn(
-            "the changed TLS certificate cannot be used, retrying",
-            {{"error", fresh.error().message()}});
-        return;
-    }
-    loaded.context = std::move(*fresh);
-    loaded.version = version;
-}
 
 // errno for what a call returned.
 int OpensslSession::error_of(int result) const {
@@ -319,11 +271,16 @@ void OpensslSession::finish() {
     }
 }
 
-Result<std::unique_ptr<TlsSession>> OpensslContext::accept(FdRef fd) const {
+Result<std::unique_ptr<TlsSession>> OpensslContext::accept(UniqueFd& fd) const {
     Ssl ssl;
     {
         auto loaded = loaded_.lock();
-        refresh(*loaded);
+        if (loaded->files) {
+            loaded->files->refresh([&loaded](const TlsMaterial& material) -> Result<void> {
+                loaded->context = TRY(make_context(material));
+                return ok();
+            });
+        }
         ssl.reset(SSL_new(loaded->context.get())); // holds the context
     }
     BIO* bio = BIO_new(socket_method());
@@ -343,22 +300,76 @@ int no_password(char*, int, int, void*) {
     return 0;
 }
 
-Result<void> use_client_ca(SSL_CTX* context, const std::string& file) {
-    if (SSL_CTX_load_verify_locations(context, file.c_str(), nullptr) != 1) {
-        return invalid_argument("certificates for TLS clients " + file + ": " + openssl_error());
-    }
-    SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file.c_str()));
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    return ok();
+using Bio = std::unique_ptr<BIO, FreeWith<BIO_free_all>>;
+using Certificate = std::unique_ptr<X509, FreeWith<X509_free>>;
+
+// Its bytes must outlive it.
+Bio reader_of(const TlsMaterial::Part& part) {
+    return Bio(BIO_new_mem_buf(part.pem.data(), static_cast<int>(part.pem.size())));
 }
 
-Result<SslContext> make_context(const TlsOptions& options) {
+// After SSL_CTX_use_certificate_chain_file(3), which takes files only.
+bool use_chain(SSL_CTX* context, const TlsMaterial::Part& part) {
+    const Bio bio = reader_of(part);
+    const Certificate own(PEM_read_bio_X509_AUX(bio.get(), nullptr, no_password, nullptr));
+    if (!own || SSL_CTX_use_certificate(context, own.get()) != 1) {
+        return false;
+    }
+    while (Certificate next{PEM_read_bio_X509(bio.get(), nullptr, no_password, nullptr)}) {
+        if (SSL_CTX_add0_chain_cert(context, next.get()) != 1) {
+            return false;
+        }
+        [[maybe_unused]] X509* its = next.release();
+    }
+    // The end looks like one more certificate without a beginning.
+    const bool ended = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
+    ERR_clear_error();
+    return ended;
+}
+
+bool use_key(SSL_CTX* context, const TlsMaterial::Part& part) {
+    const Bio bio = reader_of(part);
+    const std::unique_ptr<EVP_PKEY, FreeWith<EVP_PKEY_free>> key(
+        PEM_read_bio_PrivateKey(bio.get(), nullptr, no_password, nullptr));
+    return key && SSL_CTX_use_PrivateKey(context, key.get()) == 1 &&
+           SSL_CTX_check_private_key(context) == 1;
+}
+
+void free_infos(STACK_OF(X509_INFO)* infos) {
+    sk_X509_INFO_pop_free(infos, X509_INFO_free);
+}
+
+// Certificates, and lists of such that were revoked, as X509_load_cert_crl_file(3) takes them.
+bool use_client_ca(SSL_CTX* context, const TlsMaterial::Part& part) {
+    const Bio bio = reader_of(part);
+    const std::unique_ptr<STACK_OF(X509_INFO), FreeWith<free_infos>> infos(
+        PEM_X509_INFO_read_bio(bio.get(), nullptr, no_password, nullptr));
+    X509_STORE* store = SSL_CTX_get_cert_store(context);
+    int found = 0;
+    for (int i = 0; i < sk_X509_INFO_num(infos.get()); ++i) {
+        const X509_INFO* info = sk_X509_INFO_value(infos.get(), i);
+        if (info->x509 != nullptr) {
+            if (X509_STORE_add_cert(store, info->x509) != 1 ||
+                SSL_CTX_add_client_CA(context, info->x509) != 1) {
+                return false;
+            }
+            ++found;
+        }
+        if (info->crl != nullptr && X509_STORE_add_crl(store, info->crl) != 1) {
+            return false;
+        }
+    }
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+    return found > 0;
+}
+
+Result<SslContext> make_context(const TlsMaterial& material) {
     SslContext owned(SSL_CTX_new(TLS_server_method()));
     SSL_CTX* context = owned.get();
     if (context == nullptr) {
         return internal_error("make a TLS context: " + openssl_error());
     }
-    bool only_13 = options.minimum == TlsOptions::Minimum::Version13;
+    bool only_13 = material.minimum == TlsOptions::Minimum::Version13;
     SSL_CTX_set_min_proto_version(context, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_options(
         context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -371,16 +382,16 @@ Result<SslContext> make_context(const TlsOptions& options) {
     SSL_CTX_set_default_passwd_cb(context, no_password);
     constexpr unsigned char session_context[] = "berth";
     SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1);
-    if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1) {
+    if (!use_chain(context, material.certificate)) {
         return invalid_argument(
-            "TLS certificate " + options.certificate_file + ": " + openssl_error());
+            "TLS certificate " + material.certificate.file + ": " + openssl_error());
     }
-    if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1) {
-        return invalid_argument("TLS key " + options.key_file + ": " + openssl_error());
+    if (!use_key(context, material.key)) {
+        return invalid_argument("TLS key " + material.key.file + ": " + openssl_error());
     }
-    if (!options.client_ca_file.empty()) {
-        TRY(use_client_ca(context, options.client_ca_file));
+    if (!material.client_ca.file.empty() && !use_client_ca(context, material.client_ca)) {
+        return invalid_argument(
+            "certificates for TLS clients " + material.client_ca.file + ": " + openssl_error());
     }
     return owned;
 }
@@ -388,9 +399,17 @@ Result<SslContext> make_context(const TlsOptions& options) {
 } // namespace
 
 Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsOptions& options) {
-    SslContext context = TRY(make_context(options));
+    TlsFiles files(options);
+    const TlsMaterial material = TRY(files.read());
+    SslContext context = TRY(make_context(material));
     return std::shared_ptr<TlsContext>(
-        std::make_shared<OpensslContext>(options, std::move(context)));
+        std::make_shared<OpensslContext>(std::move(files), std::move(context)));
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsMaterial& material) {
+    SslContext context = TRY(make_context(material));
+    return std::shared_ptr<TlsContext>(
+        std::make_shared<OpensslContext>(std::nullopt, std::move(context)));
 }
 
 } // namespace berth::http
