@@ -29,6 +29,7 @@ namespace berth::front {
 namespace {
 
 constexpr int messages_a_round = 16;
+constexpr std::size_t many_handshakes = 1'000;
 // A peer that was refused gets that long to read why.
 constexpr std::chrono::seconds linger_time{1};
 constexpr std::size_t descriptors_of_a_connection = 2;
@@ -90,7 +91,6 @@ class Carrier::Handshake {
 
     Result<void> begin() {
         TRY(io::set_nonblocking(outside_));
-        session_ = TRY(carrier_.tls_->accept(outside_));
         TRY(carrier_.loop_->add(end_, EPOLLRDHUP, [this](std::uint32_t) { finish(); }));
         end_watched_ = true;
         TRY(carrier_.loop_->add(outside_, EPOLLIN, [this](std::uint32_t) { step(); }));
@@ -105,6 +105,15 @@ class Carrier::Handshake {
         if (linger_timer_) {
             drop_input();
             return;
+        }
+        if (session_ == nullptr) { // who says nothing costs next to nothing
+            auto session = carrier_.tls_->accept(outside_);
+            if (!session.ok()) {
+                log::warn("cannot accept", {{"error", session.error().message()}});
+                finish();
+                return;
+            }
+            session_ = std::move(*session);
         }
         switch (session_->handshake()) {
         case Step::WantsRead:
@@ -172,8 +181,7 @@ class Carrier::Handshake {
     void finish() {
         unwatch();
         carrier_.loop_->post([&carrier = carrier_, id = id_] {
-            carrier.handshakes_.erase(id);
-            carrier.stop_if_idle();
+            carrier.forget(id);
         });
     }
 
@@ -263,6 +271,15 @@ Result<void> Carrier::obey(Message message, std::vector<UniqueFd> descriptors) {
     TRY(handshake->begin());
     handshakes_.emplace(id, std::move(handshake));
     return ok();
+}
+
+void Carrier::forget(std::uint64_t handshake) {
+    forgotten_ += handshakes_.erase(handshake);
+    if (handshakes_.empty() && forgotten_ >= many_handshakes) {
+        forgotten_ = 0;
+        malloc_trim(0); // a flood is over
+    }
+    stop_if_idle();
 }
 
 // What is left then are relays, which have a thread of their own.

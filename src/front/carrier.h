@@ -40,6 +40,7 @@ class Carrier {
     // False: there is nothing more to receive now.
     bool receive_one();
     Result<void> obey(Message message, std::vector<UniqueFd> descriptors);
+    void forget(std::uint64_t handshake);
     void stop_if_idle();
 
     std::unique_ptr<io::EventLoop> loop_;
@@ -47,6 +48,7 @@ class Carrier {
     std::shared_ptr<http::TlsContext> tls_;
     std::map<std::uint64_t, std::unique_ptr<Handshake>> handshakes_;
     std::uint64_t next_handshake_ = 1;
+    std::size_t forgotten_ = 0; // handshakes, since memory was given back
     http::Relays relays_;
 };
 

@@ -334,7 +334,8 @@ def test_ten_thousand_that_never_shake_hands(many_files, module_remote, authorit
             assert_others_are_served(remote)
             assert front_of(engine) == front
             assert resident(engine.process.pid) < before + 64
-            assert resident(front) < 400  # a session of OpenSSL is 20 KiB and more
+            # What OpenSSL holds once somebody has begun to speak is about 45 KiB.
+            assert SANITIZED or resident(front) < (500 if words else 32)
             wait_until("room", lambda: len(descriptors_of(front)) < 2 * 8192 + 100)
             assert clients[0].recv(100)[:1] in (b"", b"\x15")  # closed, or told why
         finally:
@@ -342,6 +343,7 @@ def test_ten_thousand_that_never_shake_hands(many_files, module_remote, authorit
                 client.close()
         wait_until("end of the connections", lambda: len(descriptors_of(front)) < 50 and len(descriptors_of(engine.process.pid)) < 500)
         assert_others_are_served(remote)
+        assert SANITIZED or resident(front) < 64
 
 
 def test_clients_that_vanish_in_the_middle(remote):
