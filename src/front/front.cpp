@@ -34,10 +34,12 @@ constexpr std::chrono::seconds shortest_life{1};
 // Room for the connections of a flood that the front has not looked at yet: some KiB each.
 constexpr int queued_bytes = 16 << 20;
 
-// Nothing of the engine's, but where the sanitizers of a test build write to.
+// Nothing of the engine's, but how the machine's OpenSSL is configured, and where the sanitizers of a
+// test build write to.
 std::vector<std::string> front_environment() {
     std::vector<std::string> environment;
-    for (const char* name : {"ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
+    for (const char* name :
+         {"OPENSSL_CONF", "OPENSSL_MODULES", "ASAN_OPTIONS", "UBSAN_OPTIONS", "TSAN_OPTIONS"}) {
         if (const char* value = std::getenv(name)) {
             environment.push_back(std::string(name) + "=" + value);
         }
