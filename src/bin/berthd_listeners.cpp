@@ -96,8 +96,7 @@ tls_context(const engine::DaemonConfig& config, const std::shared_ptr<front::Fro
     if (config.verifies_clients()) {
         options.client_ca_file = tls_file(config.tls_ca, "ca.pem");
     }
-    return TRY_CONTEXT(
-        front::Front::serve_tls(front, options), "invalid TLS configuration");
+    return TRY_CONTEXT(front::Front::serve_tls(front, options), "invalid TLS configuration");
 }
 
 // moby's opts/hosts.go, ParseTCPAddr: what is left out is localhost and Docker's port.

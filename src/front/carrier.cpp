@@ -8,6 +8,8 @@
 #include "front/confinement.h"
 #include "kernel/socket.h"
 
+#include <openssl/ssl.h>
+
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -18,7 +20,6 @@
 #include <utility>
 
 #include <malloc.h>
-#include <openssl/ssl.h>
 #include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -180,9 +181,7 @@ class Carrier::Handshake {
     // Destroys it, once the loop is done with its callbacks.
     void finish() {
         unwatch();
-        carrier_.loop_->post([&carrier = carrier_, id = id_] {
-            carrier.forget(id);
-        });
+        carrier_.loop_->post([&carrier = carrier_, id = id_] { carrier.forget(id); });
     }
 
     Carrier& carrier_;

@@ -34,8 +34,8 @@ constexpr std::chrono::seconds shortest_life{1};
 // Room for the connections of a flood that the front has not looked at yet: some KiB each.
 constexpr int queued_bytes = 16 << 20;
 
-// Nothing of the engine's, but how the machine's OpenSSL is configured, and where the sanitizers of a
-// test build write to.
+// Nothing of the engine's, but how the machine's OpenSSL is configured, and where the sanitizers of
+// a test build write to.
 std::vector<std::string> front_environment() {
     std::vector<std::string> environment;
     for (const char* name :
@@ -94,8 +94,7 @@ struct Front::State : std::enable_shared_from_this<Front::State> {
 Result<void> Front::State::launch() {
     kernel::SocketPair pair = TRY(kernel::socket_pair(SOCK_SEQPACKET | SOCK_NONBLOCK));
     // Not allowed to everybody: then it is what the system gives.
-    setsockopt(
-        pair.first.get(), SOL_SOCKET, SO_SNDBUFFORCE, &queued_bytes, sizeof(queued_bytes));
+    setsockopt(pair.first.get(), SOL_SOCKET, SO_SNDBUFFORCE, &queued_bytes, sizeof(queued_bytes));
     const UniqueFd null = TRY(open_file("/dev/null", O_RDWR));
     kernel::SpawnOptions spawn{
         .arguments = {"berth-front", std::string(protocol_version)},
@@ -134,8 +133,7 @@ void Front::State::note_end(const std::shared_ptr<Process>& ended) {
     }
     log::error(
         "berth-front has ended, and with it the sessions that it carried",
-        {{"pid", pid},
-         {"exit_code", status.ok() ? status->shell_code() : -1}});
+        {{"pid", pid}, {"exit_code", status.ok() ? status->shell_code() : -1}});
     if (process == ended) {
         process = nullptr;
         if (!tls.empty() && Clock::now() - ended->since > shortest_life) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Front: the engine's side of berth-front, the process that encrypts and frames what clients send
-// and get, so that attached sessions with TLS or over websockets outlive the engine (decision 0039).
+// and get, so that attached sessions with TLS or over websockets outlive the engine (decision
+// 0039).
 #pragma once
 
 #include "base/result.h"

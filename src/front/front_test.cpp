@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // The process itself, asked by openssl and over plain sockets.
-#include "front/front.h"
-
 #include "base/file.h"
 #include "base/poll.h"
+#include "front/front.h"
 #include "http/server.h"
 #include "http/websocket.h"
 #include "kernel/process.h"
@@ -104,8 +103,8 @@ class FrontTest : public testing::Test {
     std::string ask() {
         return run(
             "curl -sS --max-time 20 --cacert " + file("server.pem") + " --cert " +
-            file("server.pem") + " --key " + file("server.key") + " https://localhost:" +
-            std::to_string(port_) + "/");
+            file("server.pem") + " --key " + file("server.key") +
+            " https://localhost:" + std::to_string(port_) + "/");
     }
 
     TemporaryDirectory directory_ = std::move(TemporaryDirectory::create("/tmp")).value();
@@ -120,8 +119,8 @@ TEST_F(FrontTest, TellsTheServerWhoAsksAndFromWhere) {
     const std::string said = ask();
     EXPECT_TRUE(said.starts_with("localhost at 127.0.0.1:")) << said;
     const std::string refused =
-        run("curl -sS --max-time 20 --cacert " + file("server.pem") + " https://localhost:" +
-            std::to_string(port_) + "/");
+        run("curl -sS --max-time 20 --cacert " + file("server.pem") +
+            " https://localhost:" + std::to_string(port_) + "/");
     EXPECT_NE(refused.find("certificate required"), std::string::npos) << refused;
 }
 
@@ -130,7 +129,8 @@ TEST_F(FrontTest, StartsAgainWhenTheProcessWasKilled) {
     const pid_t first = front_->pid();
     ASSERT_GT(first, 0);
     ASSERT_EQ(::kill(first, SIGKILL), 0);
-    EXPECT_TRUE(poll_until([&] { return !is_alive(first); }, std::chrono::milliseconds(5), patience))
+    EXPECT_TRUE(
+        poll_until([&] { return !is_alive(first); }, std::chrono::milliseconds(5), patience))
         << "it was not reaped";
     EXPECT_TRUE(ask().starts_with("localhost at"));
     EXPECT_NE(front_->pid(), first);
@@ -159,7 +159,8 @@ TEST_F(FrontTest, CarriesAWebsocketForAsLongAsItLasts) {
 }
 
 TEST_F(FrontTest, SaysWhichFileIsWrongAndWhichProgramIsMissing) {
-    auto wrong = Front::serve_tls(front_, {.certificate_file = "/absent/a", .key_file = "/absent/b"});
+    auto wrong =
+        Front::serve_tls(front_, {.certificate_file = "/absent/a", .key_file = "/absent/b"});
     ASSERT_FALSE(wrong.ok());
     EXPECT_NE(wrong.error().message().find("/absent/a"), std::string::npos);
     make_certificate();

@@ -39,7 +39,10 @@ class Reader {
         return value;
     }
 
-    Result<std::string> text() { return std::string(TRY(take(TRY(number())))); }
+    Result<std::string> text() {
+        const std::size_t size = TRY(number());
+        return std::string(TRY(take(size)));
+    }
 
     Result<std::string_view> take(std::size_t size) {
         if (bytes_.size() < size) {

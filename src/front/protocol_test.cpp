@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-#include "front/protocol.h"
-
 #include "front/identity_session.h"
+#include "front/protocol.h"
 #include "kernel/socket.h"
 
 #include <gtest/gtest.h>
@@ -32,7 +31,9 @@ TEST(FrontProtocol, TakesBackWhatItWrote) {
     EXPECT_EQ(material.minimum, http::TlsOptions::Minimum::Version13);
 
     const CarryWebsocket websocket{
-        .kind = http::Websocket::Kind::Text, .received = std::string("\0\x81", 2), .to_send = "head"};
+        .kind = http::Websocket::Kind::Text,
+        .received = std::string("\0\x81", 2),
+        .to_send = "head"};
     read = decode(encode(websocket));
     ASSERT_TRUE(read.ok());
     EXPECT_EQ(std::get<CarryWebsocket>(*read).kind, http::Websocket::Kind::Text);
@@ -78,7 +79,8 @@ TEST(IdentitySession, ReadsTheIdentityAndNothingElse) {
 }
 
 TEST(IdentitySession, FailsWhenTheFrontGivesUpTheConnection) {
-    for (const std::string& said : {std::string(), std::string("\x10\0\0", 3), std::string("\xff\xff\xff\xff")}) {
+    for (const std::string& said :
+         {std::string(), std::string("\x10\0\0", 3), std::string("\xff\xff\xff\xff")}) {
         auto pair = kernel::socket_pair(SOCK_STREAM | SOCK_NONBLOCK).value();
         IdentitySession session(pair.first);
         ASSERT_EQ(::send(pair.second.get(), said.data(), said.size(), 0), ssize_t(said.size()));

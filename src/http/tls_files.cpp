@@ -31,7 +31,8 @@ TlsFiles::Version TlsFiles::current_version() const {
 
 Result<TlsMaterial> TlsFiles::read() const {
     constexpr std::size_t limit = 4U << 20; // bundles of all public authorities have 200 KiB
-    TlsMaterial material{.certificate = {}, .key = {}, .client_ca = {}, .minimum = options_.minimum};
+    TlsMaterial material{
+        .certificate = {}, .key = {}, .client_ca = {}, .minimum = options_.minimum};
     material.certificate = {options_.certificate_file, {}};
     material.key = {options_.key_file, {}};
     material.client_ca = {options_.client_ca_file, {}};

@@ -166,13 +166,14 @@ TEST_F(TlsServer, TakesFilesOfSeveralCertificates) {
     for (const char* name : {"root", "client", "other"}) {
         make_certificate(name, curve);
     }
-    Ran made = run(
-        "cd " + directory_.path() + "; issue() { openssl req -newkey " + curve +
-        " -nodes -subj /CN=$1 -keyout $1.key -out $1.csr && "
-        "printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:'$3 > extensions && "
-        "openssl x509 -req -days 2 -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial "
-        "-extfile extensions -out $1.pem; }; issue middle root TRUE && issue server middle FALSE && "
-        "cat middle.pem >> server.pem && cat other.pem client.pem > clients.pem");
+    Ran made =
+        run("cd " + directory_.path() + "; issue() { openssl req -newkey " + curve +
+            " -nodes -subj /CN=$1 -keyout $1.key -out $1.csr && "
+            "printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:'$3 > extensions && "
+            "openssl x509 -req -days 2 -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial "
+            "-extfile extensions -out $1.pem; }; issue middle root TRUE && issue server middle "
+            "FALSE && "
+            "cat middle.pem >> server.pem && cat other.pem client.pem > clients.pem");
     ASSERT_EQ(made.code, 0) << made.output;
     TlsOptions options = server_files();
     options.client_ca_file = file("clients.pem");
