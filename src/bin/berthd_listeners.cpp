@@ -85,7 +85,8 @@ std::string tls_file(const std::string& given, const char* name) {
            "/" + name;
 }
 
-Result<std::shared_ptr<http::TlsContext>> tls_context(const engine::DaemonConfig& config) {
+Result<std::shared_ptr<http::TlsContext>>
+tls_context(const engine::DaemonConfig& config, const std::shared_ptr<front::Front>& front) {
     if (!config.uses_tls()) {
         return std::shared_ptr<http::TlsContext>();
     }
@@ -95,7 +96,7 @@ Result<std::shared_ptr<http::TlsContext>> tls_context(const engine::DaemonConfig
     if (config.verifies_clients()) {
         options.client_ca_file = tls_file(config.tls_ca, "ca.pem");
     }
-    return TRY_CONTEXT(http::TlsContext::create(options), "invalid TLS configuration");
+    return TRY_CONTEXT(front::Front::serve_tls(front, options), "invalid TLS configuration");
 }
 
 // moby's opts/hosts.go, ParseTCPAddr: what is left out is localhost and Docker's port.
@@ -141,8 +142,11 @@ Result<void> listen_tcp(
 
 } // namespace
 
-Result<void> add_listeners(http::Server& server, const engine::DaemonConfig& config) {
-    const std::shared_ptr<http::TlsContext> tls = TRY(tls_context(config));
+Result<void> add_listeners(
+    http::Server& server,
+    const engine::DaemonConfig& config,
+    const std::shared_ptr<front::Front>& front) {
+    const std::shared_ptr<http::TlsContext> tls = TRY(tls_context(config, front));
     for (const std::string& host : config.hosts) {
         const auto parts = cut(host, "://");
         const std::string_view scheme = parts ? parts->before : "tcp"; // "0.0.0.0:2375"

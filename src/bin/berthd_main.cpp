@@ -17,6 +17,7 @@
 #include "engine/cgroup_place.h"
 #include "engine/collector.h"
 #include "engine/engine.h"
+#include "front/front.h"
 
 #include <algorithm>
 #include <csignal>
@@ -79,8 +80,11 @@ serve(const DaemonConfig& config, const sigset_t& signals, const Invocation& inv
     options.worker_threads = api_threads;
     options.error_body = berth::api::server_error;
     options.default_headers = berth::api::default_headers(version, config.experimental);
+    const auto front = std::make_shared<berth::front::Front>(
+        engine->loop(), engine->options().program_directory + "/berth-front");
+    options.relays = front;
     auto server = TRY(berth::http::Server::create(std::move(options)));
-    TRY(berth::bin::add_listeners(*server, config));
+    TRY(berth::bin::add_listeners(*server, config, front));
     TRY(server->start());
     auto metrics_server = TRY(berth::bin::serve_metrics(config, metrics, *engine));
     engine->collector().add_part("build cache", [&builder](std::uint64_t bound) {

@@ -34,6 +34,9 @@ void Server::Loop::shake_hands(const ConnectionRef& connection) {
     }
     {
         std::lock_guard lock(connection->mutex);
+        if (step == TlsSession::Step::Done && connection->tls->leaves_plain_bytes()) {
+            connection->tls = nullptr;
+        }
         connection->state = State::Waiting;
         connection->stop = std::stop_source(std::nostopstate);
         need_sweeps();
@@ -189,8 +192,8 @@ void Server::Loop::stop(std::chrono::milliseconds grace) {
     for (const ConnectionRef& connection : all_connections()) {
         forget(connection);
     }
-    relays_.wait_for_end(grace); // of containers that were stopped: their last words
-    pool_.reset();               // jobs hold the loop and the loop holds the pool
+    relays_->wait_for_end(grace); // of containers that were stopped: their last words
+    pool_.reset();                // jobs hold the loop and the loop holds the pool
 }
 
 } // namespace berth::http

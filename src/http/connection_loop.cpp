@@ -83,7 +83,8 @@ void send_at_once(const Connection& connection, std::string_view bytes) {
 
 Server::Loop::Loop(ServerOptions options)
     : options_(std::move(options))
-    , scratch_(scratch_bytes, '\0') {}
+    , scratch_(scratch_bytes, '\0')
+    , relays_(options_.relays ? options_.relays : std::make_shared<Relays>()) {}
 
 Result<std::shared_ptr<Server::Loop>> Server::Loop::create(ServerOptions options) {
     auto loop = std::make_shared<Loop>(std::move(options));

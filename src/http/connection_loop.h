@@ -94,7 +94,7 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     void begin_streaming(const ConnectionRef& connection, std::shared_ptr<ConnectionStream> stream);
 
     // For connections that were taken and cannot leave the process.
-    Relays& relays() { return relays_; }
+    RelayHost& relays() { return *relays_; }
 
     // epoll tells of a hang-up, and of room to write when `writable`.
     void watch_stream(const Connection& connection, bool writable);
@@ -149,7 +149,7 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     std::string scratch_;
     ConnectionRef ready_; // the last whose request this round of the loop has completed
     std::unique_ptr<WorkerPool> pool_;
-    Relays relays_;
+    std::shared_ptr<RelayHost> relays_;
     std::atomic<std::thread::id> loop_thread_;
     std::mutex stop_mutex_;
     std::mutex progress_mutex_;

@@ -334,6 +334,11 @@ Result<UniqueFd> Relays::start(RelayedConnection connection) {
     }
     UniqueFd near_end(pair[0]);
     UniqueFd far_end(pair[1]);
+    TRY(start(std::move(connection), std::move(near_end)));
+    return far_end;
+}
+
+Result<void> Relays::start(RelayedConnection connection, UniqueFd near_end) {
     TRY(io::set_nonblocking(near_end));
     TRY(io::set_nonblocking(connection.fd));
     auto thread = thread_.lock();
@@ -350,12 +355,17 @@ Result<UniqueFd> Relays::start(RelayedConnection connection) {
     io::EventLoop& loop = (*thread)->loop();
     auto relay = std::make_shared<Relay>(loop, std::move(connection), std::move(near_end), count_);
     loop.post([relay = std::move(relay)] { relay->begin(); });
-    return far_end;
+    return ok();
 }
 
 void Relays::wait_for_end(std::chrono::milliseconds limit) {
     std::unique_lock lock(count_->mutex);
     count_->changed.wait_for(lock, limit, [this] { return count_->running == 0; });
+}
+
+void Relays::wait_for_end() {
+    std::unique_lock lock(count_->mutex);
+    count_->changed.wait(lock, [this] { return count_->running == 0; });
 }
 
 } // namespace berth::http

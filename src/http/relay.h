@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Carries bytes between a connection that cannot be handed to another process, because what it
-// carries is encrypted or framed in this one, and a socket that can. Internal to this library.
+// carries is encrypted or framed in this one, and a socket that can.
 #pragma once
 
 #include "base/result.h"
@@ -29,22 +29,36 @@ struct RelayedConnection {
     std::string to_send;  // before anything else
 };
 
-// A thread for all relays of a server or client, started with the first of them. The far end of a
-// relay is a stream socket: its end of input is the connection's, either way; a slow side makes
-// the other wait. Thread-safe.
-class Relays {
+// Who runs relays. The far end of a relay is a stream socket: its end of input is the connection's,
+// either way; a slow side makes the other wait. Thread-safe.
+class RelayHost {
   public:
-    Relays() = default;
-    Relays(const Relays&) = delete;
-    Relays& operator=(const Relays&) = delete;
-    // Ends those that are left.
-    ~Relays();
+    RelayHost() = default;
+    RelayHost(const RelayHost&) = delete;
+    RelayHost& operator=(const RelayHost&) = delete;
+    virtual ~RelayHost() = default;
 
     // The far end: blocking, close-on-exec.
-    Result<UniqueFd> start(RelayedConnection connection);
+    virtual Result<UniqueFd> start(RelayedConnection connection) = 0;
 
-    // Waits until all have ended, at most that long.
-    void wait_for_end(std::chrono::milliseconds limit);
+    // Waits for those that would end with this process, at most that long.
+    virtual void wait_for_end(std::chrono::milliseconds limit) = 0;
+};
+
+// A thread for all relays of a process, started with the first of them.
+class Relays final : public RelayHost {
+  public:
+    Relays() = default;
+    // Ends those that are left.
+    ~Relays() override;
+
+    Result<UniqueFd> start(RelayedConnection connection) override;
+    // With a near end whose peer is the far end already.
+    Result<void> start(RelayedConnection connection, UniqueFd near_end);
+
+    void wait_for_end(std::chrono::milliseconds limit) override;
+    // However long it takes.
+    void wait_for_end();
 
   private:
     class Relay;

@@ -54,7 +54,7 @@ class ResponseWriter {
     into_stream(unsigned status, Headers headers, StreamOptions options = {}) = 0;
 
     // Takes the connection. Nothing of a response has been sent: the new owner writes
-    // upgrade_response(). With TLS it is the end of a relay in this process, which looks the same.
+    // upgrade_response(). With TLS it is the end of a relay, which looks the same.
     // REQUIRES: the body was read to its end.
     virtual Result<Hijacked> hijack() = 0;
 

@@ -23,6 +23,8 @@
 
 namespace berth::http {
 
+class RelayHost;
+
 // A blocking function. The token fires when the client hangs up or the server stops. A handler
 // that returns without an answer gets 500 sent for it.
 using Handler = std::function<void(std::stop_token, Request&, Body&, ResponseWriter&)>;
@@ -66,6 +68,9 @@ struct ServerOptions {
     std::function<void(const Answered&)> answered;
     // Sent with every response, after the handler's own ("Server", "Api-Version").
     Headers default_headers;
+    // For connections that are taken and cannot leave the process that encrypts or frames them.
+    // nullptr: this process, with which they end.
+    std::shared_ptr<RelayHost> relays;
 };
 
 // All functions may be called from any thread.
@@ -82,7 +87,7 @@ class Server {
     Result<void> listen_unix(const std::string& path, mode_t mode, std::optional<gid_t> group = {});
 
     // "127.0.0.1:2375", "[::1]:0", ":5000", "localhost:0"; the port that was bound. With TLS where
-    // it is given; such connections, and websockets, go through this process when hijacked.
+    // it is given.
     Result<std::uint16_t>
     listen_tcp(std::string_view address, std::shared_ptr<TlsContext> tls = nullptr);
 
@@ -94,7 +99,8 @@ class Server {
 
     // Takes no more connections and closes idle ones; after `grace` fires the stop tokens of
     // requests that still run and closes their connections. Returns when no handler runs. Hijacked
-    // connections live on; those that go through this process get the grace to end.
+    // connections live on; those that go through this process (ServerOptions::relays) get the grace
+    // to end.
     void stop(std::chrono::milliseconds grace = std::chrono::milliseconds(0));
 
     std::size_t connection_count() const;

@@ -4,9 +4,9 @@
 #include "http/tls.h"
 
 #include "base/free_with.h"
-#include "base/log.h"
 #include "base/synchronized.h"
 #include "base/verify.h"
+#include "http/tls_certificates.h"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -16,12 +16,11 @@
 
 #include <array>
 #include <cerrno>
-#include <chrono>
 #include <climits>
 #include <cstring>
+#include <optional>
 
 #include <sys/socket.h>
-#include <sys/stat.h>
 
 namespace berth::http {
 
@@ -165,70 +164,23 @@ class OpensslSession final : public TlsSession {
     bool established_ = false;
 };
 
-Result<SslContext> make_context(const TlsOptions& options);
+Result<SslContext> make_context(const TlsMaterial& material);
 
-// Certificates are renewed every few weeks: files that changed are read again, for the connections
-// that come from then on.
 class OpensslContext final : public TlsContext {
   public:
-    OpensslContext(TlsOptions options, SslContext context)
-        : options_(std::move(options))
-        , loaded_(Loaded{std::move(context), version_of(options_), Clock::now()}) {}
+    OpensslContext(std::optional<TlsFiles> files, SslContext context)
+        : loaded_(Loaded{std::move(files), std::move(context)}) {}
 
-    Result<std::unique_ptr<TlsSession>> accept(FdRef fd) const override;
+    Result<std::unique_ptr<TlsSession>> accept(UniqueFd& fd) const override;
 
   private:
-    using Clock = std::chrono::steady_clock;
-    using Version = std::array<std::int64_t, 4>; // modification times
-
     struct Loaded {
+        std::optional<TlsFiles> files; // nullopt: what was given stays
         SslContext context;
-        Version version{};
-        Clock::time_point checked;
     };
 
-    static Version version_of(const TlsOptions& options);
-    void refresh(Loaded& loaded) const;
-
-    const TlsOptions options_;
     mutable Synchronized<Loaded> loaded_;
 };
-
-OpensslContext::Version OpensslContext::version_of(const TlsOptions& options) {
-    Version version{};
-    std::size_t position = 0;
-    for (const std::string* file : {&options.certificate_file, &options.key_file}) {
-        struct stat status {};
-
-        if (stat(file->c_str(), &status) == 0) {
-            version[position] = status.st_mtim.tv_sec;
-            version[position + 1] = status.st_mtim.tv_nsec;
-        }
-        position += 2;
-    }
-    return version;
-}
-
-void OpensslContext::refresh(Loaded& loaded) const {
-    constexpr std::chrono::seconds interval{1};
-    if (Clock::now() - loaded.checked < interval) {
-        return;
-    }
-    loaded.checked = Clock::now();
-    Version version = version_of(options_);
-    if (version == loaded.version) {
-        return;
-    }
-    auto fresh = make_context(options_);
-    if (!fresh.ok()) { // half of the pair may be there yet
-        log::warn(
-            "the changed TLS certificate cannot be used, retrying",
-            {{"error", fresh.error().message()}});
-        return;
-    }
-    loaded.context = std::move(*fresh);
-    loaded.version = version;
-}
 
 // errno for what a call returned.
 int OpensslSession::error_of(int result) const {
@@ -319,11 +271,16 @@ void OpensslSession::finish() {
     }
 }
 
-Result<std::unique_ptr<TlsSession>> OpensslContext::accept(FdRef fd) const {
+Result<std::unique_ptr<TlsSession>> OpensslContext::accept(UniqueFd& fd) const {
     Ssl ssl;
     {
         auto loaded = loaded_.lock();
-        refresh(*loaded);
+        if (loaded->files) {
+            loaded->files->refresh([&loaded](const TlsMaterial& material) -> Result<void> {
+                loaded->context = TRY(make_context(material));
+                return ok();
+            });
+        }
         ssl.reset(SSL_new(loaded->context.get())); // holds the context
     }
     BIO* bio = BIO_new(socket_method());
@@ -338,27 +295,13 @@ Result<std::unique_ptr<TlsSession>> OpensslContext::accept(FdRef fd) const {
     return std::unique_ptr<TlsSession>(std::make_unique<OpensslSession>(std::move(ssl)));
 }
 
-// A daemon has nobody to ask for a key's password.
-int no_password(char*, int, int, void*) {
-    return 0;
-}
-
-Result<void> use_client_ca(SSL_CTX* context, const std::string& file) {
-    if (SSL_CTX_load_verify_locations(context, file.c_str(), nullptr) != 1) {
-        return invalid_argument("certificates for TLS clients " + file + ": " + openssl_error());
-    }
-    SSL_CTX_set_client_CA_list(context, SSL_load_client_CA_file(file.c_str()));
-    SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-    return ok();
-}
-
-Result<SslContext> make_context(const TlsOptions& options) {
+Result<SslContext> make_context(const TlsMaterial& material) {
     SslContext owned(SSL_CTX_new(TLS_server_method()));
     SSL_CTX* context = owned.get();
     if (context == nullptr) {
         return internal_error("make a TLS context: " + openssl_error());
     }
-    bool only_13 = options.minimum == TlsOptions::Minimum::Version13;
+    bool only_13 = material.minimum == TlsOptions::Minimum::Version13;
     SSL_CTX_set_min_proto_version(context, only_13 ? TLS1_3_VERSION : TLS1_2_VERSION);
     SSL_CTX_set_options(
         context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE);
@@ -368,19 +311,18 @@ Result<SslContext> make_context(const TlsOptions& options) {
         SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
             SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
-    SSL_CTX_set_default_passwd_cb(context, no_password);
     constexpr unsigned char session_context[] = "berth";
     SSL_CTX_set_session_id_context(context, session_context, sizeof(session_context) - 1);
-    if (SSL_CTX_use_certificate_chain_file(context, options.certificate_file.c_str()) != 1) {
+    if (!use_chain(context, material.certificate)) {
         return invalid_argument(
-            "TLS certificate " + options.certificate_file + ": " + openssl_error());
+            "TLS certificate " + material.certificate.file + ": " + openssl_error());
     }
-    if (SSL_CTX_use_PrivateKey_file(context, options.key_file.c_str(), SSL_FILETYPE_PEM) != 1 ||
-        SSL_CTX_check_private_key(context) != 1) {
-        return invalid_argument("TLS key " + options.key_file + ": " + openssl_error());
+    if (!use_key(context, material.key)) {
+        return invalid_argument("TLS key " + material.key.file + ": " + openssl_error());
     }
-    if (!options.client_ca_file.empty()) {
-        TRY(use_client_ca(context, options.client_ca_file));
+    if (!material.client_ca.file.empty() && !use_client_ca(context, material.client_ca)) {
+        return invalid_argument(
+            "certificates for TLS clients " + material.client_ca.file + ": " + openssl_error());
     }
     return owned;
 }
@@ -388,9 +330,17 @@ Result<SslContext> make_context(const TlsOptions& options) {
 } // namespace
 
 Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsOptions& options) {
-    SslContext context = TRY(make_context(options));
+    TlsFiles files(options);
+    const TlsMaterial material = TRY(files.read());
+    SslContext context = TRY(make_context(material));
     return std::shared_ptr<TlsContext>(
-        std::make_shared<OpensslContext>(options, std::move(context)));
+        std::make_shared<OpensslContext>(std::move(files), std::move(context)));
+}
+
+Result<std::shared_ptr<TlsContext>> TlsContext::create(const TlsMaterial& material) {
+    SslContext context = TRY(make_context(material));
+    return std::shared_ptr<TlsContext>(
+        std::make_shared<OpensslContext>(std::nullopt, std::move(context)));
 }
 
 } // namespace berth::http

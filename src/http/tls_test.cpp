@@ -161,6 +161,53 @@ TEST_F(TlsServer, TakesARenewedCertificate) {
     EXPECT_EQ(renewed.output, "GET ");
 }
 
+// The server's file has what leads to its root, and the file of authorities several.
+TEST_F(TlsServer, TakesFilesOfSeveralCertificates) {
+    for (const char* name : {"root", "client", "other"}) {
+        make_certificate(name, curve);
+    }
+    Ran made =
+        run("cd " + directory_.path() + "; issue() { openssl req -newkey " + curve +
+            " -nodes -subj /CN=$1 -keyout $1.key -out $1.csr && "
+            "printf 'subjectAltName=DNS:localhost\\nbasicConstraints=CA:'$3 > extensions && "
+            "openssl x509 -req -days 2 -in $1.csr -CA $2.pem -CAkey $2.key -CAcreateserial "
+            "-extfile extensions -out $1.pem; }; issue middle root TRUE && issue server middle "
+            "FALSE && "
+            "cat middle.pem >> server.pem && cat other.pem client.pem > clients.pem");
+    ASSERT_EQ(made.code, 0) << made.output;
+    TlsOptions options = server_files();
+    options.client_ca_file = file("clients.pem");
+    start(options, [](std::stop_token, Request&, Body&, ResponseWriter& response) {
+        EXPECT_TRUE(response.respond(200, {}, "known").ok());
+    });
+    for (const char* name : {"client", "other"}) {
+        Ran known =
+            run("curl -sS --max-time 20 --cacert " + file("root.pem") + " --cert " +
+                file(std::string(name) + ".pem") + " --key " + file(std::string(name) + ".key") +
+                " " + url());
+        EXPECT_EQ(known.output, "known");
+    }
+}
+
+TEST_F(TlsServer, RefusesFilesThatAreCutOffOrLocked) {
+    make_certificate("server", curve);
+    const std::string whole = read_file(file("server.pem")).value();
+    ASSERT_TRUE(replace_file(file("server.pem"), whole + whole.substr(0, whole.size() / 2)).ok());
+    auto cut_off = TlsContext::create(server_files());
+    ASSERT_FALSE(cut_off.ok());
+    EXPECT_NE(cut_off.error().message().find(file("server.pem")), std::string::npos);
+    ASSERT_TRUE(replace_file(file("server.pem"), whole).ok());
+    ASSERT_EQ(
+        run("openssl ec -aes128 -passout pass:secret -in " + file("server.key") + " -out " +
+            file("locked.key"))
+            .code,
+        0);
+    auto locked = TlsContext::create(
+        {.certificate_file = file("server.pem"), .key_file = file("locked.key")});
+    ASSERT_FALSE(locked.ok());
+    EXPECT_NE(locked.error().message().find(file("locked.key")), std::string::npos);
+}
+
 TEST_F(TlsServer, TellsWhoForgetsTheS) {
     start_plain_text();
     Ran asked = run("curl -sS --max-time 20 http://127.0.0.1:" + std::to_string(port_) + "/");

@@ -26,6 +26,8 @@ class Websocket {
     explicit Websocket(Kind kind)
         : kind_(kind) {}
 
+    Kind kind() const { return kind_; }
+
     struct Input {
         std::string data;  // what the peer's messages carried
         std::string reply; // frames that its control frames ask for

@@ -3,7 +3,7 @@
 // or [::1] is led to the container's own address when it is opened, by an eBPF program at
 // connect(2), instead of packet by packet by address translation. The client is told the address
 // that it asked for by getpeername(2), and the container sees the bridge's address, as by
-// translation. Decision 0039.
+// translation. Decision 0040.
 #pragma once
 
 #include "base/result.h"

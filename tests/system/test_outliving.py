@@ -26,7 +26,7 @@ SIZES = {"containers": 200, "attached": 50, "followed": 50, "execs": 20, "pause"
         {"containers": 14, "attached": 6, "followed": 6, "execs": 3, "pause": 40}
 CRASHES = 12 if LONG else 3
 SEED = os.environ.get("BERTH_TEST_SEED", "1")
-PROGRAMS = ("berthd", "berth-monitor", "berth-init")
+PROGRAMS = ("berthd", "berth-front", "berth-monitor", "berth-init")
 
 
 @pytest.fixture(scope="module")

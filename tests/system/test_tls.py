@@ -2,7 +2,6 @@
 import hashlib
 import json
 import os
-import socket
 import subprocess
 
 import pytest
@@ -10,32 +9,7 @@ import pytest
 from certificates import Authority
 from debian_module import debian_module
 from engine import BIN, DEADLINE, Engine, Terminal, docker_client, is_connected, wait_until
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
-
-
-class Remote:
-    """An engine that is reached by TCP with TLS."""
-
-    def __init__(self, engine, port, server, client):
-        self.engine = engine
-        self.host = f"tcp://localhost:{port}"
-        self.port = port
-        self.server = server
-        self.client = client
-
-    def flags(self, folder=None):
-        folder = folder or self.client
-        return [f"--host={self.host}", "--tlsverify", f"--tlscacert={folder}/ca.pem", f"--tlscert={folder}/cert.pem",
-                f"--tlskey={folder}/key.pem"]
-
-    def run(self, program, *arguments, **options):
-        path = {"docker": docker_client(), "berth": str(BIN / "berth")}[program]
-        return self.engine.run(path, *self.flags(), *arguments, **options)
+from remote import Remote, descriptors_of, free_port, front_of, tls_flags
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +20,7 @@ def authority(tmp_path_factory):
 @pytest.fixture(scope="module")
 def remote(tmp_path_factory, rootfs_tar, authority):
     port, server, client = free_port(), authority.server(), authority.client()
-    with Engine(tmp_path_factory.mktemp("engine"), f"--host=tcp://127.0.0.1:{port}", "--tlsverify", f"--tlscacert={server}/ca.pem",
-                f"--tlscert={server}/cert.pem", f"--tlskey={server}/key.pem") as engine:
+    with Engine(tmp_path_factory.mktemp("engine"), *tls_flags(port, server)) as engine:
         engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
         yield Remote(engine, port, server, client)
 
@@ -222,8 +195,7 @@ def test_a_websocket(remote):
     remote.engine.berth("run", "-di", "--name", "shell", "busybox", "sh")
     client = websocket.create_connection(
         f"wss://localhost:{remote.port}/v1.51/containers/shell/attach/ws?stream=1&stdin=1&stdout=1", timeout=DEADLINE,
-        suppress_origin=True, sslopt={"ca_certs": f"{remote.client}/ca.pem", "certfile": f"{remote.client}/cert.pem",
-                                      "keyfile": f"{remote.client}/key.pem"})
+        suppress_origin=True, sslopt=remote.ssl_options())
     client.send("echo $((6 * 7))\n")
     assert client.recv() == b"42\n"
     client.send("exit\n")
@@ -232,7 +204,7 @@ def test_a_websocket(remote):
 
 def test_sessions_that_end_leave_nothing_in_the_engine(remote):
     def descriptors():
-        return len(os.listdir(f"/proc/{remote.engine.process.pid}/fd"))
+        return sum(len(descriptors_of(pid)) for pid in (remote.engine.process.pid, front_of(remote.engine)))
 
     remote.engine.berth("run", "-d", "--name", "host", "busybox", "sleep", "1000")
     remote.run("docker", "exec", "host", "true")
