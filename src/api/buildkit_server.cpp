@@ -7,18 +7,24 @@
 
 #include "api/buildkit.h"
 #include "api/buildkit_solve.h"
+#include "base/file.h"
 #include "base/log.h"
 #include "base/random.h"
 #include "build/proto/control.pb.h"
 #include "build/proto/gateway.pb.h"
+#include "build/proto/session.pb.h"
+#include "kernel/socket.h"
 
 #include <array>
 #include <cerrno>
 #include <map>
+#include <thread>
 
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 namespace berth::api {
 
@@ -28,6 +34,7 @@ namespace control = build::control;
 namespace gateway = build::gateway;
 
 constexpr std::size_t connection_limit = 128;
+constexpr std::size_t tunnel_read_bytes = 32U << 10;
 // moby/buildkit client/buildid/metadata.go
 constexpr const char* build_id_key = "buildkit-controlapi-buildid";
 
@@ -45,6 +52,16 @@ template <class Message>
 Result<void> reply(build::RpcCall& call, const Message& message) {
     (void)call.write(message.SerializeAsString()); // a caller that is gone needs none
     return ok();
+}
+
+std::vector<std::string> values_of(const build::RpcCall& call, std::string_view name) {
+    std::vector<std::string> values;
+    for (const auto& [key, value] : call.metadata()) {
+        if (key == name) {
+            values.push_back(value);
+        }
+    }
+    return values;
 }
 
 void set_time(control::Time& time, Timestamp timestamp) {
@@ -85,6 +102,8 @@ struct BuildKitServer::State {
     Result<void> disk_usage(build::RpcCall& call);
     Result<void> prune(build::RpcCall& call);
 
+    Result<void> session(build::RpcCall& call);
+
     Result<void> ping(build::RpcCall& call);
     Result<void> frontend_solve(build::RpcCall& call);
     Result<void> frontend_return(build::RpcCall& call);
@@ -109,6 +128,7 @@ Result<void> BuildKitServer::State::handle(build::RpcCall& call) {
         {"/moby.buildkit.v1.Control/Status", &State::status},
         {"/moby.buildkit.v1.Control/DiskUsage", &State::disk_usage},
         {"/moby.buildkit.v1.Control/Prune", &State::prune},
+        {"/moby.buildkit.v1.Control/Session", &State::session},
         {"/moby.buildkit.v1.frontend.LLBBridge/Ping", &State::ping},
         {"/moby.buildkit.v1.frontend.LLBBridge/Solve", &State::frontend_solve},
         {"/moby.buildkit.v1.frontend.LLBBridge/Return", &State::frontend_return},
@@ -253,10 +273,50 @@ Result<void> BuildKitServer::State::prune(build::RpcCall& call) {
     return ok();
 }
 
+// A session within a call: its connection's bytes are the messages.
+Result<void> BuildKitServer::State::session(build::RpcCall& call) {
+    const std::vector<std::string> ids = values_of(call, "x-docker-expose-session-uuid");
+    build::SessionInfo info;
+    info.id = ids.empty() ? "" : ids.front();
+    info.methods = values_of(call, "x-docker-expose-session-grpc-method");
+    TRY(buildkit.sessions().check(info));
+    auto* transport = TRY(buildkit.transport());
+    kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_STREAM));
+    const FdRef near = sockets.first;
+    std::jthread inward([&call, near] {
+        std::string bytes;
+        build::session::BytesMessage message;
+        while (call.read(bytes) && message.ParseFromString(bytes) &&
+               write_all(near, message.data()).ok()) {
+        }
+        ::shutdown(near.get(), SHUT_RDWR);
+    });
+    std::jthread outward([&call, near] {
+        std::string buffer(tunnel_read_bytes, '\0');
+        ssize_t count = 0;
+        while ((count = ::read(near.get(), buffer.data(), buffer.size())) > 0) {
+            build::session::BytesMessage message;
+            message.set_data(buffer.data(), static_cast<std::size_t>(count));
+            if (!call.write(message.SerializeAsString())) {
+                break;
+            }
+        }
+        ::shutdown(near.get(), SHUT_RDWR);
+    });
+    auto served = buildkit.sessions().serve(
+        call.stop(), std::move(info), *transport, std::move(sockets.second));
+    ::shutdown(near.get(), SHUT_RDWR);
+    call.cancel();
+    inward.join();
+    outward.join();
+    return served;
+}
+
 // ---- LLBBridge ----
 
 Result<std::shared_ptr<Solve>> BuildKitServer::State::solve_of(const build::RpcCall& call) {
-    const std::string id = call.metadata(build_id_key);
+    const std::vector<std::string> ids = values_of(call, build_id_key);
+    const std::string id = ids.empty() ? "" : ids.front();
     if (id.empty()) {
         return invalid_argument(
             call.method() + " belongs to a solve, which the call names none of");

@@ -58,7 +58,8 @@ class RpcChannel {
         std::optional<std::chrono::milliseconds> limit) = 0;
 };
 
-// Somebody's call. One thread uses it; the stop token fires when the caller has gone or given up.
+// Somebody's call. One thread may read while another writes; cancel() is for any. The stop token
+// fires when the caller has gone or given up.
 class RpcCall {
   public:
     RpcCall() = default;
@@ -66,11 +67,13 @@ class RpcCall {
     RpcCall& operator=(const RpcCall&) = delete;
     virtual ~RpcCall() = default;
 
-    virtual const std::string& method() const = 0;                   // "/package.Service/Method"
-    virtual std::string metadata(const std::string& name) const = 0; // "": none
+    virtual const std::string& method() const = 0; // "/package.Service/Method"
+    virtual const RpcMetadata& metadata() const = 0;
     virtual std::stop_token stop() const = 0;
     virtual bool read(std::string& message) = 0; // false: the caller has said all
     virtual bool write(std::string_view message) = 0;
+    // Reads and writes end, and the caller gets no outcome.
+    virtual void cancel() = 0;
 };
 
 class RpcServer {

@@ -27,7 +27,8 @@ constexpr std::size_t call_stack_bytes = 1U << 20;
 class GrpcCall final : public grpc::ServerGenericBidiReactor, public RpcCall {
   public:
     explicit GrpcCall(grpc::GenericCallbackServerContext* context)
-        : method_(context->method()) {
+        : context_(context)
+        , method_(context->method()) {
         for (const auto& [name, value] : context->client_metadata()) {
             metadata_.emplace_back(
                 std::string(name.data(), name.size()), std::string(value.data(), value.size()));
@@ -39,22 +40,14 @@ class GrpcCall final : public grpc::ServerGenericBidiReactor, public RpcCall {
 
     const std::string& method() const override { return method_; }
 
-    std::string metadata(const std::string& name) const override {
-        for (const auto& [key, value] : metadata_) {
-            if (key == name) {
-                return value;
-            }
-        }
-        return {};
-    }
+    const RpcMetadata& metadata() const override { return metadata_; }
 
     std::stop_token stop() const override { return stop_.get_token(); }
 
     bool read(std::string& message) override {
         grpc::ByteBuffer buffer;
-        begin();
         StartRead(&buffer);
-        if (!wait()) {
+        if (!reading_.wait()) {
             return false;
         }
         message = to_bytes(buffer);
@@ -63,45 +56,52 @@ class GrpcCall final : public grpc::ServerGenericBidiReactor, public RpcCall {
 
     bool write(std::string_view message) override {
         const grpc::ByteBuffer buffer = to_buffer(message);
-        begin();
         StartWrite(&buffer);
-        return wait();
+        return writing_.wait();
     }
+
+    void cancel() override { context_->TryCancel(); }
 
     // --- gRPC's ---
 
-    void OnReadDone(bool done) override { complete(done); }
+    void OnReadDone(bool done) override { reading_.complete(done); }
 
-    void OnWriteDone(bool done) override { complete(done); }
+    void OnWriteDone(bool done) override { writing_.complete(done); }
 
     void OnCancel() override { stop_.request_stop(); }
 
     void OnDone() override { self_.reset(); }
 
   private:
-    void begin() {
-        const std::lock_guard lock(mutex_);
-        outcome_.reset();
-    }
+    // Of one operation after the other.
+    class Completion {
+      public:
+        void complete(bool done) {
+            const std::lock_guard lock(mutex_);
+            outcome_ = done;
+            completed_.notify_all();
+        }
 
-    void complete(bool done) {
-        const std::lock_guard lock(mutex_);
-        outcome_ = done;
-        completed_.notify_all();
-    }
+        bool wait() {
+            std::unique_lock lock(mutex_);
+            completed_.wait(lock, [this] { return outcome_.has_value(); });
+            const bool done = *outcome_;
+            outcome_.reset();
+            return done;
+        }
 
-    bool wait() {
-        std::unique_lock lock(mutex_);
-        completed_.wait(lock, [this] { return outcome_.has_value(); });
-        return *outcome_;
-    }
+      private:
+        std::mutex mutex_;
+        std::condition_variable completed_;
+        std::optional<bool> outcome_;
+    };
 
+    grpc::GenericCallbackServerContext* context_; // gRPC's, until OnDone
     std::string method_;
     RpcMetadata metadata_;
     std::stop_source stop_;
-    std::mutex mutex_;
-    std::condition_variable completed_;
-    std::optional<bool> outcome_;
+    Completion reading_;
+    Completion writing_;
     std::shared_ptr<GrpcCall> self_;
 };
 
