@@ -236,7 +236,8 @@ void set_record(control::UsageRecord& told, const build::CacheRecord& record) {
 
 Result<void> BuildKitServer::State::disk_usage(build::RpcCall& call) {
     control::DiskUsageResponse response;
-    for (const build::CacheRecord& record : TRY(TRY(builder())->cache_records())) {
+    auto* the_builder = TRY(builder());
+    for (const build::CacheRecord& record : TRY(the_builder->cache_records())) {
         set_record(*response.add_record(), record);
     }
     return reply(call, response);
