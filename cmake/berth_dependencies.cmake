@@ -17,3 +17,7 @@ endforeach()
 pkg_check_modules(ldns REQUIRED IMPORTED_TARGET ldns)
 pkg_check_modules(yaml REQUIRED IMPORTED_TARGET yaml-0.1)
 # Use: PkgConfig::ldns PkgConfig::seccomp PkgConfig::cap-ng PkgConfig::mnl PkgConfig::isal PkgConfig::zstd PkgConfig::archive PkgConfig::yaml
+# The messages of BuildKit's protocols need protobuf's small half; gRPC itself is berth-grpc.so's alone.
+find_program(BERTH_PROTOC protoc REQUIRED)
+pkg_check_modules(protobuf REQUIRED IMPORTED_TARGET protobuf-lite)
+pkg_check_modules(grpc REQUIRED IMPORTED_TARGET grpc++_unsecure)

@@ -12,18 +12,28 @@ namespace {
 
 // What would silently build something else than was asked for.
 Result<void> refuse_unknown(const Context& context) {
-    if (const std::string version = context.query("version"); version == "2") {
-        return not_implemented(
-            "building with BuildKit (version=2) is not implemented; use the classic builder "
-            "(DOCKER_BUILDKIT=0)");
-    } else if (!version.empty() && version != "1") {
+    const std::string version = context.query("version");
+    const bool in_session = version == "2";
+    if (!in_session && !version.empty() && version != "1") {
         return invalid_argument("invalid version \"" + version + "\"");
     }
-    if (!context.query("remote").empty()) {
+    const std::string remote = context.query("remote");
+    if (in_session && remote != "client-session") {
+        return not_implemented(
+            "building from a remote context or an archive with BuildKit (remote=" + remote +
+            ") is not implemented; use a directory, or the classic builder (DOCKER_BUILDKIT=0)");
+    }
+    if (in_session && context.query("session").empty()) {
+        return invalid_argument("a build with BuildKit (version=2) needs a session");
+    }
+    if (!in_session && !remote.empty()) {
         return not_implemented(
             "building from a remote context is not implemented; send the context as the body");
     }
     for (const char* name : {"securityopt", "outputs", "session"}) {
+        if (in_session && name == std::string_view("session")) {
+            continue;
+        }
         const std::string value = context.query(name);
         if (!value.empty() && value != "[]" && value != "null") {
             return not_implemented(

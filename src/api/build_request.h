@@ -7,8 +7,8 @@
 
 namespace berth::api {
 
-// InvalidArgument for values that cannot be read; NotImplemented, by name, for what the classic
-// builder here does not do (BuildKit, remote contexts, squash, security options).
+// InvalidArgument for values that cannot be read; NotImplemented, by name, for what the builder
+// here does not do (remote contexts, outputs, security options).
 Result<build::BuildRequest> parse_build_request(const Context& context);
 
 } // namespace berth::api

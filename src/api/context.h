@@ -23,6 +23,7 @@ class Builder;
 
 namespace berth::api {
 
+class BuildKit;
 class StatsPublisher;
 
 // What the routes work on; outlives every request.
@@ -37,6 +38,7 @@ class Context {
         std::stop_token stop;
         const Services& services;
         StatsPublisher& stats;
+        BuildKit& buildkit;
         http::Request& request;
         http::Body& body;
         http::ResponseWriter& response;
@@ -54,6 +56,8 @@ class Context {
     const Services& services() const { return parts_.services; }
 
     StatsPublisher& stats() const { return parts_.stats; }
+
+    BuildKit& buildkit() const { return parts_.buildkit; }
 
     http::Request& request() const { return parts_.request; }
 

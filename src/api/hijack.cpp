@@ -30,7 +30,29 @@ void wait_until_read(const UniqueFd& connection) {
     poll_until(is_read, std::chrono::microseconds(50), std::chrono::milliseconds(100));
 }
 
+Result<http::Hijacked> take_connection(Context& context, std::string_view head) {
+    TRY(context.discard_body());
+    http::Hijacked hijacked = TRY(context.response().hijack());
+    // The head is smaller than any socket buffer, and whoever serves the stream sets its own mode.
+    const int flags = ::fcntl(hijacked.fd.get(), F_GETFL);
+    if (flags < 0 || ::fcntl(hijacked.fd.get(), F_SETFL, flags & ~O_NONBLOCK) < 0) {
+        return errno_error("taking the connection over");
+    }
+    TRY(write_all(hijacked.fd, head));
+    return hijacked;
+}
+
 } // namespace
+
+Result<UniqueFd> hijack_for_http2(Context& context) {
+    http::Hijacked hijacked = TRY(take_connection(
+        context,
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"));
+    if (!hijacked.leftover.empty()) {
+        return invalid_argument("the client sent data before its upgrade was answered");
+    }
+    return std::move(hijacked.fd);
+}
 
 std::string_view stream_type(const Context& context, Streams streams) {
     const bool is_multiplexed = streams == Streams::Multiplexed && !context.before(42);
@@ -43,14 +65,7 @@ Result<http::Hijacked> hijack_stream(Context& context, Streams streams) {
     const std::string head = http::upgrade_response(
         context.request(), upgrades ? stream_type(context, streams) : http::raw_stream_type);
     // Hijacking wants the body read; attach and detached streams have none worth keeping.
-    TRY(context.discard_body());
-    http::Hijacked hijacked = TRY(context.response().hijack());
-    // The head is smaller than any socket buffer, and whoever serves the stream sets its own mode.
-    const int flags = ::fcntl(hijacked.fd.get(), F_GETFL);
-    if (flags < 0 || ::fcntl(hijacked.fd.get(), F_SETFL, flags & ~O_NONBLOCK) < 0) {
-        return errno_error("taking the connection over");
-    }
-    TRY(write_all(hijacked.fd, head));
+    http::Hijacked hijacked = TRY(take_connection(context, head));
     if (is_docker_py(context.request())) {
         wait_until_read(hijacked.fd);
     }

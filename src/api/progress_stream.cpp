@@ -108,6 +108,10 @@ void ProgressStream::send_aux(const json::Value& aux) {
     write(json::serialize(json::Object{{"aux", aux}}));
 }
 
+void ProgressStream::send_aux(std::string_view id, const json::Value& aux) {
+    write(json::serialize(json::Object{{"id", id}, {"aux", aux}}));
+}
+
 void ProgressStream::write(const std::string& document) {
     const std::lock_guard lock(mutex_);
     if (broken_) {

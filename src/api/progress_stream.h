@@ -34,6 +34,7 @@ class ProgressStream {
     void send(const engine::ImageProgress& progress);
     void send_stream(std::string_view text); // {"stream": …}
     void send_aux(const json::Value& aux);   // {"aux": …}
+    void send_aux(std::string_view id, const json::Value& aux);
 
     engine::ImageProgressCallback callback() {
         return [this](const engine::ImageProgress& progress) { send(progress); };

@@ -40,6 +40,7 @@ std::span<const Route> image_routes();
 std::span<const Route> image_transfer_routes();
 std::span<const Route> artifact_routes();
 std::span<const Route> build_routes();
+std::span<const Route> session_routes();
 std::span<const Route> network_routes();
 std::span<const Route> volume_routes();
 std::span<const Route> event_routes();

@@ -3,6 +3,7 @@
 // JSON.
 #include "api/router.h"
 
+#include "api/buildkit.h"
 #include "api/error_response.h"
 #include "api/route.h"
 #include "api/stats_stream.h"
@@ -30,6 +31,7 @@ std::vector<Route> all_routes() {
           image_transfer_routes(),
           artifact_routes(),
           build_routes(),
+          session_routes(),
           network_routes(),
           volume_routes(),
           event_routes(),
@@ -55,11 +57,13 @@ void send_error(const http::Body& body, http::ResponseWriter& response, const Er
 // Shared by all requests, and gone with the handler.
 struct State {
     explicit State(const Services& parts)
-        : services(parts) {}
+        : services(parts)
+        , buildkit(parts) {}
 
     const Services& services;
     const std::vector<Route> routes = all_routes();
     StatsPublisher stats;
+    BuildKit buildkit;
 };
 
 Result<void> dispatch(
@@ -82,6 +86,7 @@ Result<void> dispatch(
             .stop = std::move(stop),
             .services = state.services,
             .stats = state.stats,
+            .buildkit = state.buildkit,
             .request = request,
             .body = body,
             .response = response,

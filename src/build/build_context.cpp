@@ -73,13 +73,18 @@ Result<BuildContext> BuildContext::create(
     const std::string& parent,
     ByteSource& archive,
     const compression::DecompressionLimits& limits) {
+    BuildContext context = TRY(create_empty(parent));
+    auto decompressed = TRY(compression::Decompressor::create(archive, limits));
+    auto extractor = TRY(store::LayerExtractor::create(context.directory_.path() + "/context"));
+    TRY_CONTEXT(extractor.extract(*decompressed), "Error processing tar file");
+    return context;
+}
+
+Result<BuildContext> BuildContext::create_empty(const std::string& parent) {
     TRY(make_directories(parent, 0700));
     TemporaryDirectory directory = TRY(TemporaryDirectory::create(parent));
     const std::string root = directory.path() + "/context";
     TRY(make_directories(root, 0755));
-    auto decompressed = TRY(compression::Decompressor::create(archive, limits));
-    auto extractor = TRY(store::LayerExtractor::create(root));
-    TRY_CONTEXT(extractor.extract(*decompressed), "Error processing tar file");
     auto tree = std::make_unique<SourceTree>(TRY(open_file(root, O_PATH | O_DIRECTORY)));
     return BuildContext(std::move(directory), std::move(tree));
 }

@@ -21,6 +21,9 @@ class BuildContext {
         ByteSource& archive,
         const compression::DecompressionLimits& limits);
 
+    // For files that come by another way; they go below tree().root().
+    static Result<BuildContext> create_empty(const std::string& parent);
+
     // The Dockerfile's text. "Cannot locate specified Dockerfile: x" or "the Dockerfile (x) cannot
     // be empty".
     Result<std::string> read_dockerfile(const std::string& name) const;

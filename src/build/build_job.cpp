@@ -64,10 +64,56 @@ void BuildJob::output(std::string_view text) const {
     }
 }
 
-void BuildJob::set_failure(int exit_code) {
+void BuildJob::command_output(std::string_view bytes) const {
+    output(bytes);
+    if (callbacks_.observer != nullptr && vertex_) {
+        callbacks_.observer->log(*vertex_, bytes);
+    }
+}
+
+Error BuildJob::command_failed(int exit_code, const std::string& command) {
     if (failure_ != nullptr) {
         failure_->exit_code = exit_code;
     }
+    const std::string code = std::to_string(exit_code);
+    return invalid_argument(
+        callbacks_.observer != nullptr
+            ? "process \"" + command + "\" did not complete successfully: exit code: " + code
+            : "The command '" + command + "' returned a non-zero code: " + code);
+}
+
+Result<void> BuildJob::observe(const std::string& name, const std::function<Result<void>()>& work) {
+    BuildObserver* observer = callbacks_.observer;
+    if (observer == nullptr || name.empty()) {
+        return work();
+    }
+    const auto outer = vertex_;
+    const BuildObserver::Vertex vertex = observer->begin(name);
+    vertex_ = vertex;
+    outcome_ = BuildObserver::Outcome::Done;
+    auto done = work();
+    const BuildObserver::Outcome outcome = done.ok() ? outcome_ : BuildObserver::Outcome::Failed;
+    observer->end(vertex, outcome, done.ok() ? std::string_view() : done.error().message());
+    vertex_ = outer;
+    outcome_ = BuildObserver::Outcome::Done;
+    return done;
+}
+
+ContextPlace BuildJob::place() const {
+    return {
+        .stop = stop_,
+        .directory = options_.data_root + "/tmp",
+        .limits = store().layers().limits()};
+}
+
+Result<const SourceTree*> BuildJob::context() {
+    if (!context_) {
+        TRY(observe("[internal] load build context", [this]() -> Result<void> {
+            context_.emplace(TRY(source_->files(place())));
+            return ok();
+        }));
+    }
+    return &context_->tree();
 }
 
 Result<std::string> BuildJob::use_cache_mount(const CacheMounts::Wanted& wanted) {
@@ -82,16 +128,19 @@ void BuildJob::announce(std::string_view original) {
         std::string(original) + "\n");
 }
 
-Result<void> BuildJob::load(ByteSource& context) {
+Result<void> BuildJob::load() {
     platform_ = oci::Platform::host();
     if (!request_.platform.empty()) {
         platform_ = TRY(oci::Platform::parse(request_.platform));
     }
-    context_.emplace(
-        TRY(BuildContext::create(options_.data_root + "/tmp", context, store().layers().limits())));
-    const std::string text = TRY(context_->read_dockerfile(request_.dockerfile));
+    std::string text;
+    TRY(observe(
+        "[internal] load build definition from " + request_.dockerfile, [&]() -> Result<void> {
+            text = TRY(source_->dockerfile(place(), request_.dockerfile));
+            return ok();
+        }));
     dockerfile_ = TRY(parse_dockerfile(text));
-    return context_->apply_ignore_file();
+    return ok();
 }
 
 Result<std::string> BuildJob::expand_global(const std::string& text) const {
@@ -249,15 +298,44 @@ Result<void> BuildJob::run_triggers(std::size_t index, StageState& state) {
     for (const std::string& trigger : triggers) {
         const Instruction instruction =
             TRY_CONTEXT(parse_instruction(trigger, dockerfile_.escape), "ONBUILD trigger");
-        TRY(executor.run(instruction));
+        TRY(observe("[trigger] " + trigger, [&] { return executor.run(instruction); }));
     }
     return ok();
+}
+
+std::string BuildJob::vertex_name(std::size_t index, std::size_t position) const {
+    const auto makes_files = [](const Instruction& instruction) {
+        return instruction.keyword == Keyword::Run || instruction.keyword == Keyword::Copy ||
+               instruction.keyword == Keyword::Add || instruction.keyword == Keyword::Workdir;
+    };
+    const Stage& stage = dockerfile_.stages[index];
+    if (position > 0 && !makes_files(stage.instructions[position - 1])) {
+        return {};
+    }
+    std::size_t number = 1;
+    std::size_t count = 1;
+    for (std::size_t i = 0; i < stage.instructions.size(); ++i) {
+        const bool counts = makes_files(stage.instructions[i]);
+        number += counts && i < position ? 1 : 0;
+        count += counts ? 1 : 0;
+    }
+    std::string name = "[";
+    if (dockerfile_.stages.size() > 1) {
+        name += stage.name.empty() ? "stage-" + std::to_string(index) : stage.name;
+        name += " ";
+    }
+    name += std::to_string(number) + "/" + std::to_string(count) + "] ";
+    return name + (position == 0 ? stage.from.original : stage.instructions[position - 1].original);
 }
 
 Result<void> BuildJob::run_stage(std::size_t index) {
     const Stage& stage = dockerfile_.stages[index];
     announce(stage.from.original);
-    StageState state = TRY(begin_stage(index));
+    StageState state;
+    TRY(observe(vertex_name(index, 0), [&]() -> Result<void> {
+        state = TRY(begin_stage(index));
+        return ok();
+    }));
     const auto show = [this, &state] { output(" ---> " + state.image_id.short_id() + "\n"); };
     auto& env = state.image.config.env;
     const bool has_path = std::any_of(env.begin(), env.end(), [](const std::string& entry) {
@@ -270,12 +348,13 @@ Result<void> BuildJob::run_stage(std::size_t index) {
     TRY(run_triggers(index, state));
     show();
     StageExecutor executor(*this, state, index);
-    for (const Instruction& instruction : stage.instructions) {
+    for (std::size_t i = 0; i < stage.instructions.size(); ++i) {
         if (stop_.stop_requested()) {
             return Error(ErrorKind::Cancelled, "build cancelled");
         }
+        const Instruction& instruction = stage.instructions[i];
         announce(instruction.original);
-        TRY(executor.run(instruction));
+        TRY(observe(vertex_name(index, i + 1), [&] { return executor.run(instruction); }));
         show();
     }
     if (!state.image_id.empty() && callbacks_.image) {
@@ -334,9 +413,10 @@ void BuildJob::warn_of_unused_arguments() const {
     }
 }
 
-Result<oci::Digest> BuildJob::run(ByteSource& context, StepFailure* failure) {
+Result<oci::Digest> BuildJob::run(ContextSource& context, StepFailure* failure) {
     failure_ = failure;
-    TRY(load(context));
+    source_ = &context;
+    TRY(load());
     const std::size_t target = TRY(target_stage());
     if (!request_.labels.empty()) {
         dockerfile_.stages[target].instructions.push_back(make_label_instruction(request_.labels));
@@ -359,7 +439,7 @@ Result<oci::Digest> BuildJob::run(ByteSource& context, StepFailure* failure) {
         return invalid_argument("No image was generated. Is your Dockerfile empty?");
     }
     // Of all the steps' images only this one is kept as such.
-    if (!last.config_json.empty()) {
+    if (!last.config_json.empty() && request_.keep_image) {
         TRY(store().images().create({.config_json = last.config_json}));
     }
     if (!request_.squash) {

@@ -7,12 +7,14 @@
 #include "build/build_context.h"
 #include "build/build_database.h"
 #include "build/builder.h"
+#include "build/context_source.h"
 #include "build/dockerfile.h"
 #include "build/source_tree.h"
 #include "build/word_expansion.h"
 #include "build/working_layer.h"
 #include "oci/image_config.h"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
@@ -60,7 +62,7 @@ class BuildJob {
         const BuildCallbacks& callbacks,
         std::stop_token stop);
 
-    Result<oci::Digest> run(ByteSource& context, StepFailure* failure);
+    Result<oci::Digest> run(ContextSource& context, StepFailure* failure);
 
     // --- for the steps ---
 
@@ -79,7 +81,10 @@ class BuildJob {
 
     std::stop_token stop() const { return stop_; }
 
-    const SourceTree& context() const { return context_->tree(); }
+    // The client's files, got when a step first wants them.
+    Result<const SourceTree*> context();
+
+    ClientServices* client() const { return callbacks_.client; }
 
     char escape() const { return dockerfile_.escape; }
 
@@ -87,8 +92,14 @@ class BuildJob {
 
     const Variables& global_args() const { return global_args_; }
 
-    void set_failure(int exit_code);
+    // A step's command ended with that code.
+    Error command_failed(int exit_code, const std::string& command);
     void output(std::string_view text) const;
+    // What a step's command says.
+    void command_output(std::string_view bytes) const;
+
+    // The step that runs was found in the cache.
+    void set_cached() { outcome_ = BuildObserver::Outcome::Cached; }
 
     void use_argument(const std::string& name) { used_arguments_.insert(name); }
 
@@ -104,7 +115,10 @@ class BuildJob {
     find_image(const std::string& name, const oci::Platform& platform, bool pull);
 
   private:
-    Result<void> load(ByteSource& context);
+    Result<void> load();
+    ContextPlace place() const;
+    // Runs the work as a vertex of the observer's, where there is one.
+    Result<void> observe(const std::string& name, const std::function<Result<void>()>& work);
     Result<void> read_global_args();
     Result<std::size_t> target_stage() const;
     std::set<std::size_t> needed_stages(std::size_t target) const;
@@ -114,6 +128,9 @@ class BuildJob {
     Result<void> run_stage(std::size_t index);
     Result<void> run_triggers(std::size_t index, StageState& state);
     void announce(std::string_view original);
+    // "[build 2/4] RUN make": what BuildKit calls a step; "" for one that only changes the
+    // configuration.
+    std::string vertex_name(std::size_t index, std::size_t position) const;
     void warn_of_unused_arguments() const;
 
     const BuilderOptions& options_;
@@ -123,6 +140,7 @@ class BuildJob {
     std::stop_token stop_;
     store::Lease lease_;
     StepFailure* failure_ = nullptr;
+    ContextSource* source_ = nullptr;
     std::optional<BuildContext> context_;
     Dockerfile dockerfile_;
     oci::Platform platform_;
@@ -140,6 +158,8 @@ class BuildJob {
     std::vector<std::unique_ptr<CacheMounts::Use>> cache_mounts_;
     std::size_t step_ = 0;
     std::size_t step_count_ = 0;
+    std::optional<BuildObserver::Vertex> vertex_; // the innermost
+    BuildObserver::Outcome outcome_ = BuildObserver::Outcome::Done;
 };
 
 } // namespace berth::build

@@ -68,7 +68,7 @@ Result<std::unique_ptr<Builder>> Builder::create(BuilderOptions options) {
 Result<BuildResult> Builder::build(
     std::stop_token stop,
     const BuildRequest& request,
-    ByteSource& context,
+    ContextSource& context,
     const BuildCallbacks& callbacks,
     StepFailure* failure) {
     std::vector<oci::Reference> names;

@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
-// Builder: `docker build` in the daemon (the classic builder of POST /build). It takes a context as
-// a tar stream, runs the Dockerfile's steps on the store, the network and monitors, and gives an
-// image. Steps whose instruction and inputs did not change are looked up, not run.
+// Builder: `docker build` in the daemon. It takes a context as a tar stream or from a client that
+// is asked for its files, runs the Dockerfile's steps on the store, the network and monitors, and
+// gives an image. Steps whose instruction and inputs did not change are looked up, not run.
 #pragma once
 
 #include "base/result.h"
 #include "build/build_cache.h"
+#include "build/build_observer.h"
+#include "build/client_services.h"
+#include "build/context_source.h"
 #include "build/step_labels.h"
 #include "codec/stream.h"
 #include "io/event_loop.h"
@@ -62,10 +65,11 @@ struct BuildRequest {
     std::string target;   // a stage's name or number; empty: the last
     std::string platform; // "linux/arm64"; empty: this machine's
     bool no_cache = false;
-    bool pull = false;   // ask the registry even for base images that are here
-    bool quiet = false;  // the output callback gets nothing but the final id
-    bool squash = false; // all layers above the base image's become one
-    bool remove = true;  // accepted for `rm`; intermediate containers never stay here
+    bool pull = false;      // ask the registry even for base images that are here
+    bool quiet = false;     // the output callback gets nothing but the final id
+    bool squash = false;    // all layers above the base image's become one
+    bool keep_image = true; // false: only the cache has what was built
+    bool remove = true;     // accepted for `rm`; intermediate containers never stay here
     std::vector<std::string> extra_hosts; // "name:ip"
     std::vector<std::string> cache_from;  // accepted: every image that is here is a cache source
     std::string network_mode;             // "", "default", "bridge", "none", "host", a name
@@ -88,6 +92,8 @@ struct BuildCallbacks {
         pull;
     // An image got a name: for the engine's events. May be empty.
     std::function<void(const oci::Digest& id, const oci::Reference& name)> tagged;
+    BuildObserver* observer = nullptr; // nullptr: nobody follows the steps
+    ClientServices* client = nullptr;  // nullptr: no secrets, no agent
 };
 
 // A step's command ended with a code that is not 0: the API repeats the code beside the message.
@@ -108,15 +114,15 @@ class Builder {
     Builder(const Builder&) = delete;
     Builder& operator=(const Builder&) = delete;
 
-    // Reads the context (tar, compressed or not) to its end. Blocks until the image is there.
+    // Takes what it needs of the context. Blocks until the image is there.
     // A stop request kills the running step; Cancelled, and nothing is left but cached steps.
     // Errors in Docker's words: "dockerfile parse error on line 3: unknown instruction: BAZAAR",
-    // "The command '/bin/sh -c false' returned a non-zero code: 1". For the latter, failure (when
-    // not null) gets the code.
+    // "The command '/bin/sh -c false' returned a non-zero code: 1" (with an observer in BuildKit's
+    // words). For the latter, failure (when not null) gets the code.
     Result<BuildResult> build(
         std::stop_token stop,
         const BuildRequest& request,
-        ByteSource& context,
+        ContextSource& context,
         const BuildCallbacks& callbacks,
         StepFailure* failure = nullptr);
 

@@ -201,7 +201,8 @@ class BuilderTest : public testing::Test {
         std::stop_token stop = {}) {
         output_.clear();
         files.insert(files.begin(), {.name = "Dockerfile", .content = dockerfile});
-        StringSource context(make_tar(files));
+        StringSource archive(make_tar(files));
+        TarContext context(archive);
         BuildCallbacks callbacks;
         callbacks.output = [this](std::string_view text) {
             output_ += text;

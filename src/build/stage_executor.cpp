@@ -101,6 +101,7 @@ Result<bool> StageExecutor::use_cached(const std::string& key) {
     state_.chain_id = step->chain_id;
     state_.config_json = std::move(step->config_json);
     TRY(job_.database().use_step(key));
+    job_.set_cached();
     job_.output(" ---> Using cache\n");
     return true;
 }

@@ -50,6 +50,7 @@ class StageExecutor {
     Result<void> run_command(const Instruction& instruction);
     Result<void> plan_mounts(const Instruction& instruction, RunPlan& plan);
     Result<void> plan_mount(const std::string& text, RunPlan& plan);
+    Result<void> plan_lent_mount(const std::string& text, RunPlan& plan);
     Result<void> plan_script(const Instruction& instruction, RunPlan& plan);
     Result<store::LayerInfo> run_in_layer(RunCommand command);
 

@@ -64,7 +64,7 @@ struct StageExecutor::CopyPlan {
 Result<void> StageExecutor::run_copy(const Instruction& instruction) {
     CopyPlan plan;
     plan.keyword = to_string(instruction.keyword);
-    plan.tree = &job_.context();
+    plan.tree = TRY(job_.context());
     // A wrong --from is told without "COPY failed".
     const std::string_view from = instruction.flag("from");
     if (!from.empty()) {

@@ -79,12 +79,6 @@ Result<MountOptions> parse_mount(std::string_view text) {
         TRY(set_option(
             options, pair ? pair->before : part, pair ? pair->after : std::string_view("true")));
     }
-    if (options.type == "secret" || options.type == "ssh") {
-        return not_implemented(
-            "RUN --mount=type=" + options.type +
-            " needs a BuildKit session, which is not "
-            "implemented");
-    }
     if (options.type != "bind" && options.type != "cache" && options.type != "tmpfs") {
         return invalid_argument("unsupported mount type \"" + options.type + "\"");
     }
@@ -108,10 +102,33 @@ oci::Mount tmpfs_mount(const MountOptions& options) {
 
 } // namespace
 
+// Asked for when the step runs: what a client lends is no part of the cache's key.
+Result<void> StageExecutor::plan_lent_mount(const std::string& text, RunPlan& plan) {
+    std::vector<LentMount>& lent = plan.command.lent;
+    const auto agents = std::count_if(lent.begin(), lent.end(), [](const LentMount& mount) {
+        return mount.kind == LentMount::Kind::Agent;
+    });
+    LentMount mount = TRY(parse_lent_mount(text, static_cast<std::size_t>(agents)));
+    if (!mount.target.empty()) {
+        if (!mount.target.starts_with('/')) {
+            mount.target = state_.image.config.working_dir + "/" + mount.target;
+        }
+        mount.target = clean_path("/" + mount.target);
+    }
+    lent.push_back(std::move(mount));
+    return ok();
+}
+
 // A cache's directory lies below the data root and is no part of an image; a bind shows the context
 // or another stage, read-only.
 Result<void> StageExecutor::plan_mount(const std::string& text, RunPlan& plan) {
     const std::string expanded = TRY(expand(text));
+    for (const std::string_view part : split(expanded, ',')) {
+        if (part == "type=secret" || part == "type=ssh") {
+            plan.inputs += "mount " + text + "\n";
+            return plan_lent_mount(expanded, plan);
+        }
+    }
     MountOptions options = TRY(parse_mount(expanded));
     if (!options.target.starts_with('/')) {
         options.target = state_.image.config.working_dir + "/" + options.target;
@@ -142,10 +159,9 @@ Result<void> StageExecutor::plan_mount(const std::string& text, RunPlan& plan) {
     if (options.read_write) {
         return not_implemented("RUN --mount=type=bind with rw is not implemented");
     }
-    const SourceTree* tree = &job_.context();
-    if (!options.from.empty()) {
-        tree = TRY(job_.source_from(options.from, stage_)).tree;
-    }
+    const SourceTree* tree = options.from.empty()
+                                 ? TRY(job_.context())
+                                 : TRY(job_.source_from(options.from, stage_)).tree;
     const auto sources = TRY(tree->find(options.source.empty() ? "." : options.source));
     plan.inputs += TRY(tree->digest(sources[0], SourceTree::Owners::Count)) + "\n";
     const UniqueFd place = TRY(tree->open(sources[0], O_PATH));
@@ -273,14 +289,12 @@ Result<store::LayerInfo> StageExecutor::run_in_layer(RunCommand command) {
     }
     const std::string short_id = layer.id().substr(0, 12);
     job_.output(" ---> Running in " + short_id + "\n");
-    StepRunner runner(job_.options(), job_.request());
-    const int code = TRY(runner.run(
-        job_.stop(), layer, command, [this](std::string_view bytes) { job_.output(bytes); }));
+    StepRunner runner(job_.options(), job_.request(), job_.client());
+    const int code = TRY(runner.run(job_.stop(), layer, command, [this](std::string_view bytes) {
+        job_.command_output(bytes);
+    }));
     if (code != 0) {
-        job_.set_failure(code);
-        return invalid_argument(
-            "The command '" + join(command.args, " ") +
-            "' returned a non-zero code: " + std::to_string(code));
+        return job_.command_failed(code, join(command.args, " "));
     }
     store::LayerInfo info = TRY(layer.commit(job_.lease()));
     job_.output(" ---> Removed intermediate container " + short_id + "\n");

@@ -80,7 +80,14 @@ std::string runtime_root(const BuilderOptions& options) {
     return options.exec_root + "/runtime";
 }
 
+// In the directory of sockets, so that an agent's path is short, too.
+constexpr std::string_view secrets_name = "/lent";
+
 void remove_directories(const BuilderOptions& options, const std::string& id) {
+    const std::string secrets = run_directory(options, id) + std::string(secrets_name);
+    if (::access(secrets.c_str(), F_OK) == 0) {
+        StepSecrets::remove_leftovers(secrets);
+    }
     for (const std::string& path : {data_directory(options, id), run_directory(options, id)}) {
         if (auto removed = remove_tree(path); !removed.ok()) {
             log::warn(
@@ -102,6 +109,8 @@ struct StepRunner::Session {
     bool host_network = false;
     std::string gateway;
     std::optional<MountPoints> mount_points;
+    std::unique_ptr<StepSecrets> secrets; // nullptr: none
+    std::string bundle;
     std::string config;
     Rollback undo; // last member: runs first
 };
@@ -117,13 +126,20 @@ Result<int> StepRunner::run(
         .run_directory = run_directory(options_, layer.id()),
         .hostname = layer.id().substr(0, 12)};
     session.undo.push([this, &layer] { remove_directories(options_, layer.id()); });
-    TRY(make_directories(session.directory + "/bundle", 0700));
+    session.bundle = session.directory + "/bundle";
+    TRY(make_directories(session.bundle, 0700));
     TRY(make_directories(session.run_directory, 0700));
+    if (!command.lent.empty()) {
+        session.secrets = TRY(StepSecrets::create(
+            stop, command.lent, client_, session.run_directory + std::string(secrets_name)));
+        // The configuration has the secrets that are variables.
+        session.bundle = session.secrets->private_directory();
+    }
     TRY(connect_network(session, command));
     TRY(write_files(session));
     session.config = TRY(make_config(session, command));
     TRY(label_files(session, command));
-    TRY(replace_file(session.directory + "/bundle/config.json", session.config, 0600, Sync::No));
+    TRY(replace_file(session.bundle + "/config.json", session.config, 0600, Sync::No));
     auto code = run_session(stop, session, output);
     if (session.mount_points) {
         session.mount_points->remove_empty(layer.root());
@@ -203,6 +219,11 @@ Result<void> StepRunner::label_files(const Session& session, const RunCommand& c
             TRY(labeling.apply(mount.source, labeling.shared));
         }
     }
+    if (session.secrets) {
+        for (const oci::Mount& mount : session.secrets->mounts()) {
+            TRY(labeling.apply(mount.source, command.labels.mount));
+        }
+    }
     return ok();
 }
 
@@ -225,6 +246,10 @@ StepRunner::add_mounts(Session& session, const RunCommand& command, oci::Runtime
              .options = {"rbind", "rprivate", "ro"}});
     }
     config.mounts.insert(config.mounts.end(), command.mounts.begin(), command.mounts.end());
+    if (session.secrets) {
+        const auto& lent = session.secrets->mounts();
+        config.mounts.insert(config.mounts.end(), lent.begin(), lent.end());
+    }
     std::vector<std::string> destinations;
     for (const oci::Mount& mount : config.mounts) {
         destinations.push_back(mount.destination);
@@ -276,6 +301,10 @@ Result<std::string> StepRunner::make_config(Session& session, const RunCommand& 
     process.env.insert(process.env.end(), command.env.begin(), command.env.end());
     if (!has_variable(command.env, "HOME")) {
         process.env.push_back("HOME=" + user.home);
+    }
+    if (session.secrets) {
+        const auto& lent = session.secrets->environment();
+        process.env.insert(process.env.end(), lent.begin(), lent.end());
     }
     process.rlimits = request_.rlimits;
     process.selinux_label = command.labels.process;
@@ -366,7 +395,7 @@ Result<int> StepRunner::run_session(std::stop_token stop, Session& session, cons
     monitor::LaunchOptions launch;
     launch.program = options_.monitor_program;
     launch.id = session.layer.id();
-    launch.bundle = session.directory + "/bundle";
+    launch.bundle = session.bundle;
     launch.runtime_root = runtime_root(options_);
     launch.socket_path = session.run_directory + std::string(socket_name);
     launch.exit_path = session.run_directory + "/exit.json";

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "build/builder.h"
+#include "build/step_secrets.h"
 #include "build/working_layer.h"
 #include "oci/image_config.h"
 
@@ -22,6 +23,7 @@ struct RunCommand {
     std::string working_dir;
     std::string network_mode;       // "default", "none", "host" or a network's name
     std::vector<oci::Mount> mounts; // of RUN --mount
+    std::vector<LentMount> lent;    // secrets and agents
     std::string script;             // content of /dev/pipes/<script_name>; empty: none
     std::string script_name;
     StepLabels labels;
@@ -31,9 +33,11 @@ class StepRunner {
   public:
     using Output = std::function<void(std::string_view bytes)>;
 
-    StepRunner(const BuilderOptions& options, const BuildRequest& request)
+    // client: nullptr where nobody lends anything.
+    StepRunner(const BuilderOptions& options, const BuildRequest& request, ClientServices* client)
         : options_(options)
-        , request_(request) {}
+        , request_(request)
+        , client_(client) {}
 
     // The exit code. Cancelled when stop was requested; the container is gone then, as after every
     // return.
@@ -56,6 +60,7 @@ class StepRunner {
 
     const BuilderOptions& options_;
     const BuildRequest& request_;
+    ClientServices* client_;
 };
 
 // What an engine that was killed left of a running step.

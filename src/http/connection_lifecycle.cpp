@@ -105,8 +105,31 @@ UniqueFd Server::Loop::take(const ConnectionRef& connection) {
         fd = std::move(connection->fd);
     }
     connections_.lock()->erase(connection->id);
+    taken_.lock()->emplace(connection->id, connection);
+    if (stopping()) {
+        stop_taken();
+    }
     note_progress();
     return fd;
+}
+
+void Server::Loop::handler_ended(const ConnectionRef& connection) {
+    taken_.lock()->erase(connection->id);
+}
+
+// Handlers that serve what they took: nobody else can tell them.
+void Server::Loop::stop_taken() {
+    std::vector<std::stop_source> sources;
+    {
+        auto taken = taken_.lock();
+        for (const auto& [id, connection] : *taken) {
+            const std::lock_guard lock(connection->mutex);
+            sources.push_back(connection->stop);
+        }
+    }
+    for (std::stop_source& source : sources) {
+        source.request_stop();
+    }
 }
 
 void Server::Loop::begin_streaming(
@@ -180,6 +203,7 @@ void Server::Loop::stop(std::chrono::milliseconds grace) {
             forget(connection);
         }
     }
+    stop_taken();
     auto deadline = Clock::now() + grace;
     {
         std::unique_lock lock(progress_mutex_);

@@ -91,6 +91,8 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     void close_gently(const ConnectionRef& connection);
     // Out of the loop and out of the table; the caller owns the descriptor.
     UniqueFd take(const ConnectionRef& connection);
+    // The request's handler has returned, whatever became of its connection.
+    void handler_ended(const ConnectionRef& connection);
     void begin_streaming(const ConnectionRef& connection, std::shared_ptr<ConnectionStream> stream);
 
     // For connections that were taken and cannot leave the process.
@@ -127,6 +129,7 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     void expire(const ConnectionRef& connection, Clock::time_point now);
     void wake();
     void interrupt_workers();
+    void stop_taken();
     void close_listeners();
     void set_listening(bool on);
     void need_sweeps();
@@ -138,6 +141,7 @@ class Server::Loop : public std::enable_shared_from_this<Server::Loop> {
     UniqueFd wake_;
     Synchronized<std::map<std::uint64_t, std::unique_ptr<Listener>>> listeners_;
     Synchronized<std::unordered_map<std::uint64_t, ConnectionRef>> connections_;
+    Synchronized<std::unordered_map<std::uint64_t, ConnectionRef>> taken_; // their handlers run
     std::atomic<std::uint64_t> next_id_ = 1;
     std::atomic<std::size_t> held_ = 0; // bytes of input of all connections
     std::atomic<bool> timed_ = false;   // some connection has a deadline: sweeps are needed

@@ -218,6 +218,7 @@ void serve(const std::shared_ptr<Server::Loop>& loop, const ConnectionRef& conne
     while (!loop->stopping()) {
         auto leftover = Worker(loop, connection).serve_one(std::move(input), stop);
         if (!leftover) {
+            loop->handler_ended(connection);
             return;
         }
         drop_empty_lines(*leftover);

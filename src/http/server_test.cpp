@@ -192,6 +192,24 @@ TEST(Server, ClosesTheLongestIdleConnectionWhenAllAreTaken) {
     EXPECT_NE(receive_text(second, "GET / ").find("200 OK"), std::string::npos);
 }
 
+TEST(Server, FiresTheStopTokenOfHandlersThatServeATakenConnectionWhenItStops) {
+    std::promise<void> taken;
+    std::promise<void> stopped;
+    TestServer server([&](std::stop_token token, Request&, Body&, ResponseWriter& out) {
+        const Hijacked connection = std::move(out.hijack()).value();
+        std::promise<void> fired;
+        std::stop_callback callback(token, [&] { fired.set_value(); });
+        taken.set_value();
+        fired.get_future().wait();
+        stopped.set_value();
+    });
+    UniqueFd client = server.connect();
+    send_text(client, simple);
+    taken.get_future().wait();
+    server.server().stop(std::chrono::seconds(1));
+    EXPECT_EQ(stopped.get_future().wait_for(std::chrono::seconds(0)), std::future_status::ready);
+}
+
 TEST(Server, FiresTheStopTokenWhenTheClientHangsUp) {
     std::promise<void> started;
     std::promise<void> stopped;

@@ -19,9 +19,9 @@ FILE = pathlib.Path(__file__).resolve().parent / "docker-engine-api-1.56.swagger
 EXAMPLES = 12  # of one operation in a row; then comes the next
 PATIENCE = 20  # seconds for the head of an answer
 ENOUGH = 1 << 16
-# A node in no swarm, no BuildKit, no managed plugins; cluster volumes are a swarm's.
+# A node in no swarm, no managed plugins; cluster volumes are a swarm's.
 MAY_BE_503 = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs", "/volumes")
-MAY_BE_501 = ("/swarm/", "/session", "/plugins", "/containers", "/build", "/images")
+MAY_BE_501 = ("/swarm/", "/plugins", "/containers", "/build", "/images")
 # 500 as dockerd has it: a registry or an address that cannot be reached, on a machine without a network.
 REMOTE = ("/images/create", "/push", "/auth", "/distribution/", "/images/search", "/plugins", "/build")
 

@@ -14,11 +14,11 @@ SPECIFICATION = Specification.read()
 OPERATIONS = SPECIFICATION.operations
 WITH_BODY = [operation for operation in OPERATIONS if SPECIFICATION.body(*operation) is not None]
 NAMES = {"id": "nosuch", "name": "nosuch"}
-# A node in no swarm refuses before it reads anything; managed plugins are not there, and neither is BuildKit.
+# A node in no swarm refuses before it reads anything; managed plugins are not there.
 SWARM = ("/swarm", "/nodes", "/services", "/tasks", "/secrets", "/configs")
 REFUSED = {
     ("GET", "/plugins/privileges"): 501, ("POST", "/plugins/pull"): 501, ("POST", "/plugins/create"): 501,
-    ("POST", "/swarm/init"): 501, ("POST", "/swarm/join"): 501, ("POST", "/session"): 501,
+    ("POST", "/swarm/init"): 501, ("POST", "/swarm/join"): 501,
 }
 # They say so where they are not there yet.
 NOT_YET = {("GET", "/containers/{id}/attach/ws"), *((method, "/containers/{id}/archive") for method in ("HEAD", "GET", "PUT"))}

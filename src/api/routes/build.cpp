@@ -1,11 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
-// POST /build, the classic builder, and /build/prune.
+// POST /build, for the classic builder and for BuildKit's clients, its cancelling, and
+// /build/prune.
+#include "api/build_callbacks.h"
 #include "api/build_request.h"
+#include "api/buildkit.h"
 #include "api/context.h"
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
 #include "api/route.h"
+#include "base/random.h"
 #include "base/strings.h"
+#include "codec/base64.h"
 #include "engine/filters.h"
 #include "engine/images.h"
 #include "engine/metrics.h"
@@ -41,19 +46,6 @@ engine::RegistryCredentials credentials_for(
                                                        : engine::RegistryCredentials();
 }
 
-void publish_image(
-    const Context& context, const std::string& action, const oci::Digest& id, std::string name) {
-    engine::Event event{.type = "image", .action = action, .actor_id = id.to_string(), .time = {}};
-    if (const auto image = context.engine().images().inspect(event.actor_id); image.ok()) {
-        const auto config = json::decode<oci::ContainerDefaults>(image->config);
-        if (config.ok()) {
-            event.attributes = config->labels;
-        }
-    }
-    event.attributes["name"] = std::move(name);
-    context.engine().events().publish(std::move(event));
-}
-
 build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, bool quiet) {
     auto& images = context.engine().images();
     const auto credentials =
@@ -61,7 +53,7 @@ build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, b
     build::BuildCallbacks callbacks;
     callbacks.output = [&stream](std::string_view text) { stream.send_stream(text); };
     callbacks.image = [&stream, &context](const oci::Digest& id) {
-        publish_image(context, "create", id, id.to_string());
+        publish_build_event(context.engine(), "create", id, id.to_string());
         stream.send_aux(json::Object{{"ID", id.to_string()}});
     };
     callbacks.pull =
@@ -76,7 +68,7 @@ build::BuildCallbacks make_callbacks(Context& context, ProgressStream& stream, b
                 quiet ? [](const engine::ImageProgress&) {} : stream.callback());
         };
     callbacks.tagged = [&context](const oci::Digest& id, const oci::Reference& name) {
-        publish_image(context, "tag", id, name.familiar());
+        publish_build_event(context.engine(), "tag", id, name.familiar());
     };
     return callbacks;
 }
@@ -94,50 +86,50 @@ Result<void> check_context_type(const Context& context) {
         "application/x-tar");
 }
 
-// Which of engine::Metrics::build_failures it is, by the sentence.
-std::size_t failure_index(const Error& error) {
-    struct Sign {
-        std::string_view words;
-        std::string_view reason;
-    };
-
-    static constexpr Sign signs[] = {
-        {"unknown instruction", "unknown_instruction_error"},
-        {"cannot be empty", "dockerfile_empty_error"},
-        {"parse error", "dockerfile_syntax_error"},
-        {"no build stage in current context", "dockerfile_syntax_error"},
-        {"target stage", "build_target_not_reachable_error"}};
-    std::string_view reason =
-        error.kind() == ErrorKind::Cancelled ? "build_canceled" : "error_processing_commands_error";
-    for (const Sign& sign : signs) {
-        if (error.message().find(sign.words) != std::string::npos) {
-            reason = sign.reason;
-            break;
-        }
+// https://github.com/moby/moby/blob/v28.5.2/api/server/backend/build/backend.go: the messages of
+// the build's trace, and at last the image.
+Result<void> build_in_session(Context& context) {
+    const auto request = TRY(parse_build_request(context));
+    BuildKit& buildkit = context.buildkit();
+    const std::string id = context.query("buildid");
+    const Running running = TRY(buildkit.begin(id));
+    const std::stop_callback hang_up(context.stop(), [&running] { running.cancel(); });
+    ProgressStream stream(context.response());
+    stream.begin();
+    auto built = buildkit.build(
+        running.token(),
+        {.request = request,
+         .session = context.query("session"),
+         .files_session = {},
+         .ref = id.empty() ? random_hex(16) : id},
+        [&stream](const std::string& status) {
+            stream.send_aux("moby.buildkit.trace", json::Value(base64_encode(status)));
+        });
+    if (!built.ok()) {
+        return stream.finish(std::move(built).error());
     }
-    const auto& all = engine::Metrics::build_failures;
-    return static_cast<std::size_t>(std::ranges::find(all, reason) - all.begin());
+    stream.send_aux("moby.image.id", json::Object{{"ID", built->to_string()}});
+    return stream.finish(ok());
 }
 
 Result<void> build_image(Context& context) {
+    if (context.query("version") == "2") {
+        return build_in_session(context);
+    }
     auto* builder = TRY(builder_of(context));
     const auto request = TRY(parse_build_request(context));
     TRY(check_context_type(context));
     context.body().set_limit(http::Body::unlimited);
-    engine::Metrics& metrics = context.engine().metrics();
-    ++metrics.builds_triggered;
+    count_build(context.engine());
     ProgressStream stream(context.response());
     build::StepFailure failure;
+    build::TarContext archive(context.body());
     auto built = builder->build(
-        context.stop(),
-        request,
-        context.body(),
-        make_callbacks(context, stream, request.quiet),
-        &failure);
+        context.stop(), request, archive, make_callbacks(context, stream, request.quiet), &failure);
     if (built.ok()) {
         return stream.finish(ok());
     }
-    ++metrics.builds_failed[failure_index(built.error())];
+    count_build_failure(context.engine(), built.error());
     return stream.finish(std::move(built).error(), failure.exit_code);
 }
 
@@ -224,9 +216,13 @@ Result<void> prune_build_cache(Context& context) {
             {"CachesDeleted", std::move(deleted)}, {"SpaceReclaimed", report.space_reclaimed}});
 }
 
-Result<void> cancel_build(Context&) {
-    return not_implemented("cancelling a build by its id is for BuildKit, which is not "
-                           "implemented; close the connection instead");
+Result<void> cancel_build(Context& context) {
+    const std::string id = context.query("id");
+    if (id.empty()) {
+        return invalid_argument("build ID not provided");
+    }
+    context.buildkit().cancel(id);
+    return context.reply_empty(204);
 }
 
 } // namespace

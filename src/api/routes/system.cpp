@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// /_ping, /version, /info, our own /berth/system/check, and the upgrades that BuildKit's clients
-// try.
+// /_ping, /version, /info, and our own /berth/system/check.
 #include "api/wire/system.h"
 
 #include "api/context.h"
@@ -15,10 +14,11 @@ namespace berth::api {
 
 namespace {
 
-// Builder-Version 1: the classic builder, so that clients do not try BuildKit's.
+// Builder-Version 2 tells clients to prefer BuildKit's protocols; those without them (docker
+// without buildx) fall back to the classic builder's, as with dockerd.
 http::Headers ping_headers() {
     return http::Headers{
-        {"Builder-Version", "1"},
+        {"Builder-Version", "2"},
         {"Cache-Control", "no-cache, no-store, must-revalidate"},
         {"Pragma", "no-cache"},
         {"Swarm", "inactive"},
@@ -82,13 +82,6 @@ Result<void> check(Context& context) {
     return stream.finish(ok());
 }
 
-// ---- BuildKit ----
-
-Result<void> no_session(Context&) {
-    return not_implemented("BuildKit sessions are not implemented; build with the classic builder "
-                           "(DOCKER_BUILDKIT=0)");
-}
-
 } // namespace
 
 std::span<const Route> system_routes() {
@@ -98,10 +91,6 @@ std::span<const Route> system_routes() {
         {"GET", "/version", version},
         {"GET", "/info", info},
         {"POST", "/berth/system/check", check},
-        {"POST", "/session", no_session},
-        {"GET", "/session", no_session},
-        {"POST", "/grpc", no_session},
-        {"GET", "/grpc", no_session},
     });
     return routes;
 }

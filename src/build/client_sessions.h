@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+// BuildKit sessions: connections of clients that answer calls of ours (files, secrets, credentials,
+// agents) for as long as they last. A session is usable by whoever names its id, which its client
+// made up at random.
+#pragma once
+
+#include "base/result.h"
+#include "base/synchronized.h"
+#include "base/unique_fd.h"
+#include "build/rpc.h"
+
+#include <chrono>
+#include <condition_variable>
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <set>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+namespace berth::build {
+
+// The headers X-Docker-Expose-Session-*.
+struct SessionInfo {
+    std::string id;
+    std::string name;
+    std::vector<std::string> methods; // "/moby.filesync.v1.FileSync/DiffCopy"
+};
+
+// Thread-safe.
+class ClientSession {
+  public:
+    ClientSession(SessionInfo info, std::unique_ptr<RpcChannel> channel);
+
+    const std::string& id() const { return id_; }
+
+    bool supports(const std::string& method) const { return methods_.contains(method); }
+
+    RpcChannel& channel() const { return *channel_; }
+
+  private:
+    std::string id_;
+    std::set<std::string> methods_; // in lower case: clients spell them in two ways
+    std::unique_ptr<RpcChannel> channel_;
+};
+
+// Thread-safe; outlives its sessions' requests.
+class ClientSessions {
+  public:
+    static constexpr std::size_t limit = 128;
+
+    // InvalidArgument, in dockerd's words, for a session that cannot be; Conflict for an id that is
+    // taken, ResourceExhausted above the limit.
+    Result<void> check(const SessionInfo& info) const;
+
+    // Keeps the session until its connection ends or stop fires. `socket` is connected, and the
+    // client speaks gRPC's server on it.
+    Result<void>
+    serve(const std::stop_token& stop, SessionInfo info, RpcTransport& transport, UniqueFd socket);
+
+    // Clients open the session and ask for the build at the same time, so this waits a little.
+    Result<std::shared_ptr<ClientSession>>
+    wait_for(const std::stop_token& stop, const std::string& id) const;
+
+  private:
+    mutable std::mutex mutex_;
+    mutable std::condition_variable_any changed_;
+    std::map<std::string, std::shared_ptr<ClientSession>> sessions_;
+};
+
+} // namespace berth::build
