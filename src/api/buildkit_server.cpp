@@ -304,8 +304,8 @@ Result<void> BuildKitServer::State::session(build::RpcCall& call) {
         }
         ::shutdown(near.get(), SHUT_RDWR);
     });
-    auto served = buildkit.sessions().serve(
-        call.stop(), std::move(info), *transport, std::move(sockets.second));
+    auto served =
+        buildkit.sessions().serve(call.stop(), info, *transport, std::move(sockets.second));
     ::shutdown(near.get(), SHUT_RDWR);
     call.cancel();
     inward.join();

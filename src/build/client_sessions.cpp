@@ -70,8 +70,8 @@ wait_for_end(const std::stop_token& stop, FdRef connection, const ClientSession&
 
 } // namespace
 
-ClientSession::ClientSession(SessionInfo info, std::unique_ptr<RpcChannel> channel)
-    : id_(std::move(info.id))
+ClientSession::ClientSession(const SessionInfo& info, std::unique_ptr<RpcChannel> channel)
+    : id_(info.id)
     , channel_(std::move(channel)) {
     for (const std::string& method : info.methods) {
         methods_.insert(to_lower(method));
@@ -100,7 +100,10 @@ Result<void> ClientSessions::check(const SessionInfo& info) const {
 }
 
 Result<void> ClientSessions::serve(
-    const std::stop_token& stop, SessionInfo info, RpcTransport& transport, UniqueFd socket) {
+    const std::stop_token& stop,
+    const SessionInfo& info,
+    RpcTransport& transport,
+    UniqueFd socket) {
     TRY(check(info));
     const UniqueFd watched(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
     if (!watched) {
@@ -108,7 +111,7 @@ Result<void> ClientSessions::serve(
     }
     const std::string id = info.id;
     auto channel = TRY(transport.connect(std::move(socket)));
-    auto session = std::make_shared<ClientSession>(std::move(info), std::move(channel));
+    auto session = std::make_shared<ClientSession>(info, std::move(channel));
     {
         const std::lock_guard lock(mutex_);
         if (!sessions_.emplace(id, session).second) {

@@ -32,7 +32,7 @@ struct SessionInfo {
 // Thread-safe.
 class ClientSession {
   public:
-    ClientSession(SessionInfo info, std::unique_ptr<RpcChannel> channel);
+    ClientSession(const SessionInfo& info, std::unique_ptr<RpcChannel> channel);
 
     const std::string& id() const { return id_; }
 
@@ -57,8 +57,11 @@ class ClientSessions {
 
     // Keeps the session until its connection ends or stop fires. `socket` is connected, and the
     // client speaks gRPC's server on it.
-    Result<void>
-    serve(const std::stop_token& stop, SessionInfo info, RpcTransport& transport, UniqueFd socket);
+    Result<void> serve(
+        const std::stop_token& stop,
+        const SessionInfo& info,
+        RpcTransport& transport,
+        UniqueFd socket);
 
     // Clients open the session and ask for the build at the same time, so this waits a little.
     Result<std::shared_ptr<ClientSession>>

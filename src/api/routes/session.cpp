@@ -44,7 +44,7 @@ Result<void> open_session(Context& context) {
     TRY(check_upgrade(context));
     auto* transport = TRY(context.buildkit().transport());
     UniqueFd socket = TRY(hijack_for_http2(context));
-    auto served = sessions.serve(context.stop(), std::move(info), *transport, std::move(socket));
+    auto served = sessions.serve(context.stop(), info, *transport, std::move(socket));
     if (!served.ok()) {
         log::debug("session broke off", {{"error", served.error().message()}});
     }
