@@ -331,3 +331,19 @@ def test_sessions_go_over_tls(client, context, tmp_path_factory, rootfs_tar):
         remote = {"DOCKER_HOST": f"tcp://localhost:{port}", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(mine)}
         _, output = client.build(folder, "-t", "remote", environment=remote)
         assert "3000000 /large" in output and "remote" in engine.berth("images").stdout
+
+
+def test_bases_come_from_a_registry_and_images_go_there(engine, client, context, registry):
+    base, built = f"{registry.address}/base", f"{registry.address}/built:{len(client.environment['DOCKER_BUILDKIT'])}"
+    engine.berth("tag", "busybox", base)
+    engine.berth("push", base)
+    engine.berth("rmi", base)
+    folder = context(f"FROM {base}\nRUN echo built > /built\n")
+    if (client.folder / "cli-plugins").exists():
+        client.run("buildx", "build", "--progress=plain", "--push", "-t", built, folder)
+    else:
+        client.build(folder, "-t", built)
+        client.run("push", built)
+    engine.berth("rmi", built)
+    assert shown(engine, built, "cat", "/built") == "built\n"
+    engine.berth("rmi", built, base)
