@@ -280,7 +280,7 @@ Result<void> BuildKitServer::State::session(build::RpcCall& call) {
     build::SessionInfo info;
     info.id = ids.empty() ? "" : ids.front();
     info.methods = values_of(call, "x-docker-expose-session-grpc-method");
-    TRY(buildkit.sessions().check(info));
+    const auto reservation = TRY(buildkit.sessions().reserve(info));
     auto* transport = TRY(buildkit.transport());
     kernel::SocketPair sockets = TRY(kernel::socket_pair(SOCK_STREAM));
     const FdRef near = sockets.first;
@@ -304,8 +304,8 @@ Result<void> BuildKitServer::State::session(build::RpcCall& call) {
         }
         ::shutdown(near.get(), SHUT_RDWR);
     });
-    auto served = buildkit.sessions().serve(
-        call.stop(), std::move(info), *transport, std::move(sockets.second));
+    auto served =
+        buildkit.sessions().serve(call.stop(), info, *transport, std::move(sockets.second));
     ::shutdown(near.get(), SHUT_RDWR);
     call.cancel();
     inward.join();

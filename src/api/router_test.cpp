@@ -24,7 +24,7 @@ TEST(Router, AnswersPingWithAndWithoutAVersion) {
         const auto response = exchange({.path = path});
         EXPECT_EQ(response->status, 200U);
         EXPECT_EQ(response->body, "OK");
-        EXPECT_EQ(response->headers.get("Builder-Version"), "1");
+        EXPECT_EQ(response->headers.get("Builder-Version"), "2");
     }
     EXPECT_EQ(exchange({.method = "HEAD", .path = "/_ping"})->status, 200U);
 }
@@ -98,7 +98,15 @@ TEST(Router, RefusesABodyThatIsTooLong) {
 }
 
 TEST(Router, SaysWhatIsNotImplemented) {
-    EXPECT_EQ(exchange({.method = "POST", .path = "/v1.41/session"})->status, 501U);
+    EXPECT_EQ(exchange({.method = "POST", .path = "/v1.41/plugins/create"})->status, 501U);
+}
+
+TEST(Router, WantsAnUpgradeForSessionsAndGrpc) {
+    for (const char* path : {"/v1.41/session", "/v1.41/grpc"}) {
+        const auto response = exchange({.method = "POST", .path = path});
+        EXPECT_EQ(response->status, 400U);
+        EXPECT_EQ(response->body, "{\"message\":\"no upgrade proto in request\"}\n");
+    }
 }
 
 TEST(Router, ListsNoPlugins) {

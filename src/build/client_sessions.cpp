@@ -70,15 +70,22 @@ wait_for_end(const std::stop_token& stop, FdRef connection, const ClientSession&
 
 } // namespace
 
-ClientSession::ClientSession(SessionInfo info, std::unique_ptr<RpcChannel> channel)
-    : id_(std::move(info.id))
+ClientSession::ClientSession(const SessionInfo& info, std::unique_ptr<RpcChannel> channel)
+    : id_(info.id)
     , channel_(std::move(channel)) {
     for (const std::string& method : info.methods) {
         methods_.insert(to_lower(method));
     }
 }
 
-Result<void> ClientSessions::check(const SessionInfo& info) const {
+ClientSessions::Reservation::~Reservation() {
+    if (sessions_ != nullptr) {
+        const std::lock_guard lock(sessions_->mutex_);
+        sessions_->sessions_.erase(id_);
+    }
+}
+
+Result<ClientSessions::Reservation> ClientSessions::reserve(const SessionInfo& info) {
     if (info.id.empty() || info.id.size() > id_limit) {
         return invalid_argument(
             info.id.empty() ? "no session id in request (X-Docker-Expose-Session-Uuid)"
@@ -96,31 +103,32 @@ Result<void> ClientSessions::check(const SessionInfo& info) const {
             ErrorKind::ResourceExhausted,
             "there are " + std::to_string(limit) + " sessions already, which is the limit");
     }
-    return ok();
+    sessions_.emplace(info.id, nullptr);
+    return Reservation(*this, info.id);
 }
 
 Result<void> ClientSessions::serve(
-    const std::stop_token& stop, SessionInfo info, RpcTransport& transport, UniqueFd socket) {
-    TRY(check(info));
+    const std::stop_token& stop,
+    const SessionInfo& info,
+    RpcTransport& transport,
+    UniqueFd socket) {
     const UniqueFd watched(::fcntl(socket.get(), F_DUPFD_CLOEXEC, 0));
     if (!watched) {
         return errno_error("watching a session's connection");
     }
     const std::string id = info.id;
     auto channel = TRY(transport.connect(std::move(socket)));
-    auto session = std::make_shared<ClientSession>(std::move(info), std::move(channel));
+    auto session = std::make_shared<ClientSession>(info, std::move(channel));
     {
         const std::lock_guard lock(mutex_);
-        if (!sessions_.emplace(id, session).second) {
-            return conflict("session " + id + " already exists");
-        }
+        sessions_[id] = session;
     }
     changed_.notify_all();
     log::debug("session began", {{"id", id}});
     auto ended = wait_for_end(stop, watched, *session);
     {
         const std::lock_guard lock(mutex_);
-        sessions_.erase(id);
+        sessions_[id] = nullptr;
     }
     log::debug("session ended", {{"id", id}});
     return ended;
@@ -129,8 +137,10 @@ Result<void> ClientSessions::serve(
 Result<std::shared_ptr<ClientSession>>
 ClientSessions::wait_for(const std::stop_token& stop, const std::string& id) const {
     std::unique_lock lock(mutex_);
-    const bool found =
-        changed_.wait_for(lock, stop, wait_limit, [this, &id] { return sessions_.contains(id); });
+    const bool found = changed_.wait_for(lock, stop, wait_limit, [this, &id] {
+        const auto session = sessions_.find(id);
+        return session != sessions_.end() && session->second != nullptr;
+    });
     if (!found) {
         return stop.stop_requested() ? Error(ErrorKind::Cancelled, "build cancelled")
                                      : not_found("no active session for " + id);

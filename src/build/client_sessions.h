@@ -18,6 +18,7 @@
 #include <set>
 #include <stop_token>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace berth::build {
@@ -32,7 +33,7 @@ struct SessionInfo {
 // Thread-safe.
 class ClientSession {
   public:
-    ClientSession(SessionInfo info, std::unique_ptr<RpcChannel> channel);
+    ClientSession(const SessionInfo& info, std::unique_ptr<RpcChannel> channel);
 
     const std::string& id() const { return id_; }
 
@@ -51,14 +52,38 @@ class ClientSessions {
   public:
     static constexpr std::size_t limit = 128;
 
+    // A session's id, kept from others: the client hears that it is taken while there is still an
+    // answer to give.
+    class Reservation {
+      public:
+        Reservation(ClientSessions& sessions, std::string id)
+            : sessions_(&sessions)
+            , id_(std::move(id)) {}
+
+        Reservation(Reservation&& other) noexcept
+            : sessions_(std::exchange(other.sessions_, nullptr))
+            , id_(std::move(other.id_)) {}
+
+        Reservation& operator=(Reservation&&) = delete;
+        ~Reservation();
+
+      private:
+        ClientSessions* sessions_;
+        std::string id_;
+    };
+
     // InvalidArgument, in dockerd's words, for a session that cannot be; Conflict for an id that is
     // taken, ResourceExhausted above the limit.
-    Result<void> check(const SessionInfo& info) const;
+    Result<Reservation> reserve(const SessionInfo& info);
 
     // Keeps the session until its connection ends or stop fires. `socket` is connected, and the
-    // client speaks gRPC's server on it.
-    Result<void>
-    serve(const std::stop_token& stop, SessionInfo info, RpcTransport& transport, UniqueFd socket);
+    // client speaks gRPC's server on it. REQUIRES: the caller has the session's reservation, and
+    // keeps it.
+    Result<void> serve(
+        const std::stop_token& stop,
+        const SessionInfo& info,
+        RpcTransport& transport,
+        UniqueFd socket);
 
     // Clients open the session and ask for the build at the same time, so this waits a little.
     Result<std::shared_ptr<ClientSession>>
@@ -67,7 +92,7 @@ class ClientSessions {
   private:
     mutable std::mutex mutex_;
     mutable std::condition_variable_any changed_;
-    std::map<std::string, std::shared_ptr<ClientSession>> sessions_;
+    std::map<std::string, std::shared_ptr<ClientSession>> sessions_; // nullptr: reserved
 };
 
 } // namespace berth::build

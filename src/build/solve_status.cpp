@@ -35,8 +35,9 @@ SolveStatus::~SolveStatus() = default;
 BuildObserver::Vertex SolveStatus::begin(std::string name) {
     const std::lock_guard lock(mutex_);
     const Vertex vertex = entries_.size();
+    std::string digest = "sha256:" + sha256_hex(ref_ + "\n" + std::to_string(vertex) + "\n" + name);
     Entry entry{
-        .digest = "sha256:" + sha256_hex(ref_ + "\n" + std::to_string(vertex) + "\n" + name),
+        .digest = std::move(digest),
         .name = std::move(name),
         .started = Timestamp::now().nanoseconds,
         .logged = 0,

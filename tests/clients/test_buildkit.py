@@ -10,6 +10,7 @@ import subprocess
 import threading
 
 import pytest
+from certificates import Authority
 from engine import BUILD, DEADLINE, ROOT, Engine, wait_until
 
 PEERS = ROOT / "tests/support/peers"
@@ -314,3 +315,35 @@ def test_the_engine_ends_while_clients_are_connected(tmp_path):
         engine.process.terminate()
         assert engine.process.wait(DEADLINE) == 0
         engine.process = None
+
+
+def test_sessions_go_over_tls(client, context, tmp_path_factory, rootfs_tar):
+    """There, the connections that gRPC gets are the ends of relays."""
+    authority = Authority(tmp_path_factory.mktemp("certificates"))
+    server, mine = authority.server(), authority.client()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with Engine(tmp_path_factory.mktemp("tls"), f"--host=tcp://127.0.0.1:{port}", "--tlsverify", f"--tlscacert={server}/ca.pem",
+                f"--tlscert={server}/cert.pem", f"--tlskey={server}/key.pem") as engine:
+        engine.berth("import", str(rootfs_tar), "busybox:latest")
+        folder = context("FROM busybox\nCOPY large /large\nRUN wc -c /large\n", large="x" * 3_000_000)
+        remote = {"DOCKER_HOST": f"tcp://localhost:{port}", "DOCKER_TLS_VERIFY": "1", "DOCKER_CERT_PATH": str(mine)}
+        _, output = client.build(folder, "-t", "remote", environment=remote)
+        assert "3000000 /large" in output and "remote" in engine.berth("images").stdout
+
+
+def test_bases_come_from_a_registry_and_images_go_there(engine, client, context, registry):
+    base, built = f"{registry.address}/base", f"{registry.address}/built:{len(client.environment['DOCKER_BUILDKIT'])}"
+    engine.berth("tag", "busybox", base)
+    engine.berth("push", base)
+    engine.berth("rmi", base)
+    folder = context(f"FROM {base}\nRUN echo built > /built\n")
+    if (client.folder / "cli-plugins").exists():
+        client.run("buildx", "build", "--progress=plain", "--push", "-t", built, folder)
+    else:
+        client.build(folder, "-t", built)
+        client.run("push", built)
+    engine.berth("rmi", built)
+    assert shown(engine, built, "cat", "/built") == "built\n"
+    engine.berth("rmi", built, base)

@@ -35,16 +35,17 @@ Result<void> open_session(Context& context) {
         info.methods.emplace_back(method);
     }
     build::ClientSessions& sessions = context.buildkit().sessions();
-    if (auto usable = sessions.check(info); !usable.ok()) {
-        // dockerd's status for whatever is wrong with a session.
-        return usable.error().kind() == ErrorKind::Conflict
-                   ? invalid_argument(usable.error().message())
-                   : std::move(usable).error();
-    }
     TRY(check_upgrade(context));
+    const auto reservation = sessions.reserve(info);
+    if (!reservation.ok()) {
+        // dockerd's status for whatever is wrong with a session.
+        return reservation.error().kind() == ErrorKind::Conflict
+                   ? invalid_argument(reservation.error().message())
+                   : reservation.error();
+    }
     auto* transport = TRY(context.buildkit().transport());
     UniqueFd socket = TRY(hijack_for_http2(context));
-    auto served = sessions.serve(context.stop(), std::move(info), *transport, std::move(socket));
+    auto served = sessions.serve(context.stop(), info, *transport, std::move(socket));
     if (!served.ok()) {
         log::debug("session broke off", {{"error", served.error().message()}});
     }
