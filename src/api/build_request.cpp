@@ -4,6 +4,7 @@
 #include "api/build_request.h"
 
 #include "base/strings.h"
+#include "build/upload_context.h"
 #include "engine/container_config_json.h"
 
 namespace berth::api {
@@ -18,10 +19,11 @@ Result<void> refuse_unknown(const Context& context) {
         return invalid_argument("invalid version \"" + version + "\"");
     }
     const std::string remote = context.query("remote");
-    if (in_session && remote != "client-session") {
+    if (in_session && remote != "client-session" && remote != upload_request &&
+        !build::upload_path(remote)) {
         return not_implemented(
-            "building from a remote context or an archive with BuildKit (remote=" + remote +
-            ") is not implemented; use a directory, or the classic builder (DOCKER_BUILDKIT=0)");
+            "building from a remote context (remote=" + remote +
+            ") is not implemented; use a directory or an archive");
     }
     if (in_session && context.query("session").empty()) {
         return invalid_argument("a build with BuildKit (version=2) needs a session");

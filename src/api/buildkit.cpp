@@ -7,6 +7,7 @@
 #include "build/session_context.h"
 #include "build/session_services.h"
 #include "build/solve_status.h"
+#include "build/upload_context.h"
 #include "engine/images.h"
 
 namespace berth::api {
@@ -115,11 +116,19 @@ Result<oci::Digest> BuildKit::build(
     count_build(engine);
     build::SolveStatus status(build.ref, send);
     build::SessionServices client(std::move(session));
-    build::SessionContext context(std::move(files), [&status](std::uint64_t bytes) {
-        status.progress("transferring context:", static_cast<std::int64_t>(bytes), 0);
-    });
+    std::unique_ptr<build::ContextSource> context;
+    if (build.archive != nullptr) {
+        context = std::make_unique<build::TarContext>(*build.archive);
+    } else if (auto path = build::upload_path(build.upload)) {
+        context = std::make_unique<build::UploadContext>(std::move(files), std::move(*path));
+    } else {
+        context = std::make_unique<build::SessionContext>(
+            std::move(files), [&status](std::uint64_t bytes) {
+                status.progress("transferring context:", static_cast<std::int64_t>(bytes), 0);
+            });
+    }
     auto built = services_.builder->build(
-        stop, build.request, context, make_callbacks(engine, client, status));
+        stop, build.request, *context, make_callbacks(engine, client, status));
     if (!built.ok()) {
         count_build_failure(engine, built.error());
         return std::move(built).error();

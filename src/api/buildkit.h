@@ -2,6 +2,7 @@
 // BuildKit's protocols over the engine's own builder: sessions, and the builds that use them.
 #pragma once
 
+#include "api/body_uploads.h"
 #include "api/context.h"
 #include "base/result.h"
 #include "build/builder.h"
@@ -35,9 +36,11 @@ class Running {
 
 struct SessionBuild {
     build::BuildRequest request;
-    std::string session;       // its client lends secrets, credentials and agents
-    std::string files_session; // its client has the files; "": the same
-    std::string ref;           // the build's own name
+    std::string session;           // its client lends secrets, credentials and agents
+    std::string files_session;     // its client has the files; "": the same
+    std::string upload;            // address of an archive that has them instead; "": none
+    ByteSource* archive = nullptr; // that has them instead, and outlives the build
+    std::string ref;               // the build's own name
 };
 
 // Shared by all requests; thread-safe.
@@ -51,6 +54,8 @@ class BuildKit {
     const Services& services() const { return services_; }
 
     build::ClientSessions& sessions() { return sessions_; }
+
+    BodyUploads& uploads() { return uploads_; }
 
     // gRPC, loaded now if it was not before.
     Result<build::RpcTransport*> transport() const;
@@ -71,6 +76,7 @@ class BuildKit {
   private:
     const Services& services_;
     build::ClientSessions sessions_;
+    BodyUploads uploads_;
     std::mutex mutex_;
     std::map<std::string, std::weak_ptr<std::stop_source>> running_;
     std::unique_ptr<BuildKitServer> server_;

@@ -111,6 +111,7 @@ Result<std::string> Solve::build(
         {.request = std::move(request),
          .session = session_,
          .files_session = std::move(files),
+         .upload = attributes.contains("context") ? attributes.at("context") : "",
          .ref = ref_ + random_hex(8)},
         [this](const std::string& message) { status_.add(message); }));
     const std::lock_guard lock(mutex_);

@@ -3,6 +3,7 @@
 #include "api/frontend_attributes.h"
 
 #include "base/strings.h"
+#include "build/upload_context.h"
 
 #include <array>
 
@@ -37,10 +38,10 @@ Result<void> refuse_unknown(const std::string& name, const std::string& value) {
                 std::string(refused.words) + " are not implemented (" + name + ")");
         }
     }
-    if (name == "context" && !value.empty()) {
+    if (name == "context" && !value.empty() && !build::upload_path(value)) {
         return not_implemented(
-            "building from a remote context or an archive with BuildKit (" + value +
-            ") is not implemented; use a directory, or the classic builder (DOCKER_BUILDKIT=0)");
+            "building from a remote context (" + value +
+            ") is not implemented; use a directory or an archive");
     }
     if (name == "no-cache" && !value.empty()) {
         return not_implemented("--no-cache-filter is not implemented");

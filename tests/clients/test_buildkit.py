@@ -17,15 +17,10 @@ PEERS = ROOT / "tests/support/peers"
 
 
 def old_docker():
-    """docker 20.10 of Debian 12, unpacked beside the build."""
-    folder = BUILD / "docker-20.10"
-    program = folder / "usr/bin/docker"
+    """docker 20.10 of Debian 12, unpacked by tests/clients/fetch."""
+    program = BUILD / "clients/docker/usr/bin/docker"
     if not program.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        done = subprocess.run("apt-get -q download docker.io=20.10.\\* && dpkg -x docker.io*.deb . && rm docker.io*.deb",
-                              shell=True, cwd=folder, capture_output=True, text=True)
-        if done.returncode != 0:
-            pytest.skip("docker 20.10 is a package of Debian 12's: " + done.stderr[-200:])
+        pytest.skip("docker 20.10 is a package of Debian 12's")
     return program
 
 
@@ -36,9 +31,9 @@ class Client:
         self.engine, self.folder, self.program = engine, folder, program
         self.environment = {**engine.environment, "DOCKER_CONFIG": str(folder), **environment}
 
-    def begin(self, *words, environment=None, **options):
+    def begin(self, *words, environment=None, stdin=subprocess.DEVNULL, **options):
         return subprocess.Popen([str(self.program), *(str(word) for word in words)], env={**self.environment, **(environment or {})},
-                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+                                stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
 
     def run(self, *words, check=True, **options):
         process = self.begin(*words, **options)
@@ -120,6 +115,31 @@ def test_a_second_build_is_cached_up_to_what_changed(client, context):
     assert output.count("CACHED") == 1 and "second content" in output, output
     _, output = client.build(folder, "-t", "cached", "--no-cache")
     assert "CACHED" not in output, output
+
+
+@pytest.mark.parametrize("suffix", ["tar", "tar.gz"])
+def test_an_archive_comes_by_standard_input(engine, client, context, suffix):
+    folder = context("FROM busybox\nRUN exit 3\n", file="from the archive", ignored="x")
+    (folder / "other").write_text("FROM busybox\nCOPY . /context\nRUN cat /context/file\n")
+    (folder / ".dockerignore").write_text("ignored\n")
+    archive = folder.parent / f"context.{suffix}"
+    subprocess.run(["tar", "-caf", archive, "-C", folder, "."], check=True)
+    with open(archive, "rb") as stdin:
+        client.build("-", "-t", "archived", "-f", "other", stdin=stdin)
+    assert shown(engine, "archived", "cat", "/context/file") == "from the archive"
+    assert "ignored" not in shown(engine, "archived", "ls", "/context").split()
+    archive.write_bytes(archive.read_bytes()[:600] if suffix == "tar.gz" else archive.read_bytes()[:1500])
+    with open(archive, "rb") as stdin:
+        code, output = client.build("-", "-t", "broken", stdin=stdin, check=False)
+    assert code != 0 and "ERROR" in output, output
+    assert not contexts_left(engine)
+
+
+def test_a_dockerfile_alone_comes_by_standard_input(engine, client, tmp_path):
+    (tmp_path / "text").write_text("FROM busybox\nRUN echo alone > /word\n")
+    with open(tmp_path / "text", "rb") as stdin:
+        client.build("-", "-t", "alone", stdin=stdin)
+    assert shown(engine, "alone", "cat", "/word") == "alone\n"
 
 
 def test_targets_and_dockerfiles_elsewhere(engine, client, context):

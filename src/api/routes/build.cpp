@@ -19,6 +19,7 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
+#include <memory>
 #include <utility>
 
 namespace berth::api {
@@ -88,12 +89,25 @@ Result<void> check_context_type(const Context& context) {
 
 // https://github.com/moby/moby/blob/v28.5.2/api/server/backend/build/backend.go: the messages of
 // the build's trace, and at last the image.
+Result<void> take_upload(Context& context, const std::string& id) {
+    context.body().set_limit(http::Body::unlimited);
+    TRY(context.buildkit().uploads().offer(context.stop(), id, context.body()));
+    return context.response().respond(200, {{"Content-Type", "application/json"}}, "");
+}
+
 Result<void> build_in_session(Context& context) {
-    const auto request = TRY(parse_build_request(context));
     BuildKit& buildkit = context.buildkit();
     const std::string id = context.query("buildid");
+    if (const auto upload = cut(id, ":"); upload && upload->before == upload_request) {
+        return take_upload(context, std::string(upload->after));
+    }
+    const auto request = TRY(parse_build_request(context));
     const Running running = TRY(buildkit.begin(id));
     const std::stop_callback hang_up(context.stop(), [&running] { running.cancel(); });
+    std::unique_ptr<BodyUploads::Taken> archive;
+    if (context.query("remote") == upload_request) {
+        archive = TRY(buildkit.uploads().take(running.token(), id));
+    }
     ProgressStream stream(context.response());
     stream.begin();
     auto built = buildkit.build(
@@ -101,6 +115,8 @@ Result<void> build_in_session(Context& context) {
         {.request = request,
          .session = context.query("session"),
          .files_session = {},
+         .upload = context.query("remote"),
+         .archive = archive ? &archive->source() : nullptr,
          .ref = id.empty() ? random_hex(16) : id},
         [&stream](const std::string& status) {
             stream.send_aux("moby.buildkit.trace", json::Value(base64_encode(status)));
