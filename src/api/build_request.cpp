@@ -19,14 +19,14 @@ Result<void> refuse_unknown(const Context& context) {
         return invalid_argument("invalid version \"" + version + "\"");
     }
     const std::string remote = context.query("remote");
-    if (in_session && remote != "client-session" && remote != upload_request &&
-        !build::upload_path(remote)) {
+    const bool from_session = remote == "client-session" || build::upload_path(remote);
+    if (in_session && !from_session && !remote.empty() && remote != upload_request) {
         return not_implemented(
             "building from a remote context (remote=" + remote +
             ") is not implemented; use a directory or an archive");
     }
-    if (in_session && context.query("session").empty()) {
-        return invalid_argument("a build with BuildKit (version=2) needs a session");
+    if (in_session && from_session && context.query("session").empty()) {
+        return invalid_argument("building with remote=" + remote + " needs a session");
     }
     if (!in_session && !remote.empty()) {
         return not_implemented(

@@ -26,21 +26,24 @@ engine::RegistryCredentials to_credentials(build::SessionCredentials given) {
 }
 
 build::BuildCallbacks
-make_callbacks(engine::Engine& engine, build::SessionServices& client, build::SolveStatus& status) {
+make_callbacks(engine::Engine& engine, build::SessionServices* client, build::SolveStatus& status) {
     build::BuildCallbacks callbacks;
     callbacks.observer = &status;
-    callbacks.client = &client;
+    callbacks.client = client;
     callbacks.image = [&engine](const oci::Digest& id) {
         publish_build_event(engine, "create", id, id.to_string());
     };
     callbacks.tagged = [&engine](const oci::Digest& id, const oci::Reference& name) {
         publish_build_event(engine, "tag", id, name.familiar());
     };
-    callbacks.pull = [&engine, &client, &status](
+    callbacks.pull = [&engine, client, &status](
                          std::stop_token stop,
                          const oci::Reference& name,
                          const oci::Platform& platform) -> Result<void> {
-        auto credentials = TRY(client.credentials(stop, name.registry()));
+        build::SessionCredentials credentials;
+        if (client != nullptr) {
+            credentials = TRY(client->credentials(stop, name.registry()));
+        }
         return engine.images().pull(
             std::move(stop),
             name.with_default_tag().to_string(),
@@ -110,12 +113,18 @@ Result<oci::Digest> BuildKit::build(
         return Error(ErrorKind::Unavailable, "this engine runs without a builder");
     }
     engine::Engine& engine = *services_.engine;
-    auto session = TRY(sessions_.wait_for(stop, build.session));
+    std::shared_ptr<build::ClientSession> session;
+    if (!build.session.empty() || build.archive == nullptr) {
+        session = TRY(sessions_.wait_for(stop, build.session));
+    }
     auto files =
         build.files_session.empty() ? session : TRY(sessions_.wait_for(stop, build.files_session));
     count_build(engine);
     build::SolveStatus status(build.ref, send);
-    build::SessionServices client(std::move(session));
+    std::optional<build::SessionServices> client;
+    if (session) {
+        client.emplace(std::move(session));
+    }
     std::unique_ptr<build::ContextSource> context;
     if (build.archive != nullptr) {
         context = std::make_unique<build::TarContext>(*build.archive);
@@ -128,7 +137,7 @@ Result<oci::Digest> BuildKit::build(
             });
     }
     auto built = services_.builder->build(
-        stop, build.request, *context, make_callbacks(engine, client, status));
+        stop, build.request, *context, make_callbacks(engine, client ? &*client : nullptr, status));
     if (!built.ok()) {
         count_build_failure(engine, built.error());
         return std::move(built).error();

@@ -36,9 +36,9 @@ class Running {
 
 struct SessionBuild {
     build::BuildRequest request;
-    std::string session;           // its client lends secrets, credentials and agents
-    std::string files_session;     // its client has the files; "": the same
-    std::string upload;            // address of an archive that has them instead; "": none
+    std::string session;       // its client lends secrets, credentials and agents; "": none does
+    std::string files_session; // its client has the files; "": the same
+    std::string upload;        // address of an archive that has them instead; "": none
     ByteSource* archive = nullptr; // that has them instead, and outlives the build
     std::string ref;               // the build's own name
 };

@@ -71,9 +71,11 @@ def test_logs(client):
     container = client.containers.run("busybox", ["sh", "-c", "for i in 1 2 3; do echo out $i; echo err $i >&2; done; cat; echo end"],
                                       stdin_open=True, detach=True)
     lines = container.logs(stream=True, follow=True, stderr=False)
+    errors = container.logs(stream=True, follow=True, stdout=False)
     assert [next(lines) for _ in range(3)] == [b"out 1\n", b"out 2\n", b"out 3\n"]
+    assert [next(errors) for _ in range(3)] == [b"err 1\n", b"err 2\n", b"err 3\n"]
     container.kill()
-    assert list(lines) == []
+    assert list(lines) == [] == list(errors)
     assert container.logs(stdout=False) == b"err 1\nerr 2\nerr 3\n"
     stamp, word = container.logs(stdout=False, timestamps=True).splitlines()[-1].split(b" ", 1)
     assert word == b"err 3" and stamp.endswith(b"Z")

@@ -87,14 +87,16 @@ Result<void> check_context_type(const Context& context) {
         "application/x-tar");
 }
 
-// https://github.com/moby/moby/blob/v28.5.2/api/server/backend/build/backend.go: the messages of
-// the build's trace, and at last the image.
+// What docker before 23.0 reads from its standard input: the build that wants it has a request of
+// its own.
 Result<void> take_upload(Context& context, const std::string& id) {
     context.body().set_limit(http::Body::unlimited);
     TRY(context.buildkit().uploads().offer(context.stop(), id, context.body()));
     return context.response().respond(200, {{"Content-Type", "application/json"}}, "");
 }
 
+// https://github.com/moby/moby/blob/v28.5.2/api/server/backend/build/backend.go: the messages of
+// the build's trace, and at last the image.
 Result<void> build_in_session(Context& context) {
     BuildKit& buildkit = context.buildkit();
     const std::string id = context.query("buildid");
@@ -104,9 +106,16 @@ Result<void> build_in_session(Context& context) {
     const auto request = TRY(parse_build_request(context));
     const Running running = TRY(buildkit.begin(id));
     const std::stop_callback hang_up(context.stop(), [&running] { running.cancel(); });
-    std::unique_ptr<BodyUploads::Taken> archive;
-    if (context.query("remote") == upload_request) {
-        archive = TRY(buildkit.uploads().take(running.token(), id));
+    const std::string remote = context.query("remote");
+    std::unique_ptr<BodyUploads::Taken> upload;
+    ByteSource* archive = nullptr;
+    if (remote == upload_request) {
+        upload = TRY(buildkit.uploads().take(running.token(), id));
+        archive = &upload->source();
+    } else if (remote.empty()) {
+        TRY(check_context_type(context));
+        context.body().set_limit(http::Body::unlimited);
+        archive = &context.body();
     }
     ProgressStream stream(context.response());
     stream.begin();
@@ -115,8 +124,8 @@ Result<void> build_in_session(Context& context) {
         {.request = request,
          .session = context.query("session"),
          .files_session = {},
-         .upload = context.query("remote"),
-         .archive = archive ? &archive->source() : nullptr,
+         .upload = remote,
+         .archive = archive,
          .ref = id.empty() ? random_hex(16) : id},
         [&stream](const std::string& status) {
             stream.send_aux("moby.buildkit.trace", json::Value(base64_encode(status)));

@@ -165,7 +165,7 @@ func TestNegotiatesTheVersion(t *testing.T) {
 	equal(t, fresh.ClientVersion(), "1.51") // the client's own, below the engine's
 	ping := must(fresh.Ping(t.Context()))(t)
 	equal(t, ping.OSType, "linux")
-	equal(t, string(ping.BuilderVersion), "1") // the classic builder
+	equal(t, string(ping.BuilderVersion), "2") // BuildKit's protocols
 	version := must(fresh.ServerVersion(t.Context()))(t)
 	equal(t, ping.APIVersion, version.APIVersion)
 	equal(t, version.MinAPIVersion, "1.24")

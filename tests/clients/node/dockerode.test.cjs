@@ -160,9 +160,16 @@ test("builds from a tar", async () => {
     await docker.getImage("node:v1").remove();
 });
 
-test("BuildKit is refused by its name", async () => {
-    const Dockerfile = "FROM busybox\n";
-    await assert.rejects(docker.buildImage(packed({ Dockerfile }), { version: "2" }), (error) => error.statusCode === 501 && /BuildKit/.test(error.message));
+test("builds with BuildKit, without a session", async () => {
+    const Dockerfile = "FROM busybox\nCOPY word /word\nRUN cat /word\n";
+    const lines = await progress(await docker.buildImage(packed({ Dockerfile, word: "kit" }), { version: "2", t: "node:kit" }));
+    const { aux, id } = lines.at(-1);
+    assert.equal(id, "moby.image.id");
+    assert.equal((await docker.getImage("node:kit").inspect()).Id, aux.ID);
+    const failing = await docker.buildImage(packed({ Dockerfile: "FROM busybox\nRUN exit 9\n" }), { version: "2" });
+    assert.match((await progress(failing)).at(-1).errorDetail.message, /exit code: 9|non-zero code: 9/);
+    await assert.rejects(docker.buildImage(packed({ Dockerfile }), { version: "2", remote: "https://example.org/a.git" }), { statusCode: 501 });
+    await docker.getImage("node:kit").remove();
 });
 
 test("builds a folder with its ignore file", async () => {
