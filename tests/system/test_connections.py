@@ -1,25 +1,16 @@
 """Clients that are slow, silent, gone or too many: the engine's memory stays bounded and others notice nothing."""
 import os
 import pathlib
-import resource
 import signal
 import socket
 import subprocess
-import time
 
 import pytest
 
+from crowds import assert_served, many_files, resident  # noqa: F401 (a fixture)
 from engine import BIN, DEADLINE, SANITIZED, Engine, wait_until
 
 CREATE = b"POST /containers/create HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
-
-
-def resident(engine):
-    """MiB"""
-    for line in pathlib.Path(f"/proc/{engine.process.pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError("no VmRSS line")
 
 
 def connect(engine):
@@ -30,34 +21,16 @@ def connect(engine):
 
 
 def assert_others_are_served(engine, count=20):
-    """Quickly, too: the slowest answer of a few."""
-    slowest = 0
-    for _ in range(count):
-        start = time.monotonic()
-        with connect(engine) as client:
-            client.sendall(b"GET /containers/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
-        slowest = max(slowest, time.monotonic() - start)
-    assert slowest < 5, slowest
-
-
-@pytest.fixture
-def many_files():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 12_000:
-        pytest.skip("too few descriptors are allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert_served(lambda: connect(engine), count)
 
 
 def test_ten_thousand_connections(fresh_engine, many_files):
     engine = fresh_engine
-    before = resident(engine)
+    before = resident(engine.process.pid)
     silent = [connect(engine) for _ in range(10_000)]
     try:
         assert_others_are_served(engine)
-        assert resident(engine) < before + 64
+        assert resident(engine.process.pid) < before + 64
         # Those that were given up, the longest idle, are closed; the last ones are not.
         silent[0].setblocking(False)
         assert silent[0].recv(1) == b""
@@ -77,12 +50,12 @@ def test_ten_thousand_connections(fresh_engine, many_files):
     b"POST /images/load HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000000\r\n\r\n" + bytes(1000),
 ], ids=["method", "head", "body", "chunk", "upload"])
 def test_half_requests(engine, part):
-    before = resident(engine)
+    before = resident(engine.process.pid)
     clients = [connect(engine) for _ in range(300)]
     for client in clients:
         client.sendall(part)
     assert_others_are_served(engine)
-    assert resident(engine) < before + 128
+    assert resident(engine.process.pid) < before + 128
     for client in clients[:150]:
         client.close()
     assert_others_are_served(engine)
@@ -91,7 +64,7 @@ def test_half_requests(engine, part):
 
 
 def test_header_floods(engine):
-    before = resident(engine)
+    before = resident(engine.process.pid)
     flood = b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"X-%d: %s\r\n" % (i, b"x" * 200) for i in range(250))
     clients = [connect(engine) for _ in range(2_000 if os.environ.get("BERTH_BUILD", "").endswith("release") else 1_500)]
     for client in clients:
@@ -101,7 +74,7 @@ def test_header_floods(engine):
         except (BlockingIOError, BrokenPipeError, ConnectionResetError):
             pass  # refused already
     assert_others_are_served(engine)
-    assert resident(engine) < before + 200  # they sent 100 MiB
+    assert resident(engine.process.pid) < before + 200  # they sent 100 MiB
     for client in clients:
         client.close()
     for extra, status in ((b"X: " + b"y" * 70_000 + b"\r\n", b"431"), (b"".join(b"X-%d: y\r\n" % i for i in range(300)), b"431")):
@@ -113,7 +86,7 @@ def test_header_floods(engine):
 def test_readers_that_stop(engine):
     """Events and logs for clients that do not read them."""
     engine.berth("run", "-d", "--name", "talks", "busybox", "sh", "-c", "while true; do echo 0123456789012345678901234567890123456789; done")
-    before = resident(engine)
+    before = resident(engine.process.pid)
     clients = []
     for target in ("/events", "/containers/talks/logs?follow=1&stdout=1", "/containers/talks/stats"):
         for _ in range(20):
@@ -125,7 +98,7 @@ def test_readers_that_stop(engine):
         engine.berth("rm", "comes-and-goes")
     assert_others_are_served(engine)
     kept_by_the_checker = 300 if SANITIZED else 0  # of what was freed
-    assert resident(engine) < before + 150 + kept_by_the_checker
+    assert resident(engine.process.pid) < before + 150 + kept_by_the_checker
     for client in clients:
         client.close()
 

@@ -1,7 +1,6 @@
 """berth-front: attached sessions with TLS and over websockets outlive the engine, and what happens to the front itself."""
 import os
 import pathlib
-import resource
 import signal
 import socket
 import ssl
@@ -12,6 +11,7 @@ import time
 import pytest
 
 from certificates import Authority
+from crowds import assert_served, many_files, resident  # noqa: F401 (a fixture)
 from debian_module import debian_module
 from engine import BIN, DEADLINE, SANITIZED, Engine, Terminal, is_connected, wait_until
 from remote import Remote, descriptors_of, free_port, front_of, fronts_of, is_running, tls_flags
@@ -284,37 +284,15 @@ def test_it_has_no_privileges_and_nothing_of_the_engine(remote, host):
     assert "berth-front" not in listening
 
 
-def resident(pid):
-    """MiB"""
-    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
-        if line.startswith("VmRSS:"):
-            return int(line.split()[1]) / 1024
-    raise AssertionError("no VmRSS line")
-
-
 def assert_others_are_served(remote, count=20):
-    """Quickly, too: the slowest answer of a few, each over a connection of its own."""
     context = ssl.create_default_context(cafile=f"{remote.client}/ca.pem")
     context.load_cert_chain(f"{remote.client}/cert.pem", f"{remote.client}/key.pem")
-    slowest = 0
-    for _ in range(count):
-        start = time.monotonic()
-        with socket.create_connection(("127.0.0.1", remote.port), DEADLINE) as raw, \
-                context.wrap_socket(raw, server_hostname="localhost") as client:
-            client.sendall(b"GET /containers/json HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
-            assert client.recv(100).startswith(b"HTTP/1.1 200 OK\r\n")
-        slowest = max(slowest, time.monotonic() - start)
-    assert slowest < 5, slowest
 
+    def connect():
+        raw = socket.create_connection(("127.0.0.1", remote.port), DEADLINE)
+        return context.wrap_socket(raw, server_hostname="localhost")
 
-@pytest.fixture
-def many_files():
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard < 12_000:
-        pytest.skip("too few descriptors are allowed here")
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert_served(connect, count)
 
 
 @pytest.mark.parametrize("words", [b"", b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", b"\x16\x03\x01\x00\x05hello"],
