@@ -1,16 +1,13 @@
 """Other people's clients, unmodified, against an engine of the module's own. README.md says which."""
 import os
-import pathlib
 import site
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import BUILD, ROOT, Engine, wait_until  # noqa: E402
-from engine_fixtures import nothing_left, registry, rootfs_tar  # noqa: E402,F401
-from foreign import CLIENTS  # noqa: E402
+from engine import BUILD, ROOT, Engine, wait_until
+from engine_fixtures import nothing_left, registry, rootfs_tar  # noqa: F401
+from foreign import CLIENTS
 
 for place in CLIENTS.glob("python/venv/lib/python3*/site-packages"):
     site.addsitedir(str(place))

@@ -2,14 +2,10 @@
 
 The whole run lies in a testbed (tests/support/testbed): a network namespace of its own.
 """
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine_fixtures import registry  # noqa: E402,F401
-from registries import DockerRegistry  # noqa: E402
+from engine_fixtures import registry  # noqa: F401
+from registries import DockerRegistry
 
 
 @pytest.fixture(scope="module")

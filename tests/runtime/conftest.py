@@ -9,7 +9,6 @@ import sys
 import pytest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
 from runtime import PROGRAM  # noqa: E402
 from runtime_fixtures import rootfs, runtime  # noqa: E402,F401
 

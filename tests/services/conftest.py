@@ -3,14 +3,11 @@
 Other people's command lines (docker compose) come from the root of tests/support/peers, as in tests/conformance.
 """
 import os
-import pathlib
 import subprocess
-import sys
 
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import BUILD, ROOT, Engine  # noqa: E402
+from engine import BUILD, ROOT, Engine
 
 PEERS = ROOT / "tests/support/peers"
 IMAGE = BUILD / "services.tar"  # tests/services/make_image

@@ -349,15 +349,14 @@ class Terminal:
         os.write(self.fd, text.encode())
 
     def wait(self):
+        """Until it has ended and all that it wrote is read: the kernel ends the terminal with it, after its last byte."""
         end = time.monotonic() + DEADLINE
         while True:
-            if select.select([self.fd], [], [], 0.05)[0]:
-                try:
-                    self.text += os.read(self.fd, 65536).decode(errors="replace")
-                except OSError:
-                    pass
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                os.close(self.fd)
-                return os.waitstatus_to_exitcode(status)
-            assert time.monotonic() < end, f"it does not end: {self.text!r}"
+            assert select.select([self.fd], [], [], max(0, end - time.monotonic()))[0], f"it does not end: {self.text!r}"
+            try:
+                data = os.read(self.fd, 65536)
+            except OSError:  # EIO: nobody has its other side any more
+                break
+            self.text += data.decode(errors="replace")
+        os.close(self.fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])

@@ -2,14 +2,10 @@
 
 The whole run lies in a testbed (tests/support/testbed): network, mount and process namespaces of its own.
 """
-import pathlib
-import sys
-
 import pytest
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "support"))
-from engine import Engine  # noqa: E402
-from engine_fixtures import engine, nothing_left, registry, rootfs_tar  # noqa: E402,F401
+from engine import Engine
+from engine_fixtures import engine, nothing_left, registry, rootfs_tar  # noqa: F401
 
 
 @pytest.fixture
