@@ -10,12 +10,15 @@ pytest.register_assert_rewrite(*(file.stem for file in SUPPORT.glob("*.py")))
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
-    """What the engines of a failed test said at last."""
+    """What the engines and registries of a failed test said at last."""
     outcome = yield
     report = outcome.get_result()
     if not report.failed:
         return
+    from engine import Engine, Registry  # the runtime's suite works without
     for name, value in getattr(item, "funcargs", {}).items():
-        log = getattr(value, "log", None)
-        if callable(log):
-            report.sections.append((f"end of the log of {name}", log()[-2000:]))
+        if isinstance(value, (Engine, Registry)):
+            try:
+                report.sections.append((f"end of the log of {name}", value.log()[-2000:]))
+            except FileNotFoundError:
+                pass  # it was never started
