@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // libseccomp builds the program; in front of it goes a few instructions that answer ENOSYS for
 // system calls newer than any that the profile names. A C library that meets ENOSYS falls back to
-// the older call; with EPERM it would give up.
+// the older call; with EPERM it would give up. What comes out is then made smaller.
 #include "kernel/seccomp.h"
 
 #include "base/file.h"
+#include "kernel/seccomp_optimizer.h"
 
 #include <linux/audit.h>
 #include <linux/filter.h>
@@ -300,6 +301,12 @@ bool refuses_by_default(std::uint32_t action) {
 } // namespace
 
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter) {
+    SeccompProgram program = TRY(compile_seccomp_unoptimized_for_test(filter));
+    program.instructions = optimize_seccomp(program.instructions);
+    return program;
+}
+
+Result<SeccompProgram> compile_seccomp_unoptimized_for_test(const SeccompFilter& filter) {
     std::uint32_t default_action = TRY_CONTEXT(
         parse_action(filter.default_action, filter.default_errno), filter.name + ".defaultAction");
     SeccompProgram program;

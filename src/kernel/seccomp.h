@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// System call filters: rules compiled by libseccomp to a BPF program, which is installed as it is.
-// Compiling takes milliseconds, installing a compiled program does not.
+// System call filters: rules compiled by libseccomp to a BPF program, which is made smaller and
+// installed. Compiling takes milliseconds, installing a compiled program does not.
 #pragma once
 
 #include "base/result.h"
@@ -44,6 +44,9 @@ struct SeccompProgram {
 
 // System calls that this libseccomp does not know are left out.
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter);
+
+// Before it is made smaller.
+Result<SeccompProgram> compile_seccomp_unoptimized_for_test(const SeccompFilter& filter);
 
 // For the calling thread. Needs no_new_privs or CAP_SYS_ADMIN. A program with SCMP_ACT_NOTIFY
 // yields the descriptor of its listener.

@@ -16,7 +16,7 @@ namespace berth::kernel {
 
 namespace {
 
-constexpr std::string_view magic = "berth seccomp 3\n";
+constexpr std::string_view magic = "berth seccomp 4\n";
 constexpr std::size_t max_cache_file = 4U << 20;
 
 void append_number(std::string& key, std::uint64_t number) {
