@@ -48,20 +48,15 @@ Result<void> check_notify(const oci::Seccomp& seccomp) {
 
 } // namespace
 
-Result<std::optional<kernel::SeccompProgram>>
-seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory) {
-    if (!seccomp || seccomp->default_action.empty()) {
-        return std::optional<kernel::SeccompProgram>();
-    }
-    TRY(check_notify(*seccomp));
+kernel::SeccompFilter seccomp_filter(const oci::Seccomp& seccomp) {
     kernel::SeccompFilter filter{
         .name = "linux.seccomp",
-        .default_action = seccomp->default_action,
-        .default_errno = seccomp->default_errno_ret,
-        .architectures = seccomp->architectures,
-        .flags = seccomp->flags,
+        .default_action = seccomp.default_action,
+        .default_errno = seccomp.default_errno_ret,
+        .architectures = seccomp.architectures,
+        .flags = seccomp.flags,
         .rules = {}};
-    for (const oci::SeccompRule& rule : seccomp->syscalls) {
+    for (const oci::SeccompRule& rule : seccomp.syscalls) {
         kernel::SeccompFilterRule& made = filter.rules.emplace_back();
         made.names = rule.names;
         made.action = rule.action;
@@ -71,7 +66,17 @@ seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& c
                 {argument.index, argument.value, argument.value_two, argument.op});
         }
     }
-    return std::optional(TRY(kernel::compile_seccomp_cached(filter, cache_directory)));
+    return filter;
+}
+
+Result<std::optional<kernel::SeccompProgram>>
+seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory) {
+    if (!seccomp || seccomp->default_action.empty()) {
+        return std::optional<kernel::SeccompProgram>();
+    }
+    TRY(check_notify(*seccomp));
+    return std::optional(
+        TRY(kernel::compile_seccomp_cached(seccomp_filter(*seccomp), cache_directory)));
 }
 
 Result<void> hand_over_listener(

@@ -15,6 +15,8 @@
 
 namespace berth::runtime {
 
+kernel::SeccompFilter seccomp_filter(const oci::Seccomp& seccomp);
+
 // Compiled or from the cache; nullopt when no filter is asked for.
 Result<std::optional<kernel::SeccompProgram>>
 seccomp_program(const std::optional<oci::Seccomp>& seccomp, const std::string& cache_directory);
