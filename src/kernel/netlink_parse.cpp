@@ -89,6 +89,8 @@ std::optional<Link> parse_link(const nlmsghdr& header) {
             link.alias = string_of(*attribute);
         } else if (type == IFLA_MTU) {
             link.mtu = u32_of(*attribute).value_or(0);
+        } else if (type == gso_ipv4_max_size_attribute) {
+            link.gso_ipv4_max_size = u32_of(*attribute).value_or(0);
         } else if (type == IFLA_MASTER) {
             link.master = static_cast<int>(u32_of(*attribute).value_or(0));
         } else if (type == IFLA_OPERSTATE && mnl_attr_get_payload_len(attribute) == 1) {

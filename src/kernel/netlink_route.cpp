@@ -71,6 +71,9 @@ void RouteBatch::add_veth(const VethPair& pair) {
     if (pair.master != 0) {
         messages_.put_u32(IFLA_MASTER, static_cast<std::uint32_t>(pair.master));
     }
+    if (pair.gso_ipv4_max_size) {
+        messages_.put_u32(gso_ipv4_max_size_attribute, *pair.gso_ipv4_max_size);
+    }
     messages_.begin_nested(IFLA_LINKINFO);
     messages_.put_string(IFLA_INFO_KIND, "veth");
     messages_.begin_nested(IFLA_INFO_DATA);
@@ -153,6 +156,9 @@ void RouteBatch::put_change(const LinkChange& change) {
     }
     if (change.alias) {
         messages_.put_string(IFLA_IFALIAS, *change.alias);
+    }
+    if (change.gso_ipv4_max_size) {
+        messages_.put_u32(gso_ipv4_max_size_attribute, *change.gso_ipv4_max_size);
     }
     if (change.without_link_local && kernel_has_ipv6()) {
         messages_.begin_nested(IFLA_AF_SPEC);

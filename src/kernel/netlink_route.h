@@ -18,6 +18,9 @@
 
 namespace berth::kernel {
 
+// IFLA_GSO_IPV4_MAX_SIZE, which older headers do not have.
+constexpr std::uint16_t gso_ipv4_max_size_attribute = 63;
+
 struct Link {
     int index = 0;
     std::string name;
@@ -29,6 +32,9 @@ struct Link {
     MacAddress mac;
     int master = 0;
     std::string alias; // a label that its maker has put on it
+    // How large an IPv4 packet it takes in one piece, to be segmented behind; 0: the kernel knows
+    // no such bound (before 6.3).
+    std::uint32_t gso_ipv4_max_size = 0;
 };
 
 struct LinkAddress {
@@ -58,6 +64,7 @@ struct VethPair {
     std::uint32_t mtu = 1500;
     int master = 0; // of the near end
     std::optional<MacAddress> peer_mac;
+    std::optional<std::uint32_t> gso_ipv4_max_size{}; // of the near end; as of LinkChange
 };
 
 // A link of a kind that has a parent, or stands alone ("dummy").
@@ -86,6 +93,9 @@ struct LinkChange {
     std::optional<FdRef> netns;
     std::optional<std::uint32_t> group;
     std::optional<std::string> alias;
+    // Left alone by a kernel that does not know it (before 6.3). EINVAL when it is more than the
+    // device can take; of a bridge without ports that is 65536.
+    std::optional<std::uint32_t> gso_ipv4_max_size;
     // No link-local IPv6 address: a bridge's ports need none. An error where the link has no IPv6
     // at all: with an MTU below 1280.
     bool without_link_local = false;

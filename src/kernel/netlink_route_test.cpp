@@ -139,6 +139,44 @@ TEST(RouteSocket, ChangesLinksAndBridgePorts) {
     });
 }
 
+TEST(RouteSocket, SetsHowLargePacketsALinkTakes) {
+    constexpr int loopback = 1;
+    if (open_route_socket().find_link(loopback).value()->gso_ipv4_max_size == 0) {
+        GTEST_SKIP() << "the kernel has no gso_ipv4_max_size (before 6.3)";
+    }
+    in_new_network([] {
+        RouteSocket socket = open_route_socket();
+        const int bridge = make_bridge(socket, "test0");
+        const auto raise = [&] {
+            RouteBatch batch;
+            batch.change_link(bridge, {.gso_ipv4_max_size = 200000});
+            return socket.execute_each(batch).value();
+        };
+        EXPECT_EQ(raise(), std::vector{EINVAL});
+        RouteBatch pair;
+        pair.add_veth(
+            {.name = "a0",
+             .peer_name = "b0",
+             .peer_netns = {},
+             .mtu = 1500,
+             .master = bridge,
+             .peer_mac = {},
+             .gso_ipv4_max_size = 200000});
+        execute(socket, pair);
+        EXPECT_EQ(socket.find_link("a0").value()->gso_ipv4_max_size, 200000U);
+        EXPECT_EQ(socket.find_link("b0").value()->gso_ipv4_max_size, 65536U);
+        // A bridge takes what its ports do.
+        EXPECT_EQ(raise(), std::vector{0});
+        const std::vector<Link> links = socket.links().value();
+        for (const Link& link : links) {
+            EXPECT_EQ(
+                link.gso_ipv4_max_size,
+                link.index == bridge || link.name == "a0" ? 200000U : 65536U)
+                << link.name;
+        }
+    });
+}
+
 TEST(RouteSocket, NamesTheRequestThatFailedAndKeepsErrno) {
     in_new_network([] {
         RouteSocket socket = open_route_socket();
