@@ -159,6 +159,7 @@ Result<void> read_firewall_options(const StringMap& options, network::BridgeOpti
         TRY(address_option(options, "com.docker.network.host_ipv6", kernel::IpFamily::V6));
     bridge.any_source = TRY(bool_option(options, any_source_option, false));
     bridge.shortcut = TRY(bool_option(options, shortcut_option, true));
+    bridge.big_tcp = TRY(bool_option(options, big_tcp_option, true));
     constexpr std::string_view trusted = "com.docker.network.bridge.trusted_host_interfaces";
     const std::string names = option_or(options, trusted, "");
     if (names.empty()) {

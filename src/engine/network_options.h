@@ -24,6 +24,7 @@ constexpr std::string_view endpoint_name_option = "com.docker.network.endpoint.i
 // Of Berth's own, beside those of traffic_limits.h.
 constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
 constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";
+constexpr std::string_view big_tcp_option = "com.berth.bridge.big_tcp";
 
 // The value of an option, or fallback.
 std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback);

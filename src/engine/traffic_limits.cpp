@@ -69,7 +69,8 @@ bool is_limit(std::string_view name) {
 
 // Those with values are read by bridge_options_of().
 bool is_known_to(std::string_view name, const std::string& driver) {
-    const bool is_bridges = name == any_source_option || name == shortcut_option;
+    const bool is_bridges =
+        name == any_source_option || name == shortcut_option || name == big_tcp_option;
     if (driver == "null") { // of a network that is nothing but settings
         return is_bridges || name == cni_configuration_option;
     }

@@ -20,6 +20,7 @@ TEST(TrafficLimits, AreTakenByTheDriversThatHaveThem) {
         EXPECT_EQ(problem_of(driver, "com.berth.rate.egress", "10mbit"), "");
         EXPECT_EQ(problem_of(driver, "com.berth.connections", "unlimited"), "");
         EXPECT_EQ(problem_of(driver, "com.berth.bridge.shortcut", "false"), "");
+        EXPECT_EQ(problem_of(driver, "com.berth.bridge.big_tcp", "false"), "");
     }
     EXPECT_EQ(problem_of("cni", "com.berth.rate.ingress", "10mbit"), "");
     EXPECT_EQ(problem_of("bridge", "com.example.anything", "x"), "");
@@ -54,6 +55,9 @@ TEST(TrafficLimits, AreRefusedByDriversWithoutThem) {
     EXPECT_EQ(
         problem_of("cni", "com.berth.bridge.shortcut", "false"),
         "unknown option com.berth.bridge.shortcut of a CNI network");
+    EXPECT_EQ(
+        problem_of("macvlan", "com.berth.bridge.big_tcp", "false"),
+        "unknown option com.berth.bridge.big_tcp of a macvlan network");
 }
 
 TEST(TrafficLimits, OfOneContainerAreCheckedWithWhatIsKnownOfItsNetwork) {

@@ -33,6 +33,11 @@ Result<HostBridge> ensure_bridge(
     const HostLinks* found,
     kernel::RouteSocket& host);
 
+// An administrator's bridge is left as it is: what else is on it is not known, and may take less.
+inline bool allows_big_tcp(const BridgeOptions& options, const HostBridge& bridge) {
+    return options.big_tcp && bridge.ours;
+}
+
 // What makes the bridge carry nothing at once: its addresses, and with them its routes, go. The
 // interface is removed behind.
 void silence_bridge(

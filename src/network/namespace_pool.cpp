@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "kernel/netlink_namespace.h"
+#include "network/big_tcp.h"
 #include "network/net_sysctls.h"
 #include "network/network.h"
 
@@ -85,9 +86,16 @@ Result<void> wait_until_forwarding(
     const auto deadline = std::chrono::steady_clock::now() + longest_wait_for_carrier;
     while (std::chrono::steady_clock::now() < deadline) {
         const std::optional<kernel::Link> port = TRY(host.find_link(near));
-        if (port && port->forwarding && TRY(is_operational(inside, far)) &&
-            TRY(is_operational(host, shape.bridge_index))) {
-            return ok();
+        if (port && port->forwarding && TRY(is_operational(inside, far))) {
+            const std::optional<kernel::Link> bridge = TRY(host.find_link(shape.bridge_index));
+            if (bridge && bridge->operational) {
+                // Only now, with a port, it can allow them; that of an earlier port may have been
+                // taken back by the kernel for a port of somebody else's that is gone again.
+                if (shape.big_tcp && lacks_big_packets(*bridge)) {
+                    allow_big_packets(host, {bridge->index});
+                }
+                return ok();
+            }
         }
         std::this_thread::sleep_for(pause_between_looks);
     }
@@ -100,6 +108,21 @@ void put_port_options(RouteBatch& batch, int port, const NamespaceTemplate& shap
     batch.change_bridge_port(port, {.hairpin = true, .isolated = shape.isolated});
 }
 
+Result<void> make_pair(RouteSocket& host, kernel::VethPair pair) {
+    RouteBatch creation;
+    creation.add_veth(pair);
+    Result<void> made = host.execute(creation);
+    if (!made.ok() && made.error().error_number() == EINVAL && pair.gso_ipv4_max_size) {
+        // No kernel is known that has the attribute and refuses it for a veth pair, but a container
+        // starts without it, too.
+        pair.gso_ipv4_max_size.reset();
+        RouteBatch again;
+        again.add_veth(pair);
+        return host.execute(again);
+    }
+    return made;
+}
+
 // Everything but the namespace: the pair, its far end up, its near end forwarding on the bridge.
 Result<AttachedInterface> plug_in(
     RouteSocket& host,
@@ -108,15 +131,15 @@ Result<AttachedInterface> plug_in(
     const NamespaceTemplate& shape,
     const std::string& interface_name) {
     const std::string name = "veth" + random_hex(veth_suffix_bytes).substr(0, veth_suffix_digits);
-    RouteBatch pair;
-    pair.add_veth(
+    TRY(make_pair(
+        host,
         {.name = name,
          .peer_name = interface_name,
          .peer_netns = netns,
          .mtu = shape.mtu,
          .master = shape.bridge_index,
-         .peer_mac = std::nullopt});
-    TRY(host.execute(pair));
+         .peer_mac = std::nullopt,
+         .gso_ipv4_max_size = shape.big_tcp ? std::optional(big_packet_size) : std::nullopt}));
     const std::optional<kernel::Link> near = TRY(host.find_link(name));
     const std::optional<kernel::Link> far = TRY(inside.find_link(interface_name));
     if (!near || !far) {
@@ -169,7 +192,9 @@ join_bridge(RouteSocket& host, PreparedNamespace& prepared, const NamespaceTempl
     near.change_link(
         prepared.host_index,
         {.mtu = shape.mtu != default_mtu ? std::optional(shape.mtu) : std::nullopt,
-         .master = shape.bridge_index});
+         .master = shape.bridge_index,
+         // Loose pairs are made with the larger one.
+         .gso_ipv4_max_size = shape.big_tcp ? std::nullopt : std::optional(ordinary_packet_size)});
     put_port_options(near, prepared.host_index, shape);
     TRY(host.execute(near));
     return wait_until_forwarding(

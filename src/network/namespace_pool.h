@@ -29,6 +29,7 @@ struct NamespaceTemplate {
     std::uint32_t mtu = 1500;
     bool isolated = false; // the ports of the bridge cannot reach each other
     bool loose = false;    // a veth pair that is on no bridge yet
+    bool big_tcp = true;   // the host's end and the bridge allow large packets: big_tcp.h
 };
 
 struct PreparedNamespace {

@@ -57,6 +57,7 @@ def address_of(engine, container, network):
     ("com.berth.connections=many", 'network option com.berth.connections: "many" is neither a number'),
     ("com.berth.connections=0", 'network option com.berth.connections: "0" is neither a number'),
     ("com.berth.bridge.shortcut=perhaps", "failed to parse com.berth.bridge.shortcut value: perhaps"),
+    ("com.berth.bridge.big_tcp=large", "failed to parse com.berth.bridge.big_tcp value: large"),
     ("com.berth.bridge.any_source=2", "failed to parse com.berth.bridge.any_source value: 2"),
     ("com.berth.rate.egres=10mbit", "unknown option com.berth.rate.egres of a bridge network"),
     ("com.berth.cni.config=x", "unknown option com.berth.cni.config of a bridge network"),

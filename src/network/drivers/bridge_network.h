@@ -45,8 +45,9 @@ struct BridgeOptions {
     std::optional<IpAddress> source_v6{};
     // Interfaces of the host: what comes in there may reach every port of the containers.
     std::vector<std::string> trusted_interfaces{};
-    bool any_source = false;   // containers may send from addresses that are not theirs
-    bool shortcut = true;      // frames between containers pass the bridge by: bridge_shortcut.h
+    bool any_source = false; // containers may send from addresses that are not theirs
+    bool shortcut = true;    // frames between containers pass the bridge by: bridge_shortcut.h
+    bool big_tcp = true;     // large packets from the host, unless the bridge was there: big_tcp.h
     std::string description{}; // "name (id)" for error sentences; default: the bridge's name
 };
 

@@ -6,6 +6,7 @@
 #include "base/rollback.h"
 #include "base/verify.h"
 #include "kernel/process.h"
+#include "network/big_tcp.h"
 #include "network/drivers/endpoint_interface.h"
 #include "network/name_claim.h"
 
@@ -27,6 +28,11 @@ NetworkAddressPlan address_plan(const BridgeOptions& options) {
     return plan;
 }
 
+// An administrator's own port on a bridge is not.
+bool is_an_engines(const kernel::Link& port) {
+    return port.kind == "veth" && port.name.starts_with("veth");
+}
+
 // Veth pairs on the bridge that are not among the known ones: what a killed engine left.
 std::vector<int> stale_ports(
     const std::vector<int>& bridges,
@@ -43,14 +49,33 @@ std::vector<int> stale_ports(
             continue;
         }
         for (const kernel::Link* link : ports->second) {
-            // Only what an engine makes: an administrator's own port on the bridge stays.
-            if (link->kind == "veth" && link->name.starts_with("veth") &&
-                !kept.contains(link->name)) {
+            if (is_an_engines(*link) && !kept.contains(link->name)) {
                 stale.push_back(link->index);
             }
         }
     }
     return stale;
+}
+
+// What an earlier build, which knew nothing of them, has left without large packets.
+std::vector<int> links_without_big_packets(const BridgePorts& bridges, const HostLinks& found) {
+    std::vector<int> lacking;
+    for (const int bridge : bridges.bridges()) {
+        const auto ports = found.by_master.find(bridge);
+        if (ports == found.by_master.end()) {
+            continue;
+        }
+        for (const kernel::Link* link : ports->second) {
+            const bool is_ours = is_an_engines(*link) || bridges.is_joint(link->index);
+            if (is_ours && lacks_big_packets(*link)) {
+                lacking.push_back(link->index);
+            }
+        }
+    }
+    if (!lacking.empty()) {
+        lacking.push_back(bridges.bridges().front());
+    }
+    return lacking;
 }
 
 constexpr auto mtu_is_fresh = std::chrono::seconds(1);
@@ -115,6 +140,9 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
         for (const int stale : stale_ports(bridges.bridges(), known, *found)) {
             parts->reaper->discard(stale);
         }
+        if (allows_big_tcp(resolved, bridge)) {
+            allow_big_packets(*host, links_without_big_packets(bridges, *found));
+        }
     }
     Result<void> guarded = parts->firewall.add_bridge(resolved.name, firewall_bridge(resolved));
     if (!guarded.ok()) {
@@ -124,7 +152,10 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
         return std::move(guarded).error();
     }
     const NamespaceTemplate shape{
-        .bridge_index = bridge.index, .mtu = resolved.mtu, .isolated = !resolved.inter_container};
+        .bridge_index = bridge.index,
+        .mtu = resolved.mtu,
+        .isolated = !resolved.inter_container,
+        .big_tcp = allows_big_tcp(resolved, bridge)};
     const NamespacePool::ShelfId shelf = parts->pool->add_shelf(shape, resolved.pool_size);
     return std::unique_ptr<BridgeNetworkState>(new BridgeNetworkState{
         .parts = parts,

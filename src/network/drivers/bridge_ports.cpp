@@ -3,6 +3,7 @@
 #include "network/drivers/bridge_ports.h"
 
 #include "base/random.h"
+#include "network/big_tcp.h"
 
 #include <algorithm>
 
@@ -34,6 +35,7 @@ BridgePorts::BridgePorts(
     : label_(label(owner, options.name))
     , mtu_(options.mtu)
     , isolated_(!options.inter_container)
+    , big_tcp_(allows_big_tcp(options, first))
     , bridges_{{.index = first.index}} {
     if (found == nullptr) {
         return;
@@ -101,6 +103,9 @@ Result<int> BridgePorts::add_bridge(kernel::RouteSocket& host) {
         TRY(joined);
         return internal_error("the joint of bridge " + bridge_name + " vanished");
     }
+    if (big_tcp_) {
+        allow_big_packets(host, {near->index}); // it is a port of the first bridge as others are
+    }
     joints_.push_back(near->index);
     return bridge->index;
 }
@@ -117,6 +122,10 @@ void BridgePorts::count(int bridge_index) {
     for (Bridge& bridge : bridges_) {
         bridge.taken += bridge.index == bridge_index ? 1 : 0;
     }
+}
+
+bool BridgePorts::is_joint(int link) const {
+    return std::ranges::find(joints_, link) != joints_.end();
 }
 
 std::vector<int> BridgePorts::bridges() const {

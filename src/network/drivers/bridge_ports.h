@@ -36,6 +36,8 @@ class BridgePorts {
     // Ends of the veth pairs between them.
     const std::vector<int>& joints() const { return joints_; }
 
+    bool is_joint(int link) const;
+
     bool is_first(int bridge_index) const { return bridges_.front().index == bridge_index; }
 
     // How many endpoints a bridge takes; the default leaves room for joints and for ports on their
@@ -56,6 +58,7 @@ class BridgePorts {
     std::string label_;
     std::uint32_t mtu_;
     bool isolated_;
+    bool big_tcp_;
     std::vector<Bridge> bridges_;
     std::vector<int> joints_; // one end of each veth pair
 };
