@@ -50,8 +50,7 @@ TEST(FilterProgram, NoChangeOfADecisionPassesAsTheSame) {
     grid.architectures = {AUDIT_ARCH_X86_64, AUDIT_ARCH_I386, 0};
     grid.add_arguments({38, 0x7e020000, 0x20008}, 0);
     for (const SeccompProgram& program :
-         {*compile_seccomp_unoptimized_for_test(varied_filter()),
-          *compile_seccomp(varied_filter())}) {
+         {*compile_seccomp_unoptimized(varied_filter()), *compile_seccomp(varied_filter())}) {
         const FilterProgram original = instructions_of(program.instructions);
         EXPECT_TRUE(decide_alike(original, original));
         std::size_t different = 0;

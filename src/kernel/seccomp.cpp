@@ -301,12 +301,12 @@ bool refuses_by_default(std::uint32_t action) {
 } // namespace
 
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter) {
-    SeccompProgram program = TRY(compile_seccomp_unoptimized_for_test(filter));
+    SeccompProgram program = TRY(compile_seccomp_unoptimized(filter));
     program.instructions = optimize_seccomp(program.instructions);
     return program;
 }
 
-Result<SeccompProgram> compile_seccomp_unoptimized_for_test(const SeccompFilter& filter) {
+Result<SeccompProgram> compile_seccomp_unoptimized(const SeccompFilter& filter) {
     std::uint32_t default_action = TRY_CONTEXT(
         parse_action(filter.default_action, filter.default_errno), filter.name + ".defaultAction");
     SeccompProgram program;

@@ -45,8 +45,8 @@ struct SeccompProgram {
 // System calls that this libseccomp does not know are left out.
 Result<SeccompProgram> compile_seccomp(const SeccompFilter& filter);
 
-// Before it is made smaller.
-Result<SeccompProgram> compile_seccomp_unoptimized_for_test(const SeccompFilter& filter);
+// As libseccomp makes it, before it is made smaller.
+Result<SeccompProgram> compile_seccomp_unoptimized(const SeccompFilter& filter);
 
 // For the calling thread. Needs no_new_privs or CAP_SYS_ADMIN. A program with SCMP_ACT_NOTIFY
 // yields the descriptor of its listener.

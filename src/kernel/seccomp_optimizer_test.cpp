@@ -114,7 +114,7 @@ TEST(SeccompOptimizer, RandomProfilesDecideTheSame) {
     int compiled = 0;
     for (unsigned seed = 0; seed < 60; ++seed) {
         const SeccompFilter filter = random_filter(seed);
-        const Result<SeccompProgram> original = compile_seccomp_unoptimized_for_test(filter);
+        const Result<SeccompProgram> original = compile_seccomp_unoptimized(filter);
         const Result<SeccompProgram> smaller = compile_seccomp(filter);
         ASSERT_EQ(original.ok(), smaller.ok());
         if (!original.ok()) {
@@ -303,8 +303,7 @@ TEST(SeccompOptimizer, TheKernelTakesTheProgramAndObeysIt) {
             {{"personality"}, "SCMP_ACT_ERRNO", ENOMEDIUM, {{0, PER_LINUX32, 0, "SCMP_CMP_EQ"}}}}};
     const SeccompProgram program = *compile_seccomp(filter);
     ASSERT_LT(
-        program.instructions.size(),
-        compile_seccomp_unoptimized_for_test(filter)->instructions.size());
+        program.instructions.size(), compile_seccomp_unoptimized(filter)->instructions.size());
     EXPECT_EQ(under_program(program, [] { return ::mkdir("/", 0700); }), EDOM);
     EXPECT_EQ(under_program(program, [] { return ::getsid(0); }), ENOTTY);
     EXPECT_EQ(under_program(program, [] { return ::getpid(); }), 0);

@@ -30,7 +30,7 @@ kernel::CallGrid profile_grid() {
 std::string difference(const oci::Seccomp& profile) {
     const kernel::SeccompFilter filter = seccomp_filter(profile);
     return kernel::first_difference(
-        kernel::compile_seccomp_unoptimized_for_test(filter)->instructions,
+        kernel::compile_seccomp_unoptimized(filter)->instructions,
         kernel::compile_seccomp(filter)->instructions,
         profile_grid());
 }
@@ -52,8 +52,7 @@ TEST(SeccompProgram, LimitedSocketFamiliesAreTheSameFamilies) {
 // A start waits for the kernel's translation of each instruction (docs/performance.md).
 TEST(SeccompProgram, DefaultProfileIsSmall) {
     const kernel::SeccompFilter filter = seccomp_filter(*default_seccomp(default_capabilities()));
-    const std::size_t original =
-        kernel::compile_seccomp_unoptimized_for_test(filter)->instructions.size();
+    const std::size_t original = kernel::compile_seccomp_unoptimized(filter)->instructions.size();
     const std::size_t smaller = kernel::compile_seccomp(filter)->instructions.size();
     EXPECT_LE(smaller, original / 4);
     EXPECT_LE(smaller / sizeof(sock_filter), 240U);
