@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/strings.h"
+#include "kernel/process.h"
 
 #include <linux/filter.h>
 
@@ -110,6 +111,8 @@ bind_port(Protocol protocol, const kernel::IpAddress& host_ip, std::uint16_t por
     if (!socket) {
         return errno_error("open a socket");
     }
+    // A program that starts at this moment must not hold the port beyond its release.
+    socket = kernel::keep_apart(std::move(socket));
     drop_everything(socket);
     const int on = 1;
     if (!host_ip.is_v4()) {

@@ -1,9 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "kernel/netlink_test_support.h"
+#include "kernel/process.h"
 #include "network/network_test_support.h"
 #include "network/port_publisher.h"
 
 #include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <string>
+#include <thread>
 
 namespace berth::network {
 namespace {
@@ -51,6 +57,39 @@ TEST(PortReservations, HoldsTheSamePortOfBothFamilies) {
         ASSERT_EQ(random->size(), 2U);
         EXPECT_EQ(random->at(0).host_port, random->at(1).host_port);
         ports.release(*random);
+    });
+}
+
+// A child that has not called exec yet has copies of its parent's descriptors.
+TEST(PortReservations, AreFreeAtOnceWhileProgramsStart) {
+    in_new_network([] {
+        PortReservations ports;
+        std::string failures;
+        // Each round another moment of the start.
+        for (std::chrono::microseconds moment(0); moment.count() < 400; ++moment) {
+            const auto held = ports.reserve({tcp(8080, 80, "0.0.0.0")}, both_families());
+            ASSERT_TRUE(held.ok()) << held.error().message();
+            std::atomic<bool> begins = false;
+            std::thread starter([&] {
+                begins = true;
+                begins.notify_one();
+                auto child = kernel::spawn({.arguments = {"/bin/true"}});
+                EXPECT_TRUE(child.ok() && child->wait().ok());
+            });
+            begins.wait(false);
+            const auto until = std::chrono::steady_clock::now() + moment;
+            while (std::chrono::steady_clock::now() < until) {
+            }
+            ports.release(*held);
+            const auto again = ports.reserve({tcp(8080, 80, "0.0.0.0")}, both_families());
+            starter.join();
+            if (!again.ok()) {
+                failures += again.error().message() + "; ";
+                continue;
+            }
+            ports.release(*again);
+        }
+        EXPECT_EQ(failures, "");
     });
 }
 
