@@ -117,7 +117,9 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     }
     const std::uint64_t size = TRY(size_limit(definition->host_config, core_.config()));
     auto prepared = core_.store->layers().prepare(
-        definition->id, chain, {.size_limit = size, .mount_label = definition->mount_label});
+        definition->id,
+        chain,
+        {.size_limit = size, .mount_label = definition->mount_label, .mount_points = true});
     if (!prepared.ok() && size != 0 && prepared.error().kind() == ErrorKind::NotImplemented) {
         return std::move(prepared).error().with_context("--storage-opt size");
     }

@@ -10,6 +10,7 @@
 #include "oci/image_config.h"
 #include "store/disk_error.h"
 #include "store/layer_store_parts.h"
+#include "store/mount_points.h"
 #include "store/schema.h"
 #include "store/tree_removal.h"
 
@@ -116,6 +117,8 @@ LayerStore::open(Options options, Database& database, BlobStore& blobs) {
     }
     kernel::spread_children(options.root + "/tmp");
     kernel::spread_children(options.root + "/snapshots");
+    TRY(disk_result(make_directories(parts->mount_points(), 0755)));
+    TRY(make_mount_points(parts->mount_points()));
     parts->boot_id = TRY(read_boot_id());
     TRY(database.migrate("store", schema_steps));
     parts->snapshotter = TRY(choose_snapshotter(options.snapshotter, options.root, database));

@@ -79,6 +79,9 @@ struct PrepareOptions {
     WriteMode mode = WriteMode::Normal;
     std::uint64_t size_limit = 0; // these two: as WritableLayer's
     std::string mount_label{};
+    // Has what a container's runtime mounts things on, and .dockerenv, where its parents have not
+    // (store/mount_points.h). They belong to what the layer began with.
+    bool mount_points = false;
 };
 
 // The compressed form of a layer, for a manifest.

@@ -82,6 +82,9 @@ struct LayerStore::Parts {
         return root + "/snapshots/" + id;
     }
 
+    // Of all containers; below their layers where those are stacked.
+    std::string mount_points() const { return root + "/mount-points"; }
+
     std::mutex& lock_of(const std::string& id) {
         return writable_locks[std::hash<std::string>()(id) % writable_locks.size()];
     }
@@ -152,12 +155,14 @@ struct LayerStore::Parts {
         WritableLayer layer;
         oci::Digest parent;
         WriteMode mode = WriteMode::Normal;
+        bool mount_points = false;
     };
 
     // Without the layers below.
     Result<Writable> find_writable(const std::string& id) const;
     // Those, as long as the hold lives.
     Result<LayerHold> hold_below(Writable& writable);
+    void add_mount_points(Writable& writable) const;
     Result<void> unmount_all(const std::string& id, const WritableLayer& layer);
 };
 

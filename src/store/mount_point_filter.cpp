@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-// A container's runtime makes what it mounts things on in the writable layer, where Docker has a
-// layer of its own for that. No part of what the container did.
+// A container's runtime makes in the writable layer what it mounts things on and is not there
+// already (store/mount_points.h). No part of what the container did.
 #include "kernel/path.h"
 #include "store/layer_tar.h"
+#include "store/mount_points.h"
 
 #include <algorithm>
 #include <set>
 
 #include <fcntl.h>
+#include <unistd.h>
 
 namespace berth::store {
 
@@ -23,7 +25,7 @@ bool is_below(std::string_view path, std::string_view directory) {
            path[directory.size()] == '/';
 }
 
-// An empty file; of a directory only that it is one.
+// An empty file, or the link that stands for one; of a directory only that it is one.
 bool serves_as_mount_point(FdRef tree, const std::string& path) {
     const auto place = kernel::open_parent_in_root(tree, path);
     if (!place.ok()) {
@@ -34,6 +36,13 @@ bool serves_as_mount_point(FdRef tree, const std::string& path) {
 
     if (::fstatat(place->parent.get(), place->name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return false;
+    }
+    if (S_ISLNK(status.st_mode)) {
+        std::string target(mounts_link.size() + 1, '\0');
+        const ssize_t length =
+            ::readlinkat(place->parent.get(), place->name.c_str(), target.data(), target.size());
+        return length == static_cast<ssize_t>(mounts_link.size()) &&
+               target.starts_with(mounts_link);
     }
     return S_ISDIR(status.st_mode) || (S_ISREG(status.st_mode) && status.st_size == 0);
 }

@@ -8,7 +8,7 @@
 namespace berth::store {
 
 // Step i brings the database from version i to i + 1. Never change a step that was released.
-inline constexpr std::array<std::string_view, 3> schema_steps{
+inline constexpr std::array<std::string_view, 4> schema_steps{
     R"sql(
 CREATE TABLE layers (
     chain_id TEXT PRIMARY KEY,
@@ -70,6 +70,9 @@ CREATE TABLE image_platforms (
     PRIMARY KEY (name, image)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX image_platforms_image ON image_platforms (image);
+)sql",
+    R"sql(
+ALTER TABLE writable_layers ADD COLUMN mount_points INTEGER NOT NULL DEFAULT 0;
 )sql"};
 
 } // namespace berth::store

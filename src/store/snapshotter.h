@@ -75,6 +75,10 @@ class Snapshotter {
     // Docker's name of the storage driver: "overlay2", "btrfs", "vfs".
     virtual std::string_view name() const = 0;
 
+    // Whether layers are put on top of each other at a mount, so that one more costs next to
+    // nothing; else each image's are put together once.
+    virtual bool is_stacking() const { return false; }
+
     // Fills the directory of a new layer. NotImplemented for a size limit that the file system
     // cannot keep.
     virtual Result<void> prepare(const WritableLayer& layer) = 0;

@@ -8,6 +8,7 @@
 #include "store/layer_store.h"
 #include "store/layer_store_parts.h"
 #include "store/layer_tar.h"
+#include "store/mount_points.h"
 #include "store/read_ahead.h"
 
 #include <algorithm>
@@ -43,8 +44,8 @@ Result<LayerStore::Parts::Writable> LayerStore::Parts::find_writable(const std::
     Writable writable;
     {
         Session session = database.session();
-        Statement query =
-            TRY(session.prepare("SELECT parent, write_mode FROM writable_layers WHERE id = ?1"));
+        Statement query = TRY(session.prepare(
+            "SELECT parent, write_mode, mount_points FROM writable_layers WHERE id = ?1"));
         if (!TRY(query.bind(1, id).step())) {
             return not_found("writable layer " + id + " not found");
         }
@@ -52,6 +53,7 @@ Result<LayerStore::Parts::Writable> LayerStore::Parts::find_writable(const std::
             writable.parent = TRY(oci::Digest::parse(query.text(0)));
         }
         writable.mode = query.number(1) == 0 ? WriteMode::Normal : WriteMode::Volatile;
+        writable.mount_points = query.number(2) != 0;
     }
     writable.layer.directory = writable_directory(id);
     return writable;
@@ -60,7 +62,14 @@ Result<LayerStore::Parts::Writable> LayerStore::Parts::find_writable(const std::
 Result<LayerHold> LayerStore::Parts::hold_below(Writable& writable) {
     LayerHold below = TRY(hold(writable.parent));
     writable.layer.layers = below.directories();
+    add_mount_points(writable);
     return below;
+}
+
+void LayerStore::Parts::add_mount_points(Writable& writable) const {
+    if (writable.mount_points && snapshotter->is_stacking()) {
+        writable.layer.layers.push_back(mount_points());
+    }
 }
 
 // Row first: a row without its directory is visible and can be removed, a directory without its row
@@ -72,14 +81,15 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
     {
         Transaction transaction = TRY(parts_->database.begin(Durability::Cache));
         {
-            Statement insert =
-                TRY(transaction->prepare("INSERT INTO writable_layers (id, parent, write_mode, "
-                                         "created, driver) VALUES (?1, ?2, ?3, ?4, ?5)"));
+            Statement insert = TRY(transaction->prepare(
+                "INSERT INTO writable_layers (id, parent, write_mode, "
+                "created, driver, mount_points) VALUES (?1, ?2, ?3, ?4, ?5, ?6)"));
             Result<void> inserted = insert.bind(1, id)
                                         .bind_optional(2, parent.to_string())
                                         .bind(3, options.mode == WriteMode::Normal ? 0 : 1)
                                         .bind(4, Timestamp::now().nanoseconds)
                                         .bind(5, driver_name())
+                                        .bind(6, options.mount_points ? 1 : 0)
                                         .run();
             if (!inserted.ok() && inserted.error().kind() == ErrorKind::Conflict) {
                 return conflict(
@@ -90,13 +100,17 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
         }
         TRY(transaction.commit());
     }
-    WritableLayer layer{
-        parts_->writable_directory(id), {}, options.size_limit, std::move(options.mount_label)};
+    Parts::Writable writable{.parent = parent, .mount_points = options.mount_points};
+    WritableLayer& layer = writable.layer;
+    layer.directory = parts_->writable_directory(id);
+    layer.size_limit = options.size_limit;
+    layer.mount_label = std::move(options.mount_label);
     Result<void> prepared = [&]() -> Result<void> {
-        LayerHold below = TRY(parts_->hold(parent));
-        layer.layers = below.directories();
+        LayerHold below = TRY(parts_->hold_below(writable));
         TRY(disk_result(make_directories(layer.directory, 0710)));
-        return parts_->snapshotter->prepare(layer);
+        TRY(parts_->snapshotter->prepare(layer));
+        const bool own = options.mount_points && !parts_->snapshotter->is_stacking();
+        return own ? make_mount_points(layer.root()) : ok();
     }();
     if (!prepared.ok()) {
         if (layer.size_limit != 0) {
@@ -264,6 +278,7 @@ LayerStore::describe(const std::string& id) const {
     for (const std::string& layer : TRY(parts_->layer_directories(writable.parent))) {
         writable.layer.layers.push_back(LayerMounts::content_of(layer));
     }
+    parts_->add_mount_points(writable);
     return parts_->snapshotter->describe(writable.layer);
 }
 

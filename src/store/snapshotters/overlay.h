@@ -24,6 +24,8 @@ class OverlaySnapshotter final : public Snapshotter {
 
     std::string_view name() const override { return "overlay2"; }
 
+    bool is_stacking() const override { return true; }
+
     Result<void> prepare(const WritableLayer& layer) override;
 
     void forget_limit(const WritableLayer& layer) override { limits_.forget(layer.directory); }
