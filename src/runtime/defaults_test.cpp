@@ -88,6 +88,7 @@ TEST(Seccomp, CapabilitiesOpenUpCalls) {
     EXPECT_EQ(rule_for(*open, "mount")->action, "SCMP_ACT_ALLOW");
     EXPECT_EQ(rule_for(*open, "clone3")->action, "SCMP_ACT_ALLOW");
     EXPECT_EQ(rule_for(*open, "chroot"), nullptr);
+    EXPECT_EQ(rule_for(*default_seccomp(default_capabilities()), "mount"), nullptr);
 }
 
 TEST(Seccomp, ProfilesThatContradictThemselvesAreRefused) {

@@ -2,11 +2,13 @@
 // Docker's seccomp profile format: rules with conditions on architecture, capabilities and kernel,
 // resolved to the specification's flat list. moby: profiles/seccomp/seccomp_linux.go.
 #include "base/strings.h"
+#include "base/synchronized.h"
 #include "codec/json.h"
 #include "runtime/default_seccomp_profile.h"
 #include "runtime/defaults.h"
 
 #include <algorithm>
+#include <optional>
 
 #include <sys/utsname.h>
 
@@ -219,7 +221,20 @@ resolve_seccomp(std::string_view profile_text, std::span<const std::string> capa
 }
 
 Result<oci::Seccomp> default_seccomp(std::span<const std::string> capabilities) {
-    return resolve_seccomp(default_seccomp_profile, capabilities);
+    // Containers mostly have the same capabilities, and reading the profile takes longer than
+    // copying what became of it.
+    struct Resolved {
+        std::vector<std::string> capabilities;
+        oci::Seccomp profile;
+    };
+
+    static Synchronized<std::optional<Resolved>> last;
+    auto known = last.lock();
+    if (!*known || !std::ranges::equal((*known)->capabilities, capabilities)) {
+        oci::Seccomp profile = TRY(resolve_seccomp(default_seccomp_profile, capabilities));
+        *known = Resolved{{capabilities.begin(), capabilities.end()}, std::move(profile)};
+    }
+    return (*known)->profile;
 }
 
 } // namespace berth::runtime
