@@ -44,6 +44,8 @@ struct ContainerRunner::Launched {
     kernel::UserNamespaces own; // with `root.owners` alone
     NetworkConnection network;
     LinkEffects links;
+    std::optional<monitor::StartedMonitor> spare; // until it has its container
+    std::string expected_cgroup;                  // that it makes; "": none
     std::shared_ptr<monitor::MonitorClient> client;
     std::string shm_path;
     bool mounted = false;
@@ -118,6 +120,7 @@ Result<void> ContainerRunner::start(const ContainerPtr& container, const std::st
 Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& launched) {
     const ContainerDefinition& definition = *launched.definition;
     SharedNamespaces shared = TRY(shared_namespaces(core_, definition));
+    expect_cgroup(launched);
     launched.root.owners = owners_at_start(core_, definition.host_config);
     if (launched.root.owners != nullptr) {
         launched.own = TRY(make_user_namespace(core_, definition, shared));
@@ -140,6 +143,16 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
         "failed to create task for container: failed to initialize logging driver");
     launched.client = TRY(spawn_monitor(container, launched, std::move(shared)));
     return run_program(*container, launched);
+}
+
+// The monitor makes the container's group, half a millisecond on version 1, while we prepare the
+// rest.
+void ContainerRunner::expect_cgroup(Launched& launched) {
+    launched.spare = core_.spare_monitors->take();
+    if (launched.spare && !uses_systemd_cgroups(core_.config())) {
+        launched.expected_cgroup = cgroup_path(*launched.definition, core_.config());
+        monitor::expect(*launched.spare, launched.expected_cgroup);
+    }
 }
 
 Result<void>
@@ -220,14 +233,13 @@ Result<std::shared_ptr<monitor::MonitorClient>> ContainerRunner::spawn_monitor(
     }
     input.mount_sources = sources;
     const std::string config = TRY(runtime_config(input));
-    TRY(make_directories(core_.bundle(id), 0700));
     TRY(make_directories(core_.run_directory(id), 0700));
-    TRY(replace_file(core_.bundle(id) + "/config.json", config, 0600, Sync::No));
+    TRY(replace_file(core_.run_directory(id) + "/config.json", config, 0600, Sync::No));
 
     options.program = core_.monitor_program();
-    options.spares = core_.spare_monitors.get();
+    options.spare = std::exchange(launched.spare, std::nullopt);
     options.id = id;
-    options.bundle = core_.bundle(id);
+    options.bundle = core_.run_directory(id);
     options.runtime_root = core_.runtime_root();
     options.socket_path = core_.socket_path(id);
     options.exit_path = core_.exit_path(id);
@@ -346,6 +358,9 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
                 "half made container not removed, ignoring",
                 {{"id", container.id}, {"error", removed.error().message()}});
         }
+    } else if (!launched.expected_cgroup.empty()) {
+        launched.spare.reset(); // it ends
+        monitor::remove_expected(launched.expected_cgroup);
     }
     logs_->end(*launched.definition);
     core_.network->disconnect(container.id, launched.network.endpoints);

@@ -49,6 +49,7 @@ class ContainerRunner {
 
     Result<std::shared_ptr<const ContainerDefinition>> begin_start(LiveContainer& container);
     Result<void> launch(const ContainerPtr& container, Launched& launched);
+    void expect_cgroup(Launched& launched);
     Result<void> write_files(const Launched& launched, const SharedNamespaces& shared);
     Result<std::shared_ptr<monitor::MonitorClient>>
     spawn_monitor(const ContainerPtr& container, Launched& launched, SharedNamespaces shared);

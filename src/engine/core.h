@@ -69,14 +69,13 @@ struct Core {
 
     io::EventLoop& loop() { return loop_thread->loop(); }
 
-    // <data root>/containers/<id>: hosts, hostname, resolv.conf, log, bundle.
+    // <data root>/containers/<id>: hosts, hostname, resolv.conf, log.
     std::string directory(const std::string& id) const;
 
     std::string log_directory(const std::string& id) const { return directory(id) + "/log"; }
 
-    std::string bundle(const std::string& id) const { return directory(id) + "/bundle"; }
-
-    // <exec root>/containers/<id>: the monitor's socket, exit.json. The id is cut where the
+    // <exec root>/containers/<id>: config.json (it is the runtime's bundle, made anew for each
+    // start), the monitor's socket, exit.json. The id is cut where the
     // socket's path would be longer than the 107 bytes that a unix socket's address holds.
     std::string run_directory(const std::string& id) const;
 

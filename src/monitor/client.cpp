@@ -81,22 +81,17 @@ Order order_of(const LaunchOptions& options, const UniqueFd& listener) {
     return order;
 }
 
-Result<StartedMonitor> start_monitor(const LaunchOptions& options, const Order& order) {
-    if (options.spares != nullptr && order.fds.size() <= message_descriptor_limit) {
-        if (std::optional<StartedMonitor> spare = options.spares->take()) {
-            std::vector<int> descriptors;
-            for (const auto& [ours, theirs] : order.fds) {
-                descriptors.push_back(ours);
-            }
-            const std::string message = encode(
-                Launch{.arguments = order.arguments},
-                0,
-                static_cast<std::uint16_t>(descriptors.size()));
-            if (send_whole(spare->control, message, descriptors).ok()) {
-                return *std::move(spare);
-            }
+Result<StartedMonitor> start_monitor(LaunchOptions& options, const Order& order) {
+    if (options.spare && order.fds.size() <= message_descriptor_limit) {
+        std::vector<int> descriptors;
+        for (const auto& [ours, theirs] : order.fds) {
+            descriptors.push_back(ours);
+        }
+        if (give(*options.spare, order.arguments, descriptors).ok()) {
+            return *std::move(options.spare);
         }
     }
+    options.spare.reset();
     return spawn_monitor(options.program, order.arguments, order.fds);
 }
 

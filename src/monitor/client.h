@@ -9,6 +9,7 @@
 #include "io/terminal.h"
 #include "monitor/exit_record.h"
 #include "monitor/protocol.h"
+#include "monitor/spare_monitors.h"
 
 #include <functional>
 #include <memory>
@@ -28,11 +29,9 @@ struct InheritedFd {
 // Numbers below belong to the monitor itself.
 inline constexpr int first_inherited_fd = 8;
 
-class SpareMonitors;
-
 struct LaunchOptions {
     std::string program = "berth-monitor"; // a path, or a name that is looked for in PATH
-    SpareMonitors* spares = nullptr;       // of that program: one of them is taken if there is any
+    std::optional<StartedMonitor> spare;   // of that program; nullopt: one is started
     std::string id;
     std::string bundle;                // has config.json
     std::string runtime_root;          // the OCI runtime's state root

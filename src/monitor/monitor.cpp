@@ -154,6 +154,7 @@ Result<void> Monitor::create_container() {
         create.stdio = {std::move(ends.in), std::move(ends.out), std::move(ends.err)};
     }
     create.empty_mounts = std::move(empty_mounts);
+    create.cgroup = options_.cgroup;
     container_ = TRY(runtime::Container::create(std::move(create)));
     if (options_.terminal) {
         UniqueFd terminal = container_->take_terminal();
@@ -377,6 +378,8 @@ void Monitor::remove_container() {
     if (container_) {
         (void)container_->destroy(runtime::Container::Force::Yes);
         container_.reset();
+    } else if (options_.cgroup) {
+        (void)options_.cgroup->remove();
     }
 }
 

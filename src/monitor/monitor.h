@@ -87,6 +87,7 @@ class Monitor {
     Result<Notice> handle(const Update& request, std::vector<UniqueFd>& descriptors);
     Result<Notice> handle(const Release& request, std::vector<UniqueFd>& descriptors);
     Result<Notice> handle(const Launch& request, std::vector<UniqueFd>& descriptors);
+    Result<Notice> handle(const Expect& request, std::vector<UniqueFd>& descriptors);
     Result<runtime::Container*> running_container();
     Result<pid_t> start_exec(ExecProcess& exec, const Exec& request);
     ExecProcess* find_exec(const std::string& id);

@@ -4,6 +4,7 @@
 
 #include "base/result.h"
 #include "io/log_output.h"
+#include "kernel/cgroup.h"
 
 #include <optional>
 #include <span>
@@ -27,6 +28,8 @@ struct MonitorOptions {
     std::optional<int> listener_fd;     // listens at socket_path; absent: the monitor makes it
     std::vector<int> inherited_fds;     // closed once the container is created
     std::optional<int> empty_mounts_fd; // one of them: runtime::CreateOptions::empty_mounts
+    // Not of the command line: made already for the container to come (Expect).
+    std::optional<kernel::Cgroup> cgroup;
 };
 
 // Without the program's name.

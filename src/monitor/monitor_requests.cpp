@@ -215,6 +215,10 @@ Result<Notice> Monitor::handle(const Launch&, std::vector<UniqueFd>&) {
     return conflict("the monitor has its container already");
 }
 
+Result<Notice> Monitor::handle(const Expect&, std::vector<UniqueFd>&) {
+    return conflict("the monitor has its container already");
+}
+
 Result<Notice> Monitor::handle(const Release&, std::vector<UniqueFd>&) {
     released_ = true;
     loop_->post([this] { consider_quitting(); }); // after this has been answered

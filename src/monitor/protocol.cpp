@@ -159,6 +159,11 @@ void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_cons
 }
 
 template <class Archive, class T>
+void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_const_t<T>, Expect>) {
+    archive(value.cgroup_path);
+}
+
+template <class Archive, class T>
 void fields(Archive& archive, T& value) requires(std::is_same_v<std::remove_const_t<T>, Exited>) {
     archive(value.exec_id);
     archive(value.code);

@@ -96,6 +96,12 @@ struct Launch {
     std::vector<std::string> arguments;
 };
 
+// To the same, before that: the group that the container will be in, which it makes while the
+// engine prepares the rest, and removes when nothing comes of it. Not answered.
+struct Expect {
+    std::string cgroup_path;
+};
+
 using Request = std::variant<
     AwaitCreated,
     Start,
@@ -108,7 +114,8 @@ using Request = std::variant<
     Status,
     Update,
     Release,
-    Launch>;
+    Launch,
+    Expect>;
 
 // From the monitor.
 

@@ -4,12 +4,15 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/rollback.h"
 #include "kernel/cgroup.h"
 #include "kernel/kernel_features.h"
 #include "kernel/socket.h"
+#include "monitor/channel.h"
 #include "monitor/protocol.h"
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -18,6 +21,7 @@
 
 #include <fcntl.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -74,6 +78,59 @@ Result<StartedMonitor> spawn_monitor(
     return StartedMonitor{.child = std::move(child), .control = std::move(pair.first)};
 }
 
+namespace {
+
+Result<StartedMonitor> start_spare(const std::string& program) {
+    UniqueFd bell(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK | EFD_SEMAPHORE));
+    if (!bell) {
+        return errno_error("eventfd");
+    }
+    StartedMonitor started = TRY(spawn_monitor(
+        program,
+        {std::string(spare_flag), std::string(shown_bytes, ' ')},
+        {{bell.get(), spare_bell_fd}}));
+    started.bell = std::move(bell);
+    return started;
+}
+
+Result<void> send_and_ring(
+    const StartedMonitor& spare, const std::string& message, std::span<const int> descriptors) {
+    TRY(send_whole(spare.control, message, descriptors));
+    const std::uint64_t once = 1;
+    if (::write(spare.bell.get(), &once, sizeof once) != sizeof once) {
+        return errno_error("wake a spare monitor");
+    }
+    return ok();
+}
+
+} // namespace
+
+void expect(const StartedMonitor& spare, const std::string& cgroup_path) {
+    Result<void> told = send_and_ring(spare, encode(Expect{cgroup_path}, 0, 0), {});
+    if (!told.ok()) {
+        log::debug("spare monitor not told of its group", {{"error", told.error().message()}});
+    }
+}
+
+Result<void> give(
+    const StartedMonitor& spare,
+    const std::vector<std::string>& arguments,
+    std::span<const int> descriptors) {
+    const std::string message =
+        encode(Launch{.arguments = arguments}, 0, static_cast<std::uint16_t>(descriptors.size()));
+    return send_and_ring(spare, message, descriptors);
+}
+
+void remove_expected(const std::string& cgroup_path) {
+    Result<kernel::Cgroup> made = kernel::Cgroup::open(cgroup_path);
+    Result<void> removed = made.ok() ? made->remove() : std::move(made).error();
+    if (!removed.ok()) {
+        log::warn(
+            "control group not removed, ignoring",
+            {{"path", cgroup_path}, {"error", removed.error().message()}});
+    }
+}
+
 struct SpareMonitors::State {
     Options options;
     std::mutex mutex;
@@ -88,8 +145,7 @@ struct SpareMonitors::State {
     }
 
     void refill() {
-        Result<StartedMonitor> started = spawn_monitor(
-            options.program, {std::string(spare_flag), std::string(shown_bytes, ' ')}, {});
+        Result<StartedMonitor> started = start_spare(options.program);
         const std::lock_guard lock(mutex);
         is_due = false;
         if (!started.ok()) {
@@ -203,20 +259,77 @@ void show(std::span<char* const> command_line, const std::vector<std::string>& a
 
 } // namespace
 
-Result<std::optional<MonitorOptions>> await_launch(std::span<char* const> command_line) {
-    UniqueFd socket(monitor_control_fd);
-    warm_up();
-    std::vector<UniqueFd> descriptors;
+namespace {
+
+// False when the engine is gone. Of an engine of before there is no bell.
+Result<bool> await_bell(FdRef socket, FdRef bell) {
+    while (bell.get() >= 0) {
+        std::array<pollfd, 2> waits{
+            {{.fd = bell.get(), .events = POLLIN, .revents = 0},
+             {.fd = socket.get(), .events = 0, .revents = 0}}};
+        if (::poll(waits.data(), waits.size(), -1) < 0 && errno != EINTR) {
+            return errno_error("wait for a container");
+        }
+        std::uint64_t rung = 0;
+        if (::read(bell.get(), &rung, sizeof rung) == sizeof rung) {
+            return true;
+        }
+        if (waits[1].revents != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// nullopt when the engine is gone.
+Result<std::optional<Request>>
+receive_request(FdRef socket, FdRef bell, std::vector<UniqueFd>& descriptors) {
     std::string bytes;
-    if (!TRY(receive_whole(socket, bytes, message_header_size, descriptors))) {
-        return std::optional<MonitorOptions>();
+    if (!TRY(await_bell(socket, bell)) ||
+        !TRY(receive_whole(socket, bytes, message_header_size, descriptors))) {
+        return std::optional<Request>();
     }
     const MessageHeader header = TRY(decode_header(bytes));
     if (!TRY(receive_whole(socket, bytes, header.body_size, descriptors))) {
+        return std::optional<Request>();
+    }
+    return std::optional(TRY(decode_request(header, bytes)));
+}
+
+// What cannot be made now is made, or refused, with the container.
+std::optional<kernel::Cgroup> make_expected(const std::string& path) {
+    Result<kernel::Cgroup> made = kernel::Cgroup::create(
+        path, {}, kernel::CgroupControllers::Needed, kernel::CgroupOwner::Own);
+    if (!made.ok()) {
+        log::debug("control group not made ahead", {{"error", made.error().message()}});
+        return std::nullopt;
+    }
+    return std::move(made).value();
+}
+
+} // namespace
+
+Result<std::optional<MonitorOptions>> await_launch(std::span<char* const> command_line) {
+    UniqueFd socket(monitor_control_fd);
+    UniqueFd bell(::fcntl(spare_bell_fd, F_GETFD) < 0 ? -1 : spare_bell_fd);
+    warm_up();
+    std::optional<kernel::Cgroup> cgroup;
+    Rollback rollback;
+    rollback.push([&cgroup] {
+        if (cgroup) {
+            (void)cgroup->remove();
+        }
+    });
+    std::vector<UniqueFd> descriptors;
+    std::optional<Request> request = TRY(receive_request(socket, bell, descriptors));
+    while (request && std::holds_alternative<Expect>(*request)) {
+        cgroup = make_expected(std::get<Expect>(*request).cgroup_path);
+        request = TRY(receive_request(socket, bell, descriptors));
+    }
+    if (!request) {
         return std::optional<MonitorOptions>();
     }
-    const Request request = TRY(decode_request(header, bytes));
-    const auto* launch = std::get_if<Launch>(&request);
+    const auto* launch = std::get_if<Launch>(&*request);
     if (launch == nullptr) {
         return invalid_argument("a monitor without a container was asked for something else");
     }
@@ -225,9 +338,12 @@ Result<std::optional<MonitorOptions>> await_launch(std::span<char* const> comman
         arguments.push_back(argument.c_str());
     }
     MonitorOptions options = TRY(parse_arguments(arguments));
+    options.cgroup = cgroup;
     show(command_line, launch->arguments);
+    bell.reset(); // its number is the listener's
     TRY(place(std::move(descriptors), options));
     (void)socket.release(); // it is the options' control_fd
+    rollback.commit();
     return std::optional(std::move(options));
 }
 

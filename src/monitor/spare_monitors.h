@@ -25,11 +25,26 @@ namespace berth::monitor {
 // Numbers of descriptors in each monitor.
 inline constexpr int monitor_control_fd = 3; // connected to the engine
 inline constexpr int listener_fd = 4;
+// Until it has its container (then it is the listener's).
+inline constexpr int spare_bell_fd = listener_fd;
 
 struct StartedMonitor {
     kernel::Child child; // killed unless released
     UniqueFd control;
+    // An eventfd(2) of a spare one, rung after each message: a message by itself would wake it on
+    // the processor of the engine's thread, which has more to do.
+    UniqueFd bell;
 };
+
+// Tells a spare monitor which group its container will be in. Nothing is lost where this fails.
+void expect(const StartedMonitor& spare, const std::string& cgroup_path);
+// Gives a spare monitor its container.
+Result<void> give(
+    const StartedMonitor& spare,
+    const std::vector<std::string>& arguments,
+    std::span<const int> descriptors);
+// The group that was made for a container which did not come to be.
+void remove_expected(const std::string& cgroup_path);
 
 // `fds`: ours, and the monitor's number for it.
 Result<StartedMonitor> spawn_monitor(

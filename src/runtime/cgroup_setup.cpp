@@ -100,8 +100,13 @@ Result<kernel::Cgroup> without_cgroup(Error refused, const kernel::CgroupLimits&
 Result<kernel::Cgroup> make_directories_of(
     const CgroupRequest& request, const CgroupPlace& place, const kernel::CgroupLimits& limits) {
     const std::string& path = place.path;
-    Result<kernel::Cgroup> made = kernel::Cgroup::create(
-        path, limits, controllers_for(request.config), owner_of(request, place));
+    const kernel::CgroupControllers controllers = controllers_for(request.config);
+    if (request.made != nullptr && request.made->path() == path &&
+        limits == kernel::CgroupLimits{} && controllers == kernel::CgroupControllers::Needed) {
+        return *request.made;
+    }
+    Result<kernel::Cgroup> made =
+        kernel::Cgroup::create(path, limits, controllers, owner_of(request, place));
     if (made.ok()) {
         return made;
     }

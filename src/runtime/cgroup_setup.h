@@ -27,6 +27,7 @@ struct CgroupRequest {
     const std::string& id;
     bool systemd = false;
     CgroupRights rights = CgroupRights::Auto;
+    const kernel::Cgroup* made = nullptr; // CreateOptions::cgroup
 };
 
 // A user may make processes neither in nor into a group that the user's own systemd has made,

@@ -54,6 +54,10 @@ struct CreateOptions {
     bool no_pivot = false;       // chroot(2) instead of pivot_root(2)
     bool systemd_cgroup = false; // cgroupsPath is "slice:prefix:name"; systemd makes the group
     CgroupRights cgroup_rights = CgroupRights::Auto;
+    // Made ahead for this container by kernel::Cgroup::create, with the controllers that every
+    // container needs: saves making it where the configuration wants just that. The caller's to
+    // remove after an error.
+    std::optional<kernel::Cgroup> cgroup;
     // Of kernel::make_empty_mount_namespace: what the container's mount namespace begins as a copy
     // of, which costs less the more mounts the caller's has. Empty: the caller's. It is also the
     // caller's where the container needs that: for hooks, user namespaces, labels and no_pivot.

@@ -284,7 +284,8 @@ Result<Container> Container::create(CreateOptions options) {
         .config = config,
         .id = options.id,
         .systemd = options.systemd_cgroup,
-        .rights = options.cgroup_rights};
+        .rights = options.cgroup_rights,
+        .made = options.cgroup && !options.systemd_cgroup ? &*options.cgroup : nullptr};
     const CgroupPlace place = TRY(plan_cgroup(request));
     const std::string state_root = TRY(absolute(options.state_root));
     StateDirectory directory = TRY(StateDirectory::at(state_root, options.id));

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+// The store's own directory of them, and the roots of drivers that copy, which hold an image's
+// files.
 #include "store/mount_points.h"
 
 #include "base/file.h"

@@ -87,6 +87,26 @@ def test_pids_limit(engine):
     assert "fork" in done.stderr
 
 
+def control_groups(container):
+    parent = os.environ["BERTH_TEST_CGROUP"] or "/berth"
+    return [path for folder in ["", *os.listdir("/sys/fs/cgroup")] if os.path.isdir(path := f"/sys/fs/cgroup/{folder}{parent}/{container}")]
+
+
+def test_a_start_that_fails_leaves_no_control_group(engine):
+    """They are made before the rest is known to work."""
+    holder = engine.berth("run", "-d", "--name", "holder", "-p", "127.0.0.1:18099:80", "busybox", "sleep", "1000").stdout.strip()
+    assert control_groups(holder)
+    for network in ["bridge", "none"]:
+        wrong = ["-p", "127.0.0.1:18099:80"] if network == "bridge" else ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp://127.0.0.1:1"]
+        engine.berth("create", "--name", "late", "--network", network, *wrong, "busybox", "true")
+        late = engine.inspect("late")["Id"]
+        assert engine.berth("start", "late", check=False).returncode == 1
+        assert control_groups(late) == []
+        engine.berth("rm", "late")
+    engine.berth("rm", "-f", "holder")
+    assert control_groups(holder) == []
+
+
 def test_cpu_limit_reaches_the_cgroup(engine):
     engine.berth("run", "-d", "--name", "slow", "--cpus", "0.5", "busybox", "sleep", "100")
     pid = engine.inspect("slow")["State"]["Pid"]

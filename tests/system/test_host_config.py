@@ -158,7 +158,7 @@ def test_the_hosts_name_and_processes(engine):
 def test_annotations_reach_the_runtime(engine):
     started(engine, {"Annotations": {"com.example/key": "value"}})
     shown = engine.inspect("box")
-    bundle = engine.data / "containers" / shown["Id"] / "bundle" / "config.json"
+    bundle = engine.exec / "containers" / shown["Id"] / "config.json"
     assert json.loads(bundle.read_text())["annotations"]["com.example/key"] == "value"
     assert shown["HostConfig"]["Annotations"] == {"com.example/key": "value"}
 
