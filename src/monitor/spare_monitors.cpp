@@ -31,9 +31,11 @@ namespace {
 // The cache of freed blocks would pin a page each in a heap that is about to be given back.
 constexpr const char* heap_tunables = "GLIBC_TUNABLES=glibc.malloc.tcache_count=0";
 
-// The container that has just been given one is served first. What is started meanwhile would
-// compete with it, and while containers are started without a pause it is of no use.
-constexpr std::chrono::milliseconds refill_delay{4};
+// The container that has just been given one is served first, up to its end if it is short. What is
+// started meanwhile would compete with it, and while containers are started without a pause it is
+// of no use.
+constexpr std::chrono::milliseconds refill_delay{6};
+constexpr std::chrono::milliseconds next_delay{2}; // where more than one is missing
 constexpr std::chrono::milliseconds first_delay{50}; // the engine itself starts
 constexpr std::chrono::milliseconds pause_after_failure{1000};
 
@@ -156,7 +158,7 @@ struct SpareMonitors::State {
         }
         ready.push_back(std::move(*started));
         if (ready.size() < options.count) {
-            refill_after(refill_delay);
+            refill_after(next_delay);
         }
     }
 };
