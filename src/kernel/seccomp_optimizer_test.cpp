@@ -13,13 +13,10 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdlib>
-#include <functional>
 
 #include <sys/mman.h>
 #include <sys/personality.h>
-#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace berth::kernel {
@@ -273,21 +270,6 @@ TEST(SeccompOptimizer, WhatIsSmallAlreadyStaysAsItIs) {
           instructions_of(optimize_seccomp(bytes_of(plain_program())))}) {
         EXPECT_EQ(optimize_seccomp(bytes_of(program)), bytes_of(program));
     }
-}
-
-// errno of the call under `program`, 0 without one.
-int under_program(const SeccompProgram& program, const std::function<long()>& call) {
-    const pid_t pid = ::fork();
-    if (pid == 0) {
-        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !install_seccomp(program).ok()) {
-            ::_exit(255);
-        }
-        errno = 0;
-        ::_exit(call() < 0 ? errno : 0);
-    }
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 TEST(SeccompOptimizer, TheKernelTakesTheProgramAndObeysIt) {

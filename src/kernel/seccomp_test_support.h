@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// Runs system call filters on calls that nobody makes. The interpreter is written from the kernel's
-// description of classic BPF and shares nothing with what is tested.
+// Runs system call filters on calls that nobody makes, and on calls of a child. The interpreter is
+// written from the kernel's description of classic BPF and shares nothing with what is tested.
 #pragma once
+
+#include "kernel/seccomp.h"
 
 #include <gtest/gtest.h>
 #include <linux/audit.h>
@@ -9,6 +11,7 @@
 #include <linux/seccomp.h>
 
 #include <array>
+#include <cerrno>
 #include <cstdint>
 #include <cstring>
 #include <random>
@@ -16,6 +19,10 @@
 #include <string>
 #include <string_view>
 #include <vector>
+
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 namespace berth::kernel {
 
@@ -173,6 +180,22 @@ first_difference(std::string_view left_bytes, std::string_view right_bytes, cons
         }
     }
     return "";
+}
+
+// errno of the call under `program` in a child, 0 without one; -SIGSYS where it was killed.
+template <class Call>
+int under_program(const SeccompProgram& program, const Call& call) {
+    const pid_t pid = ::fork();
+    if (pid == 0) {
+        if (::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0 || !install_seccomp(program).ok()) {
+            ::_exit(255);
+        }
+        errno = 0;
+        ::_exit(call() < 0 ? errno : 0);
+    }
+    int status = 0;
+    ::waitpid(pid, &status, 0);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 } // namespace berth::kernel

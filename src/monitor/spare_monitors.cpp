@@ -35,7 +35,7 @@ constexpr const char* heap_tunables = "GLIBC_TUNABLES=glibc.malloc.tcache_count=
 // started meanwhile would compete with it, and while containers are started without a pause it is
 // of no use.
 constexpr std::chrono::milliseconds refill_delay{6};
-constexpr std::chrono::milliseconds next_delay{2}; // where more than one is missing
+constexpr std::chrono::milliseconds next_delay{2};   // where more than one is missing
 constexpr std::chrono::milliseconds first_delay{50}; // the engine itself starts
 constexpr std::chrono::milliseconds pause_after_failure{1000};
 

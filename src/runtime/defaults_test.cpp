@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Docker's defaults, and its seccomp profile format.
-#include "kernel/seccomp.h"
+#include "kernel/seccomp_test_support.h"
 #include "runtime/container_impl.h"
 #include "runtime/defaults.h"
 
@@ -12,7 +12,6 @@
 
 #include <sys/socket.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 namespace berth::runtime {
@@ -30,20 +29,10 @@ const oci::SeccompRule* rule_for(const oci::Seccomp& profile, const std::string&
 
 // What a system call answers under the default profile: 0 or errno.
 template <class Call>
-int under_default_profile(Call call) {
-    pid_t pid = ::fork();
-    if (pid == 0) {
-        auto profile = default_seccomp(default_capabilities());
-        auto program = seccomp_program(*profile, "");
-        if (!program.ok() || !kernel::install_seccomp(**program).ok()) {
-            ::_exit(255);
-        }
-        errno = 0;
-        ::_exit(call() < 0 ? errno : 0);
-    }
-    int status = 0;
-    ::waitpid(pid, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+int under_default_profile(const Call& call) {
+    const auto profile = default_seccomp(default_capabilities());
+    const auto program = seccomp_program(*profile, "");
+    return program.ok() ? kernel::under_program(**program, call) : -1;
 }
 
 TEST(Defaults, CapabilitiesAreAddedAndDroppedAsDockerDoes) {
