@@ -156,6 +156,7 @@ Result<void> Monitor::create_container() {
     create.empty_mounts = std::move(empty_mounts);
     create.cgroup = options_.cgroup;
     container_ = TRY(runtime::Container::create(std::move(create)));
+    options_.cgroup.reset(); // the container's from now on
     if (options_.terminal) {
         UniqueFd terminal = container_->take_terminal();
         if (!terminal) {

@@ -47,6 +47,10 @@ TEST(MonitorProtocol, CarriesEveryFieldOfARequest) {
     EXPECT_EQ(signal.number, -5);
     EXPECT_EQ(round_trip<Resize>(Resize{.size = {.rows = 24, .columns = 80}}).size.columns, 80);
     (void)round_trip<Release>(Release{});
+    EXPECT_EQ(
+        round_trip<Launch>(Launch{.arguments = {"--id", ""}}).arguments,
+        (std::vector<std::string>{"--id", ""}));
+    EXPECT_EQ(round_trip<Expect>(Expect{.cgroup_path = "/a/b"}).cgroup_path, "/a/b");
 }
 
 TEST(MonitorProtocol, CarriesStatusWithExecs) {
