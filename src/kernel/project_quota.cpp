@@ -22,19 +22,32 @@ namespace {
 
 constexpr std::uint64_t block_bytes = 512;
 
-Result<void> set_limit(FdRef directory, std::uint32_t project, std::uint64_t bytes) {
+long quota_call(FdRef directory, int command, std::uint32_t project, fs_disk_quota& quota) {
+    const auto whose = static_cast<unsigned>(QCMD(command, PRJQUOTA));
+    return ::syscall(SYS_quotactl_fd, directory.get(), whose, project, &quota);
+}
+
+Result<void>
+set_limits(FdRef directory, std::uint32_t project, std::uint64_t soft, std::uint64_t hard) {
     fs_disk_quota quota{};
     quota.d_version = FS_DQUOT_VERSION;
     quota.d_flags = FS_PROJ_QUOTA;
     quota.d_id = project;
     quota.d_fieldmask = FS_DQ_BHARD | FS_DQ_BSOFT;
-    quota.d_blk_hardlimit = (bytes + block_bytes - 1) / block_bytes;
-    quota.d_blk_softlimit = quota.d_blk_hardlimit;
-    const auto command = static_cast<unsigned>(QCMD(Q_XSETQLIM, PRJQUOTA));
-    if (::syscall(SYS_quotactl_fd, directory.get(), command, project, &quota) != 0) {
-        return errno_error("set a project quota");
+    quota.d_blk_hardlimit = (hard + block_bytes - 1) / block_bytes;
+    quota.d_blk_softlimit = (soft + block_bytes - 1) / block_bytes;
+    return quota_call(directory, Q_XSETQLIM, project, quota) == 0
+               ? ok()
+               : Result<void>(errno_error("set a project quota"));
+}
+
+// 0: none.
+Result<std::uint64_t> limit_of(FdRef directory, std::uint32_t project) {
+    fs_disk_quota quota{};
+    if (quota_call(directory, Q_XGETQUOTA, project, quota) != 0) {
+        return errno_error("read a project quota");
     }
-    return ok();
+    return quota.d_blk_softlimit * block_bytes;
 }
 
 // In the calling thread's effective set; false where nothing was to be changed.
@@ -74,7 +87,7 @@ Result<std::uint32_t> project_of(FdRef directory) {
 
 Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64_t bytes) {
     // The limit first: without quotas nothing is changed.
-    TRY(set_limit(directory, project, bytes));
+    TRY(set_limits(directory, project, bytes, bytes));
     fsxattr attributes{};
     if (::ioctl(directory.get(), FS_IOC_FSGETXATTR, &attributes) != 0) {
         return errno_error("read a directory's project");
@@ -85,6 +98,26 @@ Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64
         return errno_error("set a directory's project");
     }
     return ok();
+}
+
+Result<RaisedLimit>
+RaisedLimit::raise(UniqueFd directory, std::uint32_t project, std::uint64_t bytes) {
+    const std::uint64_t limit = TRY(limit_of(directory, project));
+    if (limit == 0) {
+        return RaisedLimit(UniqueFd(), project);
+    }
+    TRY(set_limits(directory, project, limit, limit + bytes));
+    return RaisedLimit(std::move(directory), project);
+}
+
+RaisedLimit::~RaisedLimit() {
+    if (!directory_) {
+        return;
+    }
+    // A failure leaves some room more, as a death would.
+    if (const Result<std::uint64_t> limit = limit_of(directory_, project_); limit.ok()) {
+        [[maybe_unused]] Result<void> lowered = set_limits(directory_, project_, *limit, *limit);
+    }
 }
 
 bool lacks_project_quota(const Error& error) {

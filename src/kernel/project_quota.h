@@ -7,6 +7,7 @@
 #include "base/unique_fd.h"
 
 #include <cstdint>
+#include <utility>
 
 namespace berth::kernel {
 
@@ -17,6 +18,26 @@ Result<std::uint32_t> project_of(FdRef directory);
 // Puts an empty directory, and with it all that is made in it, under the project's limit of
 // `bytes` (0: none).
 Result<void> limit_directory(FdRef directory, std::uint32_t project, std::uint64_t bytes);
+
+// As long as it lives a project may take `bytes` more than its limit, which stays noted as the soft
+// one: who dies meanwhile leaves no other limit than the next RaisedLimit's end sets. Nothing
+// happens where there is no limit.
+class RaisedLimit {
+  public:
+    static Result<RaisedLimit>
+    raise(UniqueFd directory, std::uint32_t project, std::uint64_t bytes);
+    RaisedLimit(RaisedLimit&&) = default;
+    RaisedLimit& operator=(RaisedLimit&&) = delete;
+    ~RaisedLimit();
+
+  private:
+    RaisedLimit(UniqueFd directory, std::uint32_t project)
+        : directory_(std::move(directory))
+        , project_(project) {}
+
+    UniqueFd directory_; // empty: nothing to do
+    std::uint32_t project_;
+};
 
 bool lacks_project_quota(const Error& error);
 

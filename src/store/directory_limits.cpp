@@ -5,7 +5,6 @@
 
 #include "base/file.h"
 #include "base/log.h"
-#include "kernel/project_quota.h"
 
 #include <fcntl.h>
 
@@ -77,6 +76,21 @@ Result<void> DirectoryLimits::limit(const std::string& directory, std::uint64_t 
     return not_implemented(
         "a limit of size needs an ext4 or xfs file system with the mount option 'prjquota' below " +
         parent + ": " + limited.error().message());
+}
+
+std::optional<kernel::RaisedLimit> DirectoryLimits::make_room(const std::string& directory) {
+    constexpr std::uint64_t room = 1U << 20; // XFS reserves a good part of it for a mkdir
+    auto place = open_directory(directory);
+    const std::uint32_t project = place.ok() ? kernel::project_of(*place).value_or(0) : 0;
+    if (!is_ours(project)) {
+        return std::nullopt;
+    }
+    auto raised = kernel::RaisedLimit::raise(*std::move(place), project, room);
+    if (!raised.ok()) {
+        log::debug("no room above a limit of size", {{"error", raised.error().message()}});
+        return std::nullopt;
+    }
+    return *std::move(raised);
 }
 
 void DirectoryLimits::forget(const std::string& directory) {

@@ -4,9 +4,11 @@
 #pragma once
 
 #include "base/result.h"
+#include "kernel/project_quota.h"
 
 #include <cstdint>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <string>
 
@@ -17,6 +19,9 @@ class DirectoryLimits {
   public:
     // REQUIRES: it is empty. NotImplemented where the file system has no project quotas.
     Result<void> limit(const std::string& directory, std::uint64_t bytes);
+    // Room for what a mount makes in a directory that is full to its limit, as long as the answer
+    // lives. Nothing where it has no limit.
+    static std::optional<kernel::RaisedLimit> make_room(const std::string& directory);
     // Before its files are deleted. Nothing to do where it has no limit.
     void forget(const std::string& directory);
 

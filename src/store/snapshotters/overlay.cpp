@@ -234,6 +234,9 @@ Result<std::string> OverlaySnapshotter::mount(const WritableLayer& layer, WriteM
         TRY(check_owners(root, upper_of(layer), layer.owners.get()));
         return root;
     }
+    // Without its working directory the kernel mounts for reading alone: nothing could be deleted
+    // any more where the disk is full.
+    const auto room = DirectoryLimits::make_room(layer.directory);
     if (mode == WriteMode::Volatile) {
         // The kernel refuses a volatile layer a second time, since it cannot know whether the
         // machine went down in between. Whoever asks for volatile takes that on.
