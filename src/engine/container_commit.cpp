@@ -14,7 +14,9 @@
 namespace berth::engine {
 namespace {
 
-// What the runtime makes below a container's mounts; dockerd has it in a layer of its own.
+// What the runtime makes below a container's mounts where it is not there already
+// (store/mount_points.h): in containers of earlier versions, with drivers that copy, and where an
+// image's root hides what is below it. dockerd has it in a layer of its own.
 constexpr auto runtime_mount_points = std::to_array<std::string_view>(
     {".dockerenv",
      "dev",

@@ -145,8 +145,7 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
     return run_program(*container, launched);
 }
 
-// The monitor makes the container's group, half a millisecond on version 1, while we prepare the
-// rest.
+// The monitor makes the container's group, 0.3 ms on version 1, while we prepare the rest.
 void ContainerRunner::expect_cgroup(Launched& launched) {
     launched.spare = core_.spare_monitors->take();
     if (launched.spare && !uses_systemd_cgroups(core_.config())) {

@@ -95,9 +95,8 @@ def test_nobody_changes_the_shared_ones(engine, bare):
     engine.berth("rm", "four")
 
 
-@pytest.mark.parametrize("driver", ["vfs"])
-def test_other_drivers_have_the_file(tmp_path, rootfs_tar, driver):
-    with Engine(tmp_path, f"--storage-driver={driver}") as engine:
+def test_a_driver_that_copies_has_the_file(tmp_path, rootfs_tar):
+    with Engine(tmp_path, "--storage-driver=vfs") as engine:
         engine.berth("import", str(rootfs_tar), "busybox")
         assert engine.berth("run", "--name", "five", "busybox", "ls", "-d", "/.dockerenv").stdout == "/.dockerenv\n"
         assert engine.berth("diff", "five").stdout == ""
