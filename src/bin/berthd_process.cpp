@@ -27,8 +27,15 @@ std::string program_directory() {
     std::array<char, 4096> path{};
     const ssize_t size = readlink("/proc/self/exe", path.data(), path.size() - 1);
     std::string directory(path.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
-    directory.resize(std::min(directory.rfind('/'), directory.size()));
-    return exists(directory + "/berth-monitor") ? directory : "/usr/libexec/berth";
+    const auto go_up = [&directory] {
+        directory.resize(std::min(directory.rfind('/'), directory.size()));
+    };
+    go_up();
+    if (exists(directory + "/berth-monitor")) {
+        return directory;
+    }
+    go_up(); // from <prefix>/bin
+    return directory + "/libexec/berth";
 }
 
 namespace {

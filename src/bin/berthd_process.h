@@ -11,7 +11,8 @@
 
 namespace berth::bin {
 
-// Where monitors, init and runtime lie: beside this program, or where packages put helpers.
+// Where the helper programs lie: beside this one in a build, else in <prefix>/libexec/berth of
+// <prefix>/bin.
 std::string program_directory();
 
 // Conflict while the process that the file names is running.
