@@ -12,10 +12,11 @@ SHORT = re.compile(r"[0-9a-f]{12}")
 
 
 class Transfers:
-    """`docker` runs the client: words and options as subprocess.run has them, with bytes as input; `socket` is the engine's."""
+    """`docker` runs the client: words and options as subprocess.run has them, with bytes as input; `socket` is the engine's.
+    `droppable`: steps that a busy engine leaves out."""
 
-    def __init__(self, socket, docker, registry):
-        self.socket, self.docker, self.registry = socket, docker, registry
+    def __init__(self, socket, docker, registry, droppable=()):
+        self.socket, self.docker, self.registry, self.droppable = socket, docker, registry, droppable
 
     def post(self, target, body=b"", headers=None):
         connection = UnixConnection(self.socket)
@@ -91,6 +92,10 @@ def ids(messages, status):
 PULLED = ["Pulling fs layer", "Downloading", "Verifying Checksum", "Download complete", "Extracting", "Pull complete"]
 
 
+def pulled_whole(transfers, steps):
+    return [step for step in steps if step not in transfers.droppable] == [step for step in PULLED if step not in transfers.droppable]
+
+
 def check_registry(transfers):
     """Pushes, then pulls, of three layers and two."""
     name = transfers.registry
@@ -121,7 +126,8 @@ def check_registry(transfers):
     assert pulled[0] == {"status": "Pulling from app", "id": "1"}
     layers = ids(pulled, "Pulling fs layer")
     assert len(layers) == 3 and [message["id"] for message in pulled[1:4]] == layers
-    assert by_layer(pulled) == {layer: PULLED for layer in layers}
+    assert set(by_layer(pulled)) == set(layers)
+    assert all(pulled_whole(transfers, steps) for steps in by_layer(pulled).values()), by_layer(pulled)
     assert ids(pulled, "Pull complete") == layers
     assert plain(pulled) == ["Digest: DIGEST", f"Status: Downloaded newer image for {name}/app:1"]
     assert [message["status"].split(":")[0] for message in pulled[-2:]] == ["Digest", "Status"]
@@ -131,7 +137,8 @@ def check_registry(transfers):
     # Another name for what is here is new, though nothing is downloaded.
     assert plain(transfers.pull("app", "one"))[-1] == f"Status: Downloaded newer image for {name}/app:one"
     second = by_layer(transfers.pull("app", "2"))
-    assert list(second.values()) == [["Already exists"], PULLED] and list(second)[0] == layers[0]
+    kept, fetched = second.values()
+    assert kept == ["Already exists"] and list(second)[0] == layers[0] and pulled_whole(transfers, fetched), second
 
     transfers.docker("rmi", f"{name}/app:2")
     alls = transfers.pull("app")
