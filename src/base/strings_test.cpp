@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "base/boolean.h"
 #include "base/strings.h"
+#include "base/utf8.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -97,6 +98,19 @@ TEST(Strings, GlobRejectsBrokenPatterns) {
     for (const char* bad : {"[]a]", "[", "[^", "a[", "a[b", "\\"}) {
         EXPECT_FALSE(glob_match(bad, "zzz").ok()) << bad;
     }
+}
+
+TEST(Utf8, StandsForWhatIsNone) {
+    for (const char* whole : {"", "a", "caf\xc3\xa9", "\xe2\x82\xac", "\xf0\x9f\x98\x80 x"}) {
+        EXPECT_EQ(to_utf8(whole), whole);
+    }
+    EXPECT_EQ(to_utf8(std::string_view("a\0b", 3)), std::string_view("a\0b", 3));
+    EXPECT_EQ(to_utf8("caf\xe9 x"), "caf\xef\xbf\xbd x");
+    EXPECT_EQ(to_utf8("\xe2\x82"), "\xef\xbf\xbd\xef\xbf\xbd"); // cut off
+    // Overlong, a surrogate, above the last character: for each byte one.
+    EXPECT_EQ(to_utf8("\xc0\xaf").size(), 6U);
+    EXPECT_EQ(to_utf8("\xed\xa0\x80").size(), 9U);
+    EXPECT_EQ(to_utf8("\xf4\x90\x80\x80").size(), 12U);
 }
 
 TEST(Boolean, IsWhatGoTakes) {

@@ -4,6 +4,7 @@
 #include "build/dockerfile.h"
 
 #include "base/strings.h"
+#include "base/utf8.h"
 #include "build/dockerfile_lines.h"
 #include "build/suggestion.h"
 
@@ -330,6 +331,11 @@ Result<Instruction> make_instruction(const LogicalLine& line, char escape) {
     instruction.line = line.number;
     instruction.original = line.text;
     instruction.heredocs = line.heredocs;
+    for (Heredoc& heredoc : instruction.heredocs) {
+        if (instruction.keyword != Keyword::Copy && instruction.keyword != Keyword::Add) {
+            heredoc.content = to_utf8(heredoc.content); // no file, but a command's text
+        }
+    }
     TRY(set_flags(instruction, command.flags));
     TRY(set_arguments(instruction, command.rest, escape));
     // "RUN <<EOF" and nothing else: the heredoc is the script.

@@ -4,6 +4,7 @@
 #include "build/dockerfile_lines.h"
 
 #include "base/strings.h"
+#include "base/utf8.h"
 #include "codec/json.h"
 
 #include <algorithm>
@@ -201,7 +202,8 @@ Result<LogicalLines> Splitter::run() {
             more = ends_in_continuation(part);
             line.text.append(part);
         }
-        line.text = std::string(trim(line.text));
+        // A part that a continuation cut through is whole again.
+        line.text = to_utf8(trim(line.text));
         if (line.text.empty()) {
             continue;
         }

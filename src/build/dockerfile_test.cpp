@@ -131,6 +131,17 @@ TEST(Dockerfile, ReadsHeredocs) {
         "dockerfile parse error on line 2: unterminated heredoc");
 }
 
+// Commands and configurations are JSON, whose text is UTF-8; files are bytes.
+TEST(Dockerfile, ReadsTextThatIsNoUtf8) {
+    EXPECT_EQ(instruction("RUN echo caf\xe9").original, "RUN echo caf\xef\xbf\xbd");
+    EXPECT_EQ(instruction("RUN echo caf\xe9").arguments[0], "echo caf\xef\xbf\xbd");
+    EXPECT_EQ(instruction("ENV A=caf\xc3\\\n\xa9").original, "ENV A=caf\xc3\xa9");
+    EXPECT_EQ(instruction("RUN <<E\n\xe9\nE").heredocs[0].content, "\xef\xbf\xbd\n");
+    EXPECT_EQ(instruction("COPY <<E /a\n\xe9\nE").heredocs[0].content, "\xe9\n");
+    EXPECT_EQ(
+        instruction("ONBUILD COPY <<E /a\n\xe9\nE").arguments[0], "COPY <<E /a\n\xef\xbf\xbd\nE");
+}
+
 TEST(Dockerfile, ReadsTheRest) {
     EXPECT_EQ(instruction("HEALTHCHECK NONE").arguments, Words{"NONE"});
     EXPECT_EQ(

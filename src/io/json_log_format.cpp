@@ -5,6 +5,7 @@
 #include "io/json_log_format.h"
 
 #include "base/strings.h"
+#include "base/utf8.h"
 
 #include <array>
 #include <cstdint>
@@ -46,30 +47,6 @@ std::size_t plain_size(std::string_view text) {
         ++size;
     }
     return size;
-}
-
-// How many bytes the character at the front has; 0 when it is no UTF-8.
-std::size_t utf8_size(std::string_view text) {
-    const auto at = [&](std::size_t i) {
-        return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
-    };
-    const auto follows = [&](std::size_t i) { return (at(i) & 0xc0U) == 0x80U; };
-    const unsigned first = at(0);
-    const unsigned second = at(1);
-    if (first >= 0xc2 && first <= 0xdf) {
-        return follows(1) ? 2 : 0;
-    }
-    if (first >= 0xe0 && first <= 0xef) {
-        const bool overlong = first == 0xe0 && second < 0xa0;
-        const bool surrogate = first == 0xed && second > 0x9f;
-        return follows(1) && follows(2) && !overlong && !surrogate ? 3 : 0;
-    }
-    if (first >= 0xf0 && first <= 0xf4) {
-        const bool overlong = first == 0xf0 && second < 0x90;
-        const bool too_large = first == 0xf4 && second > 0x8f;
-        return follows(1) && follows(2) && follows(3) && !overlong && !too_large ? 4 : 0;
-    }
-    return 0;
 }
 
 // The escape of what stands at the front; how many bytes it stands for.
