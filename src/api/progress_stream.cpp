@@ -3,6 +3,7 @@
 #include "api/progress_stream.h"
 
 #include "api/context.h"
+#include "base/utf8.h"
 
 #include <algorithm>
 #include <array>
@@ -121,7 +122,8 @@ void ProgressStream::write(const std::string& document) {
         begun_ = true;
         broken_ = !response_.begin(200, json_headers()).ok();
     }
-    broken_ = broken_ || !response_.write(document + std::string(line_end)).ok();
+    // A step's output is bytes, JSON is UTF-8: what is none is told as Go's JSON does.
+    broken_ = broken_ || !response_.write(to_utf8(document) + std::string(line_end)).ok();
 }
 
 Result<void> ProgressStream::finish(Result<void> outcome, int code) {

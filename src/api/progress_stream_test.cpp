@@ -49,6 +49,17 @@ TEST(ProgressStream, LeavesAnErrorBeforeTheFirstMessageToTheRouter) {
     EXPECT_FALSE(response.begun());
 }
 
+TEST(ProgressStream, IsJsonWhateverAStepWrites) {
+    RecordedResponse response;
+    ProgressStream stream(response);
+    stream.send_stream("caf\xe9 caf\xc3\xa9\n");
+    EXPECT_TRUE(stream.finish(invalid_argument("\xff")).ok());
+    EXPECT_EQ(
+        response.body,
+        "{\"stream\":\"caf\xef\xbf\xbd caf\xc3\xa9\\n\"}\r\n"
+        "{\"errorDetail\":{\"message\":\"\xef\xbf\xbd\"},\"error\":\"\xef\xbf\xbd\"}\r\n");
+}
+
 TEST(ProgressStream, EndsWithTheErrorOnceItHasBegun) {
     RecordedResponse response;
     ProgressStream stream(response);
