@@ -2,13 +2,18 @@
 // https://docs.docker.com/reference/dockerfile/#run---mounttypesecret and #run---mounttypessh
 #include "build/step_secrets.h"
 
+#include "base/boolean.h"
 #include "base/file.h"
 #include "base/log.h"
 #include "base/strings.h"
+#include "base/utf8.h"
 #include "kernel/mount.h"
 #include "kernel/socket.h"
 
 #include <linux/mount.h>
+
+#include <algorithm>
+#include <concepts>
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -21,70 +26,125 @@ namespace {
 constexpr std::size_t lent_mount_limit = 64;
 constexpr const char* tmpfs_size = "33554432"; // 64 of the largest secrets, and room
 
-Result<bool> parse_flag(std::string_view name, std::string_view value) {
-    if (value == "true" || value == "1") {
-        return true;
+template <std::unsigned_integral T>
+Result<T> parse_field(std::string_view name, std::string_view value, int base = 10) {
+    const auto number = parse_number<T>(value, base);
+    if (!number.ok()) {
+        return invalid_argument(
+            "invalid value " + std::string(value) + " for " + std::string(name));
     }
-    if (value == "false" || value == "0") {
-        return false;
-    }
-    return invalid_argument("invalid value for " + std::string(name) + ": " + std::string(value));
+    return *number;
 }
 
-Result<void> set_lent_option(LentMount& mount, std::string_view name, std::string_view value) {
+Result<bool> parse_flag(std::string_view name, std::string_view value) {
+    const auto flag = parse_boolean(value);
+    if (!flag) {
+        return invalid_argument(
+            "invalid value for " + std::string(name) + ": " + std::string(value));
+    }
+    return *flag;
+}
+
+struct LentFields {
+    LentMount mount;
+    std::string source;
+};
+
+Result<void> set_field(LentFields& fields, std::string_view name, std::string_view value) {
+    LentMount& mount = fields.mount;
     if (name == "id") {
         mount.id = value;
+    } else if (name == "source" || name == "src") {
+        fields.source = value;
     } else if (name == "target" || name == "dst" || name == "destination") {
         mount.target = value;
     } else if (name == "env" && mount.kind == LentMount::Kind::Secret) {
         mount.environment = value;
     } else if (name == "required") {
         mount.is_required = TRY(parse_flag(name, value));
+    } else if (name == "readonly" || name == "ro") {
+        TRY(parse_flag(name, value)); // a secret is, an agent's socket cannot be
     } else if (name == "mode") {
-        mount.mode = TRY(parse_number<mode_t>(value, 8)) & 07777U;
+        mount.mode = TRY(parse_field<mode_t>(name, value, 8)) & 07777U;
     } else if (name == "uid") {
-        mount.uid = TRY(parse_number<uid_t>(value));
+        mount.uid = TRY(parse_field<uid_t>(name, value));
     } else if (name == "gid") {
-        mount.gid = TRY(parse_number<gid_t>(value));
+        mount.gid = TRY(parse_field<gid_t>(name, value));
     } else if (name != "type") {
-        return invalid_argument("unexpected key '" + std::string(name) + "' in mount");
+        const std::string key(name);
+        return invalid_argument(
+            "unexpected key '" + key + "' in '" + key + "=" + std::string(value) + "'");
+    }
+    return ok();
+}
+
+Result<LentFields> parse_fields(std::string_view text) {
+    LentFields fields;
+    const std::vector<std::string_view> parts = split(text, ',');
+    // Defaults first: the type may stand behind what overrides them.
+    if (std::ranges::find(parts, "type=ssh") != parts.end()) {
+        fields.mount.kind = LentMount::Kind::Agent;
+        fields.mount.mode = 0600;
+    }
+    for (const std::string_view part : parts) {
+        if (const auto pair = cut(part, "=")) {
+            TRY(set_field(fields, pair->before, pair->after));
+        } else if (part == "required" || part == "readonly" || part == "ro") {
+            TRY(set_field(fields, part, "true"));
+        } else {
+            return invalid_argument(
+                "invalid field '" + std::string(part) + "' must be a key=value pair");
+        }
+    }
+    return fields;
+}
+
+// Go's path.Base, but for what has no last part.
+std::string last_part(std::string_view path) {
+    while (path.ends_with('/')) {
+        path.remove_suffix(1);
+    }
+    const auto last = cut_last(path, "/");
+    return std::string(last ? last->after : path);
+}
+
+Result<void> complete_secret(LentMount& mount, const std::string& source) {
+    if (!source.empty() && !mount.id.empty()) {
+        return invalid_argument("both source and id can't be set");
+    }
+    if (mount.id.empty()) {
+        mount.id = source.empty() ? last_part(mount.target) : source;
+    }
+    if (mount.id.empty()) {
+        return invalid_argument("invalid secret mount. one of source, target required");
+    }
+    if (mount.target.empty() && mount.environment.empty()) {
+        mount.target = "/run/secrets/" + last_part(mount.id);
     }
     return ok();
 }
 
 } // namespace
 
+// parseMount in BuildKit's frontend/dockerfile/instructions/commands_runmount.go, dispatchSecret
+// and dispatchSSH in its frontend/dockerfile/dockerfile2llb.
 Result<LentMount> parse_lent_mount(std::string_view text, std::size_t number) {
-    LentMount mount;
-    for (const std::string_view part : split(text, ',')) {
-        if (part == "type=ssh") {
-            mount.kind = LentMount::Kind::Agent;
-            mount.mode = 0600;
-        }
+    LentFields fields = TRY(parse_fields(text));
+    LentMount& mount = fields.mount;
+    if (mount.kind == LentMount::Kind::Secret) {
+        TRY(complete_secret(mount, fields.source));
+        return std::move(mount);
     }
-    for (const std::string_view part : split(text, ',')) {
-        const auto pair = cut(part, "=");
-        TRY(set_lent_option(
-            mount, pair ? pair->before : part, pair ? pair->after : std::string_view("true")));
-    }
-    if (mount.kind == LentMount::Kind::Agent) {
-        mount.id = mount.id.empty() ? "default" : mount.id;
-        if (mount.target.empty()) {
-            mount.target = "/run/buildkit/ssh_agent." + std::to_string(number);
-        }
-        return mount;
+    if (!fields.source.empty()) {
+        return invalid_argument("ssh does not support source");
     }
     if (mount.id.empty()) {
-        const auto last = cut_last(mount.target, "/");
-        mount.id = last ? std::string(last->after) : mount.target;
-        if (mount.id.empty()) {
-            return invalid_argument("one of source, target required");
-        }
+        mount.id = "default";
     }
-    if (mount.target.empty() && mount.environment.empty()) {
-        mount.target = "/run/secrets/" + mount.id;
+    if (mount.target.empty()) {
+        mount.target = "/run/buildkit/ssh_agent." + std::to_string(number);
     }
-    return mount;
+    return std::move(mount);
 }
 
 Result<std::unique_ptr<StepSecrets>> StepSecrets::create(
@@ -152,6 +212,10 @@ Result<void> StepSecrets::add_secret(
     if (!wanted.environment.empty()) {
         if (content->find('\0') != std::string::npos) {
             return invalid_argument("secret " + wanted.id + " cannot be a variable: it has a NUL");
+        }
+        if (to_utf8(*content) != *content) { // as the runtime's configuration is
+            return invalid_argument(
+                "secret " + wanted.id + " cannot be a variable: it is no UTF-8 text");
         }
         environment_.push_back(wanted.environment + "=" + *content);
     }
