@@ -204,6 +204,7 @@ class BuilderTest : public testing::Test {
         StringSource archive(make_tar(files));
         TarContext context(archive);
         BuildCallbacks callbacks;
+        callbacks.client = client_;
         callbacks.output = [this](std::string_view text) {
             output_ += text;
             if (on_output_) {
@@ -264,6 +265,7 @@ class BuilderTest : public testing::Test {
     std::shared_ptr<network::BridgeNetwork> bridge_;
     std::unique_ptr<Builder> builder_;
     StepLabeling labeling_;
+    ClientServices* client_ = nullptr;
     std::string output_;
     std::function<void()> on_output_;
     StepFailure failure_;

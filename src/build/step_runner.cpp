@@ -55,6 +55,20 @@ bool has_variable(const std::vector<std::string>& env, std::string_view name) {
     });
 }
 
+// A secret takes the place of an image's variable. The agent does not: an image may name its own
+// (client/llb/exec.go of BuildKit).
+void lend_variables(const std::vector<std::string>& lent, std::vector<std::string>& env) {
+    for (const std::string& variable : lent) {
+        const std::string name(cut(variable, "=")->before);
+        if (name == "SSH_AUTH_SOCK" && has_variable(env, name)) {
+            continue;
+        }
+        std::erase_if(
+            env, [&name](const std::string& entry) { return entry.starts_with(name + "="); });
+        env.push_back(variable);
+    }
+}
+
 // moby's words for a runtime that could not make the container.
 Error start_error(Error error) {
     return std::move(error)
@@ -303,8 +317,7 @@ Result<std::string> StepRunner::make_config(Session& session, const RunCommand& 
         process.env.push_back("HOME=" + user.home);
     }
     if (session.secrets) {
-        const auto& lent = session.secrets->environment();
-        process.env.insert(process.env.end(), lent.begin(), lent.end());
+        lend_variables(session.secrets->environment(), process.env);
     }
     process.rlimits = request_.rlimits;
     process.selinux_label = command.labels.process;
