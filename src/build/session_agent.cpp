@@ -4,6 +4,7 @@
 
 #include "base/file.h"
 #include "base/log.h"
+#include "base/without_sigpipe.h"
 #include "base/worker_pool.h"
 #include "build/proto/session.pb.h"
 
@@ -157,6 +158,7 @@ void Forward::to_client(Connection& connection) {
 }
 
 void Forward::to_step(Connection& connection) {
+    const WithoutSigpipe guard; // a step may be gone before its answer comes
     std::string bytes;
     session::BytesMessage message;
     while (connection.stream->read(bytes) && message.ParseFromString(bytes) &&
