@@ -3,8 +3,11 @@
 #include "build/solve_status.h"
 
 #include "base/time.h"
+#include "base/utf8.h"
 #include "build/proto/control.pb.h"
 #include "codec/sha256.h"
+
+#include <algorithm>
 
 namespace berth::build {
 
@@ -34,6 +37,7 @@ SolveStatus::~SolveStatus() = default;
 
 BuildObserver::Vertex SolveStatus::begin(std::string name) {
     const std::lock_guard lock(mutex_);
+    name = to_utf8(name); // as protobuf wants strings to be
     const Vertex vertex = entries_.size();
     std::string digest = "sha256:" + sha256_hex(ref_ + "\n" + std::to_string(vertex) + "\n" + name);
     Entry entry{
@@ -59,17 +63,18 @@ BuildObserver::Vertex SolveStatus::begin(std::string name) {
 void SolveStatus::log(Vertex vertex, std::string_view bytes) {
     const std::lock_guard lock(mutex_);
     Entry& entry = entries_[vertex];
-    if (entry.logged >= vertex_log_limit) {
+    if (entry.logged > vertex_log_limit) {
         return;
     }
+    const std::size_t room = vertex_log_limit - entry.logged;
     entry.logged += bytes.size();
     control::StatusResponse response;
     control::VertexLog& told = *response.add_logs();
     told.set_vertex(entry.digest);
     set_time(*told.mutable_timestamp(), Timestamp::now().nanoseconds);
     told.set_stream(standard_output);
-    told.set_msg(bytes.data(), bytes.size());
-    if (entry.logged >= vertex_log_limit) {
+    told.set_msg(bytes.data(), std::min(bytes.size(), room));
+    if (bytes.size() > room) {
         told.mutable_msg()->append(clipped);
     }
     send_(response.SerializeAsString());
@@ -81,7 +86,7 @@ void SolveStatus::progress(std::string_view what, std::int64_t current, std::int
         return;
     }
     Entry& entry = entries_[open_.back()];
-    std::string id(what);
+    std::string id = to_utf8(what);
     if (entry.statuses.size() >= status_limit && !entry.statuses.contains(id)) {
         return;
     }
@@ -111,7 +116,7 @@ void SolveStatus::end(Vertex vertex, Outcome outcome, std::string_view error) {
     told.set_cached(outcome == Outcome::Cached);
     set_time(*told.mutable_started(), entry.started);
     set_time(*told.mutable_completed(), Timestamp::now().nanoseconds);
-    told.set_error(error.data(), error.size());
+    told.set_error(to_utf8(error));
     send_(response.SerializeAsString());
 }
 
