@@ -1,8 +1,10 @@
 """docker build and docker compose build over BuildKit's protocols, built by Berth: docker 20.10 (which has BuildKit's client
 in itself) from Debian 12, and docker with the buildx and compose plugins from the root of tests/support/peers."""
+import base64
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import socket
@@ -11,7 +13,7 @@ import threading
 
 import pytest
 from certificates import Authority
-from engine import BUILD, DEADLINE, ROOT, Engine, wait_until
+from engine import BUILD, DEADLINE, ROOT, Engine, Registry, wait_until
 
 PEERS = ROOT / "tests/support/peers"
 
@@ -33,7 +35,7 @@ class Client:
 
     def begin(self, *words, environment=None, stdin=subprocess.DEVNULL, **options):
         return subprocess.Popen([str(self.program), *(str(word) for word in words)], env={**self.environment, **(environment or {})},
-                                stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
+                                stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace", **options)
 
     def run(self, *words, check=True, **options):
         process = self.begin(*words, **options)
@@ -367,3 +369,105 @@ def test_bases_come_from_a_registry_and_images_go_there(engine, client, context,
     engine.berth("rmi", built)
     assert shown(engine, built, "cat", "/built") == "built\n"
     engine.berth("rmi", built, base)
+
+
+PASSWORD = "pass-word-of-ann"
+
+
+@pytest.fixture(scope="module")
+def guarded(engine, tmp_path_factory):
+    """A registry that wants ann's password for everything, with team/base and team/tool in it."""
+    folder = tmp_path_factory.mktemp("guarded")
+    entry = subprocess.run(["perl", "-e", f"print crypt('{PASSWORD}', '$2y$05$abcdefghijklmnopqrstuu')"], capture_output=True, text=True,
+                           check=True).stdout
+    (folder / "users").write_text(f"ann:{entry}\n")
+    with Registry(folder, "--htpasswd", folder / "users") as running:
+        knowing(folder / "config", {running.address: {"auth": base64.b64encode(f"ann:{PASSWORD}".encode()).decode()}})
+        for name in ("base", "tool"):
+            engine.berth("tag", "busybox", f"{running.address}/team/{name}")
+            engine.berth("--config", folder / "config", "push", f"{running.address}/team/{name}")
+            engine.berth("rmi", f"{running.address}/team/{name}")
+        yield running
+
+
+def knowing(folder, auths, client=None, **more):
+    """A client's environment: it knows these registries' passwords and no others."""
+    folder.mkdir(exist_ok=True)
+    if client is not None and not (folder / "cli-plugins").exists() and (client.folder / "cli-plugins").exists():
+        (folder / "cli-plugins").symlink_to(client.folder / "cli-plugins")
+    (folder / "config.json").write_text(json.dumps({"auths": auths, **more}))
+    return {"DOCKER_CONFIG": str(folder)}
+
+
+def is_refused(done, image):
+    code, output = done
+    assert code != 0 and image in output and re.search("unauthorized|authorization failed", output), output
+
+
+def test_passwords_of_registries_come_from_the_client_alone(engine, client, context, guarded, tmp_path):
+    base, tool = (f"{guarded.address}/team/{name}:latest" for name in ("base", "tool"))
+    folder = context(f"FROM {base}\nCOPY --from={tool} /etc/group /group\nRUN echo built > /built\n")
+    token = {"auth": base64.b64encode(f"ann:{PASSWORD}".encode()).decode()}
+    right = knowing(tmp_path / "right", {guarded.address: token}, client)
+    wrong = knowing(tmp_path / "wrong", {guarded.address: {"auth": base64.b64encode(b"ann:guess").decode()}}, client)
+    other = knowing(tmp_path / "other", {"127.0.0.1:1": token, f"http://{guarded.address}.example": token}, client)
+    for environment in (wrong, other, None):
+        is_refused(client.build(folder, "-t", "private", environment=environment, check=False), base)
+    assert "private" not in engine.berth("images").stdout
+    _, output = client.build(folder, "-t", "private", environment=right)
+    assert shown(engine, "private", "cat", "/built") == "built\n" and PASSWORD not in output
+    # Nothing of one client's remains for the next, in memory or on disk.
+    is_refused(client.build(folder, "-t", "again", "--pull", environment=wrong, check=False), base)
+    is_refused(client.build(folder, "-t", "again", "--pull", check=False), base)
+    client.build(folder, "-t", "again", "--pull", environment=right)
+    for text in (PASSWORD, token["auth"]):
+        found = subprocess.run(["grep", "-rlF", text, engine.data, engine.exec, engine.folder / "berthd.log"], capture_output=True, text=True)
+        assert found.stdout == ""
+    engine.berth("rmi", "private", "again", base, tool)
+
+
+def test_passwords_may_be_a_helpers(engine, client, context, guarded, tmp_path):
+    """A program beside the client keeps them, as on desktops. When it fails, its words reach the one who builds."""
+    base = f"{guarded.address}/team/base:latest"
+    folder = context(f"FROM {base}\nRUN echo helped > /built\n")
+    helper = tmp_path / "docker-credential-safe"
+    helper.write_text("#!/bin/sh\ncase $1 in\nlist) echo '{\"%s\": \"ann\"}' ;;\nget) read -r server\n"
+                      "[ -e %s/locked ] && { echo the safe is locked; exit 1; }\n"
+                      "echo \"{\\\"ServerURL\\\": \\\"$server\\\", \\\"Username\\\": \\\"ann\\\", \\\"Secret\\\": \\\"%s\\\"}\" ;;\n"
+                      "esac\n" % (guarded.address, tmp_path, PASSWORD))
+    helper.chmod(0o755)
+    environment = {**knowing(tmp_path / "config", {}, client, credsStore="safe"), "PATH": f"{tmp_path}:{client.environment['PATH']}"}
+    (tmp_path / "locked").write_text("")
+    code, output = client.build(folder, "-t", "helped", environment=environment, check=False)
+    assert code != 0 and "the safe is locked" in output, output
+    (tmp_path / "locked").unlink()
+    client.build(folder, "-t", "helped", environment=environment)
+    assert shown(engine, "helped", "cat", "/built") == "helped\n"
+    engine.berth("rmi", "helped", base)
+
+
+def test_images_go_to_a_registry_that_wants_a_password(engine, client, context, guarded, tmp_path):
+    if not (client.folder / "cli-plugins").exists():
+        pytest.skip("--push is buildx's")
+    folder, image = context("FROM busybox\nRUN echo pushed > /built\n"), f"{guarded.address}/team/built:latest"
+    environment = knowing(tmp_path / "config", {guarded.address: {"auth": base64.b64encode(f"ann:{PASSWORD}".encode()).decode()}}, client)
+    words = ["buildx", "build", "--progress=plain", "--push", "-t", image, folder]
+    is_refused(client.run(*words, check=False), "team/built")
+    client.run(*words, environment=environment)
+    engine.berth("rmi", image)
+    engine.berth("--config", environment["DOCKER_CONFIG"], "pull", image)
+    assert shown(engine, image, "cat", "/built") == "pushed\n"
+    engine.berth("rmi", image)
+
+
+def test_words_may_be_no_utf8(engine, client, context):
+    folder = context("")
+    (folder / "Dockerfile").write_bytes(b"FROM busybox\nRUN echo caf\xe9 > /word\n")
+    client.build(folder, "-t", "words")
+    # As Docker's JSON has it.
+    assert shown(engine, "words", "cat", "/word") == "caf\ufffd\n"
+    (folder / "Dockerfile").write_bytes(b"FROM busybox\nRUN printf '\\351\\n' && echo caf\xe9 && exit 7\n")
+    code, output = client.build(folder, check=False)
+    assert code != 0 and "did not complete successfully: exit code: 7" in output, output
+    classic = engine.berth("build", "--no-cache", folder, check=False)  # whose answer is JSON
+    assert "\ufffd\ncaf\ufffd\n" in classic.stdout and "returned a non-zero code: 7" in classic.stderr, classic
