@@ -113,9 +113,16 @@ class SessionAgent : public SessionTest {
     // Less when the connection ends before.
     static std::string take(FdRef socket, std::size_t size) {
         std::string bytes(size, '\0');
-        const ssize_t count = ::recv(socket.get(), bytes.data(), size, MSG_WAITALL);
-        EXPECT_FALSE(count < 0 && errno != ECONNRESET) << "no answer in time";
-        bytes.resize(count < 0 ? 0 : static_cast<std::size_t>(count));
+        std::size_t taken = 0;
+        while (taken < size) {
+            const ssize_t count = ::read(socket.get(), bytes.data() + taken, size - taken);
+            if (count <= 0) {
+                EXPECT_FALSE(count < 0 && errno != ECONNRESET) << "no answer in time";
+                break;
+            }
+            taken += static_cast<std::size_t>(count);
+        }
+        bytes.resize(taken);
         return bytes;
     }
 
