@@ -401,7 +401,7 @@ def knowing(folder, auths, client=None, **more):
 
 def is_refused(done, image):
     code, output = done
-    assert code != 0 and image in output and re.search("unauthorized|authorization failed", output), output
+    assert code != 0 and image in output and re.search("(?i)unauthorized|no basic auth credentials", output), output
 
 
 def test_passwords_of_registries_come_from_the_client_alone(engine, client, context, guarded, tmp_path):
@@ -412,18 +412,18 @@ def test_passwords_of_registries_come_from_the_client_alone(engine, client, cont
     wrong = knowing(tmp_path / "wrong", {guarded.address: {"auth": base64.b64encode(b"ann:guess").decode()}}, client)
     other = knowing(tmp_path / "other", {"127.0.0.1:1": token, f"http://{guarded.address}.example": token}, client)
     for environment in (wrong, other, None):
-        is_refused(client.build(folder, "-t", "private", environment=environment, check=False), base)
+        is_refused(client.build(folder, "-t", "private", environment=environment, check=False), f"{guarded.address}/team/")
     assert "private" not in engine.berth("images").stdout
     _, output = client.build(folder, "-t", "private", environment=right)
     assert shown(engine, "private", "cat", "/built") == "built\n" and PASSWORD not in output
     # Nothing of one client's remains for the next, in memory or on disk.
-    is_refused(client.build(folder, "-t", "again", "--pull", environment=wrong, check=False), base)
-    is_refused(client.build(folder, "-t", "again", "--pull", check=False), base)
+    is_refused(client.build(folder, "-t", "again", "--pull", environment=wrong, check=False), f"{guarded.address}/team/")
+    is_refused(client.build(folder, "-t", "again", "--pull", check=False), f"{guarded.address}/team/")
     client.build(folder, "-t", "again", "--pull", environment=right)
     for text in (PASSWORD, token["auth"]):
         found = subprocess.run(["grep", "-rlF", text, engine.data, engine.exec, engine.folder / "berthd.log"], capture_output=True, text=True)
         assert found.stdout == ""
-    engine.berth("rmi", "private", "again", base, tool)
+    engine.berth("rmi", "private", "again", base, tool, check=False)  # dockerd does not name the bases of builds
 
 
 def test_passwords_may_be_a_helpers(engine, client, context, guarded, tmp_path):
@@ -443,7 +443,7 @@ def test_passwords_may_be_a_helpers(engine, client, context, guarded, tmp_path):
     (tmp_path / "locked").unlink()
     client.build(folder, "-t", "helped", environment=environment)
     assert shown(engine, "helped", "cat", "/built") == "helped\n"
-    engine.berth("rmi", "helped", base)
+    engine.berth("rmi", "helped", base, check=False)
 
 
 def test_images_go_to_a_registry_that_wants_a_password(engine, client, context, guarded, tmp_path):
@@ -462,12 +462,13 @@ def test_images_go_to_a_registry_that_wants_a_password(engine, client, context, 
 
 def test_words_may_be_no_utf8(engine, client, context):
     folder = context("")
-    (folder / "Dockerfile").write_bytes(b"FROM busybox\nRUN echo caf\xe9 > /word\n")
-    client.build(folder, "-t", "words")
-    # As Docker's JSON has it.
-    assert shown(engine, "words", "cat", "/word") == "caf\ufffd\n"
     (folder / "Dockerfile").write_bytes(b"FROM busybox\nRUN printf '\\351\\n' && echo caf\xe9 && exit 7\n")
-    code, output = client.build(folder, check=False)
-    assert code != 0 and "did not complete successfully: exit code: 7" in output, output
     classic = engine.berth("build", "--no-cache", folder, check=False)  # whose answer is JSON
     assert "\ufffd\ncaf\ufffd\n" in classic.stdout and "returned a non-zero code: 7" in classic.stderr, classic
+    if os.environ.get("BERTH_TEST_REFERENCE"):
+        pytest.skip("BuildKit itself cannot: string field contains invalid UTF-8")
+    code, output = client.build(folder, check=False)
+    assert code != 0 and "did not complete successfully: exit code: 7" in output, output
+    (folder / "Dockerfile").write_bytes(b"FROM busybox\nRUN echo caf\xe9 > /word\n")
+    client.build(folder, "-t", "words")
+    assert shown(engine, "words", "cat", "/word") == "caf\ufffd\n"
