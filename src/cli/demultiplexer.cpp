@@ -3,9 +3,9 @@
 #include "cli/demultiplexer.h"
 
 #include "base/file.h"
+#include "base/moment.h"
 #include "base/strings.h"
 
-#include <algorithm>
 #include <array>
 
 #include <unistd.h>
@@ -32,20 +32,7 @@ Result<void> copy_output(ByteSource& source, Multiplexed multiplexed) {
 }
 
 Result<std::string> time_parameter(std::string_view text) {
-    Timestamp time;
-    if (Result<std::chrono::nanoseconds> age = parse_duration(text); age.ok()) {
-        time = {Timestamp::now().nanoseconds - age->count()};
-    } else if (Result<Timestamp> point = parse_rfc3339(text); point.ok()) {
-        time = *point;
-    } else if (std::all_of(text.begin(), text.end(), [](char c) {
-                   return (c >= '0' && c <= '9') || c == '.';
-               })) {
-        return std::string(text);
-    } else {
-        return invalid_argument(
-            "failed to parse value as time or duration: \"" + std::string(text) + "\"");
-    }
-    return seconds_parameter(time);
+    return seconds_parameter(TRY(parse_moment(text)));
 }
 
 std::string seconds_parameter(Timestamp time) {

@@ -78,6 +78,8 @@ Result<void> ContainerFilter::resolve(const Core& core) {
     }
     // No container belongs to a swarm's task.
     none_ = TRY(filters.get_bool("is-task", false));
+    // Nor has any the id of a script's empty variable: "docker rm $(docker ps -aqf id=$NONE)".
+    none_ = none_ || filters.get("id") == std::vector<std::string>{""};
     for (const char* name : {"publish", "expose"}) {
         for (const std::string& text : filters.get(name)) {
             if (!parse_ports(text)) {
@@ -108,33 +110,6 @@ Result<void> ContainerFilter::resolve(const Core& core) {
         networks_.push_back(network.ok() ? (*network)->info.name : text);
     }
     return ok();
-}
-
-// Docker takes names as regular expressions; what people write is a part of the name, or ^/name$.
-bool ContainerFilter::matches_name(const std::string& name) const {
-    if (!options_.filters.contains("name")) {
-        return true;
-    }
-    return std::ranges::any_of(options_.filters.get("name"), [&name](std::string_view pattern) {
-        const bool at_start = pattern.starts_with('^');
-        const bool at_end = pattern.ends_with('$');
-        if (at_start) {
-            pattern.remove_prefix(1);
-        }
-        if (at_end) {
-            pattern.remove_suffix(1);
-        }
-        if (pattern.starts_with('/')) {
-            pattern.remove_prefix(1);
-        }
-        if (at_start && at_end) {
-            return name == pattern;
-        }
-        if (at_start) {
-            return name.starts_with(pattern);
-        }
-        return at_end ? name.ends_with(pattern) : name.find(pattern) != std::string::npos;
-    });
 }
 
 bool ContainerFilter::matches_state(const ContainerView& view) const {
@@ -211,7 +186,8 @@ bool ContainerFilter::matches(const ContainerView& view) const {
         std::ranges::find(ancestors_, definition.image_id) == ancestors_.end()) {
         return false;
     }
-    return options_.filters.prefix_match("id", definition.id) && matches_name(definition.name) &&
+    return options_.filters.prefix_match("id", definition.id) &&
+           (names_.match(definition.name) || names_.match("/" + definition.name)) &&
            options_.filters.match_labels("label", definition.config.labels) &&
            options_.filters.match_labels("annotation", definition.host_config.annotations) &&
            matches_state(view) && matches_mounts(view) && matches_network(view) &&

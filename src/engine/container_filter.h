@@ -3,6 +3,7 @@
 #pragma once
 
 #include "engine/core.h"
+#include "engine/pattern.h"
 
 namespace berth::engine {
 
@@ -16,16 +17,17 @@ class ContainerFilter {
 
   private:
     explicit ContainerFilter(const ListOptions& options)
-        : options_(options) {}
+        : options_(options)
+        , names_(options.filters.get("name")) {}
 
     Result<void> resolve(const Core& core);
-    bool matches_name(const std::string& name) const;
     bool matches_state(const ContainerView& view) const;
     bool matches_mounts(const ContainerView& view) const;
     bool matches_network(const ContainerView& view) const;
     bool matches_ports(const ContainerView& view) const;
 
     ListOptions options_;
+    NamePatterns names_;
     bool all_ = false;
     bool none_ = false; // tasks of a swarm are asked for
     std::optional<Timestamp> before_;

@@ -63,19 +63,4 @@ Result<bool> Filters::get_bool(std::string_view key, bool fallback) const {
     return yes;
 }
 
-Result<Timestamp> parse_until(std::string_view text) {
-    if (auto duration = parse_duration(text); duration.ok()) {
-        return Timestamp{Timestamp::now().nanoseconds - duration->count()};
-    }
-    if (auto seconds = parse_number<std::int64_t>(text); seconds.ok()) {
-        return Timestamp::from_seconds(*seconds);
-    }
-    auto time = parse_rfc3339(text);
-    if (!time.ok()) {
-        return invalid_argument(
-            "failed to parse value as time or duration: \"" + std::string(text) + "\"");
-    }
-    return *time;
-}
-
 } // namespace berth::engine

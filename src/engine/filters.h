@@ -4,7 +4,6 @@
 #pragma once
 
 #include "base/result.h"
-#include "base/time.h"
 #include "engine/container_config.h"
 
 #include <initializer_list>
@@ -50,8 +49,5 @@ class Filters {
   private:
     std::map<std::string, std::vector<std::string>> values_;
 };
-
-// "24h", RFC 3339 or seconds since the epoch, as the filter "until" takes them.
-Result<Timestamp> parse_until(std::string_view text);
 
 } // namespace berth::engine

@@ -3,6 +3,7 @@
 #include "engine/images.h"
 
 #include "base/file.h"
+#include "base/moment.h"
 #include "base/strings.h"
 #include "engine/container_config_json.h"
 #include "engine/daemon_config.h"
@@ -42,7 +43,7 @@ Result<ListFilter> make_filter(const store::ImageStore& images, const Filters& f
     filter.before = TRY(creation_of(images, filters, "before"));
     filter.since = TRY(creation_of(images, filters, "since"));
     for (const std::string& text : filters.get("until")) {
-        const Timestamp until = TRY(parse_until(text));
+        const Timestamp until = TRY(parse_moment(text));
         filter.before = filter.before ? std::min(*filter.before, until) : until;
     }
     return filter;

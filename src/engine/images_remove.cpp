@@ -3,6 +3,7 @@
 // the answer lists.
 // Rules as in https://github.com/moby/moby/blob/v28.2.2/daemon/images/image_delete.go
 #include "base/log.h"
+#include "base/moment.h"
 #include "engine/images_parts.h"
 
 #include <algorithm>
@@ -365,7 +366,7 @@ Result<ImagePruneReport> Images::prune(std::stop_token stop, const Filters& filt
     const bool dangling_only = TRY(filters.get_bool("dangling", true));
     std::optional<Timestamp> until;
     for (const std::string& text : filters.get("until")) {
-        until = TRY(parse_until(text));
+        until = TRY(parse_moment(text));
     }
     ImagePruneReport report;
     std::vector<oci::Digest> layers;

@@ -1,53 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-// Labels and variables by name or by pattern. Docker's patterns are Go's; here they are POSIX
-// extended ones, which agree in what people write, with \d added.
+// Labels and variables by name or by pattern.
 #include "engine/log_info.h"
 
 #include "base/strings.h"
 #include "engine/container.h"
 #include "engine/container_record.h"
+#include "engine/pattern.h"
 
 #include <array>
 #include <cctype>
-#include <memory>
 
-#include <regex.h>
 #include <unistd.h>
 
 namespace berth::engine {
 namespace {
-
-class Pattern {
-  public:
-    static Result<std::unique_ptr<Pattern>> compile(std::string_view text) {
-        const std::string posix = replace_all(text, "\\d", "[0-9]");
-        auto pattern = std::make_unique<Pattern>();
-        if (regcomp(&pattern->compiled_, posix.c_str(), REG_EXTENDED | REG_NOSUB) != 0) {
-            return invalid_argument(
-                "error parsing regexp: `" + std::string(text) + "` is no pattern");
-        }
-        pattern->is_compiled_ = true;
-        return pattern;
-    }
-
-    Pattern() = default;
-    Pattern(const Pattern&) = delete;
-    Pattern& operator=(const Pattern&) = delete;
-
-    ~Pattern() {
-        if (is_compiled_) {
-            regfree(&compiled_);
-        }
-    }
-
-    bool matches(const std::string& text) const {
-        return regexec(&compiled_, text.c_str(), 0, nullptr, 0) == 0;
-    }
-
-  private:
-    regex_t compiled_{};
-    bool is_compiled_ = false;
-};
 
 StringMap variables_of(const std::vector<std::string>& environment) {
     StringMap variables;
@@ -133,9 +99,9 @@ log_attributes(const LogInfo& info, const std::function<std::string(std::string_
             }
         }
         if (const std::string_view text = info.option(by_pattern); !text.empty()) {
-            const auto pattern = TRY(Pattern::compile(text));
+            const Pattern pattern = TRY(Pattern::compile(text));
             for (const auto& [name, value] : from) {
-                if (pattern->matches(name)) {
+                if (pattern.matches(name)) {
                     take(name, value);
                 }
             }

@@ -3,12 +3,13 @@
 #include "engine/networks.h"
 
 #include "base/log.h"
+#include "base/moment.h"
 #include "base/strings.h"
 #include "engine/names.h"
 #include "engine/network_connector.h"
+#include "engine/pattern.h"
 #include "engine/supervisor.h"
 
-#include <algorithm>
 #include <set>
 
 namespace berth::engine {
@@ -33,13 +34,6 @@ std::set<std::string> networks_in_use(const Core& core) {
     return names;
 }
 
-bool name_matches(const Filters& filters, const std::string& name) {
-    return !filters.contains("name") ||
-           std::ranges::any_of(filters.get("name"), [&name](const std::string& part) {
-               return name.find(part) != std::string::npos;
-           });
-}
-
 } // namespace
 
 Result<std::vector<NetworkInspect>> Networks::list(const Filters& filters) const {
@@ -55,12 +49,14 @@ Result<std::vector<NetworkInspect>> Networks::list(const Filters& filters) const
         dangling = TRY(filters.get_bool("dangling", false));
         in_use = networks_in_use(supervisor_.core);
     }
+    const NamePatterns names(filters.get("name"));
+    const NamePatterns ids(filters.get("id"));
     std::vector<NetworkInspect> result;
     for (const KnownNetworkPtr& network : supervisor_.core.network->registry().all()) {
         const NetworkInspect& info = network->info;
         const bool is_dangling = !network->is_predefined && !in_use.contains(info.name);
-        if ((!dangling || *dangling == is_dangling) && name_matches(filters, info.name) &&
-            filters.exact_match("driver", info.driver) && filters.prefix_match("id", info.id) &&
+        if ((!dangling || *dangling == is_dangling) && names.match(info.name) &&
+            filters.exact_match("driver", info.driver) && ids.match(info.id) &&
             filters.exact_match("type", network->is_predefined ? "builtin" : "custom") &&
             filters.exact_match("scope", info.scope) &&
             filters.match_labels("label", info.labels)) {
@@ -161,7 +157,7 @@ Result<NetworkPruneReport> Networks::prune(const Filters& filters) {
         if (until) {
             return invalid_argument("more than one until filter specified");
         }
-        until = TRY(parse_until(text));
+        until = TRY(parse_moment(text));
     }
     NetworkPruneReport report;
     NetworkRegistry& registry = supervisor_.core.network->registry();

@@ -2,6 +2,7 @@
 // The faces that the API and others call: they find the container and hand over to the part that
 // does it.
 #include "base/log.h"
+#include "base/moment.h"
 #include "engine/container_archive.h"
 #include "engine/containers.h"
 #include "engine/execs.h"
@@ -347,7 +348,7 @@ Result<PruneReport> Containers::prune(const Filters& filters) {
         if (until) {
             return invalid_argument("more than one until filter specified");
         }
-        until = TRY(parse_until(text));
+        until = TRY(parse_moment(text));
     }
     PruneReport report;
     for (const ContainerPtr& container : supervisor_.core.index.all()) {

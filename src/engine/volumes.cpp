@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "engine/events.h"
 #include "engine/names.h"
+#include "engine/pattern.h"
 #include "engine/volume_local.h"
 #include "engine/volume_plugins.h"
 #include "store/tree_removal.h"
@@ -22,17 +23,32 @@ Error no_such_volume(const std::string& name) {
     return not_found("get " + name + ": no such volume");
 }
 
-bool matches(const Filters& filters, const VolumeInfo& info, bool dangling) {
-    const bool name_matches =
-        !filters.contains("name") ||
-        std::ranges::any_of(filters.get("name"), [&info](const std::string& part) {
-            return info.name.find(part) != std::string::npos;
-        });
-    const bool use_matches =
-        !filters.contains("dangling") || (info.reference_count == 0) == dangling;
-    return name_matches && use_matches && filters.exact_match("driver", info.driver) &&
-           filters.match_labels("label", info.labels);
-}
+// What "docker volume ls" asks for.
+class VolumeFilter {
+  public:
+    static Result<VolumeFilter> create(const Filters& filters) {
+        TRY(filters.allow_only({"dangling", "driver", "label", "name"}));
+        return VolumeFilter(filters, TRY(filters.get_bool("dangling", false)));
+    }
+
+    bool matches(const VolumeInfo& info) const {
+        const bool use_matches =
+            !filters_.contains("dangling") || (info.reference_count == 0) == dangling_;
+        return names_.match(info.name) && use_matches &&
+               filters_.exact_match("driver", info.driver) &&
+               filters_.match_labels("label", info.labels);
+    }
+
+  private:
+    VolumeFilter(const Filters& filters, bool dangling)
+        : filters_(filters)
+        , names_(filters.get("name"))
+        , dangling_(dangling) {}
+
+    const Filters& filters_;
+    NamePatterns names_;
+    bool dangling_;
+};
 
 } // namespace
 
@@ -133,20 +149,19 @@ std::int64_t Volumes::size_of(const VolumeInfo& info) const {
 }
 
 Result<VolumeList> Volumes::list(const Filters& filters, WithSize size) const {
-    TRY(filters.allow_only({"dangling", "driver", "label", "name"}));
-    const bool dangling = TRY(filters.get_bool("dangling", false));
+    const VolumeFilter filter = TRY(VolumeFilter::create(filters));
     VolumeList result;
     {
         auto table = table_.lock();
         for (const auto& [name, entry] : *table) {
             VolumeInfo info = info_of(entry);
-            if (!entry.is_new && matches(filters, info, dangling)) {
+            if (!entry.is_new && filter.matches(info)) {
                 result.volumes.push_back(std::move(info));
             }
         }
     }
     for (VolumeInfo& info : foreign(result.warnings)) {
-        if (matches(filters, info, dangling)) {
+        if (filter.matches(info)) {
             result.volumes.push_back(std::move(info));
         }
     }

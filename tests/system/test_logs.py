@@ -88,6 +88,10 @@ def test_since_until_tail_and_streams(engine, driver):
     assert engine.berth("logs", "--since", times[1], "talker").stdout == "three\n"
     until = engine.berth("logs", "--until", times[1], "talker")
     assert (until.stdout, until.stderr) == ("one\n", "two\n")
+    # Dates with less in them, and without a time zone: the machine's.
+    for early in ("2017-01-04", "2017-01-04T00:00:00", "2017-01-04T07:30Z", "2017-01-04T00:00:00.5", "1483488000.5"):
+        assert engine.berth("logs", "--since", early, "talker").stdout == "one\nthree\n"
+        assert engine.berth("logs", "--until", early, "talker").stdout == ""
     tail = engine.berth("logs", "--tail", "2", "talker")
     assert (tail.stdout, tail.stderr) == ("three\n", "two\n")
     assert engine.berth("logs", "--tail", "0", "talker").stdout == ""

@@ -8,6 +8,7 @@
 #include "api/progress_stream.h"
 #include "api/registry_auth.h"
 #include "api/route.h"
+#include "base/moment.h"
 #include "base/random.h"
 #include "base/strings.h"
 #include "codec/base64.h"
@@ -182,7 +183,7 @@ Result<void> read_filters(const Context& context, build::CacheRule& rule) {
             return invalid_argument("filters expect only one value");
         }
         if (!values.empty()) {
-            const auto until = engine::parse_until(values[0]);
+            const auto until = parse_moment(values[0]);
             if (!until.ok()) {
                 return invalid_argument(
                     "\"" + std::string(field) +
