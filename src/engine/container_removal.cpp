@@ -136,7 +136,10 @@ ContainerControl::update(const ContainerPtr& container, const UpdateRequest& req
     HostConfig& host = changed->host_config;
     const HostConfig& asked = request.resources;
     if (request.restart_policy && !request.restart_policy->name.empty()) {
-        TRY(check_restart_policy(*request.restart_policy, host.auto_remove));
+        TRY(check_restart_policy(*request.restart_policy, false));
+    }
+    TRY_CONTEXT(check_update(host, asked), "Cannot update container " + container->id);
+    if (request.restart_policy && !request.restart_policy->name.empty()) {
         host.restart_policy = *request.restart_policy;
     }
     static constexpr std::int64_t HostConfig::*numbers[] = {

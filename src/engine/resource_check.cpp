@@ -48,6 +48,11 @@ Result<void> check_memory(const HostConfig& host) {
 }
 
 Result<void> check_cpu(const HostConfig& host) {
+    if (host.cpu_shares < 0) {
+        return invalid_argument(
+            "invalid CPU shares (" + std::to_string(host.cpu_shares) +
+            "): value must be a positive integer");
+    }
     if (host.nano_cpus > 0 && host.cpu_period > 0) {
         return invalid_argument("Conflicting options: Nano CPUs and CPU Period cannot both be set");
     }
@@ -139,6 +144,38 @@ Result<void> check_realtime(const HostConfig& host) {
 }
 
 } // namespace
+
+// moby's container/container_unix.go, UpdateContainer
+Result<void> check_update(const HostConfig& present, const HostConfig& asked) {
+    const auto refuse = [](std::string_view asked_for, std::string_view set) -> Error {
+        return conflict(
+            "Conflicting options: " + std::string(asked_for) + " cannot be updated as " +
+            std::string(set) + " has already been set");
+    };
+    if (asked.nano_cpus > 0 && present.cpu_period > 0) {
+        return refuse("Nano CPUs", "CPU Period");
+    }
+    if (asked.nano_cpus > 0 && present.cpu_quota > 0) {
+        return refuse("Nano CPUs", "CPU Quota");
+    }
+    if (asked.cpu_period > 0 && present.nano_cpus > 0) {
+        return refuse("CPU Period", "NanoCPUs");
+    }
+    if (asked.cpu_quota > 0 && present.nano_cpus > 0) {
+        return refuse("CPU Quota", "NanoCPUs");
+    }
+    // Docker refuses it without a limit of swap, too, which nothing asks for.
+    if (present.memory_swap > 0 && asked.memory > present.memory_swap && asked.memory_swap == 0) {
+        return conflict("Memory limit should be smaller than already set memoryswap limit, update "
+                        "the memoryswap at the same time");
+    }
+    const std::string& policy = asked.restart_policy.name;
+    if (present.auto_remove && !policy.empty() && policy != "no") {
+        return conflict("Restart policy cannot be updated because AutoRemove is enabled for the "
+                        "container");
+    }
+    return ok();
+}
 
 Result<std::vector<std::string>> check_resources(const HostConfig& host) {
     TRY(check_memory(host));

@@ -13,4 +13,8 @@ namespace berth::engine {
 // InvalidArgument in Docker's words; the result is warnings.
 Result<std::vector<std::string>> check_resources(const HostConfig& host_config);
 
+// Conflict, in Docker's words, where an update asks for what goes with nothing that the container
+// has already.
+Result<void> check_update(const HostConfig& present, const HostConfig& asked);
+
 } // namespace berth::engine

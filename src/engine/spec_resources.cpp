@@ -238,7 +238,8 @@ Result<oci::Resources> resources_of(const HostConfig& host) {
     cpu.mems = host.cpuset_mems;
     resources.cpu = cpu;
     if (host.pids_limit) {
-        resources.pids = oci::PidsResources{.limit = *host.pids_limit};
+        // An update to 0 is one to no limit; to the runtime 0 says nothing.
+        resources.pids = oci::PidsResources{.limit = *host.pids_limit > 0 ? *host.pids_limit : -1};
     }
     const bool limits_block_io =
         host.blkio_weight != 0 || !host.blkio_weight_device.empty() ||

@@ -99,6 +99,43 @@ def test_a_limit_is_changed_while_it_runs(engine):
     assert group_file(engine, "memory", "memory.limit_in_bytes", "memory.max") == str(64 * MIB)
 
 
+@pytest.mark.parametrize("nothing", [0, -1])
+def test_a_limit_of_processes_is_taken_away_while_it_runs(engine, nothing):
+    started(engine, {"PidsLimit": 44})
+    assert engine.request("POST", "/containers/box/update", {"PidsLimit": nothing}) == (200, {"Warnings": None})
+    assert group_file(engine, "pids", "pids.max", "pids.max") == "max"
+    assert engine.inspect("box")["HostConfig"]["PidsLimit"] == 0
+    engine.berth("restart", "-t", "0", "box")
+    assert group_file(engine, "pids", "pids.max", "pids.max") == "max"
+
+
+# What a container has, an update that does not go with it, and what dockerd 28.5 says.
+CONFLICTS = [
+    ({"CpuPeriod": 50000}, {"NanoCpus": 500_000_000}, "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set"),
+    ({"CpuQuota": 50000}, {"NanoCpus": 500_000_000}, "Conflicting options: Nano CPUs cannot be updated as CPU Quota has already been set"),
+    ({"NanoCpus": 500_000_000}, {"CpuPeriod": 50000}, "Conflicting options: CPU Period cannot be updated as NanoCPUs has already been set"),
+    ({"NanoCpus": 500_000_000}, {"CpuQuota": 50000}, "Conflicting options: CPU Quota cannot be updated as NanoCPUs has already been set"),
+    ({"Memory": 64 * MIB}, {"Memory": 200 * MIB}, "Memory limit should be smaller than already set memoryswap limit, update the memoryswap at the same time"),
+    ({"AutoRemove": True}, {"RestartPolicy": {"Name": "always"}}, "Restart policy cannot be updated because AutoRemove is enabled for the container"),
+]
+
+
+@pytest.mark.parametrize("host,update,words", CONFLICTS, ids=["-".join([*row[0], *row[1]]) for row in CONFLICTS])
+def test_an_update_that_conflicts_is_refused_in_dockers_words(engine, host, update, words):
+    status, answer = create(engine, host)
+    assert status == 201, answer
+    before = engine.inspect("box")["HostConfig"]
+    assert engine.request("POST", "/containers/box/update", update) == (
+        409, {"message": f"Cannot update container {answer['Id']}: {words}"})
+    assert engine.inspect("box")["HostConfig"] == before
+
+
+def test_an_update_of_both_or_to_no_policy_is_none(engine):
+    create(engine, {"Memory": 64 * MIB, "AutoRemove": True})
+    assert engine.request("POST", "/containers/box/update", {
+        "Memory": 200 * MIB, "MemorySwap": 300 * MIB, "RestartPolicy": {"Name": "no"}}) == (200, {"Warnings": None})
+
+
 def test_what_an_update_is_warned_of_is_printed(engine):
     started(engine, {"OomKillDisable": True})
     warned = engine.request("POST", "/containers/box/update", {"PidsLimit": 55})[1]["Warnings"]
