@@ -207,9 +207,10 @@ Result<void> apply_sysctls(oci::RuntimeConfig& config, const HostConfig& host) {
         "kernel.shmmni",
         "kernel.shm_rmid_forced"};
     for (const auto& [name, value] : host.sysctls) {
-        const bool is_network = name.starts_with("net.");
-        const bool is_ipc = name.starts_with("fs.mqueue.") ||
-                            std::ranges::find(ipc_names, name) != std::end(ipc_names);
+        const std::string dotted = replace_all(name, "/", "."); // sysctl(8) takes both
+        const bool is_network = dotted.starts_with("net.");
+        const bool is_ipc = dotted.starts_with("fs.mqueue.") ||
+                            std::ranges::find(ipc_names, dotted) != std::end(ipc_names);
         if (is_network && is_host_mode(host.network_mode)) {
             return invalid_argument(
                 "sysctl '" + name + "' is not allowed because host network is enabled");

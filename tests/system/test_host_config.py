@@ -151,6 +151,8 @@ SEEN = {
     "ShmSize": ({"ShmSize": 8 * MIB}, {}, "stat -f -c '%b %S' /dev/shm", "2048 4096\n"),
     "Sysctls": ({"Sysctls": {"net.core.somaxconn": "99", "kernel.shmmni": "77"}}, {},
                 "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/shmmni", "99\n77\n"),
+    "Sysctls with slashes": ({"Sysctls": {"net/core/somaxconn": "98", "kernel/shmmni": "76"}}, {},
+                             "cat /proc/sys/net/core/somaxconn /proc/sys/kernel/shmmni", "98\n76\n"),
     "Hostname": ({}, {"Hostname": "me", "Domainname": "example.org"}, "hostname; cat /proc/sys/kernel/domainname", "me\nexample.org\n"),
     "Devices": ({"Devices": [{"PathOnHost": "/dev/loop-control", "PathInContainer": "/dev/mine", "CgroupPermissions": "r"}]}, {},
                 "(exec 3< /dev/mine) && echo read; (exec 3> /dev/mine) 2> /dev/null || echo refused", "read\nrefused\n"),
