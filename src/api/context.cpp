@@ -4,6 +4,8 @@
 
 #include "base/strings.h"
 
+#include <algorithm>
+
 namespace berth::api {
 
 namespace {
@@ -45,10 +47,11 @@ Result<Timestamp> parse_timestamp(std::string_view text) {
     auto fraction = parts && !parts->after.empty() ? parse_fraction(parts->after)
                                                    : Result<std::int64_t>(std::int64_t{0});
     constexpr std::int64_t latest = INT64_MAX / 1'000'000'000 - 1;
-    if (!seconds.ok() || !fraction.ok() || *seconds > latest || *seconds < -latest) {
+    if (!seconds.ok() || !fraction.ok()) {
         return invalid_argument("invalid timestamp \"" + std::string(text) + "\"");
     }
-    return Timestamp{*seconds * 1'000'000'000 + *fraction};
+    // Clients that mean "ever" go beyond what nanoseconds can say.
+    return Timestamp{std::clamp(*seconds, -latest, latest) * 1'000'000'000 + *fraction};
 }
 
 // https://github.com/moby/moby/blob/v28.2.2/api/types/filters/parse.go (FromJSON)

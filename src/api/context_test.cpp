@@ -31,7 +31,12 @@ TEST(Timestamps, AreSecondsWithAFractionOrRfc3339) {
     EXPECT_EQ(parse_timestamp("1136073600.000000001")->nanoseconds, 1'136'073'600'000'000'001);
     EXPECT_EQ(parse_timestamp("5.5")->nanoseconds, 5'500'000'000);
     EXPECT_EQ(parse_timestamp("1970-01-01T00:00:01Z")->nanoseconds, 1'000'000'000);
-    for (const char* text : {"x", "1.x", "99999999999999999999", "9223372036854775807", "."}) {
+    // What is later than nanoseconds can say is as late as they can.
+    for (const char* text : {"99999999999", "9223372036854775807", "9223372036854775807.5"}) {
+        EXPECT_EQ(parse_timestamp(text)->seconds(), 9'223'372'035) << text;
+    }
+    EXPECT_EQ(parse_timestamp("-99999999999")->seconds(), -9'223'372'035);
+    for (const char* text : {"x", "1.x", "99999999999999999999", "."}) {
         EXPECT_FALSE(parse_timestamp(text).ok()) << text;
     }
 }

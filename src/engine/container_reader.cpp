@@ -32,7 +32,14 @@ std::string command_text(const ContainerDefinition& definition) {
 std::vector<MountPoint> mount_points(const ContainerDefinition& definition) {
     std::vector<MountPoint> points;
     for (const PlannedMount& mount : definition.mounts) {
-        points.push_back(mount.point);
+        // What --tmpfs asks for stands in HostConfig alone, as with Docker.
+        const bool is_asked_there =
+            std::ranges::any_of(definition.host_config.tmpfs, [&mount](const auto& entry) {
+                return clean_path(entry.first) == mount.point.destination;
+            });
+        if (!is_asked_there) {
+            points.push_back(mount.point);
+        }
     }
     return points;
 }

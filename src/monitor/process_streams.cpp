@@ -62,7 +62,10 @@ void ProcessStreams::set_terminal(UniqueFd master) {
 }
 
 Result<void> ProcessStreams::resize(io::TerminalSize size) {
-    if (!options_.terminal || !terminal_) {
+    if (!options_.terminal) {
+        return ok(); // as Docker: who asks does not know
+    }
+    if (!terminal_) {
         return conflict("the process has no terminal to resize");
     }
     return io::set_terminal_size(terminal_, size);

@@ -55,6 +55,12 @@ def test_answers_without_a_version_are_the_newest(engine):
     assert "Bridge" not in engine.request("GET", "/containers/newest/json")[1]["NetworkSettings"]
 
 
+def test_security_options_were_names(engine):
+    kept = ask(engine, 25, "GET", "/info")[1]["SecurityOptions"]
+    assert "name=seccomp,profile=builtin" in kept
+    assert ask(engine, 24, "GET", "/info")[1]["SecurityOptions"] == [text.removeprefix("name=").split(",")[0] for text in kept]
+
+
 # ---- containers ----
 
 OLD_SETTINGS = {"Bridge", "HairpinMode", "LinkLocalIPv6Address", "LinkLocalIPv6PrefixLen", "SecondaryIPAddresses", "SecondaryIPv6Addresses",

@@ -254,3 +254,16 @@ def test_mounts_outlive_the_engine(fresh_engine):
     assert sh(engine, "ls /data").stdout == ""
     engine.berth("volume", "rm", "data")
     wait_until("idle", lambda: engine.berth("volume", "ls", "-q").stdout == "")
+
+
+def test_tmpfs_of_host_config_stands_there_alone(engine):
+    """As with Docker: Mounts has the tmpfs that a mount asks for."""
+    status, answer = engine.request("POST", "/containers/create?name=shown", {"Image": "busybox", "HostConfig": {
+        "Tmpfs": {"/asked/": "size=1m"}, "Mounts": [{"Type": "tmpfs", "Target": "/mounted"}]}})
+    assert status == 201, answer
+    try:
+        assert [point["Destination"] for point in engine.inspect("shown")["Mounts"]] == ["/mounted"]
+        listed = engine.request("GET", "/containers/json?all=1&filters=%7B%22name%22%3A%5B%22shown%22%5D%7D")[1]
+        assert [point["Destination"] for point in listed[0]["Mounts"]] == ["/mounted"]
+    finally:
+        engine.request("DELETE", "/containers/shown")

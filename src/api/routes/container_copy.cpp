@@ -114,6 +114,9 @@ Result<std::string> archive_path(const Context& context) {
     if (path.empty()) {
         return invalid_argument("bad parameter: pathcannot be empty"); // Docker's words
     }
+    if (path.find('\0') != std::string::npos) {
+        return invalid_argument("bad parameter: path has a NUL in it");
+    }
     return path;
 }
 

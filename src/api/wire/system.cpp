@@ -14,6 +14,20 @@ json::Object encode_commit(const std::string& id, ApiVersion version) {
     return commit;
 }
 
+// Before 1.25 the names alone: "seccomp" for "name=seccomp,profile=builtin".
+json::Array encode_security_options(const std::vector<std::string>& options, ApiVersion version) {
+    json::Array array;
+    for (const std::string& option : options) {
+        std::string_view text = option;
+        if (version < ApiVersion{1, 25}) {
+            text = text.substr(text.find('=') + 1);
+            text = text.substr(0, text.find(','));
+        }
+        array.push_back(json::Value(text));
+    }
+    return array;
+}
+
 json::Array encode_pairs(const std::vector<std::pair<std::string, std::string>>& pairs) {
     json::Array array;
     for (const auto& [name, value] : pairs) {
@@ -161,7 +175,7 @@ json::Value encode_info(const engine::SystemInfo& info, ApiVersion version) {
     if (version >= ApiVersion{1, 49}) {
         object["FirewallBackend"] = json::Object{{"Driver", "nftables"}};
     }
-    object["SecurityOptions"] = json::encode(info.security_options);
+    object["SecurityOptions"] = encode_security_options(info.security_options, version);
     object["CDISpecDirs"] = json::encode(info.cdi_spec_dirs);
     if (version >= ApiVersion{1, 50} && !info.cdi_devices.empty()) {
         json::Array devices;
