@@ -25,3 +25,4 @@ foreach(library grpc++_unsecure grpc_unsecure gpr)
   find_library(BERTH_${library} ${library} REQUIRED)
   list(APPEND BERTH_GRPC ${BERTH_${library}})
 endforeach()
+find_library(BERTH_RE2 re2 REQUIRED) # whose pkg-config has flags that the precompiled headers have not

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // The regular expressions of clients, which Docker gives to Go's regexp: names in filters, names of
-// labels and variables in logs. Here they are POSIX's, with what people write of Go's beside it:
-// \d and \D, (?:…), and (?i) at the front.
+// labels and variables in logs.
 #pragma once
 
 #include "base/result.h"
@@ -11,20 +10,23 @@
 #include <string_view>
 #include <vector>
 
+namespace re2 {
+class RE2;
+}
+
 namespace berth::engine {
 
 class Pattern {
   public:
-    // InvalidArgument for what is none, and for what would take the engine's memory or time: a
-    // thousand repetitions, a thousand characters, a reference back to a group.
+    // InvalidArgument for what is none, and for what would take the engine's memory: a thousand
+    // repetitions, more than some thousand characters.
     static Result<Pattern> compile(std::string_view text);
 
     // Anywhere in the text, where the pattern has no ^ and $.
     bool matches(const std::string& text) const;
 
   private:
-    class Compiled;
-    std::shared_ptr<const Compiled> compiled_;
+    std::shared_ptr<const re2::RE2> compiled_;
 };
 
 // The names that a filter asks for. As in Docker's filters.Args.Match, each is a name or a pattern,

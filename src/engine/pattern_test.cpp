@@ -54,14 +54,16 @@ TEST(Pattern, RefusesWhatWouldTakeTheEnginesMemoryOrTime) {
              std::string("((a{30}){30}){30}"),
              std::string("a{1,20000}"),
              std::string("(a*)\\1"),
-             std::string(1001, 'a'),
-             std::string(500, '(') + std::string(500, ')'),
+             std::string(100'000, 'a'),
+             std::string(5000, '('),
          }) {
         const auto pattern = Pattern::compile(bad);
         ASSERT_FALSE(pattern.ok()) << bad;
-        EXPECT_EQ(pattern.error().message(), "error parsing regexp: `" + bad + "` is no pattern");
+        EXPECT_EQ(pattern.error().message().substr(0, 22), "error parsing regexp: ");
     }
     EXPECT_TRUE(Pattern::compile("[0-9]{3}(-[a-z]{2,8})?").ok());
+    // Whoever looks for another way at each character would never come to an end.
+    EXPECT_FALSE(Pattern::compile("^(a+)+$")->matches(std::string(30'000, 'a') + "b"));
 }
 
 } // namespace
