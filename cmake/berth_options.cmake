@@ -21,6 +21,8 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # The compiler collects its garbage from 600 MB on: 5 % of its time for some 200 MB more.
   add_compile_options(--param=ggc-min-heapsize=600000)
 endif()
+# Messages name sources as the tree has them, and where it was built makes no difference to a program.
+add_compile_options(-fmacro-prefix-map=${CMAKE_SOURCE_DIR}/=)
 if(BERTH_WERROR)
   add_compile_options(-Werror)
 endif()
