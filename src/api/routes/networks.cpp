@@ -103,10 +103,10 @@ std::span<const Route> network_routes() {
         {"GET", "/networks/", list_networks},
         {"POST", "/networks/create", create_network},
         {"POST", "/networks/prune", prune_networks},
-        {"POST", "/networks/{id}/connect", connect_container},
-        {"POST", "/networks/{id}/disconnect", disconnect_container},
-        {"GET", "/networks/{id}", inspect_network},
-        {"DELETE", "/networks/{id}", remove_network},
+        {"POST", "/networks/{id...}/connect", connect_container},
+        {"POST", "/networks/{id...}/disconnect", disconnect_container},
+        {"GET", "/networks/{id...}", inspect_network},
+        {"DELETE", "/networks/{id...}", remove_network},
     });
     return routes;
 }
