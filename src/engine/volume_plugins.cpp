@@ -68,6 +68,8 @@ struct VolumePlugins::Plugin {
     std::atomic<bool> is_known = false;
     std::atomic<bool> is_volume_driver = false;
     Synchronized<std::string> scope;
+    // Until then nobody asks it in passing: it has just left such a question without an answer.
+    std::atomic<std::chrono::steady_clock::time_point> silent_until{};
 };
 
 VolumePlugins::VolumePlugins()
@@ -93,6 +95,10 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, 
             "error looking up volume plugin " + driver));
         plugin = active_.lock()->emplace(driver, std::move(made)).first->second;
     }
+    if (patience == Patience::None &&
+        std::chrono::steady_clock::now() < plugin->silent_until.load()) {
+        return Error(ErrorKind::Unavailable, "it did not answer lately");
+    }
     if (!plugin->is_known) {
         TRY_CONTEXT(
             activate(*plugin, driver, patience), "error looking up volume plugin " + driver);
@@ -106,6 +112,7 @@ Result<VolumePlugins::PluginPtr> VolumePlugins::find(const std::string& driver, 
 }
 
 Result<void> VolumePlugins::activate(Plugin& plugin, const std::string& driver, Patience patience) {
+    const auto silent_until = plugin.silent_until.load();
     std::unique_lock activation(plugin.activation, std::defer_lock);
     if (patience == Patience::Full) {
         activation.lock();
@@ -115,9 +122,15 @@ Result<void> VolumePlugins::activate(Plugin& plugin, const std::string& driver, 
     if (plugin.is_known) {
         return ok();
     }
-    auto text = call(plugin.client, {"Plugin.Activate", "", patience});
+    if (plugin.silent_until.load() > silent_until) { // whoever asked before was left waiting
+        return Error(ErrorKind::Unavailable, "it did not answer just now");
+    }
+    auto text = call(plugin, {"Plugin.Activate", "", patience});
     if (!text.ok()) {
-        active_.lock()->erase(driver); // looked for again the next time
+        const bool is_silent = plugin.silent_until.load() > silent_until;
+        if (patience == Patience::Full || !is_silent) {
+            active_.lock()->erase(driver); // looked for again the next time
+        }
         return std::move(text).error();
     }
     const json::Value answer = TRY(parse_answer(*text));
@@ -133,13 +146,30 @@ Result<void> VolumePlugins::activate(Plugin& plugin, const std::string& driver, 
 }
 
 // As moby's volume/drivers/proxy.go.
-std::chrono::milliseconds VolumePlugins::answer_time(std::string_view method) const {
-    return method == "VolumeDriver.Create" || method == "VolumeDriver.Mount" ? options_.long_time
-                                                                             : options_.short_time;
+std::chrono::milliseconds VolumePlugins::answer_time(const Call& call) const {
+    if (call.patience == Patience::None) {
+        return options_.glance_time;
+    }
+    return call.method == "VolumeDriver.Create" || call.method == "VolumeDriver.Mount"
+               ? options_.long_time
+               : options_.short_time;
+}
+
+Error VolumePlugins::given_up(Plugin& plugin, const Call& call, const Error& error) const {
+    if (error.kind() != ErrorKind::DeadlineExceeded) {
+        return error;
+    }
+    plugin.silent_until = std::chrono::steady_clock::now() + options_.silence;
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(answer_time(call)).count();
+    return Error(
+        ErrorKind::DeadlineExceeded,
+        std::string(call.method) + ": the plugin at " + plugin.client.endpoint().to_string() +
+            " gave no answer within " + std::to_string(seconds) + " s");
 }
 
 // Where it cannot be reached, again after 1, 2, 4, 8 … s: it may be about to start.
-Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) const {
+Result<std::string> VolumePlugins::call(Plugin& plugin, const Call& call) const {
+    http::Client& client = plugin.client;
     using clock = std::chrono::steady_clock;
     const clock::time_point start = clock::now();
     std::chrono::milliseconds wait = options_.first_wait;
@@ -149,9 +179,14 @@ Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) 
              .target = "/" + std::string(call.method),
              .headers = {{"Accept", plugin_media_type}, {"Content-Type", plugin_media_type}},
              .body = call.body,
-             .answer_time = answer_time(call.method)});
+             .answer_time = answer_time(call)});
         if (response.ok()) {
-            const std::string text = TRY(response->read_body(volume_answer_limit));
+            auto body = response->read_body(volume_answer_limit);
+            if (!body.ok()) {
+                return given_up(plugin, call, body.error());
+            }
+            const std::string text = *std::move(body);
+            plugin.silent_until = clock::time_point();
             if (response->status == 200) {
                 return text;
             }
@@ -167,7 +202,7 @@ Result<std::string> VolumePlugins::call(http::Client& client, const Call& call) 
                                  response.error().kind() == ErrorKind::Forbidden;
         if (!unreachable || call.patience == Patience::None ||
             clock::now() + wait - start >= options_.patience) {
-            return std::move(response).error();
+            return given_up(plugin, call, response.error());
         }
         log::warn(
             "unable to connect to plugin, retrying",
@@ -182,7 +217,7 @@ Result<void> VolumePlugins::create(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["Opts"] = json::encode(options);
-    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Create", object_text(body)}));
+    const std::string text = TRY(call(*plugin, {"VolumeDriver.Create", object_text(body)}));
     TRY(parse_answer(text));
     return ok();
 }
@@ -190,7 +225,7 @@ Result<void> VolumePlugins::create(
 Result<void> VolumePlugins::remove(const std::string& driver, const std::string& volume) {
     const PluginPtr plugin = TRY(find(driver));
     const std::string text =
-        TRY(call(plugin->client, {"VolumeDriver.Remove", object_text(named(volume))}));
+        TRY(call(*plugin, {"VolumeDriver.Remove", object_text(named(volume))}));
     TRY(parse_answer(text));
     return ok();
 }
@@ -200,7 +235,7 @@ Result<std::string> VolumePlugins::mount(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["ID"] = user;
-    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Mount", object_text(body)}));
+    const std::string text = TRY(call(*plugin, {"VolumeDriver.Mount", object_text(body)}));
     const json::Value answer = TRY(parse_answer(text));
     std::string path(json::find_string(answer, "Mountpoint"));
     if (!path.starts_with('/') || path.size() >= PATH_MAX) {
@@ -216,7 +251,7 @@ Result<void> VolumePlugins::unmount(
     const PluginPtr plugin = TRY(find(driver));
     json::Object body = named(volume);
     body["ID"] = user;
-    const std::string text = TRY(call(plugin->client, {"VolumeDriver.Unmount", object_text(body)}));
+    const std::string text = TRY(call(*plugin, {"VolumeDriver.Unmount", object_text(body)}));
     TRY(parse_answer(text));
     return ok();
 }
@@ -225,7 +260,7 @@ Result<std::optional<PluginVolume>>
 VolumePlugins::get(const std::string& driver, const std::string& volume, Patience patience) {
     const PluginPtr plugin = TRY(find(driver, patience));
     const std::string text =
-        TRY(call(plugin->client, {"VolumeDriver.Get", object_text(named(volume)), patience}));
+        TRY(call(*plugin, {"VolumeDriver.Get", object_text(named(volume)), patience}));
     const auto answer = parse_answer(text);
     const json::Value* found = answer.ok() ? json::find(*answer, "Volume") : nullptr;
     if (found == nullptr || !found->is_object()) {
@@ -237,7 +272,7 @@ VolumePlugins::get(const std::string& driver, const std::string& volume, Patienc
 Result<std::vector<PluginVolume>>
 VolumePlugins::list(const std::string& driver, Patience patience) {
     const PluginPtr plugin = TRY(find(driver, patience));
-    const std::string text = TRY(call(plugin->client, {"VolumeDriver.List", "{}", patience}));
+    const std::string text = TRY(call(*plugin, {"VolumeDriver.List", "{}", patience}));
     const json::Value answer = TRY(parse_answer(text));
     std::vector<PluginVolume> volumes;
     const json::Value* listed = json::find(answer, "Volumes");
@@ -257,7 +292,7 @@ std::string VolumePlugins::scope(const std::string& driver) {
     if (std::string known = *(*plugin)->scope.lock(); !known.empty()) {
         return known;
     }
-    const auto text = call((*plugin)->client, {"VolumeDriver.Capabilities", "{}", Patience::None});
+    const auto text = call(**plugin, {"VolumeDriver.Capabilities", "{}", Patience::None});
     const auto answer = text.ok() ? parse_answer(*text) : Result<json::Value>(text.error());
     const json::Value* capabilities = answer.ok() ? json::find(*answer, "Capabilities") : nullptr;
     const std::string told = capabilities == nullptr

@@ -37,6 +37,9 @@ class VolumePlugins {
         // For a whole answer: of a creation or a mount, and of all else.
         std::chrono::milliseconds long_time{120'000};
         std::chrono::milliseconds short_time{60'000};
+        // Of one that is asked in passing; who leaves that unanswered is not asked so for a while.
+        std::chrono::milliseconds glance_time{5'000};
+        std::chrono::milliseconds silence{30'000};
     };
 
     // One that is asked by name may be about to start; one that is asked because it happens to be
@@ -82,8 +85,9 @@ class VolumePlugins {
         Patience patience = Patience::Full;
     };
 
-    std::chrono::milliseconds answer_time(std::string_view method) const;
-    Result<std::string> call(http::Client& client, const Call& call) const;
+    std::chrono::milliseconds answer_time(const Call& call) const;
+    Error given_up(Plugin& plugin, const Call& call, const Error& error) const;
+    Result<std::string> call(Plugin& plugin, const Call& call) const;
 
     Options options_;
     Synchronized<std::map<std::string, PluginPtr>> active_;

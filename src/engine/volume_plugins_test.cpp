@@ -7,6 +7,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
 #include <condition_variable>
 #include <functional>
@@ -50,7 +51,8 @@ class HostilePlugin : public testing::Test {
             .sockets = folder_.path() + "/none",
             .specifications = {folder_.path()},
             .long_time = milliseconds(200),
-            .short_time = milliseconds(100)});
+            .short_time = milliseconds(100),
+            .glance_time = milliseconds(20)});
     }
 
     TemporaryDirectory folder_ = TemporaryDirectory::create("/tmp").value();
@@ -63,6 +65,26 @@ TEST_F(HostilePlugin, IsGivenUpWhenItIsSilent) {
     EXPECT_FALSE(plugins_->create("evil", "v", {}).ok());
     EXPECT_FALSE(plugins_->list("evil", VolumePlugins::Patience::None).ok());
     EXPECT_EQ(plugins_->scope("evil"), "local");
+}
+
+TEST_F(HostilePlugin, IsNotAskedInPassingForAWhileAfterItWasSilent) {
+    std::atomic<int> asked = 0;
+    begin([&asked](const std::stop_token& stop, const auto&, auto&) {
+        ++asked;
+        wait_for_stop(stop);
+    });
+    const auto first = plugins_->list("evil", VolumePlugins::Patience::None);
+    ASSERT_FALSE(first.ok());
+    EXPECT_NE(
+        first.error().message().find("VolumeDriver.List: the plugin at unix://"), std::string::npos)
+        << first.error().message();
+    const auto second = plugins_->list("evil", VolumePlugins::Patience::None);
+    ASSERT_FALSE(second.ok());
+    EXPECT_EQ(second.error().message(), "it did not answer lately");
+    EXPECT_EQ(asked, 1);
+    // Who names it asks it.
+    EXPECT_FALSE(plugins_->get("evil", "v").ok());
+    EXPECT_EQ(asked, 2);
 }
 
 TEST_F(HostilePlugin, IsGivenUpWhenItDrips) {
