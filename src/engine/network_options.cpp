@@ -4,7 +4,9 @@
 
 #include "base/strings.h"
 #include "engine/daemon_options.h"
+#include "network/address_arithmetic.h"
 
+#include <set>
 #include <utility>
 #include <vector>
 
@@ -22,8 +24,17 @@ constexpr std::uint32_t largest_mtu = 65535;
 
 constexpr std::size_t bridge_id_length = 12;
 
+// Auxiliary addresses of these names are the way out of a bridge network's containers.
+constexpr std::string_view default_gateway_v4 = "DefaultGatewayIPv4";
+constexpr std::string_view default_gateway_v6 = "DefaultGatewayIPv6";
+
 std::string family_name(const IpAddress& address) {
     return address.is_v4() ? "IPv4" : "IPv6";
+}
+
+bool is_mapped_v4(const IpAddress& address) {
+    static const IpPrefix mapped = IpPrefix::parse("::ffff:0:0/96").value();
+    return !address.is_v4() && mapped.contains(address);
 }
 
 // What is wrong with an address within the subnet; empty: nothing.
@@ -78,6 +89,10 @@ void check_pool(const IpamPool& pool, bool enable_ipv6, std::vector<std::string>
         problems.push_back("invalid subnet " + pool.subnet + ": invalid CIDR block notation");
         return;
     }
+    if (is_mapped_v4(subnet->address)) {
+        problems.push_back("invalid subnet " + pool.subnet + ": it is an IPv4-mapped block");
+        return;
+    }
     if (!enable_ipv6 && !subnet->address.is_v4()) {
         return;
     }
@@ -119,8 +134,8 @@ Result<bool> bool_option(const StringMap& options, std::string_view name, bool f
 
 Result<GatewayMode>
 gateway_mode_option(const StringMap& options, std::string_view name, bool internal) {
-    const std::string text = option_or(options, name, "");
-    if (text.empty() || text == "nat") {
+    const std::string text = option_or(options, name, "nat");
+    if (text == "nat") {
         return GatewayMode::Nat;
     }
     if (text == "nat-unprotected") {
@@ -140,10 +155,10 @@ gateway_mode_option(const StringMap& options, std::string_view name, bool intern
 
 Result<std::optional<IpAddress>>
 address_option(const StringMap& options, std::string_view name, kernel::IpFamily family) {
-    const std::string text = option_or(options, name, "");
-    if (text.empty()) {
+    if (!options.contains(std::string(name))) {
         return std::optional<IpAddress>();
     }
+    const std::string text = option_or(options, name, "");
     const auto address = IpAddress::parse(text);
     if (!address.ok() || address->family() != family) {
         return cannot_parse(name, text, "nil ip");
@@ -176,11 +191,11 @@ Result<void> read_firewall_options(const StringMap& options, network::BridgeOpti
 
 // 0: not said, as with Docker.
 Result<std::uint32_t> read_mtu(const NetworkInspect& network) {
-    const std::string text = option_or(network.options, mtu_option, "");
-    if (text.empty()) {
-        return 0U;
-    }
+    const std::string text = option_or(network.options, mtu_option, "0");
     const auto mtu = parse_number<std::uint32_t>(text);
+    if (text.starts_with('-') && parse_number<std::uint32_t>(text.substr(1)).ok()) {
+        return invalid_argument("invalid MTU number: " + text);
+    }
     if (!mtu.ok()) {
         return cannot_parse(
             mtu_option, text, "strconv.Atoi: parsing \"" + text + "\": invalid syntax");
@@ -259,16 +274,66 @@ Result<void> read_driver_options(const NetworkInspect& network, network::BridgeO
         TRY(bool_option(options, "com.docker.network.bridge.inhibit_ipv4", false));
     TRY(bool_option(options, "com.docker.network.bridge.default_bridge", false));
     TRY(read_firewall_options(options, bridge));
-    bridge.gateway_mode = TRY(gateway_mode_option(
-        options, "com.docker.network.bridge.gateway_mode_ipv4", network.internal));
-    bridge.gateway_mode_v6 = TRY(gateway_mode_option(
-        options, "com.docker.network.bridge.gateway_mode_ipv6", network.internal));
+    bridge.gateway_mode =
+        TRY(gateway_mode_option(options, gateway_mode_v4_option, network.internal));
+    bridge.gateway_mode_v6 =
+        TRY(gateway_mode_option(options, gateway_mode_v6_option, network.internal));
     bridge.mtu = TRY(read_mtu(network));
-    if (const std::string text = option_or(options, host_binding_option, "");
-        !text.empty() && !IpAddress::parse(text).ok()) {
+    if (const std::string text = option_or(options, host_binding_option, "0.0.0.0");
+        !IpAddress::parse(text).ok()) {
         return cannot_parse(host_binding_option, text, "nil ip");
     }
     return ok();
+}
+
+Error taken_address(const std::string& what, const std::string& address) {
+    return conflict("failed to allocate " + what + address + "): Address already in use");
+}
+
+// The gateway and the auxiliary addresses can all be had.
+Result<void> check_distinct(
+    const IpamPool& pool, const IpPrefix& subnet, const std::optional<IpAddress>& gateway) {
+    std::set<IpAddress> taken;
+    if (gateway) {
+        if (network::names_all_of(subnet, *gateway)) {
+            return taken_address("gateway (", gateway->to_string());
+        }
+        taken.insert(*gateway);
+    }
+    for (const auto& [name, text] : pool.aux_addresses) {
+        const auto address = IpAddress::parse(text);
+        if (!address.ok()) {
+            return invalid_argument(
+                "non parsable secondary ip address (" + name + ":" + text + ")");
+        }
+        if (network::names_all_of(subnet, *address) || !taken.insert(*address).second) {
+            return taken_address("secondary ip address (" + name + ":", text);
+        }
+    }
+    return ok();
+}
+
+// moby's bridge driver (validateIPv6Subnet).
+Result<void> check_subnet_v6(const IpPrefix& subnet) {
+    static const IpPrefix link_local = IpPrefix::parse("fe80::/64").value();
+    const IpPrefix shown{network::usual_gateway(subnet, std::nullopt), subnet.length};
+    if (subnet.address.bytes()[0] == 0xff) {
+        return invalid_argument("multicast subnet '" + shown.to_string() + "' is not allowed");
+    }
+    if (subnet.overlaps(link_local) && subnet != link_local) {
+        return invalid_argument(
+            "'" + shown.to_string() + "' clashes with the Link-Local prefix 'fe80::/64'");
+    }
+    return ok();
+}
+
+// Without that there is none in an isolated network.
+template <class Options>
+bool has_usual_gateway(const Options& options, bool is_v4) {
+    if constexpr (requires { options.gateway_mode; }) {
+        return (is_v4 ? options.gateway_mode : options.gateway_mode_v6) != GatewayMode::Isolated;
+    }
+    return true;
 }
 
 template <class Options>
@@ -278,6 +343,14 @@ Result<void> read_pool(const IpamPool& pool, std::string_view driver, Options& b
     if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
         return Error(
             ErrorKind::Forbidden, std::string(driver) + " driver doesn't support multiple subnets");
+    }
+    if (subnet.length == 0) {
+        return Error(
+            ErrorKind::Forbidden,
+            "invalid pool request: Pool overlaps with other one on this address space");
+    }
+    if (!is_v4) {
+        TRY(check_subnet_v6(subnet));
     }
     std::optional<IpAddress>& gateway = is_v4 ? bridge.gateway : bridge.gateway_v6;
     std::optional<IpPrefix>& range = is_v4 ? bridge.ip_range : bridge.ip_range_v6;
@@ -292,8 +365,20 @@ Result<void> read_pool(const IpamPool& pool, std::string_view driver, Options& b
     if (!pool.ip_range.empty()) {
         range = TRY(IpPrefix::parse(pool.ip_range));
     }
-    for (const auto& [name, address] : pool.aux_addresses) {
-        bridge.reserved.push_back(TRY(IpAddress::parse(address)));
+    std::optional<IpAddress> reserved = gateway;
+    if (!reserved && has_usual_gateway(bridge, is_v4)) {
+        reserved = network::usual_gateway(subnet, range);
+    }
+    TRY(check_distinct(pool, subnet, reserved));
+    for (const auto& [name, text] : pool.aux_addresses) {
+        const IpAddress address = TRY(IpAddress::parse(text));
+        if constexpr (requires { bridge.router; }) {
+            if (name == (is_v4 ? default_gateway_v4 : default_gateway_v6)) {
+                (is_v4 ? bridge.router : bridge.router_v6) = address; // which is reserved, too
+                continue;
+            }
+        }
+        bridge.reserved.push_back(address);
     }
     return ok();
 }
@@ -311,6 +396,11 @@ Result<void> read_pools(const NetworkInspect& network, Options& options) {
 
 } // namespace
 
+std::string list_of_problems(const std::vector<std::string>& problems) {
+    const bool is_list = problems.size() > 1;
+    return (is_list ? "* " : "") + join(problems, is_list ? "\n* " : "");
+}
+
 std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback) {
     const auto found = options.find(std::string(name));
     return found == options.end() ? std::string(fallback) : found->second;
@@ -324,12 +414,12 @@ Result<void> check_ipam(const std::vector<IpamPool>& pools, bool enable_ipv6) {
     if (problems.empty()) {
         return ok();
     }
-    return invalid_argument("invalid network config:\n" + join(problems, "\n"));
+    return invalid_argument("invalid network config:\n" + list_of_problems(problems));
 }
 
 Result<void> check_interface_prefix(const StringMap& options) {
-    const std::string prefix = option_or(options, interface_prefix_option, "eth");
-    if (prefix.empty() || prefix.size() > longest_interface_prefix || prefix.starts_with('.') ||
+    const std::string prefix = option_or(options, interface_prefix_option, "");
+    if (prefix.size() > longest_interface_prefix || prefix.starts_with('.') ||
         prefix.find_first_of("/: \t\n%") != std::string::npos) {
         return cannot_parse(
             interface_prefix_option,

@@ -26,6 +26,12 @@ constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
 constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";
 constexpr std::string_view big_tcp_option = "com.berth.bridge.big_tcp";
 
+constexpr std::string_view gateway_mode_v4_option = "com.docker.network.bridge.gateway_mode_ipv4";
+constexpr std::string_view gateway_mode_v6_option = "com.docker.network.bridge.gateway_mode_ipv6";
+
+// As Docker tells several at once: one by itself, more as points of a list.
+std::string list_of_problems(const std::vector<std::string>& problems);
+
 // The value of an option, or fallback.
 std::string option_or(const StringMap& options, std::string_view name, std::string_view fallback);
 

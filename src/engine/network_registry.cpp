@@ -233,10 +233,14 @@ Result<void> NetworkRegistry::choose_subnets(NetworkInspect& network) {
     }
     const auto choose = [&](kernel::IpFamily family) -> Result<void> {
         const kernel::IpPrefix subnet = TRY(driver_->pick_subnet(family));
+        const std::string_view mode =
+            family == kernel::IpFamily::V4 ? gateway_mode_v4_option : gateway_mode_v6_option;
+        // In an isolated network there is no gateway, and its address is one like any other.
+        const bool has_gateway = option_or(network.options, mode, "") != "isolated";
         network.ipam.config.push_back(
             {.subnet = subnet.to_string(),
              .ip_range = {},
-             .gateway = network::successor(subnet.address).to_string(),
+             .gateway = has_gateway ? network::successor(subnet.address).to_string() : "",
              .aux_addresses = {}});
         return ok();
     };

@@ -8,6 +8,7 @@
 #include "engine/network_options.h"
 #include "engine/network_registry.h"
 #include "engine/traffic_limits.h"
+#include "network/address_arithmetic.h"
 
 namespace berth::engine {
 namespace {
@@ -274,6 +275,12 @@ Result<void> NetworkRegistry::add_default_bridge(network::BridgeOptions options)
     if (options.subnet.length == 0) {
         options.subnet = TRY(driver_->pick_subnet());
         TRY(table_.set_bridge_subnet(options.subnet.to_string()));
+    }
+    if (!options.gateway) {
+        options.gateway = network::successor(options.subnet.network().address);
+    }
+    if (options.subnet_v6 && !options.gateway_v6) {
+        options.gateway_v6 = network::successor(options.subnet_v6->network().address);
     }
     bridge_ = driver_->find(options.name);
     if (bridge_ == nullptr) {

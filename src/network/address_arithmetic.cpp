@@ -46,6 +46,20 @@ IpAddress successor(const IpAddress& address) {
     return address_from(bytes, address);
 }
 
+// RFC 3021, RFC 6164.
+bool names_all_of(const IpPrefix& subnet, const IpAddress& address) {
+    const bool is_v4 = subnet.address.is_v4();
+    if (subnet.length >= (is_v4 ? 31 : 127)) {
+        return false;
+    }
+    return address == subnet.network().address || (is_v4 && address == last_of(subnet));
+}
+
+IpAddress usual_gateway(const IpPrefix& subnet, const std::optional<IpPrefix>& range) {
+    const IpAddress first = range ? range->network().address : subnet.network().address;
+    return names_all_of(subnet, first) ? successor(first) : first;
+}
+
 std::optional<IpPrefix> successor(const IpPrefix& prefix) {
     const IpAddress next = successor(last_of(prefix));
     if (next <= prefix.address) {

@@ -19,7 +19,7 @@ AddressPool::AddressPool(
 
 Result<AddressPool>
 AddressPool::create(const IpPrefix& subnet, std::optional<IpPrefix> range, std::string owner) {
-    const int longest = subnet.address.is_v4() ? 30 : 126;
+    const int longest = subnet.address.is_v4() ? 32 : 127;
     if (subnet.length < 1 || subnet.length > longest) {
         return invalid_argument(
             "a network's subnet must leave room for addresses: " + subnet.to_string());
@@ -39,7 +39,7 @@ AddressPool::create(const IpPrefix& subnet, std::optional<IpPrefix> range, std::
 }
 
 bool AddressPool::is_never_given(const IpAddress& address) const {
-    return address == subnet_.address || (address.is_v4() && address == last_of(subnet_));
+    return names_all_of(subnet_, address);
 }
 
 Result<IpAddress> AddressPool::allocate() {
@@ -61,10 +61,10 @@ Result<IpAddress> AddressPool::allocate() {
 }
 
 Result<void> AddressPool::reserve(const IpAddress& address) {
-    if (!subnet_.contains(address) || is_never_given(address)) {
+    if (!subnet_.contains(address)) {
         return invalid_argument("no configured subnet contains IP address " + address.to_string());
     }
-    if (!taken_.insert(address).second) {
+    if (is_never_given(address) || !taken_.insert(address).second) {
         return conflict("Address already in use");
     }
     return ok();

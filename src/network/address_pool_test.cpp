@@ -34,8 +34,22 @@ TEST(AddressPool, NeverGivesTheNetworkOrBroadcastAddress) {
     EXPECT_EQ(next(pool), "10.0.0.2");
     EXPECT_EQ(
         next(pool), "no available IPv4 addresses on this network's address pools: 10.0.0.0/30");
-    EXPECT_FALSE(pool.reserve(*IpAddress::parse("10.0.0.0")).ok());
-    EXPECT_FALSE(pool.reserve(*IpAddress::parse("10.0.0.3")).ok());
+    for (const char* address : {"10.0.0.0", "10.0.0.3"}) {
+        const Result<void> reserved = pool.reserve(*IpAddress::parse(address));
+        ASSERT_FALSE(reserved.ok());
+        EXPECT_EQ(reserved.error().message(), "Address already in use");
+    }
+}
+
+// RFC 3021, RFC 6164.
+TEST(AddressPool, GivesBothAddressesOfASubnetOfTwo) {
+    AddressPool pool = pool_of("10.0.0.0/31");
+    EXPECT_EQ(next(pool), "10.0.0.0");
+    EXPECT_EQ(next(pool), "10.0.0.1");
+    EXPECT_FALSE(pool.allocate().ok());
+    AddressPool pool_v6 = pool_of("fd00::/127");
+    EXPECT_EQ(next(pool_v6), "fd00::");
+    EXPECT_EQ(next(pool_v6), "fd00::1");
 }
 
 TEST(AddressPool, FindsAnAddressThatCameBackToAFullPool) {
@@ -74,8 +88,7 @@ TEST(AddressPool, ChoosesFromTheRangeButReservesAnywhere) {
 }
 
 TEST(AddressPool, RefusesSubnetsWithoutRoomAndRangesOutside) {
-    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("10.0.0.0/31")).ok());
-    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("fd00::/127")).ok());
+    EXPECT_FALSE(AddressPool::create(*IpPrefix::parse("fd00::/128")).ok());
     EXPECT_FALSE(
         AddressPool::create(*IpPrefix::parse("10.0.0.0/24"), *IpPrefix::parse("10.0.1.0/25")).ok());
     EXPECT_FALSE(

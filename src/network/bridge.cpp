@@ -149,21 +149,25 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_
     if (options.subnet.length == 0 && !options.subnet_v6) {
         return invalid_argument("IPv4 or IPv6 must be enabled");
     }
-    const auto resolve = [](IpPrefix& subnet, std::optional<IpAddress>& gateway) -> Result<void> {
+    const auto resolve = [](IpPrefix& subnet,
+                            std::optional<IpAddress>& gateway,
+                            const std::optional<IpPrefix>& range,
+                            GatewayMode mode) -> Result<void> {
         subnet = subnet.network();
-        if (!gateway) {
-            gateway = successor(subnet.address);
+        if (!gateway && mode != GatewayMode::Isolated) {
+            gateway = usual_gateway(subnet, range);
         }
-        if (!subnet.contains(*gateway)) {
+        if (gateway && !subnet.contains(*gateway)) {
             return invalid_argument("no matching subnet for gateway " + gateway->to_string());
         }
         return ok();
     };
     if (options.subnet.length != 0) {
-        TRY(resolve(options.subnet, options.gateway));
+        TRY(resolve(options.subnet, options.gateway, options.ip_range, options.gateway_mode));
     }
     if (options.subnet_v6) {
-        TRY(resolve(*options.subnet_v6, options.gateway_v6));
+        TRY(resolve(
+            *options.subnet_v6, options.gateway_v6, options.ip_range_v6, options.gateway_mode_v6));
     }
     if (options.mtu == 0) {
         options.mtu = way_out_mtu;

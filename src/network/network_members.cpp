@@ -24,11 +24,15 @@ Result<NetworkMembers> NetworkMembers::create(const NetworkAddressPlan& plan) {
     NetworkMembers members(plan.name);
     if (plan.subnet.length != 0) {
         members.v4_ = TRY(AddressPool::create(plan.subnet, plan.ip_range, plan.description));
-        TRY(members.reserve(*plan.gateway));
+        if (plan.gateway) {
+            TRY(members.reserve(*plan.gateway));
+        }
     }
     if (plan.subnet_v6) {
         members.v6_ = TRY(AddressPool::create(*plan.subnet_v6, plan.ip_range_v6, plan.description));
-        TRY(members.reserve(*plan.gateway_v6));
+        if (plan.gateway_v6) {
+            TRY(members.reserve(*plan.gateway_v6));
+        }
     }
     for (const IpAddress& address : plan.reserved) {
         TRY(members.reserve(address));

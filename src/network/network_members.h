@@ -48,7 +48,7 @@ ContainerAddresses addresses_of(const EndpointRecord& record);
 
 class NetworkMembers {
   public:
-    // REQUIRES: a gateway for each subnet. The gateways and what is reserved are never given out.
+    // The gateways and what is reserved are never given out.
     static Result<NetworkMembers> create(const NetworkAddressPlan& plan);
 
     // NotFound once the network is closed, Conflict for an id that is there and for an address that

@@ -19,6 +19,15 @@ std::string interface_sysctl_path(const std::string& name, const std::string& in
     return replace_all(replace_all(path, "IFNAME", interface), "ifname", interface);
 }
 
+// As runc's words. Not "no such file": the docker client takes that for the container's program.
+Error sysctl_error(const std::string& path, const Error& error) {
+    const int number = error.error_number();
+    if (number == ENOENT || number == ENOTDIR || number == EISDIR) {
+        return invalid_argument(path + " is not a sysctl file");
+    }
+    return Error::from_errno("unable to write to '" + path + "'", number);
+}
+
 // REQUIRES: the thread is in the interface's namespace.
 Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ipv6) {
     NetSysctls sysctls;
@@ -30,9 +39,10 @@ Result<void> write_interface_sysctls(const EndpointRequest& request, bool has_ip
         TRY(sysctls.write_path(folder + "disable_ipv6", "0"));
     }
     for (const auto& [name, value] : request.sysctls) {
-        TRY_CONTEXT(
-            sysctls.write_path(interface_sysctl_path(name, request.interface_name), value),
-            "set endpoint sysctl " + name);
+        const std::string path = interface_sysctl_path(name, request.interface_name);
+        if (Result<void> written = sysctls.write_path(path, value); !written.ok()) {
+            return sysctl_error("/proc/sys/" + path, written.error());
+        }
     }
     return ok();
 }

@@ -136,10 +136,10 @@ Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
     const std::vector<EndpointRecord>& known) {
     SublinkOptions resolved = options;
     if (options.subnet.length != 0 && !options.gateway) {
-        resolved.gateway = successor(options.subnet.network().address);
+        resolved.gateway = usual_gateway(options.subnet, options.ip_range);
     }
     if (options.subnet_v6 && !options.gateway_v6) {
-        resolved.gateway_v6 = successor(options.subnet_v6->network().address);
+        resolved.gateway_v6 = usual_gateway(*options.subnet_v6, options.ip_range_v6);
     }
     Members members{.places = TRY(NetworkMembers::create(NetworkAddressPlan::of(resolved)))};
     for (const EndpointRecord& endpoint : known) {
