@@ -93,7 +93,8 @@ std::string free_interface_name(
         !name.empty()) {
         return name;
     }
-    const std::string prefix = option_or(network.info.options, interface_prefix_option, "eth");
+    const std::string asked = option_or(network.info.options, interface_prefix_option, "");
+    const std::string prefix = asked.empty() ? "eth" : asked;
     for (std::size_t number = 0;; ++number) {
         std::string name = prefix + std::to_string(number);
         const bool is_taken = std::ranges::any_of(endpoints, [&](const EndpointState& endpoint) {
@@ -166,7 +167,9 @@ ContainerNetwork::normalize(const std::string& mode, NetworkingConfig& networkin
         // Docker creates on a network that is not there; the start then says so.
         const auto network = find(text);
         const std::string name = network.ok() ? (*network)->info.name : text;
-        TRY(check_endpoint_settings(name, network.ok() ? network->get() : nullptr, settings));
+        TRY_CONTEXT(
+            check_endpoint_settings(name, network.ok() ? network->get() : nullptr, settings),
+            "invalid config for network " + name);
         named.insert_or_assign(name, std::move(settings));
     }
     const auto main = find(mode);
@@ -264,6 +267,13 @@ ContainerNetwork::join(const ContainerDefinition& definition, const Join& join) 
         request.mac = TRY(kernel::MacAddress::parse(definition.config.mac_address));
     }
     request.interface_name = free_interface_name(join.network, join.settings, join.others);
+    for (const EndpointState& other : join.others) {
+        if (other.interface_name == request.interface_name) {
+            return conflict(
+                "interface name \"" + request.interface_name + "\" for network " + info.name +
+                " is taken: the container's interface in network " + other.network + " has it");
+        }
+    }
     request.netns = join.netns;
     request.default_route = join.default_route;
     request.default_route_v6 = join.default_route_v6;

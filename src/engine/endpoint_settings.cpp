@@ -24,43 +24,77 @@ bool has_static_address(const EndpointSettings& settings) {
                                     !settings.ipam_config->ipv6_address.empty());
 }
 
-void check_address(
-    const std::string& text,
-    IpFamily family,
-    const KnownNetwork* network,
-    std::vector<std::string>& problems) {
+void check_address(const std::string& text, IpFamily family, std::vector<std::string>& problems) {
     if (text.empty()) {
         return;
     }
     const auto address = IpAddress::parse(text);
-    const std::string name = family == IpFamily::V4 ? "IPv4" : "IPv6";
     if (!address.ok() || address->family() != family || address->is_unspecified()) {
-        problems.push_back("invalid " + name + " address: " + text);
-        return;
+        problems.push_back(
+            std::string("invalid ") + (family == IpFamily::V4 ? "IPv4" : "IPv6") +
+            " address: " + text);
     }
-    if (network == nullptr || network->is_predefined || is_cni_driver(network->info.driver)) {
+}
+
+// Held against the subnets of its family that a user chose.
+void check_range(
+    const std::string& text,
+    IpFamily family,
+    const KnownNetwork* network,
+    std::vector<std::string>& problems) {
+    if (text.empty() || network == nullptr || is_cni_driver(network->info.driver)) {
         return;
     }
     const NetworkInspect& info = network->info;
-    if (family == IpFamily::V4 ? info.subnet_v4_is_chosen : info.subnet_v6_is_chosen) {
-        problems.emplace_back("user specified IP address is supported only when connecting to "
-                              "networks with user configured subnets");
-        return;
-    }
+    const auto address = IpAddress::parse(text);
+    bool has_subnet = false;
+    bool is_within = false;
     for (const IpamPool& pool : info.ipam.config) {
         const auto subnet = IpPrefix::parse(pool.subnet);
-        if (subnet.ok() && subnet->contains(*address)) {
-            return;
+        if (!subnet.ok() || subnet->address.family() != family) {
+            continue;
+        }
+        has_subnet = true;
+        is_within = is_within || (address.ok() && subnet->contains(*address));
+    }
+    const bool is_chosen_by_us =
+        family == IpFamily::V4 ? info.subnet_v4_is_chosen : info.subnet_v6_is_chosen;
+    if (!has_subnet || network->is_predefined || is_chosen_by_us) {
+        problems.emplace_back("user specified IP address is supported only when connecting to "
+                              "networks with user configured subnets");
+    } else if (!is_within) {
+        problems.push_back("no configured subnet or ip-range contain the IP address " + text);
+    }
+}
+
+// moby's daemon/links (ParseLink) and libnetwork (CreateOptionIpam).
+Result<void> check_links(const EndpointSettings& settings) {
+    for (const std::string& link : settings.links) {
+        if (link.empty()) {
+            return invalid_argument("empty string specified for links");
+        }
+        if (split(link, ':').size() > 2) {
+            return invalid_argument("bad format for links: " + link);
         }
     }
-    problems.push_back("no configured subnet or ip-range contain the IP address " + text);
+    static const IpPrefix link_local_v4 = IpPrefix::parse("169.254.0.0/16").value();
+    static const IpPrefix link_local_v6 = IpPrefix::parse("fe80::/10").value();
+    if (settings.ipam_config) {
+        for (const std::string& text : settings.ipam_config->link_local_ips) {
+            const IpAddress address = TRY(IpAddress::parse(text));
+            if (!(address.is_v4() ? link_local_v4 : link_local_v6).contains(address)) {
+                return invalid_argument("invalid link local IP address: " + text);
+            }
+        }
+    }
+    return ok();
 }
 
 std::vector<std::string> interface_sysctls(const EndpointSettings& settings) {
-    const std::string text = option_or(settings.driver_opts, endpoint_sysctls_option, "");
     std::vector<std::string> sysctls;
-    if (!text.empty()) {
-        for (const std::string_view part : split(text, ',')) {
+    const auto option = settings.driver_opts.find(std::string(endpoint_sysctls_option));
+    if (option != settings.driver_opts.end()) {
+        for (const std::string_view part : split(option->second, ',')) {
             sysctls.emplace_back(part);
         }
     }
@@ -119,17 +153,27 @@ Result<void> check_endpoint_settings(
         }
     }
     if (settings.ipam_config) {
-        check_address(settings.ipam_config->ipv4_address, IpFamily::V4, network, problems);
-        check_address(settings.ipam_config->ipv6_address, IpFamily::V6, network, problems);
+        const EndpointIpamConfig& ipam = *settings.ipam_config;
+        check_address(ipam.ipv4_address, IpFamily::V4, problems);
+        check_address(ipam.ipv6_address, IpFamily::V6, problems);
         for (const std::string& text : settings.ipam_config->link_local_ips) {
             const auto address = IpAddress::parse(text);
             if (!address.ok() || address->is_unspecified()) {
                 problems.push_back("invalid link-local IP address: " + text);
             }
         }
+        check_range(ipam.ipv4_address, IpFamily::V4, network, problems);
+        check_range(ipam.ipv6_address, IpFamily::V6, network, problems);
     }
-    if (!settings.mac_address.empty() && !kernel::MacAddress::parse(settings.mac_address).ok()) {
-        return invalid_argument("invalid MAC address " + settings.mac_address);
+    if (!settings.mac_address.empty()) {
+        const auto mac = kernel::MacAddress::parse(settings.mac_address);
+        if (!mac.ok()) {
+            return invalid_argument("invalid MAC address " + settings.mac_address);
+        }
+        if (!mac->is_unicast()) {
+            return invalid_argument(
+                "invalid MAC address " + settings.mac_address + ": no interface can have it");
+        }
     }
     for (const std::string& sysctl : interface_sysctls(settings)) {
         check_sysctl(sysctl, problems);
@@ -140,9 +184,9 @@ Result<void> check_endpoint_settings(
         problems.push_back(std::move(problem));
     }
     if (problems.empty()) {
-        return ok();
+        return check_links(settings);
     }
-    return invalid_argument("invalid endpoint settings:\n" + join(problems, "\n"));
+    return invalid_argument("invalid endpoint settings:\n" + list_of_problems(problems));
 }
 
 const EndpointSettings&

@@ -91,10 +91,47 @@ TEST(EndpointSettings, RefusesInDockersWords) {
     settings.ipam_config = EndpointIpamConfig{.ipv4_address = "x", .ipv6_address = "10.0.0.1"};
     EXPECT_EQ(
         problem_of("web", settings),
-        "invalid endpoint settings:\ninvalid IPv4 address: x\ninvalid IPv6 address: 10.0.0.1");
+        "invalid endpoint settings:\n* invalid IPv4 address: x\n* invalid IPv6 address: 10.0.0.1");
     settings.ipam_config.reset();
     settings.mac_address = "no";
     EXPECT_EQ(problem_of("web", settings), "invalid MAC address no");
+    for (const std::string mac : {"01:00:5e:00:00:01", "00:00:00:00:00:00"}) {
+        settings.mac_address = mac;
+        EXPECT_EQ(
+            problem_of("web", settings),
+            "invalid MAC address " + mac + ": no interface can have it");
+    }
+    settings.mac_address.clear();
+    settings.links = {"db", "db:store", "a:b:c"};
+    EXPECT_EQ(problem_of("web", settings), "bad format for links: a:b:c");
+    settings.links.clear();
+    settings.ipam_config = EndpointIpamConfig{.link_local_ips = {"169.254.1.1", "fe80::9"}};
+    EXPECT_EQ(problem_of("web", settings), "");
+    settings.ipam_config->link_local_ips.emplace_back("10.1.1.1");
+    EXPECT_EQ(problem_of("web", settings), "invalid link local IP address: 10.1.1.1");
+}
+
+TEST(EndpointSettings, HoldsAddressesAgainstTheSubnetsOfTheirFamilyThatAUserChose) {
+    KnownNetwork network = network_named("web");
+    network.info.ipam.config = {{.subnet = "10.1.0.0/16"}, {.subnet = "fd00::/64"}};
+    network.info.subnet_v6_is_chosen = true;
+    const auto problem = [&network](const EndpointIpamConfig& ipam) {
+        EndpointSettings settings;
+        settings.ipam_config = ipam;
+        const auto checked = check_endpoint_settings("web", &network, settings);
+        return checked.ok() ? "" : checked.error().message();
+    };
+    const std::string start = "invalid endpoint settings:\n";
+    const std::string outside = "no configured subnet or ip-range contain the IP address ";
+    const std::string not_chosen = "user specified IP address is supported only when connecting to "
+                                   "networks with user configured subnets";
+    EXPECT_EQ(problem({.ipv4_address = "10.1.2.3"}), "");
+    EXPECT_EQ(problem({.ipv4_address = "10.2.2.3"}), start + outside + "10.2.2.3");
+    EXPECT_EQ(problem({.ipv6_address = "fd00::5"}), start + not_chosen);
+    EXPECT_EQ(
+        problem({.ipv4_address = "x"}), start + "* invalid IPv4 address: x\n* " + outside + "x");
+    network.info.ipam.config.pop_back();
+    EXPECT_EQ(problem({.ipv6_address = "fd00::5"}), start + not_chosen);
 }
 
 TEST(EndpointSettings, LetsASysctlSetNothingButItsInterface) {
@@ -112,6 +149,7 @@ TEST(EndpointSettings, LetsASysctlSetNothingButItsInterface) {
          {"net.ipv4.ip_forward=1",
           "net.ipv4.conf.all.log_martians=1",
           "net.ipv4.conf.IFNAME../../../x=1",
+          "",
           "kernel.a.b.IFNAME.c=1"}) {
         settings.driver_opts[name] = bad;
         EXPECT_NE(problem_of("web", settings), "") << bad;

@@ -182,7 +182,11 @@ link_effects(const ContainerDefinition& definition, const ContainerIndex& contai
         const auto found = containers.find_linked(link);
         const ContainerView child = found.ok() ? view_of(**found) : ContainerView();
         const EndpointState* endpoint = bridge_endpoint(child.life);
-        if (!child.life.state.is_running() || endpoint == nullptr) {
+        if (child.life.state.is_running() && endpoint == nullptr) {
+            return invalid_argument(
+                "container " + child.definition->id + " not attached to default bridge network");
+        }
+        if (!child.life.state.is_running()) {
             return invalid_argument(
                 "Cannot link to a non running container: /" +
                 (child.definition ? child.definition->name : link.name) + " AS /" +

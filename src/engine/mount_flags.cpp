@@ -79,6 +79,9 @@ Result<void> apply_mode(PlannedMount& mount, std::string_view mode) {
         if (option == "ro") {
             mount.point.read_write = false;
         } else if (option == "nocopy") {
+            if (mount.point.type == "bind") {
+                return invalid_mount("bind", "field VolumeOptions must not be specified");
+            }
             mount.copy_up = false;
         } else if (option == "z" || option == "Z") {
             mount.selinux_label = option;

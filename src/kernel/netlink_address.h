@@ -84,6 +84,9 @@ struct MacAddress {
     static MacAddress random();
     std::string to_string() const;
 
+    // Neither a group's nor nobody's: one that an interface can have.
+    bool is_unicast() const { return (bytes[0] & 1U) == 0 && *this != MacAddress(); }
+
     auto operator<=>(const MacAddress&) const = default;
 };
 

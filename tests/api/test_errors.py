@@ -4,7 +4,7 @@ import pathlib
 
 import pytest
 
-from api_errors import RECORD, REQUESTS, Client, create, endpoints, host, mount, name_of
+from api_errors import RECORD, REQUESTS, Client, create, host, mount, name_of
 
 
 
@@ -43,11 +43,7 @@ OTHER_WORDS = {name_of(mistake) for mistake in (
     ("DELETE", "/images/busybox"), ("POST", "/containers/running/resize?h=1&w=-1"), ("POST", "/containers/running/kill?signal=999"),
     ("POST", "/containers/create", {"Image": ""}), ("POST", "/containers/create", host(Links=["nosuch:x"])),
     ("POST", "/networks/create", {}), ("POST", "/networks/create", {"Name": ""}), ("POST", "/networks/create", {"Name": "x", "Ingress": True}),
-    ("POST", "/networks/create", {"Name": "x", "IPAM": {"Driver": "nosuch"}}),
-    ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "x"}}}),
-    *(("POST", "/containers/create", endpoints(bridge=settings)) for settings in (
-        {"IPAMConfig": {"IPv4Address": "x"}}, {"IPAMConfig": {"IPv4Address": "10.1.2.3"}}, {"MacAddress": "x"}, {"Aliases": ["x"]},
-        {"DriverOpts": {"com.docker.network.endpoint.sysctls": "x"}})))}
+    ("POST", "/networks/create", {"Name": "x", "IPAM": {"Driver": "nosuch"}}))}
 # Behind these words Go's libraries go on in words of their own.
 GO = (": strconv.", "invalid character", "json: cannot")
 

@@ -359,6 +359,16 @@ REQUESTS = [
     ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "x"}}}),
     ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "10.1.2.3"}}}),
     ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"MacAddress": "x"}}),
+    ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"IPAMConfig": {"LinkLocalIPs": ["10.1.1.1"]}}}),
+    ("POST", "/networks/empty/connect", {"Container": "running", "EndpointConfig": {"Links": ["x:y:z"]}}),
+    *(("POST", "/networks/create", {"Name": "x", "Options": {f"com.docker.network.{name}": value}}) for name, value in (
+        ("driver.mtu", ""), ("driver.mtu", "-1"), ("bridge.gateway_mode_ipv4", ""), ("bridge.host_binding_ipv4", ""), ("host_ipv4", ""))),
+    *(("POST", "/networks/create", {"Name": "x", "EnableIPv6": True, "IPAM": {"Config": [{"Subnet": subnet}]}}) for subnet in (
+        "ff02::/64", "fe80::/10", "fd00:95::/128")),
+    ("POST", "/networks/create", {"Name": "x", "IPAM": {"Config": [{}, {}]}}),
+    ("POST", "/networks/create", {"Name": "x", "IPAM": {"Config": [{"Subnet": "10.95.0.0/24", "Gateway": "10.95.0.0"}]}}),
+    ("POST", "/networks/create", {"Name": "x", "IPAM": {"Config": [{"Subnet": "10.94.0.0/24", "AuxiliaryAddresses": {"a": "10.94.0.1"}}]}}),
+    ("POST", "/containers/create", host(Binds=["/run:/t:nocopy"])),
     # ---- swarm ----
     *(("GET", f"/{kind}") for kind in ("swarm", "nodes", "services", "tasks", "secrets", "configs", "swarm/unlockkey")),
     *(("GET", f"/{kind}/x") for kind in ("nodes", "services", "tasks", "secrets", "configs")),

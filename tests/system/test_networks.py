@@ -362,8 +362,8 @@ def test_errors_are_dockers(engine):
     refused(engine, "POST", create, {"Name": "x", "IPAM": {"Config": [{"Subnet": "10.58.7.0/24"}]}}, 403,
             "invalid pool request: Pool overlaps with other one on this address space")
     refused(engine, "POST", create, {"Name": "x", "IPAM": {"Config": [{"Subnet": "10.9.1.1/16"}, {"Subnet": "a"}]}}, 400,
-            "invalid network config:\ninvalid subnet 10.9.1.1/16: it should be 10.9.0.0/16\n"
-            "invalid subnet a: invalid CIDR block notation")
+            "invalid network config:\n* invalid subnet 10.9.1.1/16: it should be 10.9.0.0/16\n"
+            "* invalid subnet a: invalid CIDR block notation")
     refused(engine, "POST", create,
             {"Name": "x", "IPAM": {"Config": [{"Subnet": "10.9.0.0/16", "Gateway": "10.8.0.1"}]}}, 400,
             "invalid network config:\ninvalid gateway 10.8.0.1: parent subnet 10.9.0.0/16 doesn't contain this address")
@@ -385,8 +385,9 @@ def test_errors_are_dockers(engine):
     sleeper(engine, "d1", "--network", "taken")
     refused(engine, "POST", "/networks/bridge/connect",
             {"Container": "d1", "EndpointConfig": {"IPAMConfig": {"IPv4Address": "172.17.0.9"}, "Aliases": ["a"]}}, 400,
-            "invalid endpoint settings:\nuser specified IP address is supported on user defined networks only\n"
-            "network-scoped alias is supported only for containers in user defined networks")
+            "invalid endpoint settings:\n* user specified IP address is supported on user defined networks only\n"
+            "* network-scoped alias is supported only for containers in user defined networks\n"
+            "* user specified IP address is supported only when connecting to networks with user configured subnets")
     # Nothing of what was refused is there.
     assert engine.docker("network", "ls", "-q", "-f", "type=custom").stdout.count("\n") == 1
 
