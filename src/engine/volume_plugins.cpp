@@ -156,7 +156,8 @@ std::chrono::milliseconds VolumePlugins::answer_time(const Call& call) const {
 }
 
 Error VolumePlugins::given_up(Plugin& plugin, const Call& call, const Error& error) const {
-    if (error.kind() != ErrorKind::DeadlineExceeded) {
+    // A first answer that does not come is a broken connection to the client.
+    if (error.kind() != ErrorKind::DeadlineExceeded && error.kind() != ErrorKind::DataLoss) {
         return error;
     }
     plugin.silent_until = std::chrono::steady_clock::now() + options_.silence;
