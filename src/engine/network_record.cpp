@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/random.h"
 #include "engine/network_json.h"
+#include "network/address_arithmetic.h"
 
 namespace berth::engine {
 namespace {
@@ -14,7 +15,21 @@ struct NetworkRow {
     NetworkInspect network;
     bool chosen_v4 = false;
     bool chosen_v6 = false;
+    bool gateway_of_subnet = false;
 };
+
+// Networks were once made with the subnet's first address as gateway, whatever the range was.
+void keep_gateways(NetworkInspect& network) {
+    if (network.config_only) {
+        return; // nobody is in it
+    }
+    for (IpamPool& pool : network.ipam.config) {
+        const auto subnet = kernel::IpPrefix::parse(pool.subnet);
+        if (pool.gateway.empty() && !pool.ip_range.empty() && subnet.ok()) {
+            pool.gateway = network::successor(subnet->network().address).to_string();
+        }
+    }
+}
 
 } // namespace
 } // namespace berth::engine
@@ -27,7 +42,8 @@ struct Fields<engine::NetworkRow> {
     static constexpr auto table = std::tuple{
         embedded(&T::network),
         field("ChosenIPv4", &T::chosen_v4, OmitEmpty),
-        field("ChosenIPv6", &T::chosen_v6, OmitEmpty)};
+        field("ChosenIPv6", &T::chosen_v6, OmitEmpty),
+        field("GatewayOfSubnet", &T::gateway_of_subnet, OmitEmpty)};
 };
 
 } // namespace berth::json
@@ -45,7 +61,9 @@ constexpr std::string_view network_migrations[] = {
     " 'Options', json_extract(definition, '$.IpamOptions'),"
     " 'Config', json_extract(definition, '$.IpamConfig')), '$.ConfigFrom', json_object("
     "'Network', coalesce(json_extract(definition, '$.ConfigFrom'), ''))) WHERE CASE definition"
-    " WHEN '' THEN 0 ELSE json_type(definition, '$.IpamConfig') IS NOT NULL END"};
+    " WHEN '' THEN 0 ELSE json_type(definition, '$.IpamConfig') IS NOT NULL END",
+    "UPDATE engine_networks SET definition = json_set(definition, '$.GatewayOfSubnet',"
+    " json('true')) WHERE definition != ''"};
 
 } // namespace
 
@@ -70,6 +88,9 @@ Result<std::vector<NetworkInspect>> NetworkTable::load() const {
         networks.push_back(std::move(row->network));
         networks.back().subnet_v4_is_chosen = row->chosen_v4;
         networks.back().subnet_v6_is_chosen = row->chosen_v6;
+        if (row->gateway_of_subnet) {
+            keep_gateways(networks.back());
+        }
     }
     return networks;
 }

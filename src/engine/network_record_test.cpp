@@ -71,18 +71,34 @@ TEST_F(NetworkRows, OfBeforeMayHaveNoPoolsAtAll) {
     EXPECT_TRUE(network.config_from.network.empty());
 }
 
+// Their containers' way out goes there, and the range's first address may be a container's.
+TEST_F(NetworkRows, OfBeforeKeepTheirGateways) {
+    insert_old(
+        "ranged",
+        R"("Driver":"bridge","IpamDriver":"default","IpamConfig":[)"
+        R"({"Subnet":"10.9.0.0/16","IPRange":"10.9.4.0/24"},{"Subnet":"10.8.0.0/16"},)"
+        R"({"Subnet":"10.7.0.0/16","IPRange":"10.7.4.0/24","Gateway":"10.7.9.9"}])");
+    const NetworkInspect network = read();
+    ASSERT_EQ(network.ipam.config.size(), 3U);
+    EXPECT_EQ(network.ipam.config[0].gateway, "10.9.0.1");
+    EXPECT_EQ(network.ipam.config[1].gateway, "");
+    EXPECT_EQ(network.ipam.config[2].gateway, "10.7.9.9");
+}
+
 TEST_F(NetworkRows, ComeBackAsTheyWereWritten) {
     NetworkTable table = NetworkTable::open(*database_).value();
     NetworkInspect network{.name = "front", .id = "abc", .created = Timestamp::now()};
     network.driver = "bridge";
     network.ipam.config = {
-        {.subnet = "fd00::/64", .ip_range = {}, .gateway = "fd00::1", .aux_addresses = {}}};
+        {.subnet = "fd00::/64", .ip_range = "fd00::8:0/112", .gateway = {}, .aux_addresses = {}}};
     network.subnet_v6_is_chosen = true;
     network.config_from.network = "plan";
     ASSERT_TRUE(table.insert(network).ok());
     const NetworkInspect again = read();
     EXPECT_EQ(again.id, "abc");
-    EXPECT_EQ(again.ipam.config.size(), 1U);
+    ASSERT_EQ(again.ipam.config.size(), 1U);
+    EXPECT_EQ(again.ipam.config[0].ip_range, "fd00::8:0/112");
+    EXPECT_EQ(again.ipam.config[0].gateway, ""); // the engine's to choose
     EXPECT_TRUE(again.subnet_v6_is_chosen);
     EXPECT_FALSE(again.subnet_v4_is_chosen);
     EXPECT_EQ(again.config_from.network, "plan");
