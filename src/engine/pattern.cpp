@@ -21,7 +21,7 @@ RE2::Options pattern_options() {
 
 Result<Pattern> Pattern::compile(std::string_view text) {
     Pattern pattern;
-    pattern.compiled_ = std::make_shared<const RE2>(text, pattern_options());
+    pattern.compiled_ = std::make_shared<const RE2>(std::string(text), pattern_options());
     if (!pattern.compiled_->ok()) {
         return invalid_argument("error parsing regexp: " + pattern.compiled_->error());
     }
