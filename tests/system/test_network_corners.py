@@ -110,7 +110,7 @@ def test_filters_take_names_as_regular_expressions(engine):
         engine.docker("create", "--name", name, "busybox")
     try:
         for pattern, wanted in (("back", ["back", "back2", "feedback"]), ("^back", ["back", "back2"]), ("^back$", ["back"]),
-                                ("^(b|feed).*k$", ["back", "feedback"]), ("ck\\d", ["back2"]), ("[", []), ("b.{2}k", [])):
+                                ("^(b|feed).*k$", ["back", "feedback"]), ("ck\\d", ["back2"]), ("[", []), ("b.{2}k", ["back", "back2", "feedback"])):
             for words in (("network", "ls", "--format", "{{.Name}}"), ("volume", "ls", "--format", "{{.Name}}"),
                           ("ps", "-a", "--format", "{{.Names}}")):
                 assert sorted(engine.docker(*words, "-f", f"name={pattern}").stdout.split()) == wanted, (words, pattern)

@@ -63,7 +63,7 @@ def address_of(engine, container, network):
     ("com.berth.cni.config=x", "unknown option com.berth.cni.config of a bridge network"),
     ("com.docker.network.driver.mtu=67", "failed to parse com.docker.network.driver.mtu value: 67 (it must be between 68"),
     ("com.docker.network.driver.mtu=65536", "failed to parse com.docker.network.driver.mtu value: 65536"),
-    ("com.docker.network.driver.mtu=-1", "failed to parse com.docker.network.driver.mtu value: -1"),
+    ("com.docker.network.driver.mtu=-1", "invalid MTU number: -1"),
     ("com.docker.network.container_iface_prefix=a/b", "failed to parse com.docker.network.container_iface_prefix value: a/b"),
     ("com.docker.network.container_iface_prefix=thirteenchars", "of 12 characters at most"),
     ("com.docker.network.bridge.name=sixteen-is-a-lot", 'invalid bridge name: "sixteen-is-a-lot"'),

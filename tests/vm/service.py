@@ -100,6 +100,32 @@ def test_an_upgrade_leaves_containers_running():
     assert state("lasting") == before
 
 
+def test_docker_clients_find_a_second_name_of_the_socket():
+    """As docs/installation.md says."""
+    override = pathlib.Path("/etc/systemd/system/berth.socket.d/override.conf")
+    override.parent.mkdir()
+    override.write_text("[Socket]\nListenStream=/run/docker.sock\n")
+    sh("systemctl", "daemon-reload")
+    sh("systemctl", "restart", "berth.socket", "berth.service")
+    for path in ("/run/docker.sock", SOCKET):
+        assert "lasting" in berth("-H", f"unix://{path}", "ps", "-a")
+    override.unlink()
+    sh("systemctl", "daemon-reload")
+    sh("systemctl", "restart", "berth.socket", "berth.service")
+
+
+def test_a_configuration_that_is_wrong_is_told_and_does_not_go_on_for_ever():
+    path = pathlib.Path("/etc/berth/daemon.json")
+    path.write_text('{"mtu": "wide"}')
+    sh("systemctl", "restart", "berth.service", check=False)
+    wait_until("the end of all attempts", lambda: shown("ActiveState") == "failed")
+    assert "mtu" in journal()
+    path.unlink()
+    sh("systemctl", "reset-failed", "berth.service", "berth.socket")
+    sh("systemctl", "restart", "berth.socket", "berth.service")
+    wait_until("the container", lambda: state("lasting")["Running"])
+
+
 def test_a_stop_ends_containers_and_a_start_brings_them_back():
     trap = "trap 'echo told; exit 7' TERM; echo ready; while :; do sleep 0.2; done"
     berth("run", "-d", "--name=polite", "busybox", "sh", "-c", trap)
