@@ -40,6 +40,7 @@ PATTERNS = {
     "^web-[0-9]+$": ["web-1", "web-2"],
     "^(db_|web-)\\d$": ["db_1", "web-1", "web-2"],
     "w.b": ["web-1", "web-2"],
+    "w.{2}-1": ["web-1"],
     "(?i)WEB-2": ["web-2"],
     "eb-": ["web-1", "web-2"],
     "WEB": [],

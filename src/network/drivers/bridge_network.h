@@ -23,7 +23,7 @@ enum class GatewayMode : std::uint8_t {
 struct BridgeOptions {
     std::string name; // the interface's name, at most 15 bytes: "berth0", "br-1a2b3c4d5e6f"
     IpPrefix subnet;  // length 0: a network without IPv4
-    std::optional<IpAddress> gateway;  // default: the first address of range or subnet
+    std::optional<IpAddress> gateway;  // default: the first of range or subnet; isolated: none
     std::optional<IpPrefix> ip_range;  // containers' addresses come from here; default: the subnet
     std::vector<IpAddress> reserved;   // never given to a container (Docker's aux-address)
     std::uint32_t mtu = 0;             // 0: that of the link of the default route, else 1500
