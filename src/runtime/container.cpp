@@ -4,6 +4,7 @@
 #include "runtime/container.h"
 
 #include "base/file.h"
+#include "base/without_sigpipe.h"
 #include "kernel/namespace.h"
 #include "kernel/socket.h"
 #include "runtime/cgroup_setup.h"
@@ -34,6 +35,22 @@ constexpr int kill_wait_milliseconds = 10'000;
 bool has_ended(const UniqueFd& pidfd, int milliseconds = 0) {
     pollfd ended{pidfd.get(), POLLIN, 0};
     return ::poll(&ended, 1, milliseconds) > 0;
+}
+
+constexpr std::string_view start_of_stopped = "cannot start a container that has stopped";
+
+// Init reads there until it is told. Where nobody does it has died since it was looked at.
+Result<void> tell_to_start(const std::string& gate_path) {
+    const WithoutSigpipe guard;
+    auto gate = open_file(gate_path, O_WRONLY | O_NONBLOCK);
+    Result<void> told = gate.ok() ? write_all(*gate, "1") : std::move(gate).error();
+    if (!told.ok()) {
+        const int number = told.error().error_number();
+        if (number == ENXIO || number == EPIPE) {
+            return conflict(std::string(start_of_stopped));
+        }
+    }
+    return told;
 }
 
 } // namespace
@@ -176,7 +193,7 @@ Result<void> Container::start() {
     case Status::Created:
         break;
     case Status::Stopped:
-        return conflict("cannot start a container that has stopped");
+        return conflict(std::string(start_of_stopped));
     case Status::Creating:
         return conflict("cannot start a container that is being created");
     case Status::Running:
@@ -184,9 +201,7 @@ Result<void> Container::start() {
     case Status::Paused:
         return conflict("cannot start a paused container");
     }
-    // Nobody reads: init died just now.
-    UniqueFd gate = TRY(open_file(impl_->directory.gate_path(), O_WRONLY | O_NONBLOCK));
-    TRY(write_all(gate, "1"));
+    TRY(tell_to_start(impl_->directory.gate_path()));
     if (::unlink(impl_->directory.gate_path().c_str()) < 0 && errno != ENOENT) {
         return errno_error("remove the start gate");
     }

@@ -53,6 +53,21 @@ TEST_F(ContainerLife, AnotherProcessMayLoadAndStartIt) {
     EXPECT_EQ(killed.error().message(), "container not running");
 }
 
+TEST_F(ContainerLife, AStartThatNobodyWaitsForIsOneOfAStoppedContainer) {
+    auto container = create();
+    ASSERT_TRUE(container.ok()) << container.error().message();
+    // As where init dies between the look at it and the word to it.
+    const std::string gate = state_root_ + "/c/start.fifo";
+    ASSERT_EQ(::unlink(gate.c_str()), 0);
+    ASSERT_EQ(::mkfifo(gate.c_str(), 0600), 0);
+    auto started = container->start();
+    ASSERT_FALSE(started.ok());
+    EXPECT_EQ(started.error().kind(), ErrorKind::Conflict);
+    EXPECT_EQ(started.error().message(), "cannot start a container that has stopped");
+    EXPECT_TRUE(container->destroy(Container::Force::Yes).ok());
+    wait_for_exit(container->pid());
+}
+
 TEST_F(ContainerLife, DestroyLeavesNothing) {
     auto container = create();
     ASSERT_TRUE(container.ok()) << container.error().message();
