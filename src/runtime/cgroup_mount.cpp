@@ -70,6 +70,11 @@ Result<void> mount_controller(
     return kernel::attach_mount(TRY(std::move(mount)), place);
 }
 
+// An engine in a container that may write to its groups finds the machine's layout again.
+bool has_unified_beside(const kernel::CgroupLayout& layout, std::uint64_t attributes) {
+    return !layout.unified.empty() && (attributes & readonly_attribute) == 0;
+}
+
 Result<void>
 mount_unified_beside(FdRef directory, const CgroupMountOptions& options, const std::string& group) {
     constexpr const char* name = "unified";
@@ -84,14 +89,17 @@ mount_unified_beside(FdRef directory, const CgroupMountOptions& options, const s
 
 } // namespace
 
-Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, bool own_namespace) {
+Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, const GroupsWanted& wanted) {
     GroupMounts groups;
     const kernel::CgroupLayout& layout = *TRY(kernel::cgroup_layout());
-    if (layout.mode == kernel::CgroupMode::Version2 && own_namespace) {
+    const bool one = wanted.is_unified || layout.mode == kernel::CgroupMode::Version2;
+    if (one && wanted.own_namespace) {
         return groups; // it is mounted anew
     }
+    const bool with_unified = one || has_unified_beside(layout, wanted.attributes);
     for (const auto& [controller, directory] : cgroup.directories()) {
-        if (!groups.contains(directory)) {
+        const bool is_wanted = controller.empty() ? with_unified : !one;
+        if (is_wanted && !groups.contains(directory)) {
             groups.emplace(directory, TRY(kernel::clone_mount(directory, kernel::Recursive::No)));
         }
     }
@@ -140,8 +148,7 @@ Result<std::vector<UniqueFd>> mount_cgroups(FdRef target, const CgroupMountOptio
     }
     if ((options.attributes & readonly_attribute) != 0) {
         make_readonly.push_back(std::move(tree));
-    } else if (!layout.unified.empty()) {
-        // An engine in the container finds the machine's layout again.
+    } else if (has_unified_beside(layout, options.attributes)) {
         TRY(mount_unified_beside(tree, options, directories.at("")));
     }
     return make_readonly;

@@ -17,8 +17,15 @@ namespace berth::runtime {
 // The container's groups as detached mounts, by their directories on the host.
 using GroupMounts = std::map<std::string, UniqueFd>;
 
-// Before the clone: init may not see the host's /sys.
-Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, bool own_namespace);
+struct GroupsWanted {
+    bool is_unified = false; // a mount of type cgroup2
+    bool own_namespace = false;
+    std::uint64_t attributes = 0; // MOUNT_ATTR_*
+};
+
+// Before the clone: init may not see the host's /sys. None that will not be attached: the kernel
+// takes such a mount apart when the container's program begins, which waits for that.
+Result<GroupMounts> prepare_groups(const kernel::Cgroup& cgroup, const GroupsWanted& wanted);
 
 // One of them, or, without them, what is seen at its directory now.
 Result<UniqueFd> bind_group(

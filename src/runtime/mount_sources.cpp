@@ -185,7 +185,12 @@ prepare_mounts(const oci::RuntimeConfig& config, const MountSources& sources) {
         TRY_CONTEXT(check_options(entry), entry.member + ".options");
         if (is_cgroup(entry) && sources.cgroup != nullptr) {
             // With systemd some are made only now and then: see are_complete().
-            auto groups = prepare_groups(*sources.cgroup, sources.own_cgroup_namespace);
+            auto groups = prepare_groups(
+                *sources.cgroup,
+                {.is_unified = mount.type == "cgroup2",
+                 .own_namespace = sources.own_cgroup_namespace,
+                 .attributes =
+                     entry.options.attributes.set | entry.options.recursive_attributes.set});
             if (groups.ok()) {
                 entry.groups = std::move(*groups);
             }
