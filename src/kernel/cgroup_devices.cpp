@@ -5,8 +5,9 @@
 #include "kernel/bpf.h"
 #include "kernel/cgroup_files.h"
 
-#include <array>
 #include <cstddef>
+#include <utility>
+#include <vector>
 
 #include <fcntl.h>
 
@@ -17,11 +18,16 @@ namespace {
 constexpr std::size_t max_rules = 1024;
 constexpr std::size_t max_attached = 64;
 
-// Registers: r1 the context, then type, access, major, minor as the program loads them first.
-constexpr std::uint8_t type_register = BPF_REG_2;
-constexpr std::uint8_t access_register = BPF_REG_3;
-constexpr std::uint8_t major_register = BPF_REG_4;
-constexpr std::uint8_t minor_register = BPF_REG_5;
+// What is asked, in one word, so that a rule is one comparison: the verifier follows both ways of
+// each, which is most of what loading a program costs. Bits: 0 minor, 20 major (as the kernel's own
+// device numbers), 32 type, 48 access.
+constexpr std::uint8_t asked = BPF_REG_2;
+constexpr unsigned major_shift = 20;
+constexpr unsigned type_shift = 32;
+constexpr unsigned access_shift = 48;
+constexpr std::int64_t largest_minor = (1 << major_shift) - 1;
+constexpr std::int64_t largest_major = (1 << (type_shift - major_shift)) - 1;
+constexpr std::uint64_t type_mask = 0xffff;
 
 constexpr std::uint32_t mknod_access = BPF_DEVCG_ACC_MKNOD;
 constexpr std::uint32_t read_access = BPF_DEVCG_ACC_READ;
@@ -37,71 +43,128 @@ bool is_everything(const CgroupDeviceRule& rule) {
     return rule.type == 'a' && rule.major < 0 && rule.minor < 0 && access_bits(rule) == all_access;
 }
 
-// if (type, access, major and minor fit) return allow;
-void emit_rule(std::vector<bpf_insn>& program, const CgroupDeviceRule& rule) {
-    std::vector<bpf_insn> body;
-    auto unless_equal = [&body](std::uint8_t reg, std::int64_t value) {
-        body.push_back(bpf_instruction(BPF_JMP32 | BPF_JNE | BPF_K, reg, 0, 0, value));
-    };
-    if (rule.type != 'a') {
-        unless_equal(type_register, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR);
+// A program whose ends, to refuse and to allow, are jumped to once it is known where they are.
+class Program {
+  public:
+    void add(int code, std::uint8_t destination, std::uint8_t source, std::int64_t value = 0) {
+        instructions_.push_back(bpf_instruction(code, destination, source, 0, value));
     }
-    std::uint32_t access = access_bits(rule);
-    if (access != all_access) {
-        // Allowed only if the rule covers all that is asked; refused if any of it is refused.
-        body.push_back(
-            bpf_instruction(BPF_ALU | BPF_MOV | BPF_X, BPF_REG_0, access_register, 0, 0));
-        body.push_back(bpf_instruction(
-            BPF_ALU | BPF_AND | BPF_K,
-            BPF_REG_0,
+
+    void load_word(std::uint8_t destination, std::uint8_t base, std::size_t offset) {
+        instructions_.push_back(bpf_instruction(
+            BPF_LDX | BPF_MEM | BPF_W, destination, base, static_cast<std::int64_t>(offset)));
+    }
+
+    void load_constant(std::uint8_t destination, std::uint64_t value) {
+        add(BPF_LD | BPF_IMM | BPF_DW,
+            destination,
             0,
-            0,
-            rule.allow ? ~access & all_access : access));
-        body.push_back(bpf_instruction(
-            BPF_JMP32 | (rule.allow ? BPF_JNE : BPF_JEQ) | BPF_K, BPF_REG_0, 0, 0, 0));
+            static_cast<std::int64_t>(value & 0xffffffffU));
+        add(0, 0, 0, static_cast<std::int64_t>(value >> 32U));
+    }
+
+    void jump_to_end(int code, std::uint8_t left, std::uint8_t right, bool allow) {
+        ends_.emplace_back(instructions_.size(), allow);
+        add(code, left, right);
+    }
+
+    std::vector<bpf_insn> finish(bool otherwise) && {
+        add_end(otherwise);
+        for (const bool allow : {false, true}) {
+            const std::size_t end = instructions_.size();
+            bool is_reached = false; // the verifier takes nothing else
+            for (const auto& [from, wanted] : ends_) {
+                if (wanted == allow) {
+                    instructions_[from].off = static_cast<std::int16_t>(end - from - 1);
+                    is_reached = true;
+                }
+            }
+            if (is_reached) {
+                add_end(allow);
+            }
+        }
+        return std::move(instructions_);
+    }
+
+  private:
+    void add_end(bool allow) {
+        add(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, allow ? 1 : 0);
+        add(BPF_JMP | BPF_EXIT, 0, 0);
+    }
+
+    std::vector<bpf_insn> instructions_;
+    std::vector<std::pair<std::size_t, bool>> ends_; // jumps to them
+};
+
+void load_asked(Program& program) {
+    constexpr std::uint8_t part = BPF_REG_3;
+    // The type, and the access 16 bits above it.
+    program.load_word(asked, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, access_type));
+    program.add(BPF_ALU64 | BPF_LSH | BPF_K, asked, 0, type_shift);
+    program.load_word(part, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, major));
+    program.add(BPF_ALU64 | BPF_LSH | BPF_K, part, 0, major_shift);
+    program.add(BPF_ALU64 | BPF_OR | BPF_X, asked, part);
+    program.load_word(part, BPF_REG_1, offsetof(bpf_cgroup_dev_ctx, minor));
+    program.add(BPF_ALU64 | BPF_OR | BPF_X, asked, part);
+}
+
+// Some bits of what is asked, and what they are where a rule fits.
+struct Pattern {
+    std::uint64_t mask = 0;
+    std::uint64_t value = 0;
+
+    Pattern with(std::uint64_t bits, std::uint64_t wanted, unsigned shift) const {
+        return {mask | bits << shift, value | wanted << shift};
+    }
+};
+
+void add_comparison(Program& program, const Pattern& pattern, bool allow) {
+    program.add(BPF_ALU64 | BPF_MOV | BPF_X, BPF_REG_0, asked);
+    program.load_constant(BPF_REG_1, pattern.mask);
+    program.add(BPF_ALU64 | BPF_AND | BPF_X, BPF_REG_0, BPF_REG_1);
+    program.load_constant(BPF_REG_1, pattern.value);
+    program.jump_to_end(BPF_JMP | BPF_JEQ | BPF_X, BPF_REG_0, BPF_REG_1, allow);
+}
+
+void add_rule(Program& program, const CgroupDeviceRule& rule) {
+    if (rule.major > largest_major || rule.minor > largest_minor) {
+        return; // no device of this kernel
+    }
+    Pattern device;
+    if (rule.type != 'a') {
+        device = device.with(
+            type_mask, rule.type == 'b' ? BPF_DEVCG_DEV_BLOCK : BPF_DEVCG_DEV_CHAR, type_shift);
     }
     if (rule.major >= 0) {
-        unless_equal(major_register, rule.major);
+        device = device.with(largest_major, static_cast<std::uint64_t>(rule.major), major_shift);
     }
     if (rule.minor >= 0) {
-        unless_equal(minor_register, rule.minor);
+        device = device.with(largest_minor, static_cast<std::uint64_t>(rule.minor), 0);
     }
-    body.push_back(bpf_instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, rule.allow ? 1 : 0));
-    body.push_back(bpf_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
-    for (std::size_t i = 0; i < body.size(); ++i) {
-        if ((body[i].code & 7) == BPF_JMP32) {
-            body[i].off = static_cast<std::int16_t>(body.size() - i - 1);
+    // Allowed only if the rule covers all that is asked; refused if any of it is refused.
+    const std::uint32_t access = access_bits(rule);
+    if (rule.allow) {
+        add_comparison(program, device.with(~access & all_access, 0, access_shift), true);
+        return;
+    }
+    for (const std::uint32_t bit : {mknod_access, read_access, write_access}) {
+        if ((access & bit) != 0) {
+            add_comparison(program, device.with(bit, bit, access_shift), false);
         }
     }
-    program.insert(program.end(), body.begin(), body.end());
 }
 
 std::vector<bpf_insn> device_program(const std::vector<CgroupDeviceRule>& rules) {
-    std::vector<bpf_insn> program;
-    auto load = [&program](std::uint8_t reg, std::size_t offset) {
-        program.push_back(bpf_instruction(
-            BPF_LDX | BPF_MEM | BPF_W, reg, BPF_REG_1, static_cast<std::int64_t>(offset)));
-    };
-    load(type_register, offsetof(bpf_cgroup_dev_ctx, access_type));
-    program.push_back(
-        bpf_instruction(BPF_ALU | BPF_MOV | BPF_X, access_register, type_register, 0, 0));
-    program.push_back(bpf_instruction(BPF_ALU | BPF_AND | BPF_K, type_register, 0, 0, 0xffff));
-    program.push_back(bpf_instruction(BPF_ALU | BPF_RSH | BPF_K, access_register, 0, 0, 16));
-    load(major_register, offsetof(bpf_cgroup_dev_ctx, major));
-    load(minor_register, offsetof(bpf_cgroup_dev_ctx, minor));
-    bool otherwise = false;
+    Program program;
+    load_asked(program);
     // The last rule that fits wins; what stands before a rule for everything counts no more.
     for (auto rule = rules.rbegin(); rule != rules.rend(); ++rule) {
         if (is_everything(*rule)) {
-            otherwise = rule->allow;
-            break;
+            return std::move(program).finish(rule->allow);
         }
-        emit_rule(program, *rule);
+        add_rule(program, *rule);
     }
-    program.push_back(
-        bpf_instruction(BPF_ALU | BPF_MOV | BPF_K, BPF_REG_0, 0, 0, otherwise ? 1 : 0));
-    program.push_back(bpf_instruction(BPF_JMP | BPF_EXIT, 0, 0, 0, 0));
-    return program;
+    return std::move(program).finish(false);
 }
 
 Result<std::vector<std::uint32_t>> attached_programs(FdRef group) {

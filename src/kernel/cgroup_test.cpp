@@ -178,13 +178,13 @@ TEST_F(CgroupTest, StatsCount) {
 
 TEST_F(CgroupTest, DeviceRulesDecideWhatOpens) {
     Cgroup group = make();
-    auto try_open = [&](const char* path) {
+    auto try_open = [&](const char* path, int mode = O_RDONLY) {
         auto joins = group.open_joins();
         auto unified = group.open_unified();
         auto cloned = clone_process(0, *unified);
         if (cloned->pid == 0) {
             bool joined = Cgroup::join(*joins).ok();
-            UniqueFd file(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK));
+            UniqueFd file(::open(path, mode | O_CLOEXEC | O_NONBLOCK));
             ::_exit(!joined ? 99 : file ? 0 : errno);
         }
         return Child::adopt(cloned->pid, std::move(cloned->pidfd))->wait()->code;
@@ -201,6 +201,22 @@ TEST_F(CgroupTest, DeviceRulesDecideWhatOpens) {
     ASSERT_TRUE(group.set_device_rules(rules).ok());
     EXPECT_EQ(try_open("/dev/zero"), EPERM);
     EXPECT_EQ(try_open("/dev/null"), 0);
+    EXPECT_EQ(try_open("/dev/null", O_RDWR), EPERM); // the rule does not cover all of it
+    // Any minor number, a part refused again, and numbers that no device has.
+    ASSERT_TRUE(
+        group
+            .set_device_rules(
+                {{.allow = false, .type = 'a', .read = true, .write = true, .mknod = true},
+                 {.allow = true, .type = 'c', .major = 1, .read = true, .write = true},
+                 {.allow = false, .type = 'c', .major = 1, .minor = 5, .write = true},
+                 {.allow = false, .type = 'c', .major = 1 + (1 << 12), .minor = 3, .read = true},
+                 {.allow = false, .type = 'b', .major = 1, .minor = 3, .read = true}})
+            .ok());
+    EXPECT_EQ(try_open("/dev/null", O_RDWR), 0);
+    EXPECT_EQ(try_open("/dev/zero"), 0);
+    EXPECT_EQ(try_open("/dev/zero", O_WRONLY), EPERM);
+    EXPECT_EQ(try_open("/dev/zero", O_RDWR), EPERM);
+    EXPECT_EQ(try_open("/dev/tty0"), EPERM);
     ASSERT_TRUE(group
                     .set_device_rules(
                         {{.allow = true, .type = 'a', .read = true, .write = true, .mknod = true}})
