@@ -119,7 +119,12 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
     auto prepared = core_.store->layers().prepare(
         definition->id,
         chain,
-        {.size_limit = size, .mount_label = definition->mount_label, .mount_points = true});
+        {.size_limit = size,
+         .mount_label = definition->mount_label,
+         .mount_points = true,
+         .make_directory = [this](const std::string& path, mode_t mode) {
+             return core_.spare_directories->make(path, mode);
+         }});
     if (!prepared.ok() && size != 0 && prepared.error().kind() == ErrorKind::NotImplemented) {
         return std::move(prepared).error().with_context("--storage-opt size");
     }
@@ -130,7 +135,7 @@ Result<CreateResult> ContainerCreator::create(CreateRequest request) {
             log::warn("writable layer not removed, ignoring", {{"id", definition->id}});
         }
     });
-    TRY(make_directories(core_.directory(definition->id), 0700));
+    TRY(core_.spare_directories->make(core_.directory(definition->id), 0700));
     rollback.push([&] {
         auto removed = remove_tree(core_.directory(definition->id));
         if (!removed.ok()) {

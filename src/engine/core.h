@@ -13,6 +13,7 @@
 #include "engine/images.h"
 #include "engine/metrics.h"
 #include "engine/selinux.h"
+#include "engine/spare_directories.h"
 #include "io/event_loop.h"
 #include "io/log_watch.h"
 #include "monitor/spare_monitors.h"
@@ -40,6 +41,7 @@ struct Core {
     std::unique_ptr<Collector> collector;
     std::shared_ptr<io::LogWatch> log_watch;
     std::unique_ptr<monitor::SpareMonitors> spare_monitors;
+    std::unique_ptr<SpareDirectories> spare_directories; // of the data root's file system
     UniqueFd empty_mounts; // what mount namespaces of containers begin as; may be empty
     std::unique_ptr<ContainerTable> table;
     ContainerIndex index;

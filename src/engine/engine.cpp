@@ -20,7 +20,8 @@ namespace berth::engine {
 namespace {
 
 constexpr std::size_t background_threads = 16;
-constexpr std::size_t spare_monitors = 2; // 0.9 MiB each
+constexpr std::size_t spare_monitors = 2;    // 0.9 MiB each
+constexpr std::size_t spare_directories = 4; // two for each container
 constexpr std::size_t background_queue = 1U << 16;
 constexpr std::size_t probe_threads = 8;
 constexpr std::size_t start_threads = 32;
@@ -148,12 +149,13 @@ Result<std::unique_ptr<Engine>> Engine::open(EngineOptions options) {
     pool.threads = start_threads;
     pool.name = "starts";
     core.starts = std::make_unique<WorkerPool>(pool);
+    const auto later = [&core](std::chrono::milliseconds delay, std::function<void()> job) {
+        core.after(delay, std::move(job));
+    };
     core.spare_monitors = std::make_unique<monitor::SpareMonitors>(monitor::SpareMonitors::Options{
-        .program = core.monitor_program(),
-        .count = spare_monitors,
-        .later = [&core](std::chrono::milliseconds delay, std::function<void()> job) {
-            core.after(delay, std::move(job));
-        }});
+        .program = core.monitor_program(), .count = spare_monitors, .later = later});
+    core.spare_directories = std::make_unique<SpareDirectories>(SpareDirectories::Options{
+        .place = config.data_root + "/spare", .count = spare_directories, .later = later});
     core.empty_mounts = open_empty_mounts();
     core.table =
         std::make_unique<ContainerTable>(TRY(ContainerTable::open(core.store->database())));

@@ -15,6 +15,7 @@
 #include "store/snapshotter.h"
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <set>
@@ -82,6 +83,8 @@ struct PrepareOptions {
     // Has what a container's runtime mounts things on, and .dockerenv, where its parents have not
     // (store/mount_points.h). They belong to what the layer began with.
     bool mount_points = false;
+    // Makes the layer's directory; nullptr: make_directories().
+    std::function<Result<void>(const std::string& path, mode_t mode)> make_directory{};
 };
 
 // The compressed form of a layer, for a manifest.

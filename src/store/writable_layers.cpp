@@ -107,7 +107,9 @@ LayerStore::prepare(const std::string& id, const oci::Digest& parent, PrepareOpt
     layer.mount_label = std::move(options.mount_label);
     Result<void> prepared = [&]() -> Result<void> {
         LayerHold below = TRY(parts_->hold_below(writable));
-        TRY(disk_result(make_directories(layer.directory, 0710)));
+        TRY(disk_result(
+            options.make_directory ? options.make_directory(layer.directory, 0710)
+                                   : make_directories(layer.directory, 0710)));
         TRY(parts_->snapshotter->prepare(layer));
         const bool own = options.mount_points && !parts_->snapshotter->is_stacking();
         return own ? make_mount_points(layer.root()) : ok();

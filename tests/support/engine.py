@@ -55,9 +55,11 @@ def is_connected(pid):
 
 def file_list(folder):
     """All names below a data root but the metadata's own files, to see what an operation left there. A layer's image
-    may stay mounted when nobody needs it any more: what is in it does not count."""
+    may stay mounted when nobody needs it any more: what is in it does not count, nor the empty directories for containers to come."""
     names = []
     for path, directories, files in os.walk(folder):
+        if pathlib.Path(path) == pathlib.Path(folder) and "spare" in directories:
+            directories.remove("spare")
         if pathlib.Path(path).parent.name == "layers" and "mount" in directories:
             directories.remove("mount")
         names += [str(pathlib.Path(path, name).relative_to(folder)) for name in directories + files]
