@@ -63,7 +63,7 @@ class ContainerControl {
     Result<void> end(const ContainerPtr& container, int first_signal, std::int64_t seconds);
     Result<void> kill_and_wait(const ContainerPtr& container);
     Result<void> begin_remove(const ContainerPtr& container, const std::string& name, bool force);
-    void delete_behind(const ContainerDefinition& definition);
+    void delete_behind(LiveContainer& container);
 
     Core& core_;
     ContainerRunner& runner_;

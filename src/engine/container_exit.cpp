@@ -57,7 +57,6 @@ monitor::Exited killed_exit() {
 
 void ContainerRunner::handle_exit(
     const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit) {
-    std::shared_ptr<monitor::MonitorClient> client;
     {
         auto state = container->state.lock();
         if (state->run != run) {
@@ -70,17 +69,13 @@ void ContainerRunner::handle_exit(
         if (state->monitor == nullptr) {
             return; // told twice: by the monitor and by its end
         }
-        client = std::move(state->monitor);
-        state->monitor.reset();
+        state->leaving = std::exchange(state->monitor, nullptr);
     }
-    end_run(container, run, exit, std::move(client));
+    end_run(container, run, exit);
 }
 
 void ContainerRunner::end_run(
-    const ContainerPtr& container,
-    std::uint64_t run,
-    const monitor::Exited& exit,
-    std::shared_ptr<monitor::MonitorClient> client) {
+    const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit) {
     std::shared_ptr<const ContainerDefinition> definition;
     std::vector<EndpointState> endpoints;
     {
@@ -96,6 +91,7 @@ void ContainerRunner::end_run(
         core_.network->disconnect(container->id, endpoints);
     });
     core_.publish_network(*definition, endpoints, "disconnect");
+    mounts_.tell_of_return(*definition);
 
     bool restarts = false;
     bool is_restoring = false; // an engine that starts: all have their turn
@@ -132,7 +128,7 @@ void ContainerRunner::end_run(
     for (const ExitCallback& callback : waiting) {
         callback({.exit_code = exit.code, .error = {}});
     }
-    clean_up(*definition, std::move(client));
+    clean_up(*container, *definition);
     if (is_restoring) {
         return; // ContainerSupervisor::settle() restarts or removes it
     }
@@ -147,16 +143,29 @@ void ContainerRunner::end_run(
     }
 }
 
-// After everybody was told: taking an overlay down can sync what it wrote.
-void ContainerRunner::clean_up(
-    const ContainerDefinition& definition, std::shared_ptr<monitor::MonitorClient> client) {
-    if (client) {
-        auto released = client->release();
-        if (!released.ok()) {
-            log::debug("monitor went by itself", {{"id", definition.id}});
-        }
-        client.reset();
+// A monitor that does not answer was killed before it was through, or went with its engine.
+void ContainerRunner::see_off(LiveContainer& container) {
+    const std::lock_guard departure(container.departure);
+    const std::shared_ptr<monitor::MonitorClient> client =
+        std::exchange(container.state.lock()->leaving, nullptr);
+    if (client == nullptr || client->release().ok()) {
+        return;
     }
+    remove_abandoned(container);
+}
+
+void ContainerRunner::remove_abandoned(const LiveContainer& container) {
+    auto removed = monitor::remove_abandoned(core_.runtime_root(), container.id);
+    if (!removed.ok()) {
+        log::error(
+            "abandoned container not removed, ignoring",
+            {{"id", container.id}, {"error", removed.error().message()}});
+    }
+}
+
+// After everybody was told: taking an overlay down can sync what it wrote.
+void ContainerRunner::clean_up(LiveContainer& container, const ContainerDefinition& definition) {
+    see_off(container);
     mounts_.give_back(definition);
     if (!core_.store->layers().has_writable(definition.id)) {
         return; // removed already, with all that was mounted
@@ -184,13 +193,9 @@ void ContainerRunner::handle_lost(const ContainerPtr& container, std::uint64_t r
     if (record.ok() && *record) {
         exit = std::move(**record);
     } else {
+        // Nothing of it may run any more when its end is told.
         log::warn("monitor is gone, ending its container", {{"id", container->id}});
-        auto removed = monitor::remove_abandoned(core_.runtime_root(), container->id);
-        if (!removed.ok()) {
-            log::error(
-                "abandoned container not removed, ignoring",
-                {{"id", container->id}, {"error", removed.error().message()}});
-        }
+        remove_abandoned(*container);
     }
     handle_exit(container, run, exit);
 }

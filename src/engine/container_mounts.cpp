@@ -271,6 +271,11 @@ Result<void> ContainerMounts::prepare_owner(
 void ContainerMounts::give_back(const ContainerDefinition& definition) {
     for (const PlannedMount& mount : definition.mounts) {
         give_back_one(mount, definition.id);
+    }
+}
+
+void ContainerMounts::tell_of_return(const ContainerDefinition& definition) const {
+    for (const PlannedMount& mount : definition.mounts) {
         if (is_volume(mount)) {
             publish(definition, mount, "unmount");
         }
@@ -324,7 +329,9 @@ void ContainerMounts::remove_one(
 }
 
 void ContainerMounts::publish(
-    const ContainerDefinition& definition, const PlannedMount& mount, const std::string& action) {
+    const ContainerDefinition& definition,
+    const PlannedMount& mount,
+    const std::string& action) const {
     StringMap attributes{{"container", definition.id}, {"driver", mount.point.driver}};
     if (action == "mount") {
         attributes["destination"] = mount.point.destination;

@@ -50,6 +50,8 @@ class ContainerMounts {
         const MountedRoot& root,
         const std::stop_token& stop = {});
     void give_back(const ContainerDefinition& definition);
+    // The events of it, which come first where everybody is told of an exit before its mounts go.
+    void tell_of_return(const ContainerDefinition& definition) const;
     void give_back_one(const PlannedMount& mount, const std::string& container_id);
     // It runs since an engine that is no more.
     void adopt(const ContainerDefinition& definition);
@@ -75,7 +77,7 @@ class ContainerMounts {
     void publish(
         const ContainerDefinition& definition,
         const PlannedMount& mount,
-        const std::string& action);
+        const std::string& action) const;
 
     Core& core_;
 };

@@ -181,12 +181,9 @@ void ContainerRunner::finish_absent(const ContainerPtr& container, std::uint64_t
     if (record.ok() && *record) {
         exit = std::move(**record);
     }
-    auto removed = monitor::remove_abandoned(core_.runtime_root(), container->id);
-    if (!removed.ok()) {
-        log::error("abandoned container not removed, ignoring", {{"id", container->id}});
-    }
+    remove_abandoned(*container);
     logs_->adopt(*view_of(*container).definition); // what is left of its log
-    end_run(container, run, exit, nullptr);
+    end_run(container, run, exit);
 }
 
 void ContainerRunner::restart_after_boot(const ContainerPtr& container) {

@@ -102,11 +102,13 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
     for (const ExitCallback& callback : waiting) {
         callback({.exit_code = view.life.state.exit_code, .error = {}});
     }
-    core_.in_background([this, definition = view.definition] { delete_behind(*definition); });
+    core_.in_background([this, container] { delete_behind(*container); });
     return ok();
 }
 
-void ContainerControl::delete_behind(const ContainerDefinition& definition) {
+void ContainerControl::delete_behind(LiveContainer& container) {
+    runner_.see_off(container);
+    const ContainerDefinition& definition = *view_of(container).definition;
     const auto complain = [&definition](const Result<void>& done) {
         if (!done.ok()) {
             log::warn(

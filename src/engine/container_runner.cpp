@@ -94,6 +94,7 @@ ContainerRunner::begin_start(LiveContainer& container) {
 
 Result<void> ContainerRunner::start(const ContainerPtr& container, const std::stop_token& stop) {
     std::unique_lock operation(container->operation);
+    see_off(*container);
     Launched launched;
     launched.definition = TRY(begin_start(*container));
     std::stop_source own;
@@ -369,6 +370,7 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
     }
     if (launched.mounts_taken) {
         mounts_.give_back(*launched.definition);
+        mounts_.tell_of_return(*launched.definition);
     }
     if (launched.mounted) {
         auto unmounted = core_.store->layers().unmount(container.id);

@@ -41,6 +41,10 @@ class ContainerRunner {
     // Of a daemon that starts: containers whose restart policy wants them running.
     void restart_after_boot(const ContainerPtr& container);
 
+    // Returns when nothing is left of the container's last run: its control groups, its mounts, its
+    // entry at the runtime. What there was has been told to be over before.
+    void see_off(LiveContainer& container);
+
     // A restart that waits for its time is called off. True when there was one.
     bool cancel_restart(LiveContainer& container);
 
@@ -60,6 +64,7 @@ class ContainerRunner {
 
     monitor::MonitorHandlers handlers(const ContainerPtr& container, std::uint64_t run);
     void handle_exit(const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit);
+    void remove_abandoned(const LiveContainer& container);
     void handle_lost(const ContainerPtr& container, std::uint64_t run);
     Result<monitor::StatusReply> reach_monitor(
         const ContainerPtr& container,
@@ -68,13 +73,8 @@ class ContainerRunner {
     void keep_out_of_reach(const ContainerPtr& container, std::uint64_t run, const Error& error);
     void resume_frozen(const ContainerPtr& container);
     void finish_absent(const ContainerPtr& container, std::uint64_t run);
-    void end_run(
-        const ContainerPtr& container,
-        std::uint64_t run,
-        const monitor::Exited& exit,
-        std::shared_ptr<monitor::MonitorClient> client);
-    void
-    clean_up(const ContainerDefinition& definition, std::shared_ptr<monitor::MonitorClient> client);
+    void end_run(const ContainerPtr& container, std::uint64_t run, const monitor::Exited& exit);
+    void clean_up(LiveContainer& container, const ContainerDefinition& definition);
     void schedule_restart(const ContainerPtr& container, std::uint64_t run);
     void restart_now(const ContainerPtr& container, std::uint64_t run);
     void start_again(const ContainerPtr& container);

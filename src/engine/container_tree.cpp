@@ -135,7 +135,10 @@ Result<ContainerTree> ContainerTree::open(Core& core, LiveContainer& container) 
     TRY(add_files(mounts, definition, core, root.owners.get()));
     auto taken = std::make_shared<ContainerDefinition>(definition);
     taken->mounts.clear();
-    opened.give_back_->push([&core, taken] { ContainerMounts(core).give_back(*taken); });
+    opened.give_back_->push([&core, taken] {
+        ContainerMounts(core).give_back(*taken);
+        ContainerMounts(core).tell_of_return(*taken);
+    });
     for (const PlannedMount& planned : definition.mounts) {
         if (planned.point.type == "tmpfs") {
             TRY(add_tmpfs(mounts, planned, inside));

@@ -31,6 +31,8 @@ struct LiveState {
     std::shared_ptr<const ContainerDefinition> definition;
     ContainerLife life;
     std::shared_ptr<monitor::MonitorClient> monitor; // while a monitor is there
+    // That has told the exit and takes away what is left, until ContainerRunner::see_off().
+    std::shared_ptr<monitor::MonitorClient> leaving;
     std::string out_of_reach; // why a running container's monitor cannot be spoken to
     Transition transition = Transition::None;
     // Ends a start's wait for a file server; a new one for each start.
@@ -50,7 +52,8 @@ struct LiveState {
 
 // Locking: `operation` is held for a whole start, remove, rename, pause or update, across blocking
 // calls: it is what makes those wait for each other. `state` is held only to look and to change.
-// The handling of exits takes `state` alone, so an operation may wait for an exit.
+// The handling of exits takes `state` and then, when everybody has been told, `departure`, so an
+// operation may wait for an exit.
 struct LiveContainer {
     explicit LiveContainer(ContainerRecord record) {
         auto locked = state.lock();
@@ -61,6 +64,7 @@ struct LiveContainer {
 
     std::string id;
     std::mutex operation;
+    std::mutex departure; // of a monitor: held while it is waited for
     Synchronized<LiveState> state;
 };
 

@@ -207,7 +207,7 @@ Result<StatusReply> MonitorClient::status() {
 }
 
 Result<void> MonitorClient::release() {
-    return state_->send_only(Release{});
+    return nothing_of(state_->ask(Release{}));
 }
 
 pid_t MonitorClient::monitor_pid() const {

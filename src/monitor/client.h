@@ -79,7 +79,8 @@ struct ExecRequest {
 // exec() has returned in its thread.
 struct MonitorHandlers {
     // Of the container's init (exec_id empty) and of execs. Once for each. For init: the log is
-    // complete, exit.json is written, and the runtime's state and cgroup are removed.
+    // complete and exit.json is written; its mounts, the runtime's state and the cgroup are being
+    // removed, and gone when release() has returned.
     std::function<void(const Exited&)> on_exit;
     // A client used the detach keys.
     std::function<void(const std::string& exec_id)> on_detach;
@@ -134,7 +135,8 @@ class MonitorClient {
     // NotImplemented when the monitor is of a build that this engine cannot deal with.
     Result<StatusReply> status();
 
-    // The exit is stored: the monitor may go as soon as its clients have read everything.
+    // The exit is stored: the monitor may go as soon as its clients have read everything. Waits
+    // until it has removed what was the container's, but not for clients.
     Result<void> release();
 
     // 0 when connected: the kernel would name the engine that made the monitor's socket.

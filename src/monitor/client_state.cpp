@@ -107,17 +107,6 @@ void MonitorClient::State::read_until_answered(std::uint32_t number) {
     }
 }
 
-Result<void> MonitorClient::State::send_only(const Request& request) {
-    {
-        const std::lock_guard lock(mutex_);
-        if (lost_) {
-            return lost_error();
-        }
-    }
-    const std::lock_guard sending(sending_);
-    return send_whole(socket_, encode(request, 0), {});
-}
-
 void MonitorClient::State::handle_readable() {
     const auto self = shared_from_this(); // the watch, which holds this, may be removed
     const Result<bool> open = read_messages();

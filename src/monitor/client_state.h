@@ -33,9 +33,6 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
     // Sends a request with a descriptor (-1: none) and waits for its answer.
     Result<Notice> ask(const Request& request, int descriptor = -1);
 
-    // Sends a request whose answer is of no interest; never waits for the monitor.
-    Result<void> send_only(const Request& request);
-
     // Exits that happened while no engine was connected.
     void tell_past_exits(const StatusReply& reply);
 

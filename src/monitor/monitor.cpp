@@ -4,6 +4,7 @@
 // process as their reaper.
 #include "monitor/monitor.h"
 
+#include "kernel/namespace.h"
 #include "kernel/socket.h"
 #include "monitor/exit_record.h"
 
@@ -14,6 +15,7 @@
 #include <utility>
 
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
@@ -347,12 +349,27 @@ void Monitor::finish_container() {
     }
     note_oom_kills();
     exit_.oom_killed = oom_killed_;
-    remove_container();
     (void)write_exit_record(options_.exit_path, exit_);
-    stop_listening(); // before the exit is told: the container's next monitor uses the same path
     finished_ = true;
     tell(exit_);
+    // Behind their backs: who needs it to be gone asks for the monitor's release.
+    mounts_.reset();
+    remove_container();
+    stop_listening();
     consider_quitting();
+}
+
+// The kernel takes a mount namespace apart with its last user, and lets init's end be known only
+// after that; with another user it is our doing, when the exit has been told.
+void Monitor::keep_mounts() {
+    if (phase_ == ContainerPhase::Exited) {
+        return; // reaped: the pid may be another's
+    }
+    Result<UniqueFd> mounts =
+        kernel::open_namespace("/proc/" + std::to_string(pid_) + "/ns/mnt", CLONE_NEWNS);
+    if (mounts.ok()) { // else it has just ended
+        mounts_ = std::move(*mounts);
+    }
 }
 
 void Monitor::stop_listening() {

@@ -65,6 +65,7 @@ class Monitor {
     void keep_told(Exited exit);
     void sweep_execs();
     void finish_container();
+    void keep_mounts();
     void remove_container();
     void stop_listening();
     void fail(Error error);
@@ -102,6 +103,7 @@ class Monitor {
     std::vector<std::unique_ptr<ControlConnection>> controls_;
 
     std::optional<runtime::Container> container_;
+    UniqueFd mounts_;              // the container's mount namespace, see keep_mounts()
     std::optional<Error> failure_; // of create or start
     std::unique_ptr<ProcessStreams> streams_;
     std::vector<ExecPtr> execs_;      // that run, or whose output is not read to the end

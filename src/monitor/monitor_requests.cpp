@@ -51,6 +51,7 @@ Result<Notice> Monitor::handle(const Start&, std::vector<UniqueFd>&) {
     phase_ = ContainerPhase::Running;
     started_ = Timestamp::now();
     scratch_.trim_soon();
+    loop_->post([this] { keep_mounts(); }); // after this has been answered
     return Notice(Done{.pid = pid_});
 }
 

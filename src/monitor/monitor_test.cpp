@@ -5,6 +5,7 @@
 
 #include <gmock/gmock.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 
@@ -24,10 +25,37 @@ TEST_F(MonitorTest, TellsAndRecordsTheExitCodeAndLogsTheOutput) {
     EXPECT_EQ(record->code, 7);
     EXPECT_THAT(logged(), HasSubstr("out\n"));
     EXPECT_THAT(logged(), HasSubstr("err\n"));
+    ASSERT_TRUE(client->release().ok());
     EXPECT_FALSE(exists(path("monitor.sock")));
     EXPECT_FALSE(exists(path("runtime/" + id_)));
-    ASSERT_TRUE(client->release().ok());
     EXPECT_TRUE(told_.wait_lost());
+}
+
+// So that init's end need not wait until the kernel has taken the mounts apart.
+TEST_F(MonitorTest, HoldsTheMountNamespaceUntilTheExitIsTold) {
+    LaunchOptions launch_options = options({"sleep", "100"});
+    const auto client = launch(std::move(launch_options));
+    const pid_t pid = client->start().value();
+    const auto link_of = [](const std::string& place) {
+        std::array<char, 64> target{};
+        const ssize_t size = ::readlink(place.c_str(), target.data(), target.size());
+        return std::string(target.data(), size > 0 ? static_cast<std::size_t>(size) : 0);
+    };
+    const std::string mounts = link_of("/proc/" + std::to_string(pid) + "/ns/mnt");
+    ASSERT_THAT(mounts, HasSubstr("mnt:["));
+    const std::string monitor = "/proc/" + std::to_string(client->monitor_pid()) + "/fd";
+    const auto holds = [&] {
+        const auto names = list_directory(monitor);
+        return names.ok() && std::ranges::any_of(*names, [&](const std::string& name) {
+                   return link_of(monitor + "/" + name) == mounts;
+               });
+    };
+    (void)client->status(); // answered after the start's own work
+    EXPECT_TRUE(holds());
+    ASSERT_TRUE(client->kill_all(SIGKILL).ok());
+    EXPECT_EQ(told_.wait_exit().code, 137);
+    ASSERT_TRUE(client->release().ok());
+    EXPECT_FALSE(holds());
 }
 
 TEST_F(MonitorTest, ASignalIsToldAs128PlusItsNumber) {

@@ -79,6 +79,7 @@ TEST_F(SpareMonitorsTest, ASpareMonitorServesAContainerLikeAnyOther) {
     EXPECT_EQ(
         shown.substr(shown.find(end) + end.size()).find_first_not_of(std::string(" \0", 2)),
         std::string::npos);
+    ASSERT_TRUE(client->release().ok());
     EXPECT_FALSE(exists(path("monitor.sock")));
     EXPECT_EQ(jobs_.size(), 1U); // for the next container
     EXPECT_FALSE(spares_.take().has_value());
@@ -148,6 +149,7 @@ TEST_F(SpareMonitorsTest, TheGroupIsMadeAheadAndIsTheContainers) {
     const auto client = run(std::move(launch_options));
     EXPECT_EQ(told_.wait_exit().code, 7);
     EXPECT_THAT(logged(), HasSubstr(":" + group() + "\n"));
+    ASSERT_TRUE(client->release().ok());
     EXPECT_FALSE(has_group());
 }
 

@@ -11,15 +11,18 @@ PTRACE_EVENT_STOP = 128
 SYSCALL_ENTRY = 1
 WALL, WNOTHREAD = 0x40000000, 0x20000000
 
-# What changes names and makes things last, and what writes bytes.
+# What changes names and makes things last, what writes bytes, and what takes directories away.
 NUMBERS = {
-    "x86_64": {"naming": {74, 75, 77, 82, 83, 84, 86, 87, 88, 90, 91, 165, 166, 258, 263, 264, 265, 266, 268, 285, 316, 429, 442},
+    "x86_64": {"removing": {84},
+               "naming": {74, 75, 77, 82, 83, 84, 86, 87, 88, 90, 91, 165, 166, 258, 263, 264, 265, 266, 268, 285, 316, 429, 442},
                "writing": {1, 2, 18, 20, 40, 190, 257, 280, 296, 326, 437}},
-    "aarch64": {"naming": {33, 34, 35, 36, 37, 38, 39, 40, 46, 47, 52, 53, 82, 83, 276, 429, 442},
+    "aarch64": {"removing": {35},
+                "naming": {33, 34, 35, 36, 37, 38, 39, 40, 46, 47, 52, 53, 82, 83, 276, 429, 442},
                 "writing": {5, 56, 64, 66, 68, 70, 71, 88, 285, 437}},
 }[platform.machine()]
 NAMING = NUMBERS["naming"]
 CHANGING = NUMBERS["naming"] | NUMBERS["writing"]
+REMOVING = NUMBERS["removing"]
 
 libc = ctypes.CDLL(None, use_errno=True)
 libc.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]

@@ -8,6 +8,7 @@ import time
 import pytest
 
 from engine import BIN, mounts_below, wait_until
+from killer import REMOVING, Killer
 
 
 def monitors(engine):
@@ -76,6 +77,40 @@ def test_kill_of_a_monitor_under_way(engine, moment):
     wait_until("death", lambda: not engine.inspect(name)["State"]["Running"])
     assert client.returncode == 0 or "monitor" in error or "container init" in error, error
     engine.berth("rm", "-f", name)
+    expect_no_trace(engine, container)
+
+
+@pytest.mark.parametrize("moment", range(1, 4))
+def test_kill_of_a_monitor_that_has_told_the_exit(engine, moment):
+    """It takes the container's groups away behind the answer: who comes after it does the rest."""
+    name = f"told{moment}"
+    container = engine.berth("run", "-d", "--name", name, "busybox", "sh", "-c", "trap 'exit 7' TERM; sleep 1000 & wait").stdout.strip()
+    [monitor] = monitors(engine)
+    with Killer(monitor, REMOVING, at=moment) as killer:
+        engine.berth("kill", "-s", "TERM", name)
+        assert engine.berth("wait", name).stdout == "7\n"
+        if moment == 3:
+            engine.berth("rm", name)
+            wait_until("death", lambda: killer.killed)
+            wait_until("groups' end", lambda: groups(engine, container) == [])
+            expect_no_trace(engine, container)
+            return
+        engine.berth("start", name)
+        assert killer.killed
+    assert engine.inspect(name)["State"]["Running"]
+    assert engine.berth("exec", name, "echo", "well").stdout == "well\n"
+    engine.berth("rm", "-f", name)
+    wait_until("groups' end", lambda: groups(engine, container) == [])
+    expect_no_trace(engine, container)
+
+
+def test_starts_at_once_after_an_exit(engine):
+    """Each start finds what the run before had at the same places, and it must be gone by then."""
+    container = engine.berth("create", "--name", "again", "busybox", "true").stdout.strip()
+    for _ in range(40):
+        assert engine.berth("start", "-a", "again").returncode == 0
+    engine.berth("rm", "again")
+    wait_until("groups' end", lambda: groups(engine, container) == [])
     expect_no_trace(engine, container)
 
 
