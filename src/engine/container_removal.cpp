@@ -181,7 +181,10 @@ ContainerControl::update(const ContainerPtr& container, const UpdateRequest& req
     if (resources_change && view.life.state.is_running()) {
         auto client = TRY(running_monitor(*container));
         const std::string resources = TRY(linux_resources(host));
-        TRY(client->update(resources));
+        if (auto set = client->update(resources); !set.ok()) {
+            return named_refusal(std::move(set).error(), host)
+                .with_context("Cannot update container " + container->id);
+        }
     }
     TRY(core_.table->update_definition(*changed));
     container->state.lock()->definition = changed;

@@ -143,7 +143,50 @@ Result<void> check_realtime(const HostConfig& host) {
     return ok();
 }
 
+struct FieldFile {
+    std::string_view file; // of control groups
+    std::string_view field;
+};
+
+constexpr FieldFile field_files[] = {
+    {"/memory.limit_in_bytes:", "Memory"},
+    {"/memory.max:", "Memory"},
+    {"/memory.memsw.limit_in_bytes:", "MemorySwap"},
+    {"/memory.swap.max:", "MemorySwap"},
+    {"/memory.soft_limit_in_bytes:", "MemoryReservation"},
+    {"/memory.low:", "MemoryReservation"},
+    {"/memory.swappiness:", "MemorySwappiness"},
+    {"/memory.oom_control:", "OomKillDisable"},
+    {"/cpu.shares:", "CpuShares"},
+    {"/cpu.weight:", "CpuShares"},
+    {"/cpu.cfs_period_us:", "CpuPeriod"},
+    {"/cpu.cfs_quota_us:", "CpuQuota"},
+    {"/cpu.max:", "CpuQuota"},
+    {"/cpu.rt_period_us:", "CpuRealtimePeriod"},
+    {"/cpu.rt_runtime_us:", "CpuRealtimeRuntime"},
+    {"/cpuset.cpus:", "CpusetCpus"},
+    {"/cpuset.mems:", "CpusetMems"},
+    {"/pids.max:", "PidsLimit"},
+    {"/blkio.weight:", "BlkioWeight"},
+    {"/blkio.bfq.weight:", "BlkioWeight"},
+    {"/io.weight:", "BlkioWeight"},
+    {"/io.bfq.weight:", "BlkioWeight"}};
+
 } // namespace
+
+Error named_refusal(Error error, const HostConfig& host) {
+    if (error.kind() != ErrorKind::InvalidArgument) {
+        return error;
+    }
+    for (const auto& [file, field] : field_files) {
+        if (error.message().find(file) != std::string::npos) {
+            const bool is_quota = field == "CpuQuota" || field == "CpuPeriod";
+            return std::move(error).with_context(
+                is_quota && host.nano_cpus > 0 ? "NanoCpus" : field);
+        }
+    }
+    return error;
+}
 
 // moby's container/container_unix.go, UpdateContainer
 Result<void> check_update(const HostConfig& present, const HostConfig& asked) {

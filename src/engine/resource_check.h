@@ -17,4 +17,7 @@ Result<std::vector<std::string>> check_resources(const HostConfig& host_config);
 // has already.
 Result<void> check_update(const HostConfig& present, const HostConfig& asked);
 
+// What the kernel has refused, and what of a HostConfig that was: "CpuRealtimeRuntime: write …".
+Error named_refusal(Error error, const HostConfig& host_config);
+
 } // namespace berth::engine

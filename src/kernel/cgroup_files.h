@@ -32,6 +32,8 @@ Result<std::string> make_version1_directory(
 
 // Ranges that the kernel does not check, or whose refusal would not say why.
 Result<void> check_limits(const CgroupLimits& limits);
+// A limit that the kernel does not take is a mistake of whoever asked for it: InvalidArgument.
+Result<void> blame_refused(Result<void> set);
 
 std::string device_text(const CgroupThrottle& throttle); // "8:0"
 std::string pids_text(std::int64_t limit);

@@ -3,6 +3,7 @@
 // version 1, which the specification speaks, become those of version 2.
 #include "kernel/cgroup_files.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cmath>
 
@@ -79,6 +80,14 @@ Result<void> check_limits(const CgroupLimits& limits) {
         return invalid_argument("cpu idle must be 0 or 1");
     }
     return check_block(limits);
+}
+
+Result<void> blame_refused(Result<void> set) {
+    constexpr int refusals[] = {EINVAL, ERANGE, EBUSY, ENODEV, EOVERFLOW};
+    if (!set.ok() && std::ranges::count(refusals, set.error().error_number()) > 0) {
+        return std::move(set).error().as(ErrorKind::InvalidArgument);
+    }
+    return set;
 }
 
 std::vector<std::string> needed_controllers(const CgroupLimits& limits) {

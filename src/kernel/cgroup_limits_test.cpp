@@ -91,6 +91,16 @@ TEST_F(CgroupLimitsTest, IdleAndSharesTakeTurns) {
     EXPECT_EQ(error_of(limits), "cpu idle must be 0 or 1");
 }
 
+TEST_F(CgroupLimitsTest, WhatTheKernelRefusesIsAMistakeOfWhoAsked) {
+    CgroupLimits limits;
+    limits.pids = std::int64_t(1) << 62;
+    auto group = set(limits);
+    ASSERT_FALSE(group.ok());
+    EXPECT_EQ(group.error().kind(), ErrorKind::InvalidArgument) << group.error().message();
+    EXPECT_TRUE(group.error().message().ends_with("/pids.max: invalid argument"))
+        << group.error().message();
+}
+
 // The curve of runc 1.3.2 and crun 1.23, which keeps the least, the default and the most.
 TEST(CgroupWeights, FollowTheCurveThatRuncAndCrunHave) {
     const std::pair<std::uint64_t, std::uint64_t> known[] = {

@@ -194,7 +194,7 @@ limit_version1(const std::map<std::string, std::string>& directories, const Cgro
             return Error(
                 ErrorKind::Unavailable, "this machine has no cgroup controller " + controller);
         }
-        TRY(limit_controller(controller, found->second, limits));
+        TRY(blame_refused(limit_controller(controller, found->second, limits)));
     }
     return ok();
 }

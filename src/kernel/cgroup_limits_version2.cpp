@@ -154,11 +154,7 @@ set_unified(const std::string& directory, const std::string& file, const std::st
     return ok();
 }
 
-} // namespace
-
-Result<void> limit_version2(const std::string& directory, const CgroupLimits& limits) {
-    TRY(check_limits(limits));
-    TRY(refuse_version1(limits));
+Result<void> limit_all(const std::string& directory, const CgroupLimits& limits) {
     TRY(limit_memory_version2(directory, limits));
     TRY(limit_cpu_version2(directory, limits));
     TRY(limit_cpuset(directory, limits));
@@ -172,6 +168,14 @@ Result<void> limit_version2(const std::string& directory, const CgroupLimits& li
         TRY(set_unified(directory, file, value));
     }
     return ok();
+}
+
+} // namespace
+
+Result<void> limit_version2(const std::string& directory, const CgroupLimits& limits) {
+    TRY(check_limits(limits));
+    TRY(refuse_version1(limits));
+    return blame_refused(limit_all(directory, limits));
 }
 
 } // namespace berth::kernel::cgroup_files

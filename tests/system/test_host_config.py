@@ -109,6 +109,18 @@ def test_a_limit_of_processes_is_taken_away_while_it_runs(engine, nothing):
     assert group_file(engine, "pids", "pids.max", "pids.max") == "max"
 
 
+def test_what_the_kernel_refuses_a_running_container_is_the_clients_mistake(engine):
+    identity = started(engine)["Id"]
+    asked = {"PidsLimit": 1 << 62}
+    if group_file(engine, "cpu", "cpu.rt_runtime_us", None) == "0":  # its parent has none to give
+        asked = {"CpuRealtimeRuntime": 95000}
+    status, answer = engine.request("POST", "/containers/box/update", asked)
+    assert status == 400, answer
+    assert answer["message"].startswith(f"Cannot update container {identity}: {next(iter(asked))}: write ")
+    assert answer["message"].endswith(": invalid argument")
+    assert engine.inspect("box")["HostConfig"][next(iter(asked))] in (0, None)
+
+
 # What a container has, an update that does not go with it, and what dockerd 28.5 says.
 CONFLICTS = [
     ({"CpuPeriod": 50000}, {"NanoCpus": 500_000_000}, "Conflicting options: Nano CPUs cannot be updated as CPU Period has already been set"),
