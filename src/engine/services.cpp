@@ -252,7 +252,12 @@ Result<void> Containers::attach(
             return write_all(stream.connection, bytes).ok();
         }));
     }
-    if (!options.stream) {
+    const bool nothing =
+        !options.standard_input && !options.standard_output && !options.standard_error;
+    // moby's daemon/attach.go: without any of the three it is over at once, but where the end of
+    // the input would be the program's.
+    const bool waits = view.definition->config.stdin_once && !tty && view.life.state.is_running();
+    if (!options.stream || (nothing && !waits)) {
         core.publish(*view.definition, "attach");
         return ok();
     }

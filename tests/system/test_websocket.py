@@ -92,6 +92,27 @@ def test_before_1_42_all_streams_are_attached(websocket, engine):
     assert read_until(silent, b"again\n")[0] == b"err again\n"
 
 
+def test_who_asks_for_no_stream_is_done_at_once(websocket, engine):
+    engine.berth("run", "-d", "--name", "box", "busybox", "sleep", "1000")
+    for query, version in (("stream=1", "v1.51"), ("stream=1&logs=1", "v1.51"), ("", "v1.41")):
+        assert close_code(connect(websocket, engine, "box", query, version)) == 1000
+    for container in ("box", engine.berth("create", "busybox").stdout.strip()):
+        # Its body ends with the connection.
+        assert engine.request("POST", f"/containers/{container}/attach?stream=1") == (200, "")
+
+
+def test_who_asks_for_no_stream_waits_for_a_program_that_reads_once(engine):
+    engine.berth("create", "-i", "--name", "reads", "busybox", "cat")  # docker's StdinOnce
+    engine.berth("start", "reads")
+    connection = socket.socket(socket.AF_UNIX)
+    connection.settimeout(DEADLINE)
+    connection.connect(str(engine.socket))
+    connection.sendall(b"POST /containers/reads/attach?stream=1 HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n\r\n")
+    assert connection.recv(4096).startswith(b"HTTP/1.1 101 ")
+    engine.berth("kill", "reads")
+    assert connection.recv(1) == b""
+
+
 def test_a_client_that_closes_leaves_the_container(websocket, engine):
     engine.berth("run", "-dit", "--name", "shell", "busybox", "sh")
     client = connect(websocket, engine, "shell")
