@@ -134,7 +134,6 @@ Result<void> ContainerRunner::launch(const ContainerPtr& container, Launched& la
         });
         launched.network =
             TRY_CONTEXT(std::move(connected), "failed to set up container networking");
-        core_.publish_network(definition, launched.network.endpoints, "connect");
     }
     launched.links = TRY(link_effects(definition, core_.index));
     open_links(core_, definition, launched.network.endpoints);
@@ -315,6 +314,7 @@ void ContainerRunner::finish_start(const ContainerPtr& container, Launched& laun
         state->transition = Transition::None;
         early = std::exchange(state->early_exit, std::nullopt);
     }
+    core_.publish_network(*launched.definition, launched.network.endpoints, "connect");
     core_.publish(*launched.definition, "start");
     renew_links(core_, *container);
     if (early) {
@@ -399,9 +399,8 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
         state->life.endpoints.clear();
     }
     core_.persist(container, store::Durability::Cache);
-    core_.publish(*launched.definition, "die", {{"exitCode", std::to_string(launched.exit_code)}});
-    // Whoever waits for an exit goes on waiting, as with Docker: nothing has run, and the client
-    // whose start this was hears of it in its own answer.
+    // Whoever waits for an exit goes on waiting, and there is no event "die", as with Docker:
+    // nothing has run, and the client whose start this was hears of it in its own answer.
 }
 
 monitor::MonitorHandlers

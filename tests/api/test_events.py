@@ -1,6 +1,7 @@
 """Events of one life of everything, as dockerd tells them, and choosing among them."""
 import collections
 import json
+import time
 
 import pytest
 
@@ -25,3 +26,24 @@ def test_all_that_docker_tells_is_told(found):
     assert not missing and not more, f"missing: {missing}\nmore: {more}"
     counts = [collections.Counter(map(json.dumps, events)) for events in (found, wanted)]
     assert (counts[0] - counts[1], counts[1] - counts[0]) == ({}, {})
+
+
+# Command, HostConfig, and what dockerd 28.5 tells of a start that fails: nothing has been connected, and nothing dies.
+FAILED = {
+    "command": ("nosuch", {}, [["network", "disconnect"]]),
+    "volume": ("nosuch", {"Binds": ["failed:/v"]}, [["volume", "mount"], ["network", "disconnect"], ["volume", "unmount"]]),
+    "mount": ("true", {"Binds": ["/etc/hostname:/etc"]}, [["network", "disconnect"]]),
+    "host network": ("nosuch", {"NetworkMode": "host"}, [["network", "disconnect"]]),
+    "removes itself": ("nosuch", {"AutoRemove": True}, [["network", "disconnect"], ["container", "destroy"]]),
+    "starts again": ("nosuch", {"RestartPolicy": {"Name": "always"}}, [["network", "disconnect"]]),
+}
+
+
+@pytest.mark.parametrize("command,host,wanted", FAILED.values(), ids=list(FAILED))
+def test_a_start_that_fails_has_no_start_and_no_end(engine, command, host, wanted):
+    identity = engine.request("POST", "/containers/create", {"Image": "busybox", "Cmd": [command], "HostConfig": host})[1]["Id"]
+    since = time.time()
+    assert engine.request("POST", f"/containers/{identity}/start")[0] == 400
+    told = engine.request("GET", f"/events?since={since:.9f}&until={time.time():.9f}")[1]
+    told = [told] if isinstance(told, dict) else [json.loads(line) for line in told.splitlines()]
+    assert [[event["Type"], event["Action"]] for event in told] == wanted
