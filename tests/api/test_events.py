@@ -28,6 +28,14 @@ def test_all_that_docker_tells_is_told(found):
     assert (counts[0] - counts[1], counts[1] - counts[0]) == ({}, {})
 
 
+@pytest.mark.parametrize("kind", ["container", "image", "network", "volume"])
+def test_a_prune_is_of_nothing_by_itself(engine, kind):
+    since = time.time()
+    assert engine.request("POST", f"/{kind}s/prune")[0] == 200
+    told = engine.request("GET", f"/v1.51/events?since={since:.9f}&until={time.time():.9f}")[1]
+    assert told["Action"] == "prune" and told["Actor"]["ID"] == "" and "id" not in told
+
+
 # Command, HostConfig, and what dockerd 28.5 tells of a start that fails: nothing has been connected, and nothing dies.
 FAILED = {
     "command": ("nosuch", {}, [["network", "disconnect"]]),

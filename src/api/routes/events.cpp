@@ -49,7 +49,9 @@ std::string encode_event(const engine::Event& event, const Form& form) {
     // The names from before events had types; clients before Docker 25 still print them.
     if (form.has_old_names && (event.type == "container" || event.type == "image")) {
         object["status"] = event.action;
-        object["id"] = event.actor_id;
+        if (!event.actor_id.empty()) { // as of a prune
+            object["id"] = event.actor_id;
+        }
     }
     if (form.has_old_names && event.type == "container") {
         if (const auto image = event.attributes.find("image"); image != event.attributes.end()) {
