@@ -294,6 +294,7 @@ Result<void> ContainerControl::thaw(LiveContainer& container) {
         return conflict("Container " + container.id + " is not paused");
     }
     auto client = TRY(running_monitor(container));
+    ++container.state.lock()->thaws;
     TRY(client->resume());
     {
         auto state = container.state.lock();

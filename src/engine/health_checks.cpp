@@ -53,6 +53,12 @@ Result<SocketPair> make_socket_pair() {
     return SocketPair{UniqueFd(ends[0]), UniqueFd(ends[1])};
 }
 
+// A probe that stood still with its container says nothing of it.
+bool was_frozen(LiveContainer& container, std::uint64_t thaws_before) {
+    auto state = container.state.lock();
+    return state->thaws != thaws_before || state->life.state.status == ContainerStatus::Paused;
+}
+
 // Reads until the other end closes or the time is over; keeps the first bytes. True at the end.
 bool read_output(FdRef fd, std::string& output, std::chrono::steady_clock::time_point deadline) {
     char buffer[1024];
@@ -133,6 +139,7 @@ void HealthChecks::plan(const ContainerPtr& container, std::uint64_t run) {
 
 void HealthChecks::probe(const ContainerPtr& container, std::uint64_t run) {
     std::shared_ptr<const ContainerDefinition> definition;
+    std::uint64_t thaws = 0;
     {
         auto state = container->state.lock();
         if (state->run != run || !state->life.state.is_running() || core_.stopping) {
@@ -141,12 +148,15 @@ void HealthChecks::probe(const ContainerPtr& container, std::uint64_t run) {
         if (state->life.state.status == ContainerStatus::Running) {
             definition = state->definition;
         }
+        thaws = state->thaws;
     }
     if (definition) { // else paused: not asked, not blamed
         HealthResult result = run_probe(container, *definition->config.healthcheck);
-        ++core_.metrics.health_checks;
-        core_.metrics.health_checks_failed += result.exit_code == 0 ? 0U : 1U;
-        record(container, run, std::move(result));
+        if (result.exit_code == 0 || !was_frozen(*container, thaws)) {
+            ++core_.metrics.health_checks;
+            core_.metrics.health_checks_failed += result.exit_code == 0 ? 0U : 1U;
+            record(container, run, std::move(result));
+        }
     }
     plan(container, run);
 }

@@ -45,6 +45,7 @@ struct LiveState {
     std::uint64_t next_waiter = 1;
     std::vector<monitor::AttachRequest> parked; // clients that came before the start
     std::vector<std::string> exec_ids;
+    std::uint64_t thaws = 0;           // ends of pauses: who waited meanwhile waited too long
     std::uint64_t unhealthy_run = 0;   // the run that is being ended for its health
     std::int64_t restart_delay_ms = 0; // of the last automatic restart
     bool removed = false;

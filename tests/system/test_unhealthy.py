@@ -59,6 +59,27 @@ def test_it_is_restarted_so_many_times(engine):
     assert (state["Pid"], state["Running"], restarts(engine, "hopeless")) == (pid, True, 2)
 
 
+def test_a_pause_is_nobodys_fault(engine):
+    """A probe that stands still with its container would be late."""
+    engine.berth("run", "-d", "--name", "still", "--restart", "on-unhealthy", "--health-cmd", "touch /probed; sleep 0.3", "--health-interval",
+                 "50ms", "--health-timeout", "600ms", "--health-retries", "1", *COMMAND)
+    wait_until("health", lambda: health(engine, "still") == "healthy")
+
+    def probes():
+        return engine.inspect("still")["State"]["Health"]["Log"]
+
+    engine.berth("exec", "still", "rm", "/probed")
+    wait_until("a probe at work", lambda: engine.berth("exec", "still", "test", "-e", "/probed", check=False).returncode == 0)
+    engine.berth("pause", "still")
+    engine.run("sleep", "1")  # longer than a probe may take
+    assert health(engine, "still") == "healthy"
+    engine.berth("unpause", "still")
+    ends = probes()[-1]["End"]
+    wait_until("another probe", lambda: probes()[-1]["End"] != ends)
+    assert {probe["ExitCode"] for probe in probes()} == {0}
+    assert (health(engine, "still"), restarts(engine, "still")) == ("healthy", 0)
+
+
 def test_a_stop_is_a_stop(engine):
     run(engine, "ended", "on-unhealthy", "--tmpfs", "/state")
     engine.berth("stop", "ended")
