@@ -153,7 +153,8 @@ Result<LocalOptions> parse_local_options(const StringMap& options) {
     if ((options.contains("device") || options.contains("o")) && !options.contains("type")) {
         return missing_option("type");
     }
-    if (options.contains("type") && parsed.device.empty()) {
+    // All of them empty are none: a volume on the engine's own disk.
+    if (!parsed.type.empty() && parsed.device.empty()) {
         return invalid_argument("missing device in volume options");
     }
     if (parsed.size != 0 && parsed.has_source()) {

@@ -25,7 +25,8 @@ TEST(LocalOptions, NeedWhatDockerNeeds) {
     EXPECT_EQ(options_error({{"type", "tmpfs"}}), "missing required option: \"device\"");
     EXPECT_EQ(options_error({{"device", "/x"}}), "missing required option: \"type\"");
     EXPECT_EQ(options_error({{"o", "ro"}}), "missing required option: \"device\"");
-    EXPECT_EQ(options_error({{"type", ""}, {"device", ""}}), "missing device in volume options");
+    EXPECT_EQ(
+        options_error({{"type", "tmpfs"}, {"device", ""}}), "missing device in volume options");
     EXPECT_EQ(options_error({{"Type", "nfs"}}), "invalid option: \"Type\"");
 }
 
