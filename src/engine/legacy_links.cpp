@@ -86,6 +86,29 @@ bool uses_links(const HostConfig& host_config) {
     return is_predefined_network(host_config.network_mode) && !host_config.links.empty();
 }
 
+struct LinkText {
+    std::string target;
+    std::string alias; // may be empty
+};
+
+// moby's daemon/links.go, ParseLink.
+Result<LinkText> parse_link(const std::string& text) {
+    if (text.empty()) {
+        return invalid_argument("empty string specified for links");
+    }
+    const auto parts = cut(text, ":");
+    LinkText link{
+        .target = std::string(parts ? parts->before : std::string_view(text)),
+        .alias = last_part(parts ? parts->after : std::string_view(text))};
+    if (link.alias.find_first_of(": \t\r\n") != std::string::npos) {
+        return invalid_argument("bad format for links: " + text);
+    }
+    if (link.target.empty()) {
+        return invalid_argument("could not get container for : invalid name or ID supplied: \"\"");
+    }
+    return link;
+}
+
 // Whoever has the other's network: it may be in that of a third one.
 Result<ContainerView> owner_of_network(const std::string& name, const ContainerIndex& containers) {
     std::string text = name;
@@ -133,6 +156,7 @@ Result<std::vector<ContainerLink>>
 take_links(HostConfig& host_config, const ContainerIndex& containers) {
     std::vector<ContainerLink> links;
     if (!uses_links(host_config)) {
+        host_config.links.clear(); // dockerd passes them over
         return links;
     }
     const Error no_host = invalid_argument(
@@ -142,20 +166,17 @@ take_links(HostConfig& host_config, const ContainerIndex& containers) {
         return no_host;
     }
     for (const std::string& text : host_config.links) {
-        const auto parts = cut(text, ":");
-        const std::string target(parts ? parts->before : std::string_view(text));
-        const std::string alias = last_part(parts ? parts->after : std::string_view(text));
-        if (target.empty() || alias.empty() || alias.find_first_of(" \t\r\n") != alias.npos) {
-            return invalid_argument("bad format for links: " + text);
-        }
-        const ContainerView other = TRY(owner_of_network(target, containers));
+        const LinkText link = TRY(parse_link(text));
+        const std::string& alias = link.alias;
+        const ContainerView other = TRY(owner_of_network(link.target, containers));
         if (is_host_mode(other.definition->host_config.network_mode)) {
             return no_host;
         }
-        // As with Docker, the first of two with the same alias counts.
+        // As with Docker, the first of two with the same alias counts, and one without any links
+        // nothing.
         const bool is_taken = std::ranges::any_of(
-            links, [&alias](const ContainerLink& link) { return link.alias == alias; });
-        if (!is_taken) {
+            links, [&alias](const ContainerLink& other_link) { return other_link.alias == alias; });
+        if (!is_taken && !alias.empty()) {
             links.push_back(
                 {.id = other.definition->id, .name = other.definition->name, .alias = alias});
         }

@@ -125,3 +125,28 @@ def test_rm_link(engine, client):
     # The container is there all the while, and a start needs the link no longer.
     engine.docker("rm", "-f", "db")
     engine.docker("restart", "-t", "0", "web")
+
+
+@pytest.mark.parametrize("link, words", [("", "empty string specified for links"), ("db:a:b", "bad format for links: db:a:b"),
+                                         (":x", 'could not get container for : invalid name or ID supplied: ""')])
+def test_links_that_name_nothing(engine, link, words):
+    serve(engine, "db")
+    body = {"Image": "busybox", "HostConfig": {"Links": [link]}}
+    assert engine.request("POST", "/containers/create", body) == (400, {"message": words})
+
+
+def test_a_link_without_a_name_is_none(engine):
+    serve(engine, "db")
+    engine.docker("create", "--name", "web", "--link", "db:", "busybox", "cat", "/etc/hosts")
+    assert links(engine, "web") is None
+    assert "db" not in engine.docker("start", "-a", "web").stdout
+
+
+def test_links_of_a_host_config_are_the_default_bridges(engine):
+    engine.berth("network", "create", "own")
+    body = {"Image": "busybox", "HostConfig": {"NetworkMode": "own", "Links": ["nobody:x"]}}
+    status, answer = engine.request("POST", "/containers/create?name=web", body)
+    assert status == 201, answer
+    assert links(engine, "web") is None
+    engine.berth("rm", "web")
+    engine.berth("network", "rm", "own")
