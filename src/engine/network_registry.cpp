@@ -201,6 +201,13 @@ Result<NetworkInspect> NetworkRegistry::define(const NetworkCreate& request) con
         family_is_enabled(network, request.enable_ipv6, "com.docker.network.enable_ipv6", false));
     network.ipam = request.ipam.value_or(Ipam());
     TRY(check_ipam(network.ipam.config, network.enable_ipv6));
+    // It has no addresses to give, and every network of the engine's own wants some.
+    if (network.ipam.driver == "null") {
+        return invalid_argument(
+            network.ipam.config.empty()
+                ? std::string(network.enable_ipv4 ? "ipv4" : "ipv6") + " pool is empty"
+                : "null ipam driver does not handle specific address pool requests");
+    }
     if (!is_default_driver(network.ipam)) {
         return not_found("ipam driver \"" + network.ipam.driver + "\" not found");
     }

@@ -115,6 +115,14 @@ def test_interfaces_names_are_not_given_twice(engine):
     assert "eth0" in engine.docker("run", "--rm", "--network", "plain", "busybox", "ip", "link").stdout
 
 
+@pytest.mark.parametrize("driver", ["bridge", "macvlan", "ipvlan"])
+def test_the_null_driver_has_no_addresses(engine, driver):
+    for config, words in (([], "ipv4 pool is empty"),
+                          ([{"Subnet": "10.9.9.0/24"}], "null ipam driver does not handle specific address pool requests")):
+        body = {"Name": "null-one", "Driver": driver, "IPAM": {"Driver": "null", "Config": config}}
+        assert engine.request("POST", "/networks/create", body) == (400, {"message": words})
+
+
 @pytest.mark.parametrize("sysctl, words", [
     ("net.ipv4.conf.IFNAME.nosuch=1", "/proc/sys/net/ipv4/conf/eth0/nosuch is not a sysctl file"),
     ("net.mpls.conf.IFNAME.input=1", "/proc/sys/net/mpls/conf/eth0/input is not a sysctl file"),
