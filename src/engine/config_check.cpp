@@ -184,6 +184,9 @@ void complete(HostConfig& host, const DaemonConfig& daemon) {
     if (host.memory > 0 && host.memory_swap == 0) {
         host.memory_swap = host.memory * 2;
     }
+    if (!host.oom_kill_disable && can_limit({"memory", "memory.oom_control", ""})) {
+        host.oom_kill_disable = false; // not null, as where the kernel cannot do without
+    }
 }
 
 } // namespace

@@ -223,6 +223,7 @@ struct HostConfig {
     std::int64_t cpu_percent = 0;
     std::uint64_t io_maximum_iops = 0;
     std::uint64_t io_maximum_bandwidth = 0;
+    std::vector<std::string> empty_lists; // members that a client sent so: api/wire/empty_lists.h
 };
 
 struct EndpointIpamConfig {

@@ -49,7 +49,7 @@ struct Fields<engine::ContainerConfig> {
         field("Tty", &T::tty),
         field("OpenStdin", &T::open_stdin),
         field("StdinOnce", &T::stdin_once),
-        field("Env", &T::env),
+        field("Env", &T::env, NullWhenEmpty),
         field("Cmd", &T::cmd),
         field("Healthcheck", &T::healthcheck, OmitEmpty),
         field("ArgsEscaped", &T::args_escaped, OmitEmpty),
@@ -255,7 +255,8 @@ struct Fields<engine::HostConfig> {
         field("Mounts", &T::mounts, OmitEmpty),
         field("MaskedPaths", &T::masked_paths),
         field("ReadonlyPaths", &T::readonly_paths),
-        field("Init", &T::init, OmitEmpty)};
+        field("Init", &T::init, OmitEmpty),
+        field("EmptyLists", &T::empty_lists, OmitEmpty)};
 };
 
 template <>

@@ -21,7 +21,9 @@ template <>
 struct Fields<engine::Ipam> {
     using T = engine::Ipam;
     static constexpr auto table = std::tuple{
-        field("Driver", &T::driver), field("Options", &T::options), field("Config", &T::config)};
+        field("Driver", &T::driver),
+        field("Options", &T::options),
+        field("Config", &T::config, NullWhenEmpty)};
 };
 
 template <>

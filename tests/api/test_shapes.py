@@ -48,3 +48,34 @@ def test_members_are_dockers(found, endpoint):
     for minor in VERSIONS:
         missing, more = others(theirs[minor] - ours[minor], LESS), others(ours[minor] - theirs[minor], MORE)
         assert (missing, more) == ([], []), f"1.{minor}"
+
+
+HOST_LISTS = ["Binds", "CapAdd", "CapDrop", "Dns", "DnsOptions", "DnsSearch", "ExtraHosts", "GroupAdd", "SecurityOpt", "BlkioWeightDevice",
+              "BlkioDeviceReadBps", "BlkioDeviceWriteBps", "BlkioDeviceReadIOps", "BlkioDeviceWriteIOps", "Devices", "DeviceCgroupRules",
+              "DeviceRequests", "Ulimits", "VolumesFrom"]
+
+
+@pytest.mark.parametrize("sent", ["nothing", "null", "empty"])
+def test_lists_without_elements_are_shown_as_they_were_sent(engine, sent):
+    """As Go shows a nil slice and an empty one."""
+    empty = [] if sent == "empty" else None
+    host = {} if sent == "nothing" else {**dict.fromkeys(HOST_LISTS, empty), "PortBindings": {} if sent == "empty" else None, "Links": empty}
+    config = {} if sent == "nothing" else {"Env": empty, "OnBuild": empty}
+    identity = engine.request("POST", "/containers/create", {"Image": "busybox", **config, "HostConfig": host})[1]["Id"]
+    shown = engine.request("GET", f"/v1.51/containers/{identity}/json")[1]
+    assert {name: shown["HostConfig"][name] for name in HOST_LISTS} == dict.fromkeys(HOST_LISTS, empty)
+    assert (shown["HostConfig"]["PortBindings"], shown["HostConfig"]["Links"]) == ({} if sent == "empty" else None, None)
+    assert (shown["Config"]["Env"], shown["Config"]["OnBuild"], shown["Config"]["Labels"]) == (None, empty, {})
+    assert "EmptyLists" not in shown["HostConfig"]
+
+
+def test_lists_of_answers_are_null_and_empty_where_dockers_are(engine):
+    for kind in ("containers", "networks", "volumes"):
+        engine.request("POST", f"/{kind}/prune")  # what tests before have left
+    assert engine.request("POST", "/v1.51/volumes/prune")[1]["VolumesDeleted"] == []
+    assert engine.request("POST", "/v1.51/containers/prune")[1]["ContainersDeleted"] is None
+    assert engine.request("POST", "/v1.51/networks/prune")[1]["NetworksDeleted"] is None
+    assert engine.request("GET", "/v1.51/networks/host")[1]["IPAM"]["Config"] is None
+    assert engine.request("GET", "/v1.42/images/json")[1][0]["RepoDigests"] is None
+    assert engine.request("GET", "/v1.43/images/json")[1][0]["RepoDigests"] == []
+    assert engine.request("GET", "/v1.51/system/df?type=image")[1]["Images"][0]["RepoDigests"] is None

@@ -6,6 +6,7 @@
 #include "api/docker_py.h"
 #include "api/route.h"
 #include "api/wire/container.h"
+#include "api/wire/empty_lists.h"
 #include "base/strings.h"
 #include "engine/container_config_json.h"
 
@@ -72,6 +73,7 @@ Result<void> create_container(Context& context) {
         .host_config = std::move(body->host_config),
         .networking_config = std::move(body->networking_config),
     };
+    request.host_config.empty_lists = wire::empty_lists_of(*document);
     const auto warnings = TRY(adapt_to_version(request, context.version()));
     auto created = TRY(context.engine().containers().create(std::move(request)));
     created.warnings.insert(created.warnings.end(), warnings.begin(), warnings.end());

@@ -63,7 +63,7 @@ Result<Usage> image_usage(const Context& context, const CacheRecords& records) {
         }
         usage.active += image.containers > 0 ? 1 : 0;
         used += image.containers > 0 && image.shared_size >= 0 ? image.size - image.shared_size : 0;
-        json::Value encoded = wire::encode_image_summary(image, context.version());
+        json::Value encoded = wire::encode_image_usage(image, context.version());
         encoded.as_object()["Containers"] = image.containers;
         usage.items.push_back(std::move(encoded));
     }

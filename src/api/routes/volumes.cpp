@@ -70,14 +70,11 @@ Result<void> prune_volumes(Context& context) {
         filters.add("all", "true");
     }
     const auto report = TRY(context.engine().volumes().prune(filters));
-    json::Value deleted(nullptr);
-    if (!report.deleted.empty()) {
-        deleted = json::encode(report.deleted);
-    }
     return context.reply(
         200,
         json::Object{
-            {"SpaceReclaimed", report.space_reclaimed}, {"VolumesDeleted", std::move(deleted)}});
+            {"SpaceReclaimed", report.space_reclaimed},
+            {"VolumesDeleted", json::encode(report.deleted)}});
 }
 
 // ---- beyond Docker's API ----

@@ -2,6 +2,7 @@
 // Containers as the API writes them: create, inspect, list.
 #include "api/wire/container.h"
 
+#include "api/wire/empty_lists.h"
 #include "base/strings.h"
 
 #include <algorithm>
@@ -410,6 +411,10 @@ json::Value encode_inspect(const engine::ContainerInspect& container, ApiVersion
         .network_settings = settings_of(network_settings, version),
     };
     json::Value encoded = json::encode(wire);
+    show_empty_lists(
+        encoded.at("Config").as_object(),
+        encoded.at("HostConfig").as_object(),
+        container.host_config.empty_lists);
     if (version >= ApiVersion{1, 52}) {
         drop_old_members(encoded.as_object());
     }

@@ -221,6 +221,12 @@ void adapt_inspect(json::Object& image, ApiVersion version) {
     }
 }
 
+void null_when_empty(json::Object& image, std::string_view list) {
+    if (image.at(list).as_array().empty()) {
+        image[list] = nullptr;
+    }
+}
+
 } // namespace
 
 json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version) {
@@ -247,7 +253,20 @@ json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion v
         wire.virtual_size = image.size;
     }
     json::Value encoded = json::encode(wire);
+    if (version < ApiVersion{1, 43}) {
+        null_when_empty(encoded.as_object(), "RepoDigests");
+    }
     add_target(encoded, image.target, version);
+    return encoded;
+}
+
+json::Value encode_image_usage(const engine::ImageSummary& image, ApiVersion version) {
+    json::Value encoded = encode_image_summary(image, version);
+    json::Object& members = encoded.as_object();
+    members["RepoTags"] = json::encode(image.repo_tags);
+    members["RepoDigests"] = json::encode(image.repo_digests);
+    null_when_empty(members, "RepoTags");
+    null_when_empty(members, "RepoDigests");
     return encoded;
 }
 

@@ -9,6 +9,8 @@
 namespace berth::api::wire {
 
 json::Value encode_image_summary(const engine::ImageSummary& image, ApiVersion version);
+// As an element of what takes space: Go's null for no tags and no digests.
+json::Value encode_image_usage(const engine::ImageSummary& image, ApiVersion version);
 json::Value encode_image_inspect(const engine::ImageInspect& image, ApiVersion version);
 
 } // namespace berth::api::wire
