@@ -18,6 +18,7 @@
 #include "runtime/defaults.h"
 
 #include <algorithm>
+#include <array>
 
 namespace berth::engine {
 namespace {
@@ -214,6 +215,16 @@ std::string default_cgroup_namespace(const DaemonConfig& daemon) {
 
 std::string container_of_mode(const std::string& mode) {
     return mode.starts_with("container:") ? mode.substr(10) : std::string();
+}
+
+bool turns_ipv6_off(const HostConfig& host_config) {
+    // dockerd looks whether the loopback interface has ::1.
+    constexpr auto names = std::to_array<std::string_view>(
+        {"net.ipv6.conf.all.disable_ipv6", "net.ipv6.conf.lo.disable_ipv6"});
+    return std::ranges::any_of(names, [&](std::string_view name) {
+        const auto found = host_config.sysctls.find(std::string(name));
+        return found != host_config.sysctls.end() && found->second == "1";
+    });
 }
 
 bool is_host_mode(const std::string& mode) {

@@ -51,5 +51,7 @@ std::string container_of_mode(const std::string& mode);
 
 // The namespace modes; for network mode "default" and "" stand for bridge.
 bool is_host_mode(const std::string& mode);
+// By a sysctl of its own: then it has no address of IPv6, on its loopback interface neither.
+bool turns_ipv6_off(const HostConfig& host_config);
 
 } // namespace berth::engine

@@ -50,6 +50,7 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
     options.domainname = input.definition.config.domainname;
     options.extra_hosts = host_config.extra_hosts;
     options.addresses = addresses_of(input.endpoints);
+    options.has_ipv6 = !turns_ipv6_off(host_config);
     if (!input.host_gateway.empty()) {
         options.host_gateway = TRY(kernel::IpAddress::parse(input.host_gateway));
     }

@@ -106,11 +106,6 @@ std::string free_interface_name(
     }
 }
 
-bool turns_ipv6_off(const HostConfig& host_config) {
-    const auto found = host_config.sysctls.find("net.ipv6.conf.all.disable_ipv6");
-    return found != host_config.sysctls.end() && found->second == "1";
-}
-
 bool is_private(const KnownNetwork& network) {
     return network.info.driver != "host";
 }

@@ -9,12 +9,12 @@
 namespace berth::network {
 namespace {
 
-constexpr std::string_view default_lines = "127.0.0.1\tlocalhost\n"
-                                           "::1\tlocalhost ip6-localhost ip6-loopback\n"
-                                           "fe00::\tip6-localnet\n"
-                                           "ff00::\tip6-mcastprefix\n"
-                                           "ff02::1\tip6-allnodes\n"
-                                           "ff02::2\tip6-allrouters\n";
+constexpr std::string_view default_lines = "127.0.0.1\tlocalhost\n";
+constexpr std::string_view default_v6_lines = "::1\tlocalhost ip6-localhost ip6-loopback\n"
+                                              "fe00::\tip6-localnet\n"
+                                              "ff00::\tip6-mcastprefix\n"
+                                              "ff02::1\tip6-allnodes\n"
+                                              "ff02::2\tip6-allrouters\n";
 
 // The user may have given a full name in the hostname or split it; both forms are listed.
 std::string own_names(const HostsOptions& options) {
@@ -22,6 +22,10 @@ std::string own_names(const HostsOptions& options) {
         options.domainname.empty() ? options.hostname : options.hostname + "." + options.domainname;
     const std::optional<Cut> parts = cut(full, ".");
     return parts ? full + " " + std::string(parts->before) : full;
+}
+
+bool is_listed(const kernel::IpAddress& address, const HostsOptions& options) {
+    return options.has_ipv6 || address.is_v4();
 }
 
 Result<std::string> extra_line(const std::string& entry, const HostsOptions& options) {
@@ -39,14 +43,20 @@ Result<std::string> extra_line(const std::string& entry, const HostsOptions& opt
         if (!options.host_gateway) {
             return invalid_argument("unable to derive the IP value for host-gateway");
         }
-        return options.host_gateway->to_string() + "\t" + std::string(parts->before) + "\n";
+        return is_listed(*options.host_gateway, options)
+                   ? options.host_gateway->to_string() + "\t" + std::string(parts->before) + "\n"
+                   : std::string();
     }
     if (address.starts_with('[') && address.ends_with(']')) {
         address = address.substr(1, address.size() - 2);
     }
-    if (!kernel::IpAddress::parse(address).ok()) {
+    const auto parsed = kernel::IpAddress::parse(address);
+    if (!parsed.ok()) {
         return invalid_argument(
             "invalid IP address in add-host: \"" + std::string(parts->after) + "\"");
+    }
+    if (!is_listed(*parsed, options)) {
+        return std::string();
     }
     return std::string(address) + "\t" + std::string(parts->before) + "\n";
 }
@@ -55,11 +65,16 @@ Result<std::string> extra_line(const std::string& entry, const HostsOptions& opt
 
 Result<std::string> hosts_file(const HostsOptions& options) {
     std::string text(default_lines);
+    if (options.has_ipv6) {
+        text += default_v6_lines;
+    }
     for (const std::string& entry : options.extra_hosts) {
         text += TRY(extra_line(entry, options));
     }
     for (const kernel::IpAddress& address : options.addresses) {
-        text += address.to_string() + "\t" + own_names(options) + "\n";
+        if (is_listed(address, options)) {
+            text += address.to_string() + "\t" + own_names(options) + "\n";
+        }
     }
     return text;
 }

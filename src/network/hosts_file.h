@@ -19,6 +19,7 @@ struct HostsOptions {
     std::vector<std::string> extra_hosts;     // "name:ip" or "name:host-gateway", as --add-host
     // The address that host-gateway stands for; absent makes host-gateway an error.
     std::optional<kernel::IpAddress> host_gateway;
+    bool has_ipv6 = true; // else nothing of it is listed
 };
 
 // InvalidArgument for a malformed extra host.

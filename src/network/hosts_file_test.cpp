@@ -53,6 +53,16 @@ TEST(HostsFile, AddsExtraHosts) {
     EXPECT_EQ(lines_of(options_with_host("db=[fd00::7]")), "fd00::7\tdb\n");
 }
 
+TEST(HostsFile, ListsNothingOfIpv6WhereThereIsNone) {
+    HostsOptions options = options_with_host("db:fd00::7");
+    options.extra_hosts.push_back("gate:host-gateway");
+    options.host_gateway = *IpAddress::parse("fd00::1");
+    options.hostname = "web";
+    options.addresses = {*IpAddress::parse("172.17.0.2"), *IpAddress::parse("fd00::2")};
+    options.has_ipv6 = false;
+    EXPECT_EQ(hosts_file(options).value(), "127.0.0.1\tlocalhost\n172.17.0.2\tweb\n");
+}
+
 TEST(HostsFile, ResolvesTheHostGateway) {
     HostsOptions options = options_with_host("host.docker.internal:host-gateway");
     options.host_gateway = *IpAddress::parse("172.17.0.1");

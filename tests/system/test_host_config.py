@@ -109,6 +109,19 @@ def test_a_limit_of_processes_is_taken_away_while_it_runs(engine, nothing):
     assert group_file(engine, "pids", "pids.max", "pids.max") == "max"
 
 
+@pytest.mark.parametrize("interface", ["all", "lo"])
+def test_names_of_ipv6_go_with_it(engine, interface):
+    """As dockerd writes the hosts file: without ::1 and what else has no meaning then."""
+    host = {"Sysctls": {f"net.ipv6.conf.{interface}.disable_ipv6": "1"}, "ExtraHosts": ["four:1.2.3.4", "six:fd00::1"]}
+    lines = output_of(engine, "cat /etc/hosts", host, Hostname="box").splitlines()
+    assert lines[:2] == ["127.0.0.1\tlocalhost", "1.2.3.4\tfour"] and len(lines) == 3 and lines[2].endswith("\tbox"), lines
+
+
+def test_names_of_ipv6_stay_where_it_is_on(engine):
+    lines = output_of(engine, "cat /etc/hosts", {"Sysctls": {"net.ipv6.conf.all.disable_ipv6": "0"}}).splitlines()
+    assert "::1\tlocalhost ip6-localhost ip6-loopback" in lines
+
+
 def test_what_the_kernel_refuses_a_running_container_is_the_clients_mistake(engine):
     identity = started(engine)["Id"]
     asked = {"PidsLimit": 1 << 62}
