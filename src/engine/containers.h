@@ -149,8 +149,9 @@ class Containers {
 
     Result<CreateResult> create(CreateRequest request);
 
-    // NotModified when it runs already.
-    Result<void> start(const std::string& container);
+    // NotModified when it runs already. The stop is that of a client that does not wait any more:
+    // a start that waits for a file server then does not either, a few seconds later.
+    Result<void> start(const std::string& container, const std::stop_token& stop = {});
 
     // Timeout in seconds, -1 for ever; absent: the container's or 10. NotModified when stopped.
     Result<void> stop(

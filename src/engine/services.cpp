@@ -15,10 +15,14 @@
 #include "io/stream_multiplexer.h"
 
 #include <algorithm>
+#include <chrono>
 #include <condition_variable>
+#include <stop_token>
 
 namespace berth::engine {
 namespace {
+
+constexpr auto patience_without_client = std::chrono::seconds(5);
 
 monitor::AttachRequest attach_request(const AttachOptions& options, bool tty, AttachStream stream) {
     monitor::AttachRequest request;
@@ -48,10 +52,17 @@ Result<CreateResult> Containers::create(CreateRequest request) {
     });
 }
 
-Result<void> Containers::start(const std::string& container) {
-    const ContainerPtr found = TRY(supervisor_.core.index.find(container));
-    return measure(
-        supervisor_.core.metrics.containers.start, [&] { return supervisor_.runner.start(found); });
+// Not at once: there are clients that ask and go, and mean what they have asked for.
+Result<void> Containers::start(const std::string& container, const std::stop_token& stop) {
+    Core& core = supervisor_.core;
+    const ContainerPtr found = TRY(core.index.find(container));
+    const std::stop_source late;
+    const std::stop_callback gone(stop, [&core, late] {
+        core.after(patience_without_client, [late]() mutable { late.request_stop(); });
+    });
+    return measure(core.metrics.containers.start, [&] {
+        return supervisor_.runner.start(found, late.get_token());
+    });
 }
 
 Result<void> Containers::stop(

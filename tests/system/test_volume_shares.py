@@ -243,6 +243,17 @@ def test_a_start_that_waits_ends_with_a_kill(engine, dead, command):
     engine.berth("rm", dead)
 
 
+def test_a_start_that_waits_ends_some_time_after_its_client(engine, dead):
+    start = Start(engine, dead)
+    start.client.kill()
+    start.client.wait()
+    begin = time.monotonic()
+    wait_until("no question", lambda: not questions(engine))
+    assert 3 < time.monotonic() - begin < PATIENCE / 2
+    wait_until("the failure", lambda: "called off" in engine.inspect(dead)["State"]["Error"])
+    engine.berth("rm", dead)
+
+
 def test_a_start_that_waits_ends_by_itself(engine, dead):
     start = Start(engine, dead)
     _, said = start.client.communicate(timeout=3 * PATIENCE)

@@ -101,7 +101,7 @@ Result<void> start_container(Context& context) {
     if (!context.query("checkpoint").empty()) {
         return not_implemented("starting a container from a checkpoint is not implemented");
     }
-    TRY(context.engine().containers().start(context.parameter()));
+    TRY(context.engine().containers().start(context.parameter(), context.stop()));
     return context.reply_empty(204);
 }
 
