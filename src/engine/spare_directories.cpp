@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// A stock of directories under numbers, filled behind those who take from it.
 #include "engine/spare_directories.h"
 
 #include "base/file.h"
