@@ -148,10 +148,15 @@ void ContainerRunner::see_off(LiveContainer& container) {
     const std::lock_guard departure(container.departure);
     const std::shared_ptr<monitor::MonitorClient> client =
         std::exchange(container.state.lock()->leaving, nullptr);
-    if (client == nullptr || client->release().ok()) {
+    if (client == nullptr) {
         return;
     }
-    remove_abandoned(container);
+    auto released = client->release();
+    if (!released.ok() && released.error().kind() == ErrorKind::DeadlineExceeded) {
+        log::warn("monitor is still at work, going on without it", {{"id", container.id}});
+    } else if (!released.ok()) {
+        remove_abandoned(container);
+    }
 }
 
 void ContainerRunner::remove_abandoned(const LiveContainer& container) {

@@ -108,7 +108,8 @@ Result<void> ContainerControl::remove(const ContainerPtr& container, const Remov
 
 void ContainerControl::delete_behind(LiveContainer& container) {
     runner_.see_off(container);
-    const ContainerDefinition& definition = *view_of(container).definition;
+    const std::shared_ptr<const ContainerDefinition> held = view_of(container).definition;
+    const ContainerDefinition& definition = *held;
     const auto complain = [&definition](const Result<void>& done) {
         if (!done.ok()) {
             log::warn(

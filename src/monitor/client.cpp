@@ -206,8 +206,8 @@ Result<StatusReply> MonitorClient::status() {
     return std::move(*reply);
 }
 
-Result<void> MonitorClient::release() {
-    return nothing_of(state_->ask(Release{}));
+Result<void> MonitorClient::release(std::chrono::milliseconds limit) {
+    return nothing_of(state_->ask_within(limit, Release{}));
 }
 
 pid_t MonitorClient::monitor_pid() const {

@@ -11,6 +11,7 @@
 #include "monitor/protocol.h"
 #include "monitor/spare_monitors.h"
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -90,6 +91,9 @@ struct MonitorHandlers {
     std::function<void()> on_lost;
 };
 
+// For MonitorClient::release: a file server that is gone may hold the container's mounts up.
+inline constexpr std::chrono::seconds longest_release{10};
+
 // Thread-safe. Every request fails with Unavailable when the connection is lost. Destroying the
 // client ends the connection, not the monitor, except before start(): a container that was created
 // and not started goes with it. No handler is called once the destructor has returned; do not
@@ -136,8 +140,9 @@ class MonitorClient {
     Result<StatusReply> status();
 
     // The exit is stored: the monitor may go as soon as its clients have read everything. Waits
-    // until it has removed what was the container's, but not for clients.
-    Result<void> release();
+    // until it has removed what was the container's, but not for clients; DeadlineExceeded when
+    // that takes longer.
+    Result<void> release(std::chrono::milliseconds limit = longest_release);
 
     // 0 when connected: the kernel would name the engine that made the monitor's socket.
     pid_t monitor_pid() const;

@@ -53,6 +53,15 @@ void MonitorClient::State::watch() {
 }
 
 Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor) {
+    return ask(request, descriptor, std::nullopt);
+}
+
+Result<Notice>
+MonitorClient::State::ask_within(std::chrono::milliseconds limit, const Request& request) {
+    return ask(request, -1, limit);
+}
+
+Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor, Limit limit) {
     if (loop_.in_loop_thread()) {
         // The answer arrives in this thread: waiting for it would wait for ever.
         return internal_error("a monitor was asked from its event loop's thread");
@@ -78,11 +87,19 @@ Result<Notice> MonitorClient::State::ask(const Request& request, int descriptor)
     }
     lock.lock();
     Question& question = questions_.at(number);
-    if (sent.ok()) {
-        answered_.wait(lock, [&] { return lost_ || question.answer.has_value(); });
+    const auto is_over = [&] { return lost_ || question.answer.has_value(); };
+    bool in_time = true;
+    if (sent.ok() && limit) {
+        in_time = answered_.wait_for(lock, *limit, is_over);
+    } else if (sent.ok()) {
+        answered_.wait(lock, is_over);
     }
-    Result<Notice> answer =
-        question.answer ? std::move(*question.answer) : Result<Notice>(lost_error());
+    Result<Notice> answer = lost_error();
+    if (question.answer) {
+        answer = std::move(*question.answer);
+    } else if (!in_time) {
+        answer = Error(ErrorKind::DeadlineExceeded, "the container's monitor does not answer");
+    }
     questions_.erase(number);
     return answer;
 }

@@ -8,6 +8,7 @@
 #include "monitor/channel.h"
 #include "monitor/client.h"
 
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <map>
@@ -33,6 +34,9 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
     // Sends a request with a descriptor (-1: none) and waits for its answer.
     Result<Notice> ask(const Request& request, int descriptor = -1);
 
+    // DeadlineExceeded when there is none in time. REQUIRES: begin().
+    Result<Notice> ask_within(std::chrono::milliseconds limit, const Request& request);
+
     // Exits that happened while no engine was connected.
     void tell_past_exits(const StatusReply& reply);
 
@@ -46,6 +50,9 @@ struct MonitorClient::State : std::enable_shared_from_this<MonitorClient::State>
         std::optional<Result<Notice>> answer;
     };
 
+    using Limit = std::optional<std::chrono::milliseconds>;
+
+    Result<Notice> ask(const Request& request, int descriptor, Limit limit);
     void watch();
     bool is_answered(std::uint32_t number);
     void read_until_answered(std::uint32_t number);

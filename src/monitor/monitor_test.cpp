@@ -58,6 +58,19 @@ TEST_F(MonitorTest, HoldsTheMountNamespaceUntilTheExitIsTold) {
     EXPECT_FALSE(holds());
 }
 
+TEST_F(MonitorTest, AReleaseDoesNotWaitForEver) {
+    const auto client = run(options({"sleep", "100"}));
+    ASSERT_TRUE(client->kill_all(SIGKILL).ok());
+    EXPECT_EQ(told_.wait_exit().code, 137);
+    ASSERT_EQ(::kill(client->monitor_pid(), SIGSTOP), 0);
+    ASSERT_EQ(::waitpid(client->monitor_pid(), nullptr, WUNTRACED), client->monitor_pid());
+    const auto released = client->release(std::chrono::milliseconds(50));
+    ASSERT_EQ(::kill(client->monitor_pid(), SIGCONT), 0);
+    ASSERT_FALSE(released.ok());
+    EXPECT_EQ(released.error().kind(), ErrorKind::DeadlineExceeded);
+    EXPECT_TRUE(told_.wait_lost()); // it was asked all the same
+}
+
 TEST_F(MonitorTest, ASignalIsToldAs128PlusItsNumber) {
     const auto client = run(options({"sleep", "100"}));
     ASSERT_TRUE(client->signal("", SIGKILL).ok());
