@@ -50,7 +50,10 @@ TEST_F(MonitorTest, HoldsTheMountNamespaceUntilTheExitIsTold) {
                    return link_of(monitor + "/" + name) == mounts;
                });
     };
-    (void)client->status(); // answered after the start's own work
+    // Behind the answer to the start.
+    for (int i = 0; i < 500 && !holds(); ++i) {
+        (void)poll(nullptr, 0, 10);
+    }
     EXPECT_TRUE(holds());
     ASSERT_TRUE(client->kill_all(SIGKILL).ok());
     EXPECT_EQ(told_.wait_exit().code, 137);
