@@ -62,7 +62,7 @@ def test_it_is_restarted_so_many_times(engine):
 def test_a_pause_is_nobodys_fault(engine):
     """A probe that stands still with its container would be late."""
     engine.berth("run", "-d", "--name", "still", "--restart", "on-unhealthy", "--health-cmd", "touch /probed; sleep 0.3", "--health-interval",
-                 "50ms", "--health-timeout", "600ms", "--health-retries", "1", *COMMAND)
+                 "50ms", "--health-timeout", "2s", "--health-retries", "1", *COMMAND)
     wait_until("health", lambda: health(engine, "still") == "healthy")
 
     def probes():
@@ -71,7 +71,7 @@ def test_a_pause_is_nobodys_fault(engine):
     engine.berth("exec", "still", "rm", "/probed")
     wait_until("a probe at work", lambda: engine.berth("exec", "still", "test", "-e", "/probed", check=False).returncode == 0)
     engine.berth("pause", "still")
-    engine.run("sleep", "1")  # longer than a probe may take
+    engine.run("sleep", "2.5")  # longer than a probe may take
     assert health(engine, "still") == "healthy"
     engine.berth("unpause", "still")
     ends = probes()[-1]["End"]
