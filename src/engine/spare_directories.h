@@ -20,8 +20,7 @@ namespace berth::engine {
 class SpareDirectories {
   public:
     struct Options {
-        std::string
-            place; // a directory for these alone; what is in it is removed at the first refill
+        std::string place; // for these alone: emptied at the first refill
         std::size_t count = 0;
         // Calls the job, which takes a millisecond or so, after a delay; not once this is gone.
         std::function<void(std::chrono::milliseconds delay, std::function<void()> job)> later;
