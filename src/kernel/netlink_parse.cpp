@@ -148,6 +148,8 @@ std::optional<Route> parse_route(const nlmsghdr& header) {
             route.gateway = address_of(*attribute);
         } else if (type == RTA_OIF) {
             route.output_index = static_cast<int>(u32_of(*attribute).value_or(0));
+        } else if (type == RTA_TABLE) { // the header has its last byte
+            route.table = u32_of(*attribute).value_or(route.table);
         } else if (type == RTA_PRIORITY) {
             route.metric = u32_of(*attribute).value_or(0);
         }

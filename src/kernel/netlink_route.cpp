@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "kernel/netlink_namespace.h"
 
+#include <linux/fib_rules.h>
 #include <linux/if.h>
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
@@ -263,7 +264,7 @@ void RouteBatch::begin_route(
         header.rtm_family = address_family(*route.gateway);
     }
     header.rtm_dst_len = route.destination.length;
-    header.rtm_table = route.table == 0 ? std::uint8_t{RT_TABLE_MAIN} : route.table;
+    const std::uint32_t table = route.table == 0 ? std::uint32_t{RT_TABLE_MAIN} : route.table;
     header.rtm_protocol = RTPROT_BOOT;
     header.rtm_scope = route.gateway ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK;
     header.rtm_type = RTN_UNICAST;
@@ -272,6 +273,7 @@ void RouteBatch::begin_route(
         flags,
         struct_bytes(header),
         std::string(what) + " route to " + route.destination.to_string());
+    messages_.put_u32(RTA_TABLE, table);
     if (route.destination.length != 0) {
         messages_.put_bytes(RTA_DST, route.destination.address.bytes());
     }
@@ -284,6 +286,31 @@ void RouteBatch::begin_route(
     if (route.metric != 0) {
         messages_.put_u32(RTA_PRIORITY, route.metric);
     }
+}
+
+void RouteBatch::add_rule(const MarkRule& rule) {
+    begin_rule(RTM_NEWRULE, create_new, rule, "add");
+}
+
+void RouteBatch::delete_rule(const MarkRule& rule) {
+    begin_rule(RTM_DELRULE, NLM_F_ACK, rule, "delete");
+}
+
+void RouteBatch::begin_rule(
+    std::uint16_t type, std::uint16_t flags, const MarkRule& rule, std::string_view what) {
+    fib_rule_hdr header{};
+    header.family = rule.family == IpFamily::V4 ? AF_INET : AF_INET6;
+    header.action = FR_ACT_TO_TBL;
+    messages_.begin(
+        type,
+        flags,
+        struct_bytes(header),
+        std::string(what) + " rule for mark " + std::to_string(rule.mark));
+    messages_.put_u32(FRA_PRIORITY, rule.priority);
+    messages_.put_u32(FRA_FWMARK, rule.mark);
+    messages_.put_u32(FRA_FWMASK, UINT32_MAX);
+    messages_.put_u32(FRA_TABLE, rule.table);
+    messages_.put_u8(FRA_PROTOCOL, RTPROT_KERNEL);
 }
 
 Result<RouteSocket> RouteSocket::open() {

@@ -47,7 +47,15 @@ struct Route {
     std::optional<IpAddress> gateway;
     int output_index = 0;
     std::uint32_t metric = 0;
-    std::uint8_t table = 0; // 254 is main
+    std::uint32_t table = 0; // 254 is main; 0, in a request: that one
+};
+
+// Which table says where packets with this mark go: ip-rule(8).
+struct MarkRule {
+    IpFamily family = IpFamily::V4;
+    std::uint32_t mark = 0;
+    std::uint32_t table = 0;
+    std::uint32_t priority = 0; // lower ones are asked first
 };
 
 struct BridgeLink {
@@ -128,6 +136,9 @@ class RouteBatch {
     // In place of the one to the same destination, if there is one.
     void replace_route(const Route& route);
     void delete_route(const Route& route); // ESRCH when there is none
+    // As the kernel's own, which systemd-networkd leaves alone.
+    void add_rule(const MarkRule& rule);    // EEXIST when it is there
+    void delete_rule(const MarkRule& rule); // ENOENT when there is none
 
     NetlinkBatch& messages() { return messages_; }
 
@@ -141,6 +152,8 @@ class RouteBatch {
     void put_change(const LinkChange& change);
     void
     begin_route(std::uint16_t type, std::uint16_t flags, const Route& route, std::string_view what);
+    void begin_rule(
+        std::uint16_t type, std::uint16_t flags, const MarkRule& rule, std::string_view what);
 
     NetlinkBatch messages_;
 };

@@ -6,6 +6,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cerrno>
 
 namespace berth::kernel {
@@ -240,6 +241,44 @@ TEST(RouteSocket, ListsLinksAddressesAndRoutes) {
                                           route.output_index == index);
         }
         EXPECT_TRUE(has_default);
+    });
+}
+
+TEST(RouteSocket, LeadsAMarkToATableOfItsOwn) {
+    in_new_network([] {
+        RouteSocket socket = open_route_socket();
+        const int lo = index_of(socket, "lo");
+        RouteBatch up;
+        up.change_link(lo, {.state = LinkState::Up});
+        execute(socket, up);
+        for (const IpFamily family : {IpFamily::V4, IpFamily::V6}) {
+            const bool v4 = family == IpFamily::V4;
+            const std::string option = v4 ? "-4" : "-6";
+            const MarkRule rule{.family = family, .mark = 0x1234, .table = 70000, .priority = 99};
+            RouteBatch batch;
+            batch.add_route(
+                {.destination = *IpPrefix::parse(v4 ? "0.0.0.0/0" : "::/0"),
+                 .gateway = std::nullopt,
+                 .output_index = lo,
+                 .table = 70000});
+            batch.add_rule(rule);
+            execute(socket, batch);
+            EXPECT_THAT(
+                output_of({"ip", "-d", option, "rule"}),
+                testing::HasSubstr("99:\tfrom all fwmark 0x1234 lookup 70000 proto kernel"));
+            EXPECT_THAT(
+                output_of({"ip", option, "route", "show", "table", "70000"}),
+                testing::StartsWith("default dev lo"));
+            const Result<std::vector<Route>> routes = socket.routes(family);
+            EXPECT_TRUE(std::ranges::any_of(
+                routes.value(), [](const Route& route) { return route.table == 70000; }));
+            RouteBatch again;
+            again.add_rule(rule);
+            again.delete_rule(rule);
+            again.delete_rule(rule);
+            const Result<std::vector<int>> errors = socket.execute_each(again);
+            EXPECT_EQ(errors.value(), (std::vector<int>{EEXIST, 0, ENOENT}));
+        }
     });
 }
 

@@ -50,8 +50,6 @@ constexpr std::int32_t source_nat_priority = 100;
 // Before connection tracking, which comes last, keeps what is let in.
 constexpr std::int32_t last_priority = INT32_MAX - 1;
 
-constexpr std::uint32_t let_in_mark = 0x62657274; // between two chains only
-
 constexpr std::uint8_t icmp = IPPROTO_ICMP;
 constexpr std::uint8_t echo_request = 8;
 constexpr std::uint8_t echo_request_v6 = 128;
@@ -155,7 +153,7 @@ void write_judge(NftBatch& batch, const FirewallJudge& judge) {
                 .if_new()
                 .if_published_in(family, key, of(map, family))
                 .if_destination_is_local()
-                .set_mark(let_in_mark)
+                .set_mark(judge.mark)
                 .accept();
         }
     }
@@ -166,12 +164,17 @@ void write_judge(NftBatch& batch, const FirewallJudge& judge) {
         batch.add_base_chain(
             chain, {.type = "filter", .hook = NftHook::Input, .priority = last_priority});
         batch.rule(chain)
-            .if_mark_is(let_in_mark)
-            .set_mark(0)
+            .if_mark_is(judge.mark)
             .duplicate_to(v4 ? judge.neighbor_v4 : judge.neighbor_v6, judge.output_index)
             .drop();
     }
     batch.continue_in(NftFamily::Inet);
+    // The copy keeps the mark, so that checks of its source's way find the judge
+    // (firewall_judge.cpp), until it is to be routed.
+    const std::string returned = "returned";
+    batch.add_base_chain(
+        returned, {.type = "filter", .hook = NftHook::Prerouting, .priority = last_priority});
+    batch.rule(returned).if_input_is(judge.input_interface).set_mark(0);
 }
 
 void write_guard(NftBatch& batch) {

@@ -59,6 +59,7 @@ struct FirewallJudge {
     kernel::IpAddress neighbor_v4; // to this neighbor
     kernel::IpAddress neighbor_v6;
     std::string input_interface; // and come in again here
+    std::uint32_t mark = 0;      // from when they were let in until they have come in again
 };
 
 // Elements of sets and maps, by the set's name; those of the two tables apart.

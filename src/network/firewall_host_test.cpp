@@ -217,6 +217,11 @@ TEST(FirewallRespect, LetsTheHostRefuseInItsOwnWords) {
 // As firewalld 1.3 writes it (its own rules beside: shortened to what decides).
 constexpr char firewalld_rules[] = R"(
 table inet firewalld {
+    chain filter_PREROUTING {
+        type filter hook prerouting priority filter + 10; policy accept;
+        icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+        meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+    }
     chain filter_INPUT {
         type filter hook input priority filter + 10; policy accept;
         ct state { established, related } accept
@@ -275,8 +280,10 @@ TEST(FirewallRespect, SurvivesAFlushAndTheLossOfItsInterfaces) {
         }
         const EchoServer server(web.netns, Protocol::Tcp, 80);
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v4, 8080), outside_v4);
+        EXPECT_THAT(output_of({"ip", "-6", "rule"}), HasSubstr("fwmark"));
         ASSERT_TRUE(lab.firewall.remove().ok());
         EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr("judge-")));
+        EXPECT_THAT(output_of({"ip", "-6", "rule"}), Not(HasSubstr("fwmark")));
     });
 }
 

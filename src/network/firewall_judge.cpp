@@ -19,6 +19,7 @@ namespace berth::network {
 namespace {
 
 using kernel::IpAddress;
+using kernel::IpFamily;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
@@ -26,6 +27,7 @@ using kernel::RouteSocket;
 constexpr std::uint32_t judge_mtu = 65535;
 constexpr std::uint32_t judge_address = 0xa9fe4d01; // 169.254.77.1
 constexpr std::uint32_t judge_neighbor = judge_address + 1;
+constexpr std::uint32_t way_back_priority = 1000; // before the main table's 32766
 
 IpAddress link_local(std::uint8_t last_byte) {
     std::array<std::uint8_t, 16> bytes{0xfe, 0x80};
@@ -37,17 +39,43 @@ IpAddress link_local(std::uint8_t last_byte) {
 struct JudgeNames {
     std::string output;
     std::string input;
+    std::uint32_t mark = 0;
 };
 
 JudgeNames names_of(const std::string& table) {
     constexpr char digits[] = "0123456789abcdef";
     std::string name = "judge-";
-    std::size_t hash = std::hash<std::string>()(table);
+    const std::size_t hash = std::hash<std::string>()(table);
     for (int i = 0; i < 7; ++i) {
-        name += digits[hash & 0xf];
-        hash >>= 4;
+        name += digits[(hash >> (4 * i)) & 0xf];
     }
-    return {.output = name + "o", .input = name + "i"};
+    return {
+        .output = name + "o",
+        .input = name + "i",
+        .mark = 0x62000000 | (static_cast<std::uint32_t>(hash) & 0xffffff)};
+}
+
+// A check of a source's way (firewalld's IPv6_rpfilter, which is on unless it was turned off) asks
+// for the interface that leads back there, and heeds the packet's mark. With the judge's mark
+// everything is behind the judge. IPv4's own check is a sysctl: set_up().
+kernel::MarkRule way_back(std::uint32_t mark) {
+    return {.family = IpFamily::V6, .mark = mark, .table = mark, .priority = way_back_priority};
+}
+
+Result<void> add_way_back(RouteSocket& host, int input_index, std::uint32_t mark) {
+    RouteBatch batch;
+    batch.replace_route(
+        {.destination = {IpAddress::from_bytes(std::array<std::uint8_t, 16>{}), 0},
+         .gateway = {},
+         .output_index = input_index,
+         .table = mark});
+    batch.add_rule(way_back(mark));
+    for (const int error : TRY(host.execute_each(batch))) {
+        if (error != 0 && error != EEXIST) {
+            return Error::from_errno("make a way back for the mark of judged packets", error);
+        }
+    }
+    return ok();
 }
 
 Result<void> turn_off_address_resolution(const std::string& interface) {
@@ -87,6 +115,11 @@ Result<void> set_up(RouteSocket& host, const JudgeNames& names, const kernel::Ma
         if (errors[0] != 0 && errors[0] != EEXIST) {
             return Error::from_errno("give " + name + " an address", errors[0]);
         }
+        // A host without IPv6 has nobody to lead back there.
+        const bool has_v6 = errors[1] == 0 || errors[1] == EEXIST;
+        if (name == names.input && has_v6) {
+            TRY(add_way_back(host, link->index, names.mark));
+        }
     }
     // What comes in again has a source from anywhere: the strict check would want it to come in by
     // the interface that leads there.
@@ -118,17 +151,20 @@ Result<FirewallJudge> ensure_firewall_judge(const std::string& table) {
         .output_index = output->index,
         .neighbor_v4 = IpAddress::from_v4(judge_neighbor),
         .neighbor_v6 = link_local(2),
-        .input_interface = names.input};
+        .input_interface = names.input,
+        .mark = names.mark};
 }
 
 Result<void> remove_firewall_judge(const std::string& table) {
     RouteSocket host = TRY(RouteSocket::open());
-    const std::optional<kernel::Link> output = TRY(host.find_link(names_of(table).output));
+    const JudgeNames names = names_of(table);
+    const std::optional<kernel::Link> output = TRY(host.find_link(names.output));
+    RouteBatch removal;
+    removal.delete_rule(way_back(names.mark)); // is none without IPv6
     if (output) {
-        RouteBatch removal;
         removal.delete_link(output->index);
-        TRY(host.execute_each(removal));
     }
+    TRY(host.execute_each(removal));
     return ok();
 }
 

@@ -11,6 +11,8 @@ from engine import Engine, wait_until
 
 HOST = "10.50.0.1"
 ONE = "10.50.0.11"
+HOST6 = "fd50::1"
+ONE6 = "fd50::11"
 PAGE = ("busybox", "sh", "-c", "mkdir /www && echo hello > /www/index.html && exec httpd -f -p 80 -h /www")
 
 
@@ -60,12 +62,13 @@ def host():
     """Another host, 10.50.0.11, in the network namespace "one"; it asks the engine's host."""
     sh("ip", "netns", "add", "one")
     sh("ip", "link", "add", "wan0", "type", "veth", "peer", "name", "eth0", "netns", "one")
-    for words in (f"address add {HOST}/24 dev wan0", "link set wan0 up", "-n one link set lo up",
-                  f"-n one address add {ONE}/24 dev eth0", "-n one link set eth0 up"):
+    for words in (f"address add {HOST}/24 dev wan0", f"address add {HOST6}/64 dev wan0 nodad", "link set wan0 up", "-n one link set lo up",
+                  f"-n one address add {ONE}/24 dev eth0", f"-n one address add {ONE6}/64 dev eth0 nodad", "-n one link set eth0 up"):
         sh("ip", *words.split())
 
-    def ask(port):
-        return sh("ip", "netns", "exec", "one", "curl", "-s", "--noproxy", "*", "-m", "2", f"http://{HOST}:{port}/", check=False) == "hello\n"
+    def ask(port, address=HOST):
+        url = f"http://{address}:{port}/"
+        return sh("ip", "netns", "exec", "one", "curl", "-s", "--noproxy", "*", "-m", "2", url, check=False) == "hello\n"
 
     yield ask
     sh("ip", "link", "delete", "wan0")
@@ -147,6 +150,18 @@ def test_firewalld_is_respected(start, host, firewalld):
     assert not host(8081)
     firewalld("--add-rich-rule", f'rule family=ipv4 source address={ONE} port port=8080 protocol=tcp accept')
     assert soon("port that is open for this host", lambda: host(8080))
+
+
+def test_firewalld_is_respected_over_ipv6(start, host, firewalld):
+    """With its check of where a source's way leads (IPv6_rpfilter), which is on unless it is turned off."""
+    engine = start("--firewall", "respect")
+    assert "oif missing drop" in sh("nft", "list", "chain", "inet", "firewalld", "filter_PREROUTING")
+    engine.berth("network", "create", "--ipv6", "six")
+    engine.berth("run", "-d", "--network", "six", "-p", "8090:80", "-p", "8091:80", *PAGE)
+    assert not host(8090, f"[{HOST6}]") and not host(8090)
+    firewalld("--add-port=8090/tcp")
+    assert soon("open port over IPv6", lambda: host(8090, f"[{HOST6}]")) and host(8090)
+    assert not host(8091, f"[{HOST6}]")
 
 
 def test_firewalld_may_start_and_end_later(start, host, own_files, request):
