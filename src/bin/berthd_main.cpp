@@ -16,6 +16,7 @@
 #include "engine/apparmor.h"
 #include "engine/cgroup_place.h"
 #include "engine/collector.h"
+#include "engine/container_files.h"
 #include "engine/engine.h"
 #include "front/front.h"
 
@@ -52,6 +53,9 @@ Result<std::unique_ptr<berth::build::Builder>> make_builder(Engine& engine) {
     options.dns = config.dns;
     options.dns_search = config.dns_search;
     options.dns_options = config.dns_options;
+    options.host_gateways = [&engine] {
+        return berth::engine::host_gateways(engine.config(), engine.default_bridge());
+    };
     options.labeling = berth::bin::step_labeling(engine.selinux());
     options.apparmor_profile = [] { return berth::engine::apparmor_profile({}, {}); };
     options.cache_policy = berth::bin::build_cache_policy(config);

@@ -12,6 +12,7 @@
 #include "build/step_labels.h"
 #include "codec/stream.h"
 #include "io/event_loop.h"
+#include "kernel/netlink_address.h"
 #include "network/network.h"
 #include "oci/digest.h"
 #include "oci/platform.h"
@@ -46,6 +47,8 @@ struct BuilderOptions {
     std::vector<std::string> dns; // the daemon's --dns, --dns-search, --dns-option
     std::vector<std::string> dns_search;
     std::vector<std::string> dns_options;
+    // What host-gateway stands for in a step's --add-host; none or no function: nothing.
+    std::function<std::vector<kernel::IpAddress>()> host_gateways;
     StepLabeling labeling;
     // AppArmor's, of RUN steps; "" or no function: none.
     std::function<std::string()> apparmor_profile;

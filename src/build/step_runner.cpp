@@ -121,7 +121,6 @@ struct StepRunner::Session {
     std::optional<network::Endpoint> endpoint;
     UniqueFd netns;
     bool host_network = false;
-    std::string gateway;
     std::optional<MountPoints> mount_points;
     std::unique_ptr<StepSecrets> secrets; // nullptr: none
     std::string bundle;
@@ -187,7 +186,6 @@ Result<void> StepRunner::connect_network(Session& session, const RunCommand& com
         }
     });
     session.netns = std::move(session.endpoint->netns);
-    session.gateway = bridge->gateway().to_string();
     return ok();
 }
 
@@ -202,7 +200,9 @@ Result<void> StepRunner::write_files(Session& session) {
         if (session.endpoint->ip_v6) {
             hosts.addresses.push_back(*session.endpoint->ip_v6);
         }
-        hosts.host_gateway = TRY(kernel::IpAddress::parse(session.gateway));
+    }
+    if (options_.host_gateways) {
+        hosts.host_gateways = options_.host_gateways();
     }
     const std::string hosts_text = TRY(network::hosts_file(hosts));
     const std::string resolvers = TRY(network::read_host_resolv_conf());

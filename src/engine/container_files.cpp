@@ -51,9 +51,7 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
     options.extra_hosts = host_config.extra_hosts;
     options.addresses = addresses_of(input.endpoints);
     options.has_ipv6 = !turns_ipv6_off(host_config);
-    if (!input.host_gateway.empty()) {
-        options.host_gateway = TRY(kernel::IpAddress::parse(input.host_gateway));
-    }
+    options.host_gateways = input.host_gateways;
     std::string text = TRY(network::hosts_file(options));
     for (const std::string& line : input.link_hosts) {
         text += line + "\n";
@@ -64,11 +62,14 @@ Result<std::string> hosts_text(const ContainerFilesInput& input) {
         for (const std::string& extra : host_config.extra_hosts) {
             const auto separator = extra.find_first_of(":=");
             const std::string name = extra.substr(0, separator);
-            std::string address = extra.substr(separator + 1);
-            if (address == "host-gateway") {
-                address = input.host_gateway;
+            const std::string address = extra.substr(separator + 1);
+            if (address != "host-gateway") {
+                host_text += address + "\t" + name + "\n";
+                continue;
             }
-            host_text += address + "\t" + name + "\n";
+            for (const kernel::IpAddress& gateway : input.host_gateways) {
+                host_text += gateway.to_string() + "\t" + name + "\n";
+            }
         }
         return host_text;
     }
@@ -179,6 +180,21 @@ update_resolv_conf(const ContainerFilesInput& before, const ContainerFilesInput&
         return ok();
     }
     return rewrite(path, new_text);
+}
+
+std::vector<kernel::IpAddress>
+host_gateways(const DaemonConfig& daemon, const network::Network* bridge) {
+    std::vector<kernel::IpAddress> addresses = daemon.host_gateway_ips;
+    if (!addresses.empty() || bridge == nullptr) {
+        return addresses;
+    }
+    if (!bridge->gateway().is_unspecified()) {
+        addresses.push_back(bridge->gateway());
+    }
+    if (const auto v6 = bridge->gateway_v6()) {
+        addresses.push_back(*v6);
+    }
+    return addresses;
 }
 
 network::DnsOptions dns_options(const ContainerDefinition& definition, const DaemonConfig& daemon) {

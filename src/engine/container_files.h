@@ -6,6 +6,8 @@
 #include "base/result.h"
 #include "engine/container_record.h"
 #include "engine/daemon_config.h"
+#include "kernel/netlink_address.h"
+#include "network/network.h"
 #include "network/resolv_conf.h"
 
 #include <string>
@@ -20,9 +22,14 @@ struct ContainerFilesInput {
     const DaemonConfig& daemon;
     std::string directory;
     const std::vector<EndpointState>& endpoints;
-    std::string host_gateway{};            // empty: none
-    std::vector<std::string> link_hosts{}; // lines about linked containers
+    std::vector<kernel::IpAddress> host_gateways{}; // what host-gateway stands for
+    std::vector<std::string> link_hosts{};          // lines about linked containers
 };
+
+// What the daemon's options say, else the default bridge's addresses, IPv4's first. bridge may be
+// null.
+std::vector<kernel::IpAddress>
+host_gateways(const DaemonConfig& daemon, const network::Network* bridge);
 
 // Anew at every start: addresses and the host's resolvers change.
 Result<void> write_container_files(const ContainerFilesInput& input);

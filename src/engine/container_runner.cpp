@@ -165,17 +165,13 @@ ContainerRunner::write_files(const Launched& launched, const SharedNamespaces& s
                                 shared.files_directory, shared_file_label(definition.mount_label))
                           : ok();
     }
-    std::string gateway;
-    if (const auto bridge = core_.network->bridge()) {
-        gateway = bridge->gateway().to_string();
-    }
     const std::string directory = core_.directory(definition.id);
     TRY(write_container_files(
         {.definition = definition,
          .daemon = core_.config(),
          .directory = directory,
          .endpoints = launched.network.endpoints,
-         .host_gateway = gateway,
+         .host_gateways = host_gateways(core_.config(), core_.network->bridge().get()),
          .link_hosts = launched.links.hosts}));
     return is_labeled ? label_container_files(directory, definition.mount_label) : ok();
 }

@@ -5,6 +5,7 @@
 #include "base/result.h"
 #include "engine/builder_gc.h"
 #include "engine/container_config.h"
+#include "kernel/netlink_address.h"
 
 #include <chrono>
 #include <cstdint>
@@ -69,6 +70,8 @@ struct DaemonConfig {
     std::vector<std::string> dns;
     std::vector<std::string> dns_options;
     std::vector<std::string> dns_search;
+    // One of each family at most; none: the default bridge's.
+    std::vector<kernel::IpAddress> host_gateway_ips;
     std::string ip = "0.0.0.0"; // default address of published ports
     bool iptables = true;
     std::string firewall = "pass"; // or "respect": published ports obey the host's own rules

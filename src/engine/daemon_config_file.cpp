@@ -134,7 +134,8 @@ Result<void> read_builder(DaemonConfig& config, const json::Value& builder) {
     return ok();
 }
 
-// Keys that no flag has: the members of "proxies" are flags' values, and "builder" is a tree.
+// Keys that no flag has: the members of "proxies" are flags' values, "builder" is a tree, and
+// "host-gateway-ip" is the one address that Docker took before 28.
 Result<json::Object> flattened(DaemonConfig& config, const json::Object& document) {
     json::Object flat;
     for (const auto& member : document) {
@@ -147,6 +148,12 @@ Result<json::Object> flattened(DaemonConfig& config, const json::Object& documen
             for (const auto& proxy : member.value().get_object()) {
                 flat.insert_or_assign(proxy.key(), proxy.value());
             }
+        } else if (member.key() == "host-gateway-ip") {
+            if (document.contains("host-gateway-ips")) {
+                return invalid_argument(
+                    "\"host-gateway-ip\" and \"host-gateway-ips\" are one option");
+            }
+            flat.insert_or_assign("host-gateway-ips", json::Array{member.value()});
         } else {
             flat.insert_or_assign(member.key(), member.value());
         }

@@ -199,6 +199,29 @@ TEST_F(DaemonFlags, ReadsAddressPoolsAndNetworkOptionsInBothForms) {
     EXPECT_FALSE(parse({"--default-network-opt=bridge=mtu"}).ok());
 }
 
+TEST_F(DaemonFlags, TakesOneHostGatewayOfEachFamily) {
+    const auto addresses = [](const ParsedDaemonFlags& parsed) {
+        std::string text;
+        for (const kernel::IpAddress& address : parsed.config.host_gateway_ips) {
+            text += address.to_string() + " ";
+        }
+        return text;
+    };
+    EXPECT_EQ(
+        addresses(*parse({"--host-gateway-ip", "192.0.2.1", "--host-gateway-ip=2001:db8::1"})),
+        "192.0.2.1 2001:db8::1 ");
+    EXPECT_NE(
+        error_of({"--host-gateway-ip", "192.0.2.1", "--host-gateway-ip=192.0.2.2"})
+            .find("only one IPv4 host gateway IP address can be specified"),
+        std::string::npos);
+    EXPECT_FALSE(parse({"--host-gateway-ip", "192.0.2"}).ok());
+    EXPECT_EQ(
+        addresses(*parse({}, R"({"host-gateway-ips": ["2001:db8::1", "192.0.2.1"]})")),
+        "2001:db8::1 192.0.2.1 ");
+    EXPECT_EQ(addresses(*parse({}, R"({"host-gateway-ip": "192.0.2.7"})")), "192.0.2.7 ");
+    EXPECT_FALSE(parse({}, R"({"host-gateway-ip": "192.0.2.7", "host-gateway-ips": []})").ok());
+}
+
 TEST_F(DaemonFlags, KnowsTheKeysThatNoFlagHas) {
     auto parsed = parse(
         {},

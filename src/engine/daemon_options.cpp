@@ -120,6 +120,19 @@ Result<void> set_userns_remap(DaemonConfig& config, const DaemonOption&, std::st
     return ok();
 }
 
+Result<void> add_host_gateway(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    const kernel::IpAddress address = TRY(kernel::IpAddress::parse(value));
+    for (const kernel::IpAddress& other : config.host_gateway_ips) {
+        if (other.is_v4() == address.is_v4()) {
+            return invalid_argument(
+                std::string("only one ") + (address.is_v4() ? "IPv4" : "IPv6") +
+                " host gateway IP address can be specified");
+        }
+    }
+    config.host_gateway_ips.push_back(address);
+    return ok();
+}
+
 Result<void> add_default_ulimit(DaemonConfig& config, const DaemonOption&, std::string_view value) {
     Ulimit limit = TRY(parse_ulimit(value));
     std::string name = limit.name;
@@ -382,7 +395,12 @@ constexpr DaemonOption table[] = {
      set_age<&DaemonConfig::gc_unused_for>},
     {"group", 'G', "group", Text, "Group for the unix socket", set<&DaemonConfig::group>},
     {"host", 'H', "hosts", List, "Daemon socket(s) to connect to", set<&DaemonConfig::hosts>},
-    {"host-gateway-ip", 0, "host-gateway-ip", Text, "Address that host-gateway stands for", refuse},
+    {"host-gateway-ip",
+     0,
+     "host-gateway-ips",
+     List,
+     "Addresses that host-gateway in --add-host stands for (default: the default bridge's)",
+     add_host_gateway},
     {"http-proxy",
      0,
      "http-proxy",

@@ -83,7 +83,7 @@ ContainerFilesInput NetworkConnector::files_with(
         .directory = core_.directory(definition.id),
         .endpoints = endpoints,
         // Any: its lines are the same before and after, and stay as they are.
-        .host_gateway = "0.0.0.0"};
+        .host_gateways = {kernel::IpAddress()}};
 }
 
 Result<void> NetworkConnector::connect_running(

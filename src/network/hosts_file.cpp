@@ -28,7 +28,7 @@ bool is_listed(const kernel::IpAddress& address, const HostsOptions& options) {
     return options.has_ipv6 || address.is_v4();
 }
 
-Result<std::string> extra_line(const std::string& entry, const HostsOptions& options) {
+Result<std::string> extra_lines(const std::string& entry, const HostsOptions& options) {
     // "name:ip" and, since IPv6 addresses have colons, "name=ip"; brackets are allowed.
     std::optional<Cut> parts = cut(entry, "=");
     if (!parts) {
@@ -40,12 +40,16 @@ Result<std::string> extra_line(const std::string& entry, const HostsOptions& opt
     }
     std::string_view address = parts->after;
     if (address == "host-gateway") {
-        if (!options.host_gateway) {
+        if (options.host_gateways.empty()) {
             return invalid_argument("unable to derive the IP value for host-gateway");
         }
-        return is_listed(*options.host_gateway, options)
-                   ? options.host_gateway->to_string() + "\t" + std::string(parts->before) + "\n"
-                   : std::string();
+        std::string lines;
+        for (const kernel::IpAddress& gateway : options.host_gateways) {
+            if (is_listed(gateway, options)) {
+                lines += gateway.to_string() + "\t" + std::string(parts->before) + "\n";
+            }
+        }
+        return lines;
     }
     if (address.starts_with('[') && address.ends_with(']')) {
         address = address.substr(1, address.size() - 2);
@@ -69,7 +73,7 @@ Result<std::string> hosts_file(const HostsOptions& options) {
         text += default_v6_lines;
     }
     for (const std::string& entry : options.extra_hosts) {
-        text += TRY(extra_line(entry, options));
+        text += TRY(extra_lines(entry, options));
     }
     for (const kernel::IpAddress& address : options.addresses) {
         if (is_listed(address, options)) {

@@ -17,8 +17,8 @@ struct HostsOptions {
     std::string domainname;
     std::vector<kernel::IpAddress> addresses; // the container's own, one line each
     std::vector<std::string> extra_hosts;     // "name:ip" or "name:host-gateway", as --add-host
-    // The address that host-gateway stands for; absent makes host-gateway an error.
-    std::optional<kernel::IpAddress> host_gateway;
+    // What host-gateway stands for, a line each; none makes host-gateway an error.
+    std::vector<kernel::IpAddress> host_gateways;
     bool has_ipv6 = true; // else nothing of it is listed
 };
 

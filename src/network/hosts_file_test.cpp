@@ -56,7 +56,7 @@ TEST(HostsFile, AddsExtraHosts) {
 TEST(HostsFile, ListsNothingOfIpv6WhereThereIsNone) {
     HostsOptions options = options_with_host("db:fd00::7");
     options.extra_hosts.push_back("gate:host-gateway");
-    options.host_gateway = *IpAddress::parse("fd00::1");
+    options.host_gateways = {*IpAddress::parse("fd00::1")};
     options.hostname = "web";
     options.addresses = {*IpAddress::parse("172.17.0.2"), *IpAddress::parse("fd00::2")};
     options.has_ipv6 = false;
@@ -65,9 +65,12 @@ TEST(HostsFile, ListsNothingOfIpv6WhereThereIsNone) {
 
 TEST(HostsFile, ResolvesTheHostGateway) {
     HostsOptions options = options_with_host("host.docker.internal:host-gateway");
-    options.host_gateway = *IpAddress::parse("172.17.0.1");
+    options.host_gateways = {*IpAddress::parse("172.17.0.1")};
     EXPECT_EQ(lines_of(options), "172.17.0.1\thost.docker.internal\n");
-    options.host_gateway.reset();
+    options.host_gateways.push_back(*IpAddress::parse("fd00::1"));
+    EXPECT_EQ(
+        lines_of(options), "172.17.0.1\thost.docker.internal\nfd00::1\thost.docker.internal\n");
+    options.host_gateways.clear();
     EXPECT_FALSE(hosts_file(options).ok());
 }
 

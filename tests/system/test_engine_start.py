@@ -141,3 +141,23 @@ def test_a_shutdown_stops_all_at_once_and_waits_no_longer_than_it_may(tmp_path, 
         assert not any(state["Running"] for state in states.values())
         assert {states[name]["ExitCode"] for name in names[:-1]} == {5}
         assert states["deaf"]["ExitCode"] == 137
+
+
+@pytest.mark.parametrize("flags, gateways", [
+    ((), ["the bridge's"]),
+    (("--ipv6", "--fixed-cidr-v6=fd53::/64"), ["the bridge's", "fd53::1"]),
+    (("--ipv6", "--fixed-cidr-v6=fd53::/64", "--host-gateway-ip=192.0.2.7"), ["192.0.2.7"]),
+    (("--host-gateway-ip=2001:db8::7", "--host-gateway-ip=192.0.2.7"), ["2001:db8::7", "192.0.2.7"]),
+])
+def test_what_host_gateway_stands_for(tmp_path, rootfs_tar, flags, gateways):
+    """In containers, with the host's network too, and in steps of builds."""
+    with Engine(tmp_path, *flags) as engine:
+        bridge = engine.request("GET", "/networks/bridge")[1]["IPAM"]["Config"][0]["Gateway"]
+        expected = "".join(f"{gateway}\tgate\n" for gateway in gateways).replace("the bridge's", bridge)
+        engine.berth("import", str(rootfs_tar), "busybox:latest")
+        (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN grep gate /etc/hosts > /seen\n")
+        add = ("--add-host", "gate:host-gateway")
+        for network in ("bridge", "none", "host"):
+            assert engine.berth("run", "--rm", "--network", network, *add, "busybox", "grep", "gate", "/etc/hosts").stdout == expected
+            engine.berth("build", "--no-cache", "-q", "--network", network, *add, "-t", "built", str(tmp_path))
+            assert engine.berth("run", "--rm", "built", "cat", "/seen").stdout == expected
