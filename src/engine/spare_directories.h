@@ -5,10 +5,9 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/stock.h"
 
-#include <chrono>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 
@@ -22,8 +21,7 @@ class SpareDirectories {
     struct Options {
         std::string place; // for these alone: emptied at the first refill
         std::size_t count = 0;
-        // Calls the job, which takes a millisecond or so, after a delay; not once this is gone.
-        std::function<void(std::chrono::milliseconds delay, std::function<void()> job)> later;
+        Later later;
     };
 
     explicit SpareDirectories(Options options);

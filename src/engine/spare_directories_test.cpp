@@ -30,8 +30,10 @@ class SpareDirectoriesTest : public ::testing::Test {
     }
 
     void refill() {
-        for (const auto& job : std::exchange(jobs_, {})) {
-            job();
+        while (!jobs_.empty()) {
+            for (const auto& job : std::exchange(jobs_, {})) {
+                job();
+            }
         }
     }
 

@@ -16,8 +16,6 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <deque>
-#include <mutex>
 
 #include <fcntl.h>
 #include <poll.h>
@@ -133,56 +131,16 @@ void remove_expected(const std::string& cgroup_path) {
     }
 }
 
-struct SpareMonitors::State {
-    Options options;
-    std::mutex mutex;
-    std::deque<StartedMonitor> ready;
-    bool is_due = false; // a refill is on its way
-
-    // REQUIRES: the lock.
-    void refill_after(std::chrono::milliseconds delay) {
-        if (!std::exchange(is_due, true)) {
-            options.later(delay, [this] { refill(); });
-        }
-    }
-
-    void refill() {
-        Result<StartedMonitor> started = start_spare(options.program);
-        const std::lock_guard lock(mutex);
-        is_due = false;
-        if (!started.ok()) {
-            log::debug(
-                "cannot start a spare monitor, retrying", {{"error", started.error().message()}});
-            refill_after(pause_after_failure);
-            return;
-        }
-        ready.push_back(std::move(*started));
-        if (ready.size() < options.count) {
-            refill_after(next_delay);
-        }
-    }
-};
-
 SpareMonitors::SpareMonitors(Options options)
-    : state_(std::make_unique<State>()) {
-    state_->options = std::move(options);
-    if (state_->options.count > 0) {
-        const std::lock_guard lock(state_->mutex);
-        state_->refill_after(first_delay);
-    }
-}
-
-SpareMonitors::~SpareMonitors() = default;
-
-std::optional<StartedMonitor> SpareMonitors::take() {
-    const std::lock_guard lock(state_->mutex);
-    if (state_->ready.empty()) {
-        return std::nullopt;
-    }
-    StartedMonitor next = std::move(state_->ready.front());
-    state_->ready.pop_front();
-    state_->refill_after(refill_delay);
-    return next;
+    : stock_(
+          {.what = "spare monitor",
+           .count = options.count,
+           .make = [program = std::move(options.program)] { return start_spare(program); },
+           .later = std::move(options.later),
+           .delay = refill_delay,
+           .between = next_delay,
+           .pause_after_failure = pause_after_failure}) {
+    stock_.fill(first_delay);
 }
 
 namespace {

@@ -6,13 +6,11 @@
 #pragma once
 
 #include "base/result.h"
+#include "base/stock.h"
 #include "base/unique_fd.h"
 #include "kernel/process.h"
 #include "monitor/monitor_options.h"
 
-#include <chrono>
-#include <functional>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -58,22 +56,17 @@ class SpareMonitors {
     struct Options {
         std::string program;
         std::size_t count = 0;
-        // Calls the job, which takes a millisecond or so, after a delay; not once this is gone.
-        std::function<void(std::chrono::milliseconds delay, std::function<void()> job)> later;
+        Later later;
     };
 
+    // The first ones come by themselves. Ends those that wait when it goes.
     explicit SpareMonitors(Options options);
-    SpareMonitors(const SpareMonitors&) = delete;
-    SpareMonitors& operator=(const SpareMonitors&) = delete;
-    // Ends those that wait.
-    ~SpareMonitors();
 
     // Nothing when none is ready. Another will be started soon.
-    std::optional<StartedMonitor> take();
+    std::optional<StartedMonitor> take() { return stock_.take(); }
 
   private:
-    struct State;
-    std::unique_ptr<State> state_;
+    Stock<StartedMonitor> stock_;
 };
 
 // In a monitor that was started without a container (its first argument is spare_flag): waits until
