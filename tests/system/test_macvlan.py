@@ -67,6 +67,7 @@ def test_a_running_container_joins_and_leaves(engine, lan):
 
 def test_modes_and_parents_are_checked(engine, lan):
     for flags, words in ((("-o", "parent=lan0", "-o", "macvlan_mode=x"), "requested macvlan mode 'x' is not valid"),
+                         (("-o", "parent=lo"), "loopback interface is not a valid macvlan parent link"),
                          (("-o", "parent=eth9"), "invalid subinterface vlan name eth9, example formatting is eth0.10")):
         done = engine.berth("network", "create", "-d", "macvlan", *flags, "bad", check=False)
         assert done.returncode != 0 and words in done.stderr

@@ -114,6 +114,10 @@ Result<void> make_vlan_parent(RouteSocket& host, const std::string& name) {
 
 Result<SublinkNetwork::Parent>
 SublinkNetwork::ensure_parent(DriverParts& parts, const SublinkOptions& options) {
+    if (options.parent == "lo") {
+        const std::string kind = options.kind == SublinkKind::Macvlan ? "macvlan" : "ipvlan";
+        return invalid_argument("loopback interface is not a valid " + kind + " parent link");
+    }
     const std::string& name = options.parent.empty() ? options.name : options.parent;
     auto host = parts.host.lock();
     std::optional<kernel::Link> link = TRY(host->find_link(name));

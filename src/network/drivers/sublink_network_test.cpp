@@ -159,6 +159,15 @@ TEST(SublinkNetwork, RefusesParentsThatAreTakenOrNotThere) {
                 std::string("invalid subinterface vlan name ") + name +
                     ", example formatting is eth0.10");
         }
+        second.parent = "lo";
+        EXPECT_EQ(
+            driver->create(second).error().message(),
+            "loopback interface is not a valid macvlan parent link");
+        second.kind = SublinkKind::Ipvlan;
+        EXPECT_EQ(
+            driver->create(second).error().message(),
+            "loopback interface is not a valid ipvlan parent link");
+        second.kind = SublinkKind::Macvlan;
         second.parent = "";
         second.subnet = *IpPrefix::parse("10.77.0.0/25");
         EXPECT_EQ(driver->create(second).error().kind(), ErrorKind::Forbidden) << "overlap";
