@@ -14,11 +14,6 @@ namespace {
 using kernel::IpAddress;
 using kernel::IpFamily;
 
-const EndpointState*
-endpoint_at(const std::vector<EndpointState>& endpoints, const std::optional<std::size_t>& index) {
-    return index ? &endpoints[*index] : nullptr;
-}
-
 void complain_of_endpoint(
     const EndpointState& endpoint, std::string_view what, const Error& error) {
     log::warn(
@@ -61,20 +56,41 @@ std::vector<network::PortRequest> same_again(const std::vector<network::BoundPor
     return requests;
 }
 
-void move_route(const EndpointState* to, IpFamily family, const UniqueFd& netns) {
-    if (to == nullptr) {
-        if (auto removed = network::remove_default_route(netns, family); !removed.ok()) {
-            log::warn("default route stays, ignoring", {{"error", removed.error().message()}});
-        }
+// nullopt: it leads nowhere in this family, or whoever made it has seen to that (CNI plugins).
+std::optional<network::WayOut>
+way_out_over(const EndpointState& endpoint, const network::Network* network, IpFamily family) {
+    const bool is_v4 = family == IpFamily::V4;
+    network::WayOut way{
+        .interface_name = endpoint.interface_name, .family = family, .gateway = std::nullopt};
+    if (auto gateway = IpAddress::parse(is_v4 ? endpoint.gateway : endpoint.gateway_v6);
+        gateway.ok()) {
+        way.gateway = *gateway;
+        return way;
+    }
+    const bool has_address = !(is_v4 ? endpoint.ip : endpoint.ip_v6).empty();
+    if (has_address && network != nullptr && network->leads_out_by_interface()) {
+        return way;
+    }
+    return std::nullopt;
+}
+
+void remove_route(IpFamily family, const UniqueFd& netns) {
+    if (auto removed = network::remove_default_route(netns, family); !removed.ok()) {
+        log::warn("default route stays, ignoring", {{"error", removed.error().message()}});
+    }
+}
+
+void move_route(
+    const EndpointState& to,
+    const network::Network* network,
+    IpFamily family,
+    const UniqueFd& netns) {
+    const auto way = way_out_over(to, network, family);
+    if (!way) {
         return;
     }
-    const auto gateway = IpAddress::parse(family == IpFamily::V4 ? to->gateway : to->gateway_v6);
-    if (!gateway.ok()) {
-        return;
-    }
-    auto moved = network::set_default_route(netns, to->interface_name, *gateway);
-    if (!moved.ok()) {
-        complain_of_endpoint(*to, "default route not set", moved.error());
+    if (auto moved = network::set_default_route(netns, *way); !moved.ok()) {
+        complain_of_endpoint(to, "default route not set", moved.error());
     }
 }
 
@@ -103,20 +119,29 @@ void ContainerNetwork::move_gateways(
     const UniqueFd& netns,
     std::vector<EndpointState>& endpoints) {
     const GatewayChoice after = gateways_of(definition, endpoints);
+    const auto network_of =
+        [&](const EndpointState& endpoint) -> std::shared_ptr<network::Network> {
+        const auto found = find(endpoint.network);
+        return found.ok() ? (*found)->network : nullptr;
+    };
     const auto move = [&](IpFamily family,
                           const std::optional<std::size_t>& from,
                           const std::optional<std::size_t>& to) {
         if (from == to) {
             return;
         }
-        move_route(endpoint_at(endpoints, to), family, netns);
+        if (!to) {
+            remove_route(family, netns);
+        } else {
+            move_route(endpoints[*to], network_of(endpoints[*to]).get(), family, netns);
+        }
         std::vector<network::BoundPort> ports;
         if (from) {
             EndpointState& old = endpoints[*from];
             ports = take_ports(old, family);
-            const auto network = find(old.network);
-            if (!ports.empty() && network.ok() && (*network)->network) {
-                if (auto closed = (*network)->network->unpublish(old.id, ports); !closed.ok()) {
+            const auto network = network_of(old);
+            if (!ports.empty() && network != nullptr) {
+                if (auto closed = network->unpublish(old.id, ports); !closed.ok()) {
                     complain_of_endpoint(old, "ports not withdrawn", closed.error());
                 }
             }

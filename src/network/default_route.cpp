@@ -2,31 +2,41 @@
 // Default routes inside of a container's namespace.
 #include "network/default_route.h"
 
-#include "kernel/netlink_route.h"
-
 #include <cerrno>
+#include <vector>
 
 namespace berth::network {
 
+using kernel::IpFamily;
+using kernel::Route;
 using kernel::RouteBatch;
 using kernel::RouteSocket;
 
-Result<void>
-set_default_route(FdRef netns, const std::string& interface_name, const IpAddress& gateway) {
+Route interface_default_route(IpFamily family, int interface_index) {
+    static const IpAddress any_v6 = IpAddress::parse("::").value();
+    return {
+        .destination = {.address = family == IpFamily::V4 ? IpAddress() : any_v6, .length = 0},
+        .gateway = std::nullopt,
+        .output_index = interface_index};
+}
+
+Result<void> set_default_route(FdRef netns, const WayOut& way) {
     RouteSocket inside = TRY(RouteSocket::open_in(netns));
-    const std::optional<kernel::Link> link = TRY(inside.find_link(interface_name));
+    const std::optional<kernel::Link> link = TRY(inside.find_link(way.interface_name));
     if (!link) {
-        return not_found("the container has no interface " + interface_name);
+        return not_found("the container has no interface " + way.interface_name);
     }
+    Route route = interface_default_route(way.family, link->index);
+    route.gateway = way.gateway;
     RouteBatch batch;
-    batch.replace_route({.destination = {}, .gateway = gateway, .output_index = link->index});
+    batch.replace_route(route);
     return inside.execute(batch);
 }
 
-Result<void> remove_default_route(FdRef netns, kernel::IpFamily family) {
+Result<void> remove_default_route(FdRef netns, IpFamily family) {
     RouteSocket inside = TRY(RouteSocket::open_in(netns));
-    for (const kernel::Route& route : TRY(inside.routes(family))) {
-        if (route.destination.length != 0 || !route.gateway) {
+    for (const Route& route : TRY(inside.routes(family))) {
+        if (route.destination.length != 0) {
             continue;
         }
         RouteBatch batch;

@@ -144,6 +144,10 @@ class Network {
     // What containers send to what is not in the network; 0.0.0.0 and nullopt: nothing.
     virtual IpAddress gateway() const = 0;
     virtual std::optional<IpAddress> gateway_v6() const = 0;
+
+    // Containers reach what is not in the network over their interface alone, without a gateway.
+    virtual bool leads_out_by_interface() const { return false; }
+
     virtual std::uint32_t mtu() const = 0;
     virtual std::size_t endpoint_count() const = 0;
 

@@ -8,6 +8,7 @@
 #include "base/verify.h"
 #include "kernel/process.h"
 #include "network/address_arithmetic.h"
+#include "network/default_route.h"
 #include "network/drivers/endpoint_interface.h"
 
 #include <linux/if_link.h>
@@ -17,6 +18,7 @@
 namespace berth::network {
 namespace {
 
+using kernel::IpFamily;
 using kernel::LinkState;
 using kernel::NewLink;
 using kernel::RouteBatch;
@@ -110,7 +112,26 @@ Result<void> make_vlan_parent(RouteSocket& host, const std::string& name) {
     return host.execute(batch);
 }
 
+// The default routes of the families that the endpoint has an address of.
+Result<void> add_interface_routes(
+    RouteSocket& inside, int index, const EndpointRequest& request, const Endpoint& endpoint) {
+    RouteBatch batch;
+    const bool has_v4 = request.default_route && !endpoint.ip.is_unspecified();
+    const bool has_v6 = request.default_route_v6 && endpoint.ip_v6;
+    if (has_v4) {
+        batch.add_route(interface_default_route(IpFamily::V4, index));
+    }
+    if (has_v6) {
+        batch.add_route(interface_default_route(IpFamily::V6, index));
+    }
+    return has_v4 || has_v6 ? inside.execute(batch) : ok();
+}
+
 } // namespace
+
+bool SublinkNetwork::leads_out_by_interface() const {
+    return is_layer3(options_) && !options_.internal;
+}
 
 Result<SublinkNetwork::Parent>
 SublinkNetwork::ensure_parent(DriverParts& parts, const SublinkOptions& options) {
@@ -235,10 +256,8 @@ SublinkNetwork::wire(const EndpointRequest& request, const ContainerAddresses& a
         {.inside = inside, .netns = netns, .index = there->index, .form = InterfaceForm::Down},
         request,
         endpoint));
-    if (is_layer3(options_) && !options_.internal && request.default_route) {
-        RouteBatch route; // there are no neighbours to ask: the interface alone
-        route.add_route({.destination = {}, .output_index = there->index});
-        TRY(inside.execute(route));
+    if (leads_out_by_interface()) {
+        TRY(add_interface_routes(inside, there->index, request, endpoint));
     }
     UniqueFd kept(TRY(request.netns != nullptr ? request.netns->duplicate() : made.duplicate()));
     rollback.commit();

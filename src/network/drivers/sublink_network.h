@@ -67,6 +67,9 @@ class SublinkNetwork final : public Network {
 
     std::optional<IpAddress> gateway_v6() const override { return options_.gateway_v6; }
 
+    // Ipvlan's layer 3 modes, which have no neighbors that could be asked.
+    bool leads_out_by_interface() const override;
+
     std::uint32_t mtu() const override { return options_.mtu; }
 
     std::size_t endpoint_count() const override { return members_.lock()->places.size(); }

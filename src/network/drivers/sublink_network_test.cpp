@@ -229,6 +229,56 @@ TEST(SublinkNetwork, HasIpvlanInAllModes) {
     });
 }
 
+// "dev eth0" for a default route over the interface alone.
+bool leads_out_over(const Endpoint& endpoint, const char* family) {
+    const std::string routes = inside(endpoint, {"ip", family, "route", "show", "default"});
+    EXPECT_THAT(routes, Not(HasSubstr("via")));
+    return routes.starts_with("default dev eth0");
+}
+
+TEST(SublinkNetwork, LeadsOutByTheInterfaceInIpvlansLayer3Modes) {
+    in_new_network([] {
+        if (!kernel_has("ipvlan")) {
+            return; // the virtual machine's kernel has it
+        }
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        for (const SublinkMode mode : {SublinkMode::L3, SublinkMode::L3s}) {
+            for (const auto& [v4, v6, internal] :
+                 {std::tuple(true, true, false),
+                  std::tuple(true, false, false),
+                  std::tuple(false, true, false),
+                  std::tuple(true, true, true)}) {
+                SublinkOptions options = ipvlan_options(mode);
+                options.subnet = v4 ? options.subnet : IpPrefix();
+                if (v6) {
+                    options.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+                }
+                options.internal = internal;
+                const auto network = make(*driver, options);
+                EXPECT_EQ(network->leads_out_by_interface(), !internal);
+                const Endpoint a = connect(*network, "a");
+                EXPECT_EQ(leads_out_over(a, "-4"), v4 && !internal);
+                EXPECT_EQ(leads_out_over(a, "-6"), v6 && !internal);
+                // Another network is the way out of one family, or of both.
+                EndpointRequest request{.id = "b", .container_name = "b", .ports = {}};
+                request.default_route = false;
+                const Endpoint b = connect(*network, request);
+                EXPECT_FALSE(leads_out_over(b, "-4"));
+                EXPECT_EQ(leads_out_over(b, "-6"), v6 && !internal);
+                request.id = "c";
+                request.default_route_v6 = false;
+                const Endpoint c = connect(*network, request);
+                EXPECT_FALSE(leads_out_over(c, "-6"));
+                for (const char* id : {"a", "b", "c"}) {
+                    ASSERT_TRUE(network->disconnect(id).ok());
+                }
+                ASSERT_TRUE(driver->remove("dm-test").ok());
+            }
+        }
+    });
+}
+
 TEST(SublinkNetwork, IsThereAgainAfterARestart) {
     in_new_network([] {
         const UniqueFd machine = make_lan();
