@@ -147,6 +147,34 @@ def test_a_relative_volume_is_below_the_root(engine, tmp_path):
     assert status == 400 and "destination can't be '/'" in answer["message"]
 
 
+@pytest.mark.parametrize("client", ["docker", "berth"])
+@pytest.mark.parametrize("form", ["-v", "--mount"])
+def test_nocopy_leaves_a_volume_empty(engine, tmp_path, client, form):
+    (tmp_path / "Dockerfile").write_text("FROM busybox\nRUN mkdir -p /srv/data && echo of-the-image > /srv/data/file && chown -R 1000 /srv/data\n")
+    engine.docker("build", "-q", "-t", "filling", tmp_path)
+    run = engine.docker if client == "docker" else engine.berth
+
+    def seen(*, copies):
+        word = {"-v": "kept:/srv/data" + ("" if copies else ":nocopy"),
+                "--mount": "type=volume,src=kept,dst=/srv/data" + ("" if copies else ",volume-nocopy")}[form]
+        run("create", "--name", "box", form, word, "filling", "sh", "-c", "stat -c %u /srv/data; ls -A /srv/data")
+        # The flag is the mount's, for those who make the container once more from what is shown.
+        host = engine.inspect("box")["HostConfig"]
+        if form == "--mount":
+            assert host["Mounts"][0].get("VolumeOptions", {}).get("NoCopy", False) is not copies
+        else:
+            assert host["Binds"] == [word]
+        found = run("start", "-a", "box").stdout
+        run("rm", "box")
+        return found
+
+    for _ in range(2):
+        assert seen(copies=False) == "0\n" and os.listdir(data(engine, "kept")) == []
+    assert seen(copies=True) == "1000\nfile\n" and os.listdir(data(engine, "kept")) == ["file"]
+    # What is in it stays: the flag takes nothing away.
+    assert seen(copies=False) == "1000\nfile\n"
+
+
 @pytest.mark.parametrize("options", [["-o", "size=8m"], ["-o", "o=size=8m,uid=1000,gid=1000"]], ids=["docker", "podman"])
 def test_a_size_is_a_limit(engine, options):
     engine.docker("volume", "create", *options, "small")
