@@ -125,8 +125,10 @@ bind_port(Protocol protocol, const kernel::IpAddress& host_ip, std::uint16_t por
     if (bind_to(socket, host_ip, port) != 0) {
         return errno_error("bind");
     }
-    // Only a listening socket keeps out others that set SO_REUSEADDR too.
-    if (protocol != Protocol::Udp && ::listen(socket.get(), 0) != 0) {
+    // Only a listening socket keeps out others that set SO_REUSEADDR too. To SCTP a backlog of 0
+    // means to listen no more, which a socket that never did may not (EINVAL).
+    const int backlog = protocol == Protocol::Sctp ? 1 : 0;
+    if (protocol != Protocol::Udp && ::listen(socket.get(), backlog) != 0) {
         return errno_error("listen");
     }
     return socket;
