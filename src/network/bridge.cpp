@@ -41,7 +41,7 @@ Result<void> keep_router_advertisements() {
     return ok();
 }
 
-Result<void> prepare_host_v6(const std::string& bridge) {
+Result<void> prepare_host_v6(const std::string& bridge, bool is_ours) {
     const std::string folder = "/proc/sys/net/ipv6/conf/";
     if (!exists(folder + bridge)) {
         return Error(
@@ -55,6 +55,12 @@ Result<void> prepare_host_v6(const std::string& bridge) {
     TRY(ensure_sysctl(folder + bridge + "/disable_ipv6", "0"));
     // What containers advertise is not for the host.
     TRY(ensure_sysctl(folder + bridge + "/accept_ra", "0"));
+    if (is_ours) {
+        // Who else should have the address of a MAC that is ours? The search takes a second or two
+        // from the first container on, in which the host asks nobody for neighbors: what came from
+        // other hosts meanwhile would wait.
+        TRY(ensure_sysctl(folder + bridge + "/accept_dad", "0"));
+    }
     return ensure_sysctl(folder + bridge + "/proxy_ndp", "0");
 }
 
@@ -72,7 +78,7 @@ Result<void> stand_in_for_neighbors(const BridgeOptions& options) {
                : ensure_sysctl(folder + "neigh/" + options.name + "/proxy_delay", "0");
 }
 
-Result<void> prepare_host(const BridgeOptions& options) {
+Result<void> prepare_host(const BridgeOptions& options, bool is_ours) {
     if (options.subnet.length != 0) {
         TRY_CONTEXT(ensure_sysctl("/proc/sys/net/ipv4/ip_forward", "1"), "enable IP forwarding");
         // Published ports are reachable at 127.0.0.1: its packets may leave by this bridge.
@@ -82,7 +88,7 @@ Result<void> prepare_host(const BridgeOptions& options) {
         TRY(stand_in_for_neighbors(options));
     }
     if (options.subnet_v6) {
-        return prepare_host_v6(options.name);
+        return prepare_host_v6(options.name, is_ours);
     }
     const std::string ipv6 = "/proc/sys/net/ipv6/conf/" + options.name + "/disable_ipv6";
     if (exists(ipv6)) {
@@ -124,21 +130,35 @@ bool is_known_error(int error_number, int known) {
     return error_number == 0 || error_number == known;
 }
 
-} // namespace
-
-Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
+// Of the link of the family's default route; absent: there is none.
+Result<std::optional<std::uint32_t>> way_out_mtu_of(kernel::IpFamily family, RouteSocket& host) {
     std::optional<kernel::Route> best;
-    for (const kernel::Route& route : TRY(host.routes(kernel::IpFamily::V4))) {
+    for (const kernel::Route& route : TRY(host.routes(family))) {
         const bool is_default = route.destination.length == 0 && route.table == main_table;
         if (is_default && route.output_index != 0 && (!best || route.metric < best->metric)) {
             best = route;
         }
     }
     if (!best) {
-        return default_mtu;
+        return std::optional<std::uint32_t>();
     }
     const std::optional<kernel::Link> link = TRY(host.find_link(best->output_index));
-    return link && link->mtu != 0 ? link->mtu : default_mtu;
+    // The kernel's route to nowhere is by "lo".
+    const bool is_way_out = link && link->mtu != 0 && link->name != "lo";
+    return is_way_out ? std::optional(link->mtu) : std::nullopt;
+}
+
+} // namespace
+
+Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
+    std::optional<std::uint32_t> smallest;
+    for (const kernel::IpFamily family : {kernel::IpFamily::V4, kernel::IpFamily::V6}) {
+        const std::optional<std::uint32_t> mtu = TRY(way_out_mtu_of(family, host));
+        if (mtu) {
+            smallest = std::min(*mtu, smallest.value_or(*mtu));
+        }
+    }
+    return smallest.value_or(default_mtu);
 }
 
 Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_t way_out_mtu) {
@@ -209,7 +229,7 @@ Result<HostBridge> ensure_bridge(
     if (!bridge) {
         return internal_error("bridge " + options.name + " vanished while it was made");
     }
-    TRY(prepare_host(options));
+    TRY(prepare_host(options, is_ours));
     RouteBatch setup;
     setup.change_link(bridge->index, {.state = kernel::LinkState::Up, .mtu = options.mtu});
     const std::vector<IpPrefix> addresses = bridge_addresses(options);

@@ -12,7 +12,8 @@
 
 namespace berth::network {
 
-// The MTU of the link of the host's default route; 1500 when there is none.
+// The MTU of the link of the host's default route, the smaller one where IPv4 and IPv6 have
+// different ones; 1500 when there is none.
 Result<std::uint32_t> way_out_mtu(kernel::RouteSocket& host);
 
 // Fills in the gateways, and the MTU when none was asked for. InvalidArgument for what cannot be.
