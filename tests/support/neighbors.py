@@ -11,15 +11,15 @@ from engine import wait_until
 
 HOST = "10.50.0.1"
 HOST_V6 = "fd50::1"
-# Answers each connection with the address that it came from.
+# Answers each connection to port 80, or the one that is named, with the address that it came from.
 WHO = r"""
 #include <arpa/inet.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
-int main(void) {
-    struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_port = htons(80)}, peer;
+int main(int argc, char** argv) {
+    struct sockaddr_in6 own = {.sin6_family = AF_INET6, .sin6_port = htons(argc > 1 ? atoi(argv[1]) : 80)}, peer;
     int on = 1, off = 0, s = socket(AF_INET6, SOCK_STREAM, 0);
     setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     setsockopt(s, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
@@ -45,6 +45,32 @@ except ConnectionRefusedError:
     print("refused")
 except OSError as error:
     print("unreachable", error)
+"""
+
+
+# Tells of each datagram the port, where it comes from, and what is in it.
+COLLECTOR = """
+import select, socket, sys
+sockets = {}
+for port in sys.argv[1:]:
+    one = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+    one.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    one.bind(("::", int(port)))
+    sockets[one] = port
+while True:
+    for one in select.select(list(sockets), [], [])[0]:
+        data, peer = one.recvfrom(2000)
+        print(sockets[one], peer[0].replace("::ffff:", ""), data, flush=True)
+"""
+SEND = """
+import socket, sys
+for address in sys.argv[3:]:
+    try:
+        with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as one:
+            one.sendto(sys.argv[2].encode(), (address, int(sys.argv[1])))
+        print("sent")
+    except OSError as error:
+        print(error.strerror)
 """
 
 
@@ -84,8 +110,31 @@ class Host:
             process.kill()
             process.wait()
 
+    @contextlib.contextmanager
+    def collecting(self, *ports):
+        """Meanwhile it reads datagrams: a stream of lines "PORT SOURCE DATA", in the order of their arrival."""
+        process = subprocess.Popen(["ip", "netns", "exec", self.name, "python3", "-c", COLLECTOR, *map(str, ports)], stdout=subprocess.PIPE,
+                                   text=True)
+        try:
+            wait_until("collector", lambda: all(f":{port} " in self.run("ss", "-lun") for port in ports))
+            yield process.stdout
+        finally:
+            process.kill()
+            process.wait()
+            process.stdout.close()
+
     def remove(self):
         sh("ip", "netns", "del", self.name)
+
+
+def in_container(engine, container, *command, **options):
+    """A program of the host's in the container's network."""
+    return sh("nsenter", "-t", str(engine.inspect(container)["State"]["Pid"]), "-n", *command, **options)
+
+
+def send_from(engine, container, port, text, *addresses):
+    """What became of a datagram to each of the addresses, as its sender knows it: "sent", or the system's error."""
+    return in_container(engine, container, "python3", "-c", SEND, str(port), text, *addresses).splitlines()
 
 
 def ask_here(port, address="127.0.0.1"):

@@ -489,7 +489,7 @@ def test_who_else_is_the_gateway(engine):
 
 
 def test_gateway_modes(engine):
-    """What each does to packets: tests of the network library (Firewall…) and test_ports.py."""
+    """What they are refused for. What each does to packets: test_gateway_modes.py."""
     network(engine, "alone", "--internal", "-o", "com.docker.network.bridge.gateway_mode_ipv4=isolated")
     bridge = "br-" + show(engine, "alone")["Id"][:12]
     assert "inet " not in host("ip", "-4", "address", "show", "dev", bridge)
