@@ -128,24 +128,6 @@ def test_bulk_traffic_of_all_kinds_from_several_hosts_at_once(engine, hosts):
     engine.berth("network", "rm", "bulk")
 
 
-def test_a_containers_rate_is_limited_where_asked(engine, server):
-    limits = "name=bridge,driver-opt=com.berth.rate.egress=8mbit,driver-opt=com.berth.rate.ingress=16mbit"
-    engine.berth("run", "-d", "--name", "slow", "--network", limits, *server)
-    rates = sh("tc", "qdisc", "show")
-    assert "tbf" in rates and "rate 16Mbit" in rates
-    # A megabyte at 8 Mbit/s takes a second; without the limit some milliseconds.
-    receive = subprocess.Popen(["python3", "-c", "import socket, time\ns = socket.create_server(('', 7777)); c, _ = s.accept(); "
-                                "b = time.monotonic()\nwhile c.recv(65536): pass\nprint(time.monotonic() - b)"],
-                               stdout=subprocess.PIPE, text=True)
-    wait_until("receiver", lambda: ":7777 " in sh("ss", "-ltn"))
-    gateway = engine.inspect("slow")["NetworkSettings"]["Networks"]["bridge"]["Gateway"]
-    send = f"dd if=/dev/zero bs=1000 count=1500 2>/dev/null | nc -w 5 {gateway} 7777"
-    engine.berth("run", "--rm", "--network", limits, "busybox", "sh", "-c", send)
-    assert 1.0 < float(receive.communicate(timeout=30)[0]) < 6
-    bad = engine.berth("run", "--rm", "--network", "name=bridge,driver-opt=com.berth.rate.egress=fast", "busybox", "true", check=False)
-    assert bad.returncode == 125 and 'com.berth.rate.egress: invalid rate "fast"' in bad.stderr
-
-
 def test_a_networks_options_reach_the_firewall(engine, server, hosts):
     sh("ip", "address", "add", "10.50.0.77/24", "dev", "switch0")
     options = ["-o", "com.docker.network.bridge.trusted_host_interfaces=switch0", "-o", "com.docker.network.host_ipv4=10.50.0.77"]
