@@ -48,6 +48,19 @@ except OSError as error:
 """
 
 
+ECHO = """
+import socket, sys
+with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as connection:
+    connection.settimeout(2)
+    connection.connect((sys.argv[1], int(sys.argv[2])))
+    try:
+        connection.send(sys.argv[3].encode())
+        print(connection.recv(2000).decode())
+    except TimeoutError:
+        print("timeout")
+    except ConnectionRefusedError:
+        print("refused")
+"""
 # Tells of each datagram the port, where it comes from, and what is in it.
 COLLECTOR = """
 import select, socket, sys
@@ -98,6 +111,10 @@ class Host:
 
     def ask(self, port, address=HOST, timeout=5):
         return self.run("python3", "-c", CLIENT, address, str(port), str(timeout)).strip()
+
+    def echo(self, port, text, address=HOST):
+        """What comes back for a datagram."""
+        return self.run("python3", "-c", ECHO, address, str(port), text).strip()
 
     @contextlib.contextmanager
     def telling(self, who):

@@ -2,6 +2,7 @@
 engine's host has 10.50.0.1 there."""
 import json
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -126,6 +127,45 @@ def test_bulk_traffic_of_all_kinds_from_several_hosts_at_once(engine, hosts):
                 assert log.split("Accepted connection from ")[-1].startswith(getattr(host, own) + ","), (flags, address)
     engine.berth("rm", "-f", *[host.name for host in hosts])
     engine.berth("network", "rm", "bulk")
+
+
+def test_a_range_of_host_ports_has_the_first_free_one(engine, server, hosts):
+    with socket.create_server(("0.0.0.0", 8100)):
+        for name in ("first", "second"):
+            engine.berth("run", "-d", "--name", name, "-p", "8100-8102:80", *server)
+        assert [v4(ports_of(engine, name)["80/tcp"])[0]["HostPort"] for name in ("first", "second")] == ["8101", "8102"]
+        full = engine.berth("run", "--rm", "-p", "8100-8102:80", "busybox", "true", check=False)
+        assert full.returncode == 125 and "all ports are allocated" in full.stderr, full.stderr
+        for host in hosts:
+            for port in (8101, 8102):
+                wait_until("server", lambda host=host, port=port: host.ask(port) == host.address)
+            assert host.ask(8103) == "refused"
+    # What comes free is given again, and a restart finds one of its range.
+    engine.berth("rm", "-f", "first")
+    engine.docker("run", "-d", "--name", "third", "-p", "8100-8102:80", *server)
+    assert v4(ports_of(engine, "third")["80/tcp"])[0]["HostPort"] == "8100"
+    engine.berth("restart", "-t", "0", "second")
+    bound = int(v4(ports_of(engine, "second")["80/tcp"])[0]["HostPort"])
+    assert bound in (8101, 8102)
+    wait_until("server", lambda: hosts[0].ask(bound) == hosts[0].address)
+
+
+def test_ranges_of_both_sides_are_paired(engine, who, hosts):
+    for client, first in ((engine.docker, 8110), (engine.berth, 8120)):
+        client("run", "-d", "--name", f"web{first}", "-p", f"{first}-{first + 2}:80-82", "-p", f"{first}-{first + 1}:9000-9001/udp", "-v",
+               f"{who}:/who:ro", "busybox", "sh", "-c", "/who 80 & /who 82 & udp-echo 9001 & udp-echo 9000")
+        ports = ports_of(engine, f"web{first}")
+        assert [v4(ports[f"{80 + offset}/tcp"])[0]["HostPort"] for offset in range(3)] == [str(first + offset) for offset in range(3)]
+        for host in hosts:
+            for port in (first, first + 2):
+                wait_until("server", lambda host=host, port=port: host.ask(port) == host.address)
+            # There is no server at 81, nor a port behind the last one.
+            assert host.ask(first + 1) == "refused" and host.ask(first + 3) == "refused"
+            for port in (first, first + 1):
+                wait_until("echo", lambda host=host, port=port: host.echo(port, "hello") == "hello")
+            assert host.echo(first + 2, "hello") == "refused"
+        uneven = client("run", "--rm", "-p", f"{first}-{first + 1}:80-82", "busybox", "true", check=False)
+        assert uneven.returncode == 125 and "invalid ranges specified for container and host Ports" in uneven.stderr, uneven.stderr
 
 
 def test_a_networks_options_reach_the_firewall(engine, server, hosts):
