@@ -90,3 +90,77 @@ def test_a_date_to_come_is_behind_all(named):
         filters = "filters=" + urllib.parse.quote(json.dumps({"until": [moment]}))
         every = named.request("GET", "/images/json")
         assert named.request("GET", f"/images/json?{filters}") == every and every[1]
+
+
+# ---- labels ----
+
+LABELS = {"db_1": {"tier": "db", "keep": "yes"}, "web-1": {"tier": "web"}, "web-2": {"tier": "web", "keep": "no", "empty": ""}}
+
+
+@pytest.fixture
+def labeled(engine):
+    for name, labels in LABELS.items():
+        assert engine.request("POST", "/volumes/create", {"Name": name, "Labels": labels})[0] == 201
+        assert engine.request("POST", "/networks/create", {"Name": name, "Labels": labels})[0] == 201
+    yield engine
+    for name in NAMES:
+        engine.request("DELETE", f"/volumes/{name}")
+        engine.request("DELETE", f"/networks/{name}")
+
+
+@pytest.mark.parametrize("path", ["/volumes?", "/networks?"])
+def test_lists_by_label(labeled, path):
+    for labels, found in ((["tier"], list(NAMES)), (["tier=web"], ["web-1", "web-2"]), (["tier=web", "keep"], ["web-2"]),
+                          (["keep=yes", "keep=no"], []), (["empty="], ["web-2"]), (["empty"], ["web-2"]), (["tier="], []), (["ti"], []),
+                          (["TIER"], [])):
+        assert listed(labeled, path, label=labels) == found, labels
+    kind = path.strip("/?").rstrip("s")
+    for client in (labeled.docker, labeled.berth):
+        word = "{{.Name}}"
+        assert client(kind, "ls", "--filter", "label=tier=web", "--filter", "label=keep", "--format", word).stdout == "web-2\n"
+    # What is not to be there is a filter of prunes only.
+    status, answer = labeled.request("GET", f"{path}filters={urllib.parse.quote(json.dumps({'label!': ['tier']}))}")
+    assert (status, answer["message"]) == (400, "invalid filter 'label!'")
+
+
+# What is left of the three, as with dockerd: each "label" must be there, and what has all of "label!" stays.
+LEFT = [
+    ({"label": ["tier=web"]}, ["db_1"]),
+    ({"label": ["tier", "keep"]}, ["web-1"]),
+    ({"label": ["nobody"]}, list(NAMES)),
+    ({"label!": ["keep"]}, ["db_1", "web-2"]),
+    ({"label!": ["keep=yes"]}, ["db_1"]),
+    ({"label!": ["keep", "tier=web"]}, ["web-2"]),
+    ({"label!": ["tier"]}, list(NAMES)),
+    ({"label!": ["nobody"]}, []),
+    ({"label": ["tier=web"], "label!": ["keep=no"]}, ["db_1", "web-2"]),
+]
+
+
+def ways_to_prune(engine, kind, filters):
+    """By the API, and by both clients."""
+    flags = [word for key, values in filters.items() for value in values for word in ("--filter", f"{key}={value}")]
+    everything = ["-a"] if kind == "volume" else []
+    asked = {**filters, "all": ["true"]} if kind == "volume" else filters
+    target = f"/{kind}s/prune?filters={urllib.parse.quote(json.dumps(asked))}"
+    return {"api": lambda: engine.request("POST", target)[1][f"{kind.title()}sDeleted"] or [],
+            "docker": lambda: engine.docker(kind, "prune", "-f", *everything, *flags).stdout.split(),
+            "berth": lambda: engine.berth(kind, "prune", "-f", *everything, *flags).stdout.split()}
+
+
+@pytest.mark.parametrize("way", ["api", "docker", "berth"])
+@pytest.mark.parametrize("kind", ["volume", "network"])
+@pytest.mark.parametrize("filters, left", LEFT, ids=[str(number) for number in range(len(LEFT))])
+def test_prunes_by_label(labeled, kind, filters, left, way):
+    told = ways_to_prune(labeled, kind, filters)[way]()
+    assert listed(labeled, f"/{kind}s?") == left
+    assert sorted(set(told) & set(NAMES)) == sorted(set(NAMES) - set(left))
+
+
+def test_a_prune_of_volumes_that_have_a_label_spares_named_ones_unless_asked(labeled):
+    anonymous = labeled.request("POST", "/volumes/create", {"Labels": {"tier": "web"}})[1]["Name"]
+    other = labeled.request("POST", "/volumes/create", {})[1]["Name"]
+    assert labeled.docker("volume", "prune", "-f", "--filter", "label=tier=web").stdout.split()[2] == anonymous
+    assert listed(labeled, "/volumes?") == list(NAMES)
+    assert labeled.docker("volume", "ls", "-q").stdout.split().count(other) == 1
+    labeled.docker("volume", "rm", other)
