@@ -127,26 +127,34 @@ class Host:
             process.kill()
             process.wait()
 
-    @contextlib.contextmanager
     def collecting(self, *ports):
-        """Meanwhile it reads datagrams: a stream of lines "PORT SOURCE DATA", in the order of their arrival."""
-        process = subprocess.Popen(["ip", "netns", "exec", self.name, "python3", "-c", COLLECTOR, *map(str, ports)], stdout=subprocess.PIPE,
-                                   text=True)
-        try:
-            wait_until("collector", lambda: all(f":{port} " in self.run("ss", "-lun") for port in ports))
-            yield process.stdout
-        finally:
-            process.kill()
-            process.wait()
-            process.stdout.close()
+        return collecting(["ip", "netns", "exec", self.name], *ports)
 
     def remove(self):
         sh("ip", "netns", "del", self.name)
 
 
+@contextlib.contextmanager
+def collecting(enter, *ports):
+    """Meanwhile datagrams are read where the words before a command lead: a stream of lines "PORT SOURCE DATA", as they arrive."""
+    process = subprocess.Popen([*enter, "python3", "-c", COLLECTOR, *map(str, ports)], stdout=subprocess.PIPE, text=True)
+    try:
+        wait_until("collector", lambda: all(f":{port} " in sh(*enter, "ss", "-lun") for port in ports))
+        yield process.stdout
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+def enter(engine, container):
+    """The words before a command that has the container's network."""
+    return ["nsenter", "-t", str(engine.inspect(container)["State"]["Pid"]), "-n"]
+
+
 def in_container(engine, container, *command, **options):
     """A program of the host's in the container's network."""
-    return sh("nsenter", "-t", str(engine.inspect(container)["State"]["Pid"]), "-n", *command, **options)
+    return sh(*enter(engine, container), *command, **options)
 
 
 def send_from(engine, container, port, text, *addresses):
