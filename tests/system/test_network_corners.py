@@ -144,3 +144,29 @@ def test_a_link_to_a_container_elsewhere_says_so(engine):
     done = engine.docker("run", "--rm", "--name", "web", "--link", "away:x", "busybox", "true", check=False)
     assert "Cannot link to a non running container: /away AS /web/x" in done.stderr
     assert json.loads(engine.docker("inspect", "away").stdout)[0]["State"]["Running"] is False
+
+
+@pytest.mark.parametrize("client", ["docker", "berth"])
+def test_link_local_addresses_are_the_interfaces_own(engine, client):
+    run = engine.docker if client == "docker" else engine.berth
+    network(engine, "lan", "--ipv6", "--subnet", "10.66.0.0/24", "--subnet", "fd66::/64")
+    local = {"one": ["169.254.8.1", "fe80::8:1"], "two": ["169.254.8.2", "fe80::8:2"]}
+    flags = {name: [word for address in addresses for word in ("--link-local-ip", address)] for name, addresses in local.items()}
+    run("run", "-d", "--name", "one", "--network", "lan", *flags["one"], "busybox", "sleep", "1000")
+    run("run", "-d", "--name", "two", "--network", "none", "busybox", "sleep", "1000")
+    run("network", "disconnect", "none", "two")
+    run("network", "connect", *flags["two"], "lan", "two")
+    for _ in range(2):
+        for name, other in (("one", "two"), ("two", "one")):
+            shown = inside(engine, name, "ip", "address", "show", "dev", "eth0").stdout
+            assert f"inet {local[name][0]}/16 " in shown and f"inet6 {local[name][1]}/64 " in shown, shown
+            # Beside its usual ones, and the firewall lets both of them send.
+            assert f"inet {settings(engine, name, 'lan')['IPAddress']}/24 " in shown
+            assert settings(engine, name, "lan")["IPAMConfig"]["LinkLocalIPs"] == local[name]
+            inside(engine, name, "ping", "-c", "1", "-W", "2", "-I", local[name][0], local[other][0])
+            inside(engine, name, "ping", "-6", "-c", "1", "-W", "2", "-I", "eth0", local[other][1])
+        run("restart", "-t", "0", "one", "two")
+    run("run", "-d", "--name", "plain", "--network", "lan", "busybox", "sleep", "1000")
+    assert "169.254." not in inside(engine, "plain", "ip", "address").stdout
+    bad = run("create", "--network", "lan", "--link-local-ip", "nonsense", "busybox", check=False)
+    assert bad.returncode != 0 and "nonsense" in bad.stderr, bad.stderr
