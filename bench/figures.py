@@ -186,6 +186,13 @@ def round_trip(subject, network):
     return {"create": create, "start": start, "wait": wait, "remove": remove, "all": create + start + wait + remove}
 
 
+def network_round(subject, number):
+    """A user's bridge network is made and removed, with the rules that it has: milliseconds of each."""
+    create, network = timed(lambda: subject.request("POST", "/networks/create", {"Name": f"bench{number}", "Driver": "bridge"}))
+    remove, _ = timed(lambda: subject.request("DELETE", f"/networks/{network['Id']}"))
+    return {"create": create, "remove": remove}
+
+
 def execute(subject, container):
     def run():
         identity = subject.request("POST", f"/containers/{container}/exec",
@@ -214,6 +221,11 @@ def measure(subject, runs, first):
             if number > 0:
                 for part, value in parts.items():
                     add(f"API {part}, {network}, ms", value)
+    for number in range(runs + 1):
+        parts = network_round(subject, number)
+        if number > 0:
+            for part, value in parts.items():
+                add(f"network {part}, bridge, ms", value)
     for number in range(runs + 1):
         value = timed(lambda: subject.run_client("run", "--rm", "busybox", "true"))[0]
         if number > 0:
