@@ -102,7 +102,7 @@ resolve_dns(const DnsNames& names, const DnsView& view, const DnsQuestion& quest
 }
 
 // The listening TCP socket.
-class DnsClient::Acceptor final : public DnsHandler {
+class DnsClient::Acceptor final : public SocketHandler {
   public:
     explicit Acceptor(std::weak_ptr<DnsClient> client)
         : client_(std::move(client)) {}

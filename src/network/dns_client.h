@@ -5,9 +5,9 @@
 
 #include "base/synchronized.h"
 #include "network/dns_forwarder.h"
-#include "network/dns_loop.h"
 #include "network/dns_names.h"
 #include "network/dns_sockets.h"
+#include "network/socket_loop.h"
 
 #include <list>
 #include <memory>
@@ -22,12 +22,12 @@ resolve_dns(const DnsNames& names, const DnsView& view, const DnsQuestion& quest
 
 class DnsTcpConnection;
 
-class DnsClient final : public DnsHandler,
+class DnsClient final : public SocketHandler,
                         public DnsReplySink,
                         public std::enable_shared_from_this<DnsClient> {
   public:
     struct Parts {
-        DnsLoop& loop;
+        SocketLoop& loop;
         DnsForwarder& forwarder;
         const DnsNames& names;
         DnsListeners listeners;
@@ -63,7 +63,7 @@ class DnsClient final : public DnsHandler,
     explicit DnsClient(Parts parts);
     void accept_connections();
 
-    DnsLoop& loop_;
+    SocketLoop& loop_;
     DnsForwarder& forwarder_;
     const DnsNames& names_;
     DnsListeners listeners_;

@@ -4,9 +4,9 @@
 // where one fails or stays silent. Belongs to the loop's thread.
 #pragma once
 
-#include "network/dns_loop.h"
 #include "network/dns_message.h"
 #include "network/dns_sockets.h"
+#include "network/socket_loop.h"
 
 #include <chrono>
 #include <cstdint>
@@ -24,10 +24,10 @@ struct DnsExchangeOptions {
     std::chrono::milliseconds second_patience{3000};
 };
 
-class DnsExchange final : public DnsHandler, public std::enable_shared_from_this<DnsExchange> {
+class DnsExchange final : public SocketHandler, public std::enable_shared_from_this<DnsExchange> {
   public:
     struct Parts {
-        DnsLoop& loop;
+        SocketLoop& loop;
         const DnsExchangeOptions& options;
         DnsQuery query;
         std::vector<kernel::IpAddress> servers;
@@ -77,7 +77,7 @@ class DnsExchange final : public DnsHandler, public std::enable_shared_from_this
     int strays_ = 0;
     DnsBytes received_;                  // over TCP
     std::optional<DnsAnswer> truncated_; // what UDP gave
-    std::optional<DnsLoop::TimerId> timer_;
+    std::optional<SocketLoop::TimerId> timer_;
 };
 
 } // namespace berth::network

@@ -27,7 +27,7 @@ std::vector<kernel::IpAddress> without_ourselves(std::vector<kernel::IpAddress> 
 
 } // namespace
 
-DnsForwarder::DnsForwarder(DnsLoop& loop, Options options)
+DnsForwarder::DnsForwarder(SocketLoop& loop, Options options)
     : loop_(loop)
     , options_(std::move(options))
     , host_(options_.etc_path, options_.resolved_path)

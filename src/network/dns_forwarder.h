@@ -81,7 +81,7 @@ class DnsForwarder {
         std::size_t most_exchanges = 2048; // of all: each has a descriptor
     };
 
-    DnsForwarder(DnsLoop& loop, Options options);
+    DnsForwarder(SocketLoop& loop, Options options);
     ~DnsForwarder();
     DnsForwarder(const DnsForwarder&) = delete;
     DnsForwarder& operator=(const DnsForwarder&) = delete;
@@ -113,7 +113,7 @@ class DnsForwarder {
     void close(const std::shared_ptr<DnsAsking>& asking);
     void end(const std::shared_ptr<DnsAsking>& asking, const std::optional<DnsAnswer>& answer);
 
-    DnsLoop& loop_;
+    SocketLoop& loop_;
     Options options_;
     HostUpstreams host_;
     DnsCache host_cache_;

@@ -10,7 +10,7 @@
 namespace berth::network {
 
 Result<std::unique_ptr<DnsServer>> DnsServer::start(Options options) {
-    std::unique_ptr<DnsLoop> loop = TRY(DnsLoop::create());
+    std::unique_ptr<SocketLoop> loop = TRY(SocketLoop::create());
     std::unique_ptr<DnsServer> server(new DnsServer(std::move(loop), std::move(options)));
     server->thread_ = std::thread([running = server->loop_.get()] {
         static_cast<void>(::pthread_setname_np(::pthread_self(), "dns"));

@@ -44,14 +44,14 @@ class DnsServer {
     DnsNames& names() { return names_; }
 
   private:
-    DnsServer(std::unique_ptr<DnsLoop> loop, Options options)
+    DnsServer(std::unique_ptr<SocketLoop> loop, Options options)
         : loop_(std::move(loop))
         , forwarder_(*loop_, std::move(options)) {}
 
     using Clients = std::unordered_map<std::string, std::shared_ptr<DnsClient>>;
 
     DnsNames names_;
-    std::unique_ptr<DnsLoop> loop_;
+    std::unique_ptr<SocketLoop> loop_;
     DnsForwarder forwarder_; // the thread's
     Synchronized<Clients> clients_;
     std::thread thread_;

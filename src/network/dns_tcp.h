@@ -4,7 +4,7 @@
 #pragma once
 
 #include "network/dns_forwarder.h"
-#include "network/dns_loop.h"
+#include "network/socket_loop.h"
 
 #include <memory>
 #include <optional>
@@ -13,12 +13,12 @@ namespace berth::network {
 
 class DnsClient;
 
-class DnsTcpConnection final : public DnsHandler,
+class DnsTcpConnection final : public SocketHandler,
                                public DnsReplySink,
                                public std::enable_shared_from_this<DnsTcpConnection> {
   public:
     struct Parts {
-        DnsLoop& loop;
+        SocketLoop& loop;
         std::weak_ptr<DnsClient> client;
         UniqueFd socket;
     };
@@ -44,7 +44,7 @@ class DnsTcpConnection final : public DnsHandler,
     DnsBytes received_;
     DnsBytes unsent_;
     bool waits_to_write_ = false;
-    std::optional<DnsLoop::TimerId> timer_; // idle
+    std::optional<SocketLoop::TimerId> timer_; // idle
 };
 
 } // namespace berth::network

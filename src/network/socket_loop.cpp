@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // epoll(7) with an eventfd for other threads. A descriptor's number may be used again within one
 // batch of events: a generation tells the old owner's events from the new one's.
-#include "network/dns_loop.h"
+#include "network/socket_loop.h"
 
 #include <array>
 #include <cerrno>
@@ -25,7 +25,7 @@ int control(
 
 } // namespace
 
-Result<std::unique_ptr<DnsLoop>> DnsLoop::create() {
+Result<std::unique_ptr<SocketLoop>> SocketLoop::create() {
     UniqueFd epoll(::epoll_create1(EPOLL_CLOEXEC));
     if (!epoll) {
         return errno_error("epoll_create1");
@@ -34,17 +34,18 @@ Result<std::unique_ptr<DnsLoop>> DnsLoop::create() {
     if (!wake) {
         return errno_error("eventfd");
     }
-    std::unique_ptr<DnsLoop> loop(new DnsLoop(std::move(epoll), std::move(wake)));
+    std::unique_ptr<SocketLoop> loop(new SocketLoop(std::move(epoll), std::move(wake)));
     TRY(loop->add(loop->wake_, EPOLLIN, nullptr));
     return loop;
 }
 
-std::uint64_t DnsLoop::token_of(int fd) const {
+std::uint64_t SocketLoop::token_of(int fd) const {
     const auto index = static_cast<std::size_t>(fd);
     return std::uint64_t{slots_[index].generation} << 32 | static_cast<std::uint32_t>(fd);
 }
 
-Result<void> DnsLoop::add(FdRef fd, std::uint32_t events, std::shared_ptr<DnsHandler> handler) {
+Result<void>
+SocketLoop::add(FdRef fd, std::uint32_t events, std::shared_ptr<SocketHandler> handler) {
     const auto index = static_cast<std::size_t>(fd.get());
     if (slots_.size() <= index) {
         slots_.resize(index + 1);
@@ -57,11 +58,11 @@ Result<void> DnsLoop::add(FdRef fd, std::uint32_t events, std::shared_ptr<DnsHan
     return ok();
 }
 
-void DnsLoop::change(FdRef fd, std::uint32_t events) {
+void SocketLoop::change(FdRef fd, std::uint32_t events) {
     static_cast<void>(control(epoll_, EPOLL_CTL_MOD, fd, events, token_of(fd.get())));
 }
 
-void DnsLoop::remove(FdRef fd) {
+void SocketLoop::remove(FdRef fd) {
     const auto index = static_cast<std::size_t>(fd.get());
     if (index < slots_.size() && slots_[index].handler) {
         static_cast<void>(control(epoll_, EPOLL_CTL_DEL, fd, 0, 0));
@@ -70,33 +71,33 @@ void DnsLoop::remove(FdRef fd) {
     }
 }
 
-DnsLoop::TimerId DnsLoop::after(Clock::duration time, std::function<void()> action) {
+SocketLoop::TimerId SocketLoop::after(Clock::duration time, std::function<void()> action) {
     const TimerId id(Clock::now() + time, ++timer_count_);
     timers_.emplace(id, std::move(action));
     return id;
 }
 
-void DnsLoop::cancel(const TimerId& timer) {
+void SocketLoop::cancel(const TimerId& timer) {
     timers_.erase(timer);
 }
 
-void DnsLoop::wake() {
+void SocketLoop::wake() {
     const std::uint64_t one = 1;
     // It fails only when 2^64 - 1 calls wait, which wakes as well.
     static_cast<void>(!::write(wake_.get(), &one, sizeof one));
 }
 
-void DnsLoop::post(std::function<void()> action) {
+void SocketLoop::post(std::function<void()> action) {
     posted_.lock()->actions.push_back(std::move(action));
     wake();
 }
 
-void DnsLoop::stop() {
+void SocketLoop::stop() {
     posted_.lock()->stopped = true;
     wake();
 }
 
-int DnsLoop::milliseconds_to_next_timer() const {
+int SocketLoop::milliseconds_to_next_timer() const {
     if (timers_.empty()) {
         return -1;
     }
@@ -105,7 +106,7 @@ int DnsLoop::milliseconds_to_next_timer() const {
     return rounded < 0 ? 0 : static_cast<int>(rounded);
 }
 
-void DnsLoop::run_timers() {
+void SocketLoop::run_timers() {
     const Clock::time_point now = Clock::now();
     while (!timers_.empty() && timers_.begin()->first.first <= now) {
         const std::function<void()> action = std::move(timers_.begin()->second);
@@ -114,7 +115,7 @@ void DnsLoop::run_timers() {
     }
 }
 
-bool DnsLoop::run_posted() {
+bool SocketLoop::run_posted() {
     std::uint64_t count = 0;
     static_cast<void>(!::read(wake_.get(), &count, sizeof count));
     std::vector<std::function<void()>> actions;
@@ -131,7 +132,7 @@ bool DnsLoop::run_posted() {
     return true;
 }
 
-void DnsLoop::run() {
+void SocketLoop::run() {
     std::array<epoll_event, events_at_once> events{};
     while (true) {
         const int count =
@@ -146,7 +147,7 @@ void DnsLoop::run() {
             }
             const Slot& slot = slots_[fd];
             if (slot.generation == event.data.u64 >> 32 && slot.handler) {
-                const std::shared_ptr<DnsHandler> handler = slot.handler; // it may remove itself
+                const std::shared_ptr<SocketHandler> handler = slot.handler; // it may remove itself
                 handler->on_ready(event.events);
             }
         }

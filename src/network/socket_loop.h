@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// The embedded DNS server's one thread: readiness (epoll), timers, and work that other threads hand
-// in. All but post() and stop() belong to the thread that runs it.
+// The one thread of what serves many sockets (embedded DNS, relayed ports): readiness (epoll),
+// timers, and work that other threads hand in. All but post() and stop() belong to the thread that
+// runs it.
 #pragma once
 
 #include "base/result.h"
@@ -17,21 +18,21 @@
 
 namespace berth::network {
 
-class DnsHandler {
+class SocketHandler {
   public:
-    virtual ~DnsHandler() = default;
+    virtual ~SocketHandler() = default;
     virtual void on_ready(std::uint32_t events) = 0; // EPOLLIN …
 };
 
-class DnsLoop {
+class SocketLoop {
   public:
     using Clock = std::chrono::steady_clock;
     using TimerId = std::pair<Clock::time_point, std::uint64_t>;
 
-    static Result<std::unique_ptr<DnsLoop>> create();
+    static Result<std::unique_ptr<SocketLoop>> create();
 
     // Level-triggered. The handler lives until remove(), or the loop's end.
-    Result<void> add(FdRef fd, std::uint32_t events, std::shared_ptr<DnsHandler> handler);
+    Result<void> add(FdRef fd, std::uint32_t events, std::shared_ptr<SocketHandler> handler);
     void change(FdRef fd, std::uint32_t events);
     // Before the descriptor is closed; its handler is not called any more.
     void remove(FdRef fd);
@@ -48,7 +49,7 @@ class DnsLoop {
 
   private:
     struct Slot {
-        std::shared_ptr<DnsHandler> handler;
+        std::shared_ptr<SocketHandler> handler;
         std::uint32_t generation = 0;
     };
 
@@ -57,7 +58,7 @@ class DnsLoop {
         bool stopped = false;
     };
 
-    DnsLoop(UniqueFd epoll, UniqueFd wake)
+    SocketLoop(UniqueFd epoll, UniqueFd wake)
         : epoll_(std::move(epoll))
         , wake_(std::move(wake)) {}
 
