@@ -38,6 +38,7 @@ struct DriverParts {
     Synchronized<kernel::RouteSocket> host;
     UniqueFd table_claim{};
     PortReservations ports{};
+    bool relays_ports = true; // see NetworkDriver::Options
     Synchronized<WayOutMtu> way_out{};
     std::shared_ptr<CniAttachments> cni{};
 };

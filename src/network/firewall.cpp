@@ -341,6 +341,10 @@ void Firewall::forget_datagram_flows(
     constexpr auto udp = static_cast<std::uint8_t>(Protocol::Udp);
     std::vector<kernel::ConnectionMatch> matches;
     for (const IpFamily family : {IpFamily::V4, IpFamily::V6}) {
+        // A relayed port has no flows of its own, and no address is not any address.
+        if (!container.of(family)) {
+            continue;
+        }
         bool published = false;
         for (const BoundPort& port : ports) {
             if (port.protocol == Protocol::Udp && port.host_ip.family() == family) {

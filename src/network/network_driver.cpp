@@ -122,6 +122,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         .reaper = std::move(reaper),
         .host = Synchronized<kernel::RouteSocket>(std::move(host)),
         .table_claim = std::move(claim),
+        .relays_ports = options.relays_ports,
         .cni = std::make_shared<CniAttachments>(options.cni),
     });
 }

@@ -38,6 +38,9 @@ class NetworkDriver {
         // so are bridges that an engine with this table made and that are not listed here.
         std::vector<NetworkRecord> networks;
         HostFirewall host_firewall = HostFirewall::Passed;
+        // IPv6 ports of the host lead to containers without IPv6 too, through this process. Without
+        // it such ports are not published; those that containers have already stay.
+        bool relays_ports = true;
         std::size_t isolated_pool_size = 0; // ready namespaces for network mode "none"
         std::size_t loose_pool_size = 0;    // ready namespaces that fit any bridge
         // Written in each new namespace. Docker's: containers may bind low ports and ping.

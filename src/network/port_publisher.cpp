@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-// Host ports held by sockets that never carry a byte.
+// Host ports held by sockets, which carry nothing unless the relay has them.
 #include "network/port_publisher.h"
 
 #include "base/file.h"
+#include "base/log.h"
 #include "base/strings.h"
 #include "kernel/process.h"
+#include "network/port_relay.h"
 
 #include <linux/filter.h>
 
@@ -65,7 +67,7 @@ Error bind_failed(
     const ContainerAddresses& container,
     int error_number) {
     const kernel::IpAddress container_ip =
-        container.of(host_ip.family()).value_or(kernel::IpAddress());
+        container.target(host_ip.family()).value_or(kernel::IpAddress());
     const std::string sentence =
         "failed to bind host port for " + address_and_port(host_ip, host_port) + ":" +
         address_and_port(container_ip, request.container_port) + "/" +
@@ -140,32 +142,48 @@ const kernel::IpAddress& any_address_v6() {
     return address;
 }
 
-// A host without IPv6 has no such addresses to publish on.
+// A host without IPv6, or where it is turned off, has no such addresses to publish on. Docker asks
+// in the same way.
 bool host_has_ipv6() {
-    return UniqueFd(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0)).get() >= 0;
+    std::array<std::uint8_t, 16> loopback{};
+    loopback.back() = 1;
+    const UniqueFd socket(::socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    return socket && bind_to(socket, kernel::IpAddress::from_bytes(loopback), 0) == 0;
 }
 
 // The addresses of the host that the request is about.
 Result<std::vector<kernel::IpAddress>>
 host_addresses(const PortRequest& request, const ContainerAddresses& container) {
+    const bool is_sctp = request.protocol == Protocol::Sctp;
     std::vector<kernel::IpAddress> addresses;
     if (request.every_family) {
         if (container.v4) {
             addresses.emplace_back();
         }
-        if (container.v6 && host_has_ipv6()) {
+        const bool leads = container.v6 || (container.relayed(kernel::IpFamily::V6) && !is_sctp);
+        if (leads && host_has_ipv6()) {
             addresses.push_back(any_address_v6());
         }
-    } else if (container.of(request.host_ip.family())) {
-        addresses.push_back(request.host_ip);
+        return addresses;
     }
-    if (addresses.empty()) {
-        const std::string family = request.host_ip.is_v4() ? "IPv4" : "IPv6";
+    const auto family = request.host_ip.family();
+    const auto port_text = [&request] {
+        return "port " + std::to_string(request.container_port) + "/" +
+               std::string(to_string(request.protocol)) + " on " +
+               address_and_port(request.host_ip, request.host_port);
+    };
+    if (is_sctp && container.relayed(family) && request.host_ip.is_unspecified()) {
+        return addresses; // as where no address is named
+    }
+    if (is_sctp && container.relayed(family)) {
         return invalid_argument(
-            "cannot publish port " + std::to_string(request.container_port) + "/" +
-            std::string(to_string(request.protocol)) + " on " +
-            address_and_port(request.host_ip, request.host_port) + ": the container has no " +
-            family + " address in this network");
+            "cannot publish " + port_text() +
+            ": the container has no IPv6 address in this network, and SCTP is not relayed");
+    }
+    if (container.target(family)) {
+        addresses.push_back(request.host_ip);
+    } else {
+        log::warn("a port leads to no address of the container, ignoring", {{"port", port_text()}});
     }
     return addresses;
 }
@@ -335,10 +353,34 @@ void PortReservations::hold(State& state, const BoundPort& port, UniqueFd socket
 }
 
 void PortReservations::release(const std::vector<BoundPort>& ports) {
+    const std::shared_ptr<PortRelay> relay = state_.lock()->relay;
+    if (relay) {
+        relay->remove(ports);
+    }
     auto state = state_.lock();
     for (const BoundPort& port : ports) {
         state->sockets.erase({port.protocol, port.host_port, port.host_ip});
     }
+}
+
+Result<void>
+PortReservations::relay(const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
+    if (container.v6 || !container.v4) {
+        return ok();
+    }
+    auto state = state_.lock();
+    for (const BoundPort& port : ports) {
+        const auto found = state->sockets.find({port.protocol, port.host_port, port.host_ip});
+        const bool is_carried = !port.host_ip.is_v4() && port.protocol != Protocol::Sctp;
+        if (!is_carried || found == state->sockets.end() || !found->second) {
+            continue;
+        }
+        if (!state->relay) {
+            state->relay = TRY(PortRelay::start());
+        }
+        state->relay->add(port, std::move(found->second), *container.v4);
+    }
+    return ok();
 }
 
 Result<void> PortReservations::restore(const std::vector<BoundPort>& ports) {

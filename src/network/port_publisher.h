@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Published ports: which host port leads to which container port. The host port is reserved by a
 // really bound socket, so that every other program on the machine sees it taken; traffic is sent on
-// by the firewall (firewall.h), never through this process.
+// by the firewall (firewall.h), but for IPv6 ports of a container that has no IPv6, which go
+// through this process (port_relay.h).
 #pragma once
 
 #include "base/result.h"
@@ -11,6 +12,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -43,13 +45,17 @@ struct PortRequest {
     bool every_family = false;
 };
 
-// Where published ports lead. An IPv6 port of the host cannot lead to an IPv4 address.
+class PortRelay;
+
+// Where published ports lead. The kernel leads none to an address of the other family.
 struct ContainerAddresses {
     std::optional<kernel::IpAddress> v4;
     std::optional<kernel::IpAddress> v6;
     // Gateway mode "routed": the container's own port is opened, no host port leads there.
     bool routed_v4 = false;
     bool routed_v6 = false;
+    // Without an IPv6 address: IPv6 ports of the host are relayed to the IPv4 address.
+    bool relayed_v6 = false;
 
     ContainerAddresses() = default;
 
@@ -62,6 +68,15 @@ struct ContainerAddresses {
 
     bool routed(kernel::IpFamily family) const {
         return family == kernel::IpFamily::V4 ? routed_v4 : routed_v6;
+    }
+
+    bool relayed(kernel::IpFamily family) const {
+        return family == kernel::IpFamily::V6 && relayed_v6 && !routed_v6 && !v6 && v4;
+    }
+
+    // Where a host port of this family leads.
+    const std::optional<kernel::IpAddress>& target(kernel::IpFamily family) const {
+        return relayed(family) ? v4 : of(family);
     }
 };
 
@@ -82,10 +97,16 @@ class PortReservations {
     // All or nothing. Conflict in Docker's words when a port is taken: "Bind for 0.0.0.0:8080
     // failed: port is already allocated" (by another container), "failed to bind host port for
     // 0.0.0.0:8080:172.17.0.2:80/tcp: address already in use" (by another program).
-    // InvalidArgument for a host address of a family that the container has not.
+    // A host address of a family that the container has not, and that is not relayed, is left out
+    // as Docker leaves it out: the container may move to a network that has it. InvalidArgument for
+    // SCTP that would have to be relayed from such an address.
     Result<std::vector<BoundPort>>
     reserve(const std::vector<PortRequest>& requests, const ContainerAddresses& container);
     void release(const std::vector<BoundPort>& ports);
+
+    // Those of the ports that are held, and that the kernel cannot lead to the container, are
+    // relayed to it from now on.
+    Result<void> relay(const std::vector<BoundPort>& ports, const ContainerAddresses& container);
 
     // Holds again what was held before a restart. A port that another program took meanwhile is
     // left to it, with an Error for the log; the others are held.
@@ -96,7 +117,8 @@ class PortReservations {
     using Key = std::tuple<Protocol, std::uint16_t, kernel::IpAddress>;
 
     struct State {
-        std::map<Key, UniqueFd> sockets;
+        std::map<Key, UniqueFd> sockets;    // empty: the relay has it, or nobody can
+        std::shared_ptr<PortRelay> relay{}; // once there is something to relay
         std::uint16_t last_ephemeral = 0;
     };
 

@@ -113,13 +113,84 @@ TEST(PortReservations, PublishesTheFamiliesThatTheContainerHas) {
     in_new_network([] {
         PortReservations ports;
         const IpAddress v4 = *IpAddress::parse("172.17.0.2");
+        const IpAddress v6 = *IpAddress::parse("fd00::2");
         EXPECT_EQ(text_of(ports.reserve({everywhere(8080)}, v4)), "0.0.0.0 8080; ");
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8081)}, v6)), ":: 8081; ");
+        // As with Docker, whose containers may move to a network that has the family.
+        EXPECT_EQ(text_of(ports.reserve({tcp(8082, 80, "::1")}, v4)), "");
+        EXPECT_EQ(text_of(ports.reserve({tcp(8082, 80, "127.0.0.1")}, v6)), "");
+    });
+}
+
+ContainerAddresses relayed() {
+    ContainerAddresses addresses;
+    addresses.v4 = *IpAddress::parse("127.0.0.1");
+    addresses.relayed_v6 = true;
+    return addresses;
+}
+
+TEST(PortReservations, HoldsPortsToBeRelayed) {
+    in_new_network([] {
+        PortReservations ports;
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8080)}, relayed())), "0.0.0.0 8080; :: 8080; ");
+        EXPECT_EQ(text_of(ports.reserve({tcp(8081, 80, "::1")}, relayed())), "::1 8081; ");
+        PortReservations others; // as another program
         EXPECT_EQ(
-            text_of(ports.reserve({everywhere(8081)}, *IpAddress::parse("fd00::2"))), ":: 8081; ");
+            text_of(others.reserve({tcp(8081, 80, "::1")}, relayed())),
+            "failed to bind host port for [::1]:8081:127.0.0.1:80/tcp: address already in use");
+        // Of an IPv6-only network's container nothing is relayed, nor where IPv6 is routed.
+        ContainerAddresses v6 = *IpAddress::parse("fd00::2");
+        v6.relayed_v6 = true;
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8082)}, v6)), ":: 8082; ");
+        ContainerAddresses routed = relayed();
+        routed.routed_v6 = true;
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8083)}, routed)), "0.0.0.0 8083; ");
+    });
+}
+
+TEST(PortReservations, RelayNoSctp) {
+    in_new_network([] {
+        PortReservations ports;
+        PortRequest sctp = everywhere(8080);
+        sctp.protocol = Protocol::Sctp;
+        EXPECT_EQ(text_of(ports.reserve({sctp}, relayed())), "0.0.0.0 8080; ");
+        PortRequest named = tcp(8081, 80, "::1");
+        named.protocol = Protocol::Sctp;
         EXPECT_EQ(
-            text_of(ports.reserve({tcp(8082, 80, "::1")}, v4)),
-            "cannot publish port 80/tcp on [::1]:8082: the container has no IPv6 address in this "
-            "network");
+            text_of(ports.reserve({named}, relayed())),
+            "cannot publish port 80/sctp on [::1]:8081: the container has no IPv6 address in this "
+            "network, and SCTP is not relayed");
+    });
+}
+
+TEST(PortReservations, PublishNothingOfIpv6WhereTheHostHasNone) {
+    in_new_network([] {
+        kernel::output_of({"sysctl", "-qw", "net.ipv6.conf.all.disable_ipv6=1"});
+        PortReservations ports;
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8080)}, relayed())), "0.0.0.0 8080; ");
+        EXPECT_EQ(text_of(ports.reserve({everywhere(8081)}, both_families())), "0.0.0.0 8081; ");
+    });
+}
+
+TEST(PortReservations, RelayUntilTheyAreReleased) {
+    in_new_network([] {
+        EchoServer server(here, Protocol::Tcp, 80);
+        PortReservations ports;
+        const auto held = ports.reserve({everywhere(8080)}, relayed());
+        ASSERT_TRUE(held.ok());
+        // Held only, it answers nobody.
+        EXPECT_EQ(ask_in_vain(here, Protocol::Tcp, "::1", 8080), "timeout");
+        ASSERT_TRUE(ports.relay(*held, relayed()).ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 8080), "127.0.0.1");
+        EXPECT_EQ(
+            text_of(ports.reserve({tcp(8080, 80, "::1")}, relayed())),
+            "Bind for [::1]:8080 failed: port is already allocated");
+        ports.release(*held);
+        EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 8080), "refused");
+        // After a restart.
+        ASSERT_TRUE(ports.restore(*held).ok());
+        ASSERT_TRUE(ports.relay(*held, relayed()).ok());
+        EXPECT_EQ(ask(here, Protocol::Tcp, "::1", 8080), "127.0.0.1");
     });
 }
 

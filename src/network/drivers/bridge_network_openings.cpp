@@ -33,10 +33,15 @@ Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
     }
     const std::string context = "driver failed programming external connectivity on endpoint " +
                                 container_name + " (" + endpoint_id + ")";
-    std::vector<BoundPort> bound = TRY_CONTEXT(parts->ports.reserve(ports, addresses), context);
+    ContainerAddresses reached = addresses;
+    reached.relayed_v6 = parts->relays_ports;
+    std::vector<BoundPort> bound = TRY_CONTEXT(parts->ports.reserve(ports, reached), context);
     Result<void> written = parts->firewall.add_ports(bound, addresses);
+    if (written.ok()) {
+        written = parts->ports.relay(bound, addresses);
+    }
     if (!written.ok()) {
-        parts->ports.release(bound);
+        close_ports(bound, addresses);
         return std::move(written).error().with_context(context);
     }
     parts->firewall.forget_datagram_flows(bound, addresses);

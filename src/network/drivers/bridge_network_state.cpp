@@ -318,6 +318,7 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
     };
     complain(parts->ports.restore(record.ports));
     complain(parts->firewall.add_ports(record.ports, live.addresses));
+    complain(parts->ports.relay(record.ports, live.addresses));
     lead_loopback(record.ports, live.addresses);
     if (live.host_index != 0) {
         complain(guard_sources(
