@@ -113,83 +113,124 @@ GatewayChoice ContainerNetwork::gateways_of(
     return choose_gateways(candidates);
 }
 
+// What default routes and published ports lead by.
+struct ContainerNetwork::WaysOut {
+    GatewayChoice routes;
+    GatewayChoice ports;
+};
+
+ContainerNetwork::WaysOut ContainerNetwork::ways_out_of(
+    const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const {
+    const GatewayChoice routes = gateways_of(definition, endpoints);
+    return {.routes = routes, .ports = routes.for_ports()};
+}
+
 void ContainerNetwork::move_gateways(
     const ContainerDefinition& definition,
-    const GatewayChoice& before,
+    const WaysOut& before,
     const UniqueFd& netns,
     std::vector<EndpointState>& endpoints) {
-    const GatewayChoice after = gateways_of(definition, endpoints);
-    const auto network_of =
-        [&](const EndpointState& endpoint) -> std::shared_ptr<network::Network> {
-        const auto found = find(endpoint.network);
-        return found.ok() ? (*found)->network : nullptr;
-    };
+    const WaysOut after = ways_out_of(definition, endpoints);
     const auto move = [&](IpFamily family,
                           const std::optional<std::size_t>& from,
                           const std::optional<std::size_t>& to) {
-        if (from == to) {
-            return;
-        }
-        if (!to) {
+        if (from != to && !to) {
             remove_route(family, netns);
-        } else {
-            move_route(endpoints[*to], network_of(endpoints[*to]).get(), family, netns);
+        } else if (from != to) {
+            const auto network = find(endpoints[*to].network);
+            move_route(
+                endpoints[*to], network.ok() ? (*network)->network.get() : nullptr, family, netns);
         }
-        std::vector<network::BoundPort> ports;
-        if (from) {
-            EndpointState& old = endpoints[*from];
-            ports = take_ports(old, family);
-            const auto network = network_of(old);
-            if (!ports.empty() && network != nullptr) {
-                if (auto closed = network->unpublish(old.id, ports); !closed.ok()) {
-                    complain_of_endpoint(old, "ports not withdrawn", closed.error());
-                }
-            }
-        }
-        if (!to) {
-            return;
-        }
-        EndpointState& next = endpoints[*to];
-        const auto network = find(next.network);
+    };
+    move(IpFamily::V4, before.routes.v4, after.routes.v4);
+    move(IpFamily::V6, before.routes.v6, after.routes.v6);
+    move_ports(definition, before.ports, after.ports, endpoints);
+}
+
+void ContainerNetwork::move_ports(
+    const ContainerDefinition& definition,
+    const GatewayChoice& before,
+    const GatewayChoice& after,
+    std::vector<EndpointState>& endpoints) {
+    std::vector<network::BoundPort> ports_v4;
+    std::vector<network::BoundPort> ports_v6;
+    if (before.v4 && before.v4 != after.v4) {
+        ports_v4 = withdraw_ports(endpoints[*before.v4], true, false);
+    }
+    if (before.v6 && before.v6 != after.v6) {
+        ports_v6 = withdraw_ports(endpoints[*before.v6], false, true);
+    }
+    const bool opens_v4 = after.v4 && before.v4 != after.v4;
+    const bool opens_v6 = after.v6 && before.v6 != after.v6;
+    const auto again = [&](const std::optional<std::size_t>& to,
+                           const std::vector<network::BoundPort>& ports,
+                           bool v4,
+                           bool v6) {
+        const auto network = find(endpoints[*to].network);
         if (!network.ok() || (*network)->network == nullptr) {
             return;
         }
-        auto requests =
-            ports.empty()
-                ? ports_of(definition, **network, family == IpFamily::V4, family == IpFamily::V6)
-                : Result(same_again(ports));
-        if (!requests.ok() || requests->empty()) {
-            return;
-        }
-        auto opened = (*network)->network->publish(next.id, *requests);
-        if (!opened.ok()) {
-            complain_of_endpoint(next, "ports not published", opened.error());
-            return;
-        }
-        for (const PublishedPort& port : published_ports(*opened)) {
-            next.ports.push_back(port);
-        }
+        publish_again(
+            endpoints[*to],
+            ports.empty() ? ports_of(definition, **network, v4, v6) : Result(same_again(ports)));
     };
-    move(IpFamily::V4, before.v4, after.v4);
-    move(IpFamily::V6, before.v6, after.v6);
+    if (opens_v4 && opens_v6 && after.v4 == after.v6 && ports_v4.empty() && ports_v6.empty()) {
+        again(after.v4, {}, true, true); // a port of the engine's choice is the same of both
+        return;
+    }
+    if (opens_v4) {
+        again(after.v4, ports_v4, true, false);
+    }
+    if (opens_v6) {
+        again(after.v6, ports_v6, false, true);
+    }
+}
+
+std::vector<network::BoundPort>
+ContainerNetwork::withdraw_ports(EndpointState& endpoint, bool v4, bool v6) {
+    std::vector<network::BoundPort> ports;
+    if (v4) {
+        ports = take_ports(endpoint, IpFamily::V4);
+    }
+    if (v6) {
+        std::ranges::copy(take_ports(endpoint, IpFamily::V6), std::back_inserter(ports));
+    }
+    const auto network = find(endpoint.network);
+    if (!ports.empty() && network.ok() && (*network)->network) {
+        if (auto closed = (*network)->network->unpublish(endpoint.id, ports); !closed.ok()) {
+            complain_of_endpoint(endpoint, "ports not withdrawn", closed.error());
+        }
+    }
+    return ports;
+}
+
+void ContainerNetwork::publish_again(
+    EndpointState& endpoint, const Result<std::vector<network::PortRequest>>& requests) {
+    const auto network = find(endpoint.network);
+    if (!requests.ok() || requests->empty() || !network.ok()) {
+        return;
+    }
+    const auto opened = (*network)->network->publish(endpoint.id, *requests);
+    if (!opened.ok()) {
+        complain_of_endpoint(endpoint, "ports not published", opened.error());
+        return;
+    }
+    std::ranges::copy(published_ports(*opened), std::back_inserter(endpoint.ports));
 }
 
 Result<std::vector<EndpointState>> ContainerNetwork::publish(
     const ContainerDefinition& definition, std::vector<EndpointState>& endpoints) {
-    const GatewayChoice gateways = gateways_of(definition, endpoints);
+    const GatewayChoice for_ports = gateways_of(definition, endpoints).for_ports();
     std::vector<EndpointState> opened;
     Rollback rollback;
     rollback.push([&] { withdraw(opened); });
-    // Where one family has no way out, the other's network says so.
-    const std::size_t nowhere = endpoints.size();
-    const std::size_t for_v4 = gateways.v4.value_or(gateways.v6.value_or(nowhere));
-    const std::size_t for_v6 = gateways.v6.value_or(gateways.v4.value_or(nowhere));
     for (std::size_t i = 0; i < endpoints.size(); ++i) {
         const auto network = find(endpoints[i].network);
         if (!network.ok() || (*network)->network == nullptr) {
             continue;
         }
-        const auto requests = TRY(ports_of(definition, **network, for_v4 == i, for_v6 == i));
+        const auto requests =
+            TRY(ports_of(definition, **network, for_ports.v4 == i, for_ports.v6 == i));
         if (requests.empty()) {
             continue;
         }
@@ -217,15 +258,7 @@ Result<std::vector<EndpointState>> ContainerNetwork::publish(
 
 void ContainerNetwork::withdraw(const std::vector<EndpointState>& endpoints) {
     for (EndpointState endpoint : endpoints) {
-        const auto network = find(endpoint.network);
-        if (!network.ok() || (*network)->network == nullptr) {
-            continue;
-        }
-        std::vector<network::BoundPort> ports = take_ports(endpoint, IpFamily::V4);
-        std::ranges::copy(take_ports(endpoint, IpFamily::V6), std::back_inserter(ports));
-        if (auto closed = (*network)->network->unpublish(endpoint.id, ports); !closed.ok()) {
-            complain_of_endpoint(endpoint, "ports not withdrawn", closed.error());
-        }
+        withdraw_ports(endpoint, true, true);
     }
 }
 
@@ -235,7 +268,7 @@ Result<void> ContainerNetwork::attach(
     const UniqueFd& netns,
     std::vector<EndpointState>& endpoints) {
     // A container whose last network was taken away has none's place in the books at most.
-    const GatewayChoice before = gateways_of(definition, endpoints);
+    const WaysOut before = ways_out_of(definition, endpoints);
     endpoints.push_back(TRY(join_running(definition, network, netns, endpoints)));
     move_gateways(definition, before, netns, endpoints);
     announce(definition, {endpoints.back()}, netns);
@@ -252,12 +285,13 @@ void ContainerNetwork::detach(
     if (found == endpoints.end()) {
         return;
     }
-    GatewayChoice before = gateways_of(definition, endpoints);
+    WaysOut before = ways_out_of(definition, endpoints);
     const auto gone = static_cast<std::size_t>(found - endpoints.begin());
     const EndpointState leaving = *found;
     leave(definition.id, leaving, network::Detach::Now);
     endpoints.erase(found);
-    for (std::optional<std::size_t>* index : {&before.v4, &before.v6}) {
+    for (std::optional<std::size_t>* index :
+         {&before.routes.v4, &before.routes.v6, &before.ports.v4, &before.ports.v6}) {
         if (*index == gone) {
             index->reset();
         } else if (*index && **index > gone) {

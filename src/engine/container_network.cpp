@@ -314,6 +314,7 @@ ContainerNetwork::connect(const ContainerDefinition& definition, UniqueFd netns)
         candidates.push_back({one.network.get(), one.settings->gw_priority});
     }
     const GatewayChoice gateways = choose_gateways(candidates);
+    const GatewayChoice for_ports = gateways.for_ports();
     Rollback rollback;
     rollback.push([&] { disconnect(definition.id, connection.endpoints); });
     for (std::size_t i = 0; i < wanted.size(); ++i) {
@@ -337,9 +338,8 @@ ContainerNetwork::connect(const ContainerDefinition& definition, UniqueFd netns)
              // Plugins may give IPv6 to a network that was made without.
              .default_route_v6 =
                  gateways.v6 == i || (!gateways.v6 && is_cni_driver(network.info.driver)),
-             // Where one family has no way out, the other's network says so.
-             .ports_v4 = gateways.v4.value_or(gateways.v6.value_or(wanted.size())) == i,
-             .ports_v6 = gateways.v6.value_or(gateways.v4.value_or(wanted.size())) == i,
+             .ports_v4 = for_ports.v4 == i,
+             .ports_v6 = for_ports.v6 == i,
              .made_netns = &made}));
         if (made) {
             connection.netns = std::move(made);

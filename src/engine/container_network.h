@@ -128,11 +128,22 @@ class ContainerNetwork {
         const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const;
     void
     leave(const std::string& container_id, const EndpointState& endpoint, network::Detach detach);
+    struct WaysOut;
+    WaysOut ways_out_of(
+        const ContainerDefinition& definition, const std::vector<EndpointState>& endpoints) const;
     void move_gateways(
         const ContainerDefinition& definition,
-        const GatewayChoice& before,
+        const WaysOut& before,
         const UniqueFd& netns,
         std::vector<EndpointState>& endpoints);
+    void move_ports(
+        const ContainerDefinition& definition,
+        const GatewayChoice& before,
+        const GatewayChoice& after,
+        std::vector<EndpointState>& endpoints);
+    std::vector<network::BoundPort> withdraw_ports(EndpointState& endpoint, bool v4, bool v6);
+    void publish_again(
+        EndpointState& endpoint, const Result<std::vector<network::PortRequest>>& requests);
 
     DaemonConfig config_;
     std::unique_ptr<NetworkRegistry> registry_;

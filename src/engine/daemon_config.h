@@ -75,6 +75,7 @@ struct DaemonConfig {
     std::string ip = "0.0.0.0"; // default address of published ports
     bool iptables = true;
     std::string firewall = "pass"; // or "respect": published ports obey the host's own rules
+    bool userland_proxy = true;    // IPv6 ports of the host lead to containers without IPv6
     std::vector<std::string> cni_plugin_directories; // none: /opt/cni/bin and /usr/lib/cni
     std::string cni_config_directory = "/etc/cni/net.d";
     std::chrono::nanoseconds cni_timeout = std::chrono::seconds(60); // of one operation
@@ -110,7 +111,7 @@ struct DaemonConfig {
     std::map<std::string, bool> features;                // told, without effect
     std::vector<std::string> nondistributable_artifacts; // told, without effect
     bool validate = false;
-    // Accepted, and said in the log to have no effect: "containerd", "userland-proxy", …
+    // Accepted, and said in the log to have no effect: "containerd", "init-path", …
     std::vector<std::string> ignored;
     // Keys that the configuration file has.
     std::set<std::string, std::less<>> file_keys;

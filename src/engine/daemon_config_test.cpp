@@ -134,9 +134,11 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     ASSERT_FALSE(refused.ok());
     EXPECT_NE(
         refused.error().message().find("--cpu-rt-runtime is not implemented"), std::string::npos);
-    auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy=false"});
+    auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy-path=/x"});
     ASSERT_TRUE(accepted.ok());
-    EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy"}));
+    EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy-path"}));
+    EXPECT_TRUE(accepted->config.userland_proxy);
+    EXPECT_FALSE(parse({"--userland-proxy=false"})->config.userland_proxy);
     EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());
     EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
 }

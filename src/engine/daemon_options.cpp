@@ -603,7 +603,12 @@ constexpr DaemonOption table[] = {
      Switch,
      "Use TLS and verify the remote",
      set<&DaemonConfig::tls_verify>},
-    {"userland-proxy", 0, "userland-proxy", Switch, "Accepted, without effect", ignore},
+    {"userland-proxy",
+     0,
+     "userland-proxy",
+     Switch,
+     "Relay published IPv6 ports of the host to containers without IPv6 (default true)",
+     set<&DaemonConfig::userland_proxy>},
     {"userland-proxy-path", 0, "userland-proxy-path", Text, "Accepted, without effect", ignore},
     {"userns-remap", 0, "userns-remap", Text, "User namespaces for containers", set_userns_remap},
 };

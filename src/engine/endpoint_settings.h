@@ -41,6 +41,10 @@ struct GatewayCandidate {
 struct GatewayChoice {
     std::optional<std::size_t> v4;
     std::optional<std::size_t> v6;
+
+    // Those that ports are published on: where one family has no way out, the other's network
+    // relays or says so.
+    GatewayChoice for_ports() const { return {.v4 = v4 ? v4 : v6, .v6 = v6 ? v6 : v4}; }
 };
 
 // The highest priority; among equals networks of both families first, then by name. Internal

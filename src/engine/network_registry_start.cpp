@@ -157,6 +157,7 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
     options.loose_pool_size = loose_pool_size;
     options.host_firewall = config_.firewall == "respect" ? network::HostFirewall::Respected
                                                           : network::HostFirewall::Passed;
+    options.relays_ports = config_.userland_proxy;
     options.cni = cni_settings(config_);
     options.table = "berth-" + (has_bridge ? config_.bridge : seed.substr(0, label_length));
     if (!config_.default_address_pools.empty()) {
