@@ -117,6 +117,9 @@ GatewayChoice ContainerNetwork::gateways_of(
 struct ContainerNetwork::WaysOut {
     GatewayChoice routes;
     GatewayChoice ports;
+    // Of a network that was left: they keep their numbers.
+    std::vector<network::BoundPort> freed_v4{};
+    std::vector<network::BoundPort> freed_v6{};
 };
 
 ContainerNetwork::WaysOut ContainerNetwork::ways_out_of(
@@ -144,16 +147,17 @@ void ContainerNetwork::move_gateways(
     };
     move(IpFamily::V4, before.routes.v4, after.routes.v4);
     move(IpFamily::V6, before.routes.v6, after.routes.v6);
-    move_ports(definition, before.ports, after.ports, endpoints);
+    move_ports(definition, before, after.ports, endpoints);
 }
 
 void ContainerNetwork::move_ports(
     const ContainerDefinition& definition,
-    const GatewayChoice& before,
+    const WaysOut& ways_before,
     const GatewayChoice& after,
     std::vector<EndpointState>& endpoints) {
-    std::vector<network::BoundPort> ports_v4;
-    std::vector<network::BoundPort> ports_v6;
+    const GatewayChoice& before = ways_before.ports;
+    std::vector<network::BoundPort> ports_v4 = ways_before.freed_v4;
+    std::vector<network::BoundPort> ports_v6 = ways_before.freed_v6;
     if (before.v4 && before.v4 != after.v4) {
         ports_v4 = withdraw_ports(endpoints[*before.v4], true, false);
     }
@@ -287,9 +291,11 @@ void ContainerNetwork::detach(
     }
     WaysOut before = ways_out_of(definition, endpoints);
     const auto gone = static_cast<std::size_t>(found - endpoints.begin());
-    const EndpointState leaving = *found;
+    EndpointState leaving = *found;
     leave(definition.id, leaving, network::Detach::Now);
     endpoints.erase(found);
+    before.freed_v4 = take_ports(leaving, IpFamily::V4);
+    before.freed_v6 = take_ports(leaving, IpFamily::V6);
     for (std::optional<std::size_t>* index :
          {&before.routes.v4, &before.routes.v6, &before.ports.v4, &before.ports.v6}) {
         if (*index == gone) {

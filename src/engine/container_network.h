@@ -138,7 +138,7 @@ class ContainerNetwork {
         std::vector<EndpointState>& endpoints);
     void move_ports(
         const ContainerDefinition& definition,
-        const GatewayChoice& before,
+        const WaysOut& before,
         const GatewayChoice& after,
         std::vector<EndpointState>& endpoints);
     std::vector<network::BoundPort> withdraw_ports(EndpointState& endpoint, bool v4, bool v6);
