@@ -7,6 +7,8 @@
 #include "network/default_route.h"
 
 #include <algorithm>
+#include <functional>
+#include <tuple>
 
 namespace berth::engine {
 namespace {
@@ -220,6 +222,11 @@ void ContainerNetwork::publish_again(
         return;
     }
     std::ranges::copy(published_ports(*opened), std::back_inserter(endpoint.ports));
+    // As if they had been published together: IPv4 first.
+    std::ranges::stable_sort(endpoint.ports, std::less(), [](const PublishedPort& port) {
+        return std::tuple(
+            port.container_port, port.protocol, port.host_port, is_of(port, IpFamily::V6));
+    });
 }
 
 Result<std::vector<EndpointState>> ContainerNetwork::publish(

@@ -12,6 +12,8 @@
 #include "engine/traffic_limits.h"
 
 #include <algorithm>
+#include <functional>
+#include <tuple>
 
 namespace berth::engine {
 namespace {
@@ -44,7 +46,8 @@ port_request(const ParsedPort& port, const PortBinding& binding, const std::stri
     network::PortRequest request{.protocol = port.protocol, .container_port = port.number};
     request.host_ip =
         TRY(kernel::IpAddress::parse(binding.host_ip.empty() ? default_ip : binding.host_ip));
-    request.every_family = binding.host_ip.empty() && request.host_ip.is_unspecified();
+    // Where --ip is an IPv6 address, ports are of IPv6 alone, as with Docker.
+    request.every_family = binding.host_ip.empty() && request.host_ip == kernel::IpAddress();
     if (binding.host_port.empty()) {
         return request;
     }
@@ -104,6 +107,22 @@ std::string free_interface_name(
             return name;
         }
     }
+}
+
+// As Docker sorts them: a fixed port of the host is taken before a range may take it.
+// https://github.com/moby/moby/blob/v28.5.0/libnetwork/drivers/bridge/port_mapping_linux.go
+void sort_requests(std::vector<network::PortRequest>& requests) {
+    const auto key = [](const network::PortRequest& request) {
+        const bool is_fixed = request.host_port != 0 && request.host_port_end <= request.host_port;
+        return std::tuple(
+            !is_fixed,
+            request.container_port,
+            request.protocol,
+            request.host_port,
+            request.host_port_end,
+            request.host_ip);
+    };
+    std::ranges::stable_sort(requests, std::less(), key);
 }
 
 bool is_private(const KnownNetwork& network) {
@@ -438,6 +457,7 @@ Result<std::vector<network::PortRequest>> ContainerNetwork::port_requests(
             requests.push_back(TRY(port_request(port, PortBinding{}, default_ip)));
         }
     }
+    sort_requests(requests);
     return requests;
 }
 

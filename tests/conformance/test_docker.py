@@ -8,13 +8,13 @@ from peers_view import DEADLINE, RUNTIME, inspect, wait_until
 
 
 class Docker:
-    def __init__(self, peers):
+    def __init__(self, peers, *flags):
         self.peers = peers
         self.containerd = peers.daemon("containerd", log="/var/log/containerd.log")
         self.dockerd = None
         wait_until("containerd", lambda: peers.path("/run/containerd/containerd.sock").exists())
         self.dockerd = peers.daemon("dockerd", "--cgroup-parent", peers.cgroup, "--containerd", "/run/containerd/containerd.sock",
-                                    "--add-runtime", f"berth={RUNTIME}", log="/var/log/dockerd.log")
+                                    "--add-runtime", f"berth={RUNTIME}", *flags, log="/var/log/dockerd.log")
         try:
             wait_until("dockerd", self.answers)
             peers.run("docker", "import", "-", "busybox:latest", stdin=peers.rootfs_tar)

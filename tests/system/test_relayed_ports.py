@@ -4,6 +4,7 @@ import subprocess
 import pytest
 
 from engine import Engine, wait_until
+from published import check_published, check_published_without_proxy
 from test_ports import HOST, HOST_V6, ask_here, hosts, ports_of, serve, server, sh  # noqa: F401
 
 # Sends back what comes to port 7, by TCP and by UDP.
@@ -80,6 +81,10 @@ def echo(tmp_path_factory):
 def own_address(engine):
     """Of the host in the default network: who relayed clients are for the container."""
     return next(flag for flag in engine.flags if flag.startswith("--bip=")).removeprefix("--bip=").split("/")[0]
+
+
+def test_published_ports_are_dockers(engine):
+    check_published(engine.docker)
 
 
 def test_ports_of_a_container_without_ipv6_are_served_on_ipv6(engine, server, hosts):  # noqa: F811
@@ -159,6 +164,8 @@ def test_without_a_userland_proxy_nothing_is_relayed(tmp_path, rootfs_tar, serve
         assert "port 80/tcp on [::1]:8208" in engine.log()
         added = engine.berth("port", "add", "web", "[::1]:8209:80", check=False)
         assert added.returncode == 1 and "none of its networks leads to the host's address" in added.stderr
+        engine.berth("rm", "-f", "web")
+        check_published_without_proxy(engine.docker)
         # Containers with IPv6 need none.
         engine.berth("network", "create", "--ipv6", "--subnet", "10.64.0.0/24", "--subnet", "fd64::/64", "both")
         engine.berth("run", "-d", "--name", "six", "--network", "both", "-p", "8210:80", *server)
