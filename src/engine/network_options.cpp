@@ -6,6 +6,9 @@
 #include "engine/daemon_options.h"
 #include "network/address_arithmetic.h"
 
+#include <algorithm>
+#include <iterator>
+#include <map>
 #include <set>
 #include <utility>
 #include <vector>
@@ -327,69 +330,83 @@ Result<void> check_subnet_v6(const IpPrefix& subnet) {
     return ok();
 }
 
-// Without that there is none in an isolated network.
-template <class Options>
-bool has_usual_gateway(const Options& options, bool is_v4) {
-    if constexpr (requires { options.gateway_mode; }) {
-        return (is_v4 ? options.gateway_mode : options.gateway_mode_v6) != GatewayMode::Isolated;
-    }
-    return true;
-}
+// A pool of a network as its driver takes it.
+struct ReadPool {
+    network::Subnet subnet;
+    std::map<std::string, IpAddress> auxiliary; // by name
+};
 
-template <class Options>
-Result<void> read_pool(const IpamPool& pool, std::string_view driver, Options& bridge) {
-    const IpPrefix subnet = TRY(IpPrefix::parse(pool.subnet));
-    const bool is_v4 = subnet.address.is_v4();
-    if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
-        return Error(
-            ErrorKind::Forbidden, std::string(driver) + " driver doesn't support multiple subnets");
-    }
-    if (subnet.length == 0) {
+// With a usual gateway, one that nobody names is taken as well.
+Result<ReadPool> read_pool(const IpamPool& pool, bool has_usual_gateway) {
+    ReadPool read{.subnet = {.prefix = TRY(IpPrefix::parse(pool.subnet))}, .auxiliary = {}};
+    network::Subnet& subnet = read.subnet;
+    if (subnet.prefix.length == 0) {
         return Error(
             ErrorKind::Forbidden,
             "invalid pool request: Pool overlaps with other one on this address space");
     }
-    if (!is_v4) {
-        TRY(check_subnet_v6(subnet));
-    }
-    std::optional<IpAddress>& gateway = is_v4 ? bridge.gateway : bridge.gateway_v6;
-    std::optional<IpPrefix>& range = is_v4 ? bridge.ip_range : bridge.ip_range_v6;
-    if (is_v4) {
-        bridge.subnet = subnet;
-    } else {
-        bridge.subnet_v6 = subnet;
+    if (!subnet.prefix.address.is_v4()) {
+        TRY(check_subnet_v6(subnet.prefix));
     }
     if (!pool.gateway.empty()) {
-        gateway = TRY(IpAddress::parse(pool.gateway));
+        subnet.gateway = TRY(IpAddress::parse(pool.gateway));
     }
     if (!pool.ip_range.empty()) {
-        range = TRY(IpPrefix::parse(pool.ip_range));
+        subnet.range = TRY(IpPrefix::parse(pool.ip_range));
     }
-    std::optional<IpAddress> reserved = gateway;
-    if (!reserved && has_usual_gateway(bridge, is_v4)) {
-        reserved = network::usual_gateway(subnet, range);
+    std::optional<IpAddress> reserved = subnet.gateway;
+    if (!reserved && has_usual_gateway) {
+        reserved = network::usual_gateway(subnet.prefix, subnet.range);
     }
-    TRY(check_distinct(pool, subnet, reserved));
+    TRY(check_distinct(pool, subnet.prefix, reserved));
     for (const auto& [name, text] : pool.aux_addresses) {
-        const IpAddress address = TRY(IpAddress::parse(text));
-        if constexpr (requires { bridge.router; }) {
-            if (name == (is_v4 ? default_gateway_v4 : default_gateway_v6)) {
-                (is_v4 ? bridge.router : bridge.router_v6) = address; // which is reserved, too
-                continue;
-            }
+        read.auxiliary.emplace(name, TRY(IpAddress::parse(text)));
+    }
+    return read;
+}
+
+bool is_v4_pool(const IpamPool& pool) {
+    return pool.subnet.find(':') == std::string::npos;
+}
+
+// Those of the families that are enabled.
+std::vector<IpamPool> pools_of(const NetworkInspect& network) {
+    std::vector<IpamPool> pools;
+    std::ranges::copy_if(network.ipam.config, std::back_inserter(pools), [&](const IpamPool& pool) {
+        return is_v4_pool(pool) ? network.enable_ipv4 : network.enable_ipv6;
+    });
+    return pools;
+}
+
+Result<void> read_bridge_pool(const IpamPool& pool, network::BridgeOptions& bridge) {
+    const bool is_v4 = is_v4_pool(pool);
+    if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
+        return Error(ErrorKind::Forbidden, "bridge driver doesn't support multiple subnets");
+    }
+    const GatewayMode mode = is_v4 ? bridge.gateway_mode : bridge.gateway_mode_v6;
+    ReadPool read = TRY(read_pool(pool, mode != GatewayMode::Isolated));
+    if (is_v4) {
+        bridge.subnet = read.subnet.prefix;
+    } else {
+        bridge.subnet_v6 = read.subnet.prefix;
+    }
+    (is_v4 ? bridge.gateway : bridge.gateway_v6) = read.subnet.gateway;
+    (is_v4 ? bridge.ip_range : bridge.ip_range_v6) = read.subnet.range;
+    for (const auto& [name, address] : read.auxiliary) {
+        if (name == (is_v4 ? default_gateway_v4 : default_gateway_v6)) {
+            (is_v4 ? bridge.router : bridge.router_v6) = address; // which is reserved, too
+        } else {
+            bridge.reserved.push_back(address);
         }
-        bridge.reserved.push_back(address);
     }
     return ok();
 }
 
-template <class Options>
-Result<void> read_pools(const NetworkInspect& network, Options& options) {
-    for (const IpamPool& pool : network.ipam.config) {
-        const bool is_v4 = pool.subnet.find(':') == std::string::npos;
-        if (is_v4 ? network.enable_ipv4 : network.enable_ipv6) {
-            TRY(read_pool(pool, network.driver, options));
-        }
+Result<void> read_sublink_pool(const IpamPool& pool, network::SublinkOptions& sublink) {
+    ReadPool read = TRY(read_pool(pool, true));
+    sublink.subnets.push_back(std::move(read.subnet));
+    for (const auto& [name, address] : read.auxiliary) {
+        sublink.reserved.push_back(address);
     }
     return ok();
 }
@@ -435,7 +452,9 @@ Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network) 
     bridge.internal = network.internal;
     bridge.description = network.name + " (" + network.id + ")";
     TRY(read_driver_options(network, bridge));
-    TRY(read_pools(network, bridge));
+    for (const IpamPool& pool : pools_of(network)) {
+        TRY(read_bridge_pool(pool, bridge));
+    }
     return bridge;
 }
 
@@ -454,7 +473,9 @@ Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network
     sublink.description = network.name + " (" + network.id + ")";
     sublink.mtu = TRY(read_mtu(network));
     TRY(read_modes(network.options, sublink));
-    TRY(read_pools(network, sublink));
+    for (const IpamPool& pool : pools_of(network)) {
+        TRY(read_sublink_pool(pool, sublink));
+    }
     return sublink;
 }
 

@@ -161,6 +161,21 @@ Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
     return smallest.value_or(default_mtu);
 }
 
+std::vector<Subnet> subnets_of(const BridgeOptions& options) {
+    std::vector<Subnet> subnets;
+    if (options.subnet.length != 0) {
+        subnets.push_back(
+            {.prefix = options.subnet, .gateway = options.gateway, .range = options.ip_range});
+    }
+    if (options.subnet_v6) {
+        subnets.push_back(
+            {.prefix = *options.subnet_v6,
+             .gateway = options.gateway_v6,
+             .range = options.ip_range_v6});
+    }
+    return subnets;
+}
+
 Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_t way_out_mtu) {
     if (options.name.empty() || options.name.size() > longest_interface_name ||
         options.name.find_first_of("/ \t\n") != std::string::npos) {

@@ -3,6 +3,7 @@
 #include "network/network_driver.h"
 
 #include "base/log.h"
+#include "base/rollback.h"
 #include "network/bridge.h"
 #include "network/drivers/bridge_network_state.h"
 #include "network/name_claim.h"
@@ -30,38 +31,29 @@ struct NetworkDriver::State {
     std::set<int> links{};           // the networks' own
     std::vector<int> former_links{}; // since the last look at the host's routes
 
-    // Of either kind of network.
-    template <class Options>
-    Result<void> take_subnets(const Options& options) {
-        if (options.subnet.length != 0) {
-            TRY(subnets.take(options.subnet));
+    // All or none.
+    Result<void> take_subnets(const std::vector<Subnet>& wanted) {
+        Rollback rollback;
+        for (const Subnet& subnet : wanted) {
+            TRY(subnets.take(subnet.prefix));
+            rollback.push([this, &subnet] { subnets.give_back(subnet.prefix); });
         }
-        if (options.subnet_v6) {
-            Result<void> taken = subnets.take(*options.subnet_v6);
-            if (!taken.ok() && options.subnet.length != 0) {
-                subnets.give_back(options.subnet);
-            }
-            return taken;
-        }
+        rollback.commit();
         return ok();
     }
 
-    template <class Options>
-    void give_back_subnets(const Options& options) {
-        if (options.subnet.length != 0) {
-            subnets.give_back(options.subnet);
-        }
-        if (options.subnet_v6) {
-            subnets.give_back(*options.subnet_v6);
+    void give_back_subnets(const std::vector<Subnet>& taken) {
+        for (const Subnet& subnet : taken) {
+            subnets.give_back(subnet.prefix);
         }
     }
 
     Result<std::shared_ptr<SublinkNetwork>>
     make_sublink(const SublinkOptions& options, const std::vector<EndpointRecord>& known = {}) {
-        TRY(take_subnets(options));
+        TRY(take_subnets(options.subnets));
         auto made = SublinkNetwork::create(parts, options, known);
         if (!made.ok()) {
-            give_back_subnets(options);
+            give_back_subnets(options.subnets);
             return made;
         }
         links.insert((*made)->parent_index());
@@ -74,7 +66,7 @@ struct NetworkDriver::State {
         network->tear_down();
         sublinks.lock()->erase(network->name());
         former_links.push_back(network->parent_index());
-        give_back_subnets(network->options());
+        give_back_subnets(network->options().subnets);
         return ok();
     }
 
@@ -145,10 +137,10 @@ NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& 
         cnis.lock()->insert_or_assign(record.cni->name, std::move(made));
         return ok();
     }
-    TRY(take_subnets(record.options));
+    TRY(take_subnets(subnets_of(record.options)));
     auto made = BridgeNetworkState::create(parts, record.options, record.endpoints, &found);
     if (!made.ok()) {
-        give_back_subnets(record.options);
+        give_back_subnets(subnets_of(record.options));
         return std::move(made).error();
     }
     std::unique_ptr<BridgeNetworkState> network = std::move(made).value();
@@ -227,7 +219,7 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     if (find(options.name)) {
         return conflict("network with name " + options.name + " already exists");
     }
-    TRY(state_->take_subnets(options));
+    TRY(state_->take_subnets(subnets_of(options)));
     const auto left = state_->parts->host.lock()->find_link(options.name);
     if (left.ok() && *left && (*left)->alias == state_->parts->owner) {
         // A network with this bridge has just been removed; the bridge is on its way out.
@@ -235,7 +227,7 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
     }
     auto made = BridgeNetworkState::create(state_->parts, options);
     if (!made.ok()) {
-        state_->give_back_subnets(options);
+        state_->give_back_subnets(subnets_of(options));
         return std::move(made).error();
     }
     state_->links.insert((*made)->bridge.index);
@@ -296,7 +288,7 @@ Result<void> NetworkDriver::remove(const std::string& name) {
     TRY(network->state_->tear_down());
     state_->networks.lock()->erase(name);
     state_->former_links.push_back(network->state_->bridge.index);
-    state_->give_back_subnets(network->options());
+    state_->give_back_subnets(subnets_of(network->options()));
     return ok();
 }
 

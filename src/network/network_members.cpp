@@ -2,6 +2,8 @@
 // Places and addresses.
 #include "network/network_members.h"
 
+#include <algorithm>
+
 namespace berth::network {
 namespace {
 
@@ -22,17 +24,12 @@ ContainerAddresses addresses_of(const EndpointRecord& record) {
 
 Result<NetworkMembers> NetworkMembers::create(const NetworkAddressPlan& plan) {
     NetworkMembers members(plan.name);
-    if (plan.subnet.length != 0) {
-        members.v4_ = TRY(AddressPool::create(plan.subnet, plan.ip_range, plan.description));
-        if (plan.gateway) {
-            TRY(members.reserve(*plan.gateway));
+    for (const Subnet& subnet : plan.subnets) {
+        AddressPool pool = TRY(AddressPool::create(subnet.prefix, subnet.range, plan.description));
+        if (subnet.gateway) {
+            TRY(pool.reserve(*subnet.gateway));
         }
-    }
-    if (plan.subnet_v6) {
-        members.v6_ = TRY(AddressPool::create(*plan.subnet_v6, plan.ip_range_v6, plan.description));
-        if (plan.gateway_v6) {
-            TRY(members.reserve(*plan.gateway_v6));
-        }
+        members.pools_.push_back(std::move(pool));
     }
     for (const IpAddress& address : plan.reserved) {
         TRY(members.reserve(address));
@@ -40,32 +37,44 @@ Result<NetworkMembers> NetworkMembers::create(const NetworkAddressPlan& plan) {
     return members;
 }
 
+AddressPool* NetworkMembers::pool_of(const IpAddress& address) {
+    const auto found = std::ranges::find_if(
+        pools_, [&](const AddressPool& pool) { return pool.subnet().contains(address); });
+    return found == pools_.end() ? nullptr : &*found;
+}
+
 Result<void> NetworkMembers::reserve(const IpAddress& address) {
-    std::optional<AddressPool>& pool = address.is_v4() ? v4_ : v6_;
-    return pool ? pool->reserve(address) : no_subnet_for(address);
+    AddressPool* pool = pool_of(address);
+    return pool != nullptr ? pool->reserve(address) : no_subnet_for(address);
 }
 
 void NetworkMembers::release(const ContainerAddresses& addresses) {
-    if (addresses.v4) {
-        v4_->release(*addresses.v4);
-    }
-    if (addresses.v6) {
-        v6_->release(*addresses.v6);
+    for (const std::optional<IpAddress>& address : {addresses.v4, addresses.v6}) {
+        if (AddressPool* pool = address ? pool_of(*address) : nullptr; pool != nullptr) {
+            pool->release(*address);
+        }
     }
 }
 
 // The wanted address, or any; none where there is no pool.
-Result<std::optional<IpAddress>> NetworkMembers::give(
-    std::optional<AddressPool>& pool, const std::optional<IpAddress>& wanted) const {
-    if (!pool) {
-        return wanted ? Result<std::optional<IpAddress>>(no_subnet_for(*wanted))
-                      : std::optional<IpAddress>();
-    }
+Result<std::optional<IpAddress>>
+NetworkMembers::give(kernel::IpFamily family, const std::optional<IpAddress>& wanted) {
     if (wanted) {
-        TRY(pool->reserve(*wanted));
+        TRY(wanted->family() == family ? reserve(*wanted) : no_subnet_for(*wanted));
         return wanted;
     }
-    return std::optional(TRY(pool->allocate()));
+    Result<std::optional<IpAddress>> given = std::optional<IpAddress>();
+    for (AddressPool& pool : pools_) {
+        if (pool.subnet().address.family() != family) {
+            continue;
+        }
+        Result<IpAddress> address = pool.allocate();
+        if (address.ok()) {
+            return std::optional(*address);
+        }
+        given = std::move(address).error(); // it is full: perhaps the next one is not
+    }
+    return given;
 }
 
 Result<ContainerAddresses> NetworkMembers::enroll(const EndpointRequest& request) {
@@ -77,9 +86,9 @@ Result<ContainerAddresses> NetworkMembers::enroll(const EndpointRequest& request
             "endpoint with name " + request.container_name + " already exists in network " + name_);
     }
     ContainerAddresses addresses;
-    addresses.v4 = TRY(give(v4_, request.ip));
+    addresses.v4 = TRY(give(kernel::IpFamily::V4, request.ip));
     if (!request.disable_ipv6) {
-        Result<std::optional<IpAddress>> v6 = give(v6_, request.ip_v6);
+        Result<std::optional<IpAddress>> v6 = give(kernel::IpFamily::V6, request.ip_v6);
         if (!v6.ok()) {
             release(addresses);
             return std::move(v6).error();

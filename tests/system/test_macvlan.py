@@ -79,6 +79,24 @@ def test_modes_and_parents_are_checked(engine, lan):
     assert done.returncode != 0 and "is already using parent interface lan0" in done.stderr
 
 
+def test_containers_have_the_gateway_of_their_subnet(engine, lan):
+    ip("-n", "machine", "address", "add", "10.67.0.1/24", "dev", "eth0")
+    create(engine, lan, "--ip-range", "10.66.0.2/31", "--subnet", "10.67.0.0/24", "--gateway", "10.67.0.1", "--aux-address", "taken=10.67.0.2")
+    assert engine.request("GET", "/networks/lan")[1]["IPAM"]["Config"] == [
+        {"Subnet": "10.66.0.0/24", "Gateway": "10.66.0.1", "IPRange": "10.66.0.2/31"},
+        {"Subnet": "10.67.0.0/24", "Gateway": "10.67.0.1", "AuxiliaryAddresses": {"taken": "10.67.0.2"}}]
+    for name, flags, address, gateway in (("one", (), "10.66.0.2", "10.66.0.1"), ("two", ("--ip", "10.67.0.77"), "10.67.0.77", "10.67.0.1"),
+                                          ("three", (), "10.66.0.3", "10.66.0.1"), ("four", (), "10.67.0.3", "10.67.0.1")):
+        engine.berth("run", "-d", "--name", name, "--network", "lan", *flags, *IDLE)
+        place = engine.inspect(name)["NetworkSettings"]["Networks"]["lan"]
+        assert (place["IPAddress"], place["IPPrefixLen"], place["Gateway"]) == (address, 24, gateway)
+        assert f"default via {gateway} dev eth0" in engine.berth("exec", name, "ip", "route").stdout
+        assert reaches(engine, name, gateway)
+    assert reaches(engine, "two", "10.67.0.3") and "10.67.0.77" in engine.berth("exec", "one", "nslookup", "two").stdout
+    done = engine.berth("network", "create", "--subnet", "10.68.0.0/24", "--subnet", "10.69.0.0/24", "bad", check=False)
+    assert done.returncode != 0 and "bridge driver doesn't support multiple subnets" in done.stderr
+
+
 def needs_kernel(*kinds):
     for kind in kinds:
         parent = ("link", "lan0") if kind in ("ipvlan", "vlan") else ()
@@ -152,16 +170,23 @@ def test_the_engine_may_die(fresh_engine):
     ip("-n", "machine", "link", "set", "eth0", "up")
     ip("-n", "machine", "address", "add", "10.66.0.1/24", "dev", "eth0")
     try:
-        create(engine, "lan0")
+        create(engine, "lan0", "--subnet", "10.67.0.0/24")
         engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
+        engine.berth("run", "-d", "--name", "three", "--network", "lan", "--ip", "10.67.0.2", *IDLE)
         engine.kill()
         engine.start()
         engine.berth("run", "-d", "--name", "two", "--network", "lan", *IDLE)
         assert engine.inspect("two")["NetworkSettings"]["Networks"]["lan"]["IPAddress"] == "10.66.0.3"
         assert reaches(engine, "one", "10.66.0.3")
+        engine.berth("run", "-d", "--name", "four", "--network", "lan", "--ip", "10.67.0.3", *IDLE)
+        assert reaches(engine, "four", "10.67.0.2")
+        taken = engine.berth("run", "-d", "--name", "five", "--network", "lan", "--ip", "10.67.0.2", *IDLE, check=False)
+        assert taken.returncode != 0 and "Address already in use" in taken.stderr
+        overlap = engine.berth("network", "create", "--subnet", "10.67.0.128/25", "bad", check=False)
+        assert overlap.returncode != 0 and "Pool overlaps with other one on this address space" in overlap.stderr
         engine.berth("network", "disconnect", "lan", "one")
         assert "10.66." not in engine.berth("exec", "one", "ip", "address").stdout
-        engine.berth("rm", "-f", "one", "two")
+        engine.berth("rm", "-f", "one", "two", "three", "four", "five")
         engine.berth("network", "rm", "lan")
     finally:
         ip("link", "delete", "lan0")

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "network/network.h"
+#include "network/subnet.h"
 
 #include <chrono>
 #include <memory>
@@ -50,6 +51,9 @@ struct BridgeOptions {
     bool big_tcp = true;     // large packets from the host, unless the bridge was there: big_tcp.h
     std::string description{}; // "name (id)" for error sentences; default: the bridge's name
 };
+
+// One of each family at most.
+std::vector<Subnet> subnets_of(const BridgeOptions& options);
 
 class BridgeNetwork final : public Network {
   public:

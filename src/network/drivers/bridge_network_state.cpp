@@ -19,7 +19,11 @@ namespace {
 using kernel::RouteSocket;
 
 NetworkAddressPlan address_plan(const BridgeOptions& options) {
-    NetworkAddressPlan plan = NetworkAddressPlan::of(options);
+    NetworkAddressPlan plan{
+        .name = options.name,
+        .description = options.description,
+        .subnets = subnets_of(options),
+        .reserved = options.reserved};
     for (const std::optional<IpAddress>& router : {options.router, options.router_v6}) {
         if (router && router != options.gateway && router != options.gateway_v6) {
             plan.reserved.push_back(*router);

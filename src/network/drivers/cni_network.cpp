@@ -146,8 +146,8 @@ Result<std::shared_ptr<CniNetwork>> CniNetwork::restore(
     const CniOptions& options,
     const std::vector<EndpointRecord>& known) {
     Members members{
-        .places = TRY(NetworkMembers::create(NetworkAddressPlan{
-            .name = options.name, .description = options.description, .subnet = {}}))};
+        .places = TRY(NetworkMembers::create(
+            NetworkAddressPlan{.name = options.name, .description = options.description}))};
     for (const EndpointRecord& endpoint : known) {
         TRY(members.places.restore(endpoint.id, {}));
         if (const auto held = parts->ports.restore(endpoint.ports); !held.ok()) {

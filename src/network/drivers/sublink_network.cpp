@@ -160,13 +160,17 @@ Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
     const SublinkOptions& options,
     const std::vector<EndpointRecord>& known) {
     SublinkOptions resolved = options;
-    if (options.subnet.length != 0 && !options.gateway) {
-        resolved.gateway = usual_gateway(options.subnet, options.ip_range);
+    for (Subnet& subnet : resolved.subnets) {
+        if (!subnet.gateway) {
+            subnet.gateway = usual_gateway(subnet.prefix, subnet.range);
+        }
     }
-    if (options.subnet_v6 && !options.gateway_v6) {
-        resolved.gateway_v6 = usual_gateway(*options.subnet_v6, options.ip_range_v6);
-    }
-    Members members{.places = TRY(NetworkMembers::create(NetworkAddressPlan::of(resolved)))};
+    Members members{
+        .places = TRY(NetworkMembers::create(
+            {.name = options.name,
+             .description = options.description,
+             .subnets = resolved.subnets,
+             .reserved = options.reserved}))};
     for (const EndpointRecord& endpoint : known) {
         const Result<void> restored = members.places.restore(endpoint.id, addresses_of(endpoint));
         if (!restored.ok()) {
@@ -202,14 +206,16 @@ Endpoint SublinkNetwork::endpoint_of(
     endpoint.host_interface = options_.parent.empty() ? options_.name : options_.parent;
     const bool has_gateway = !options_.internal && !is_layer3(options_);
     if (addresses.v4) {
+        const Subnet& subnet = *subnet_of(options_.subnets, *addresses.v4);
         endpoint.ip = *addresses.v4;
-        endpoint.prefix_length = options_.subnet.length;
-        endpoint.gateway = has_gateway ? *options_.gateway : IpAddress();
+        endpoint.prefix_length = subnet.prefix.length;
+        endpoint.gateway = has_gateway ? subnet.gateway.value_or(IpAddress()) : IpAddress();
     }
     if (addresses.v6) {
+        const Subnet& subnet = *subnet_of(options_.subnets, *addresses.v6);
         endpoint.ip_v6 = addresses.v6;
-        endpoint.prefix_length_v6 = options_.subnet_v6->length;
-        endpoint.gateway_v6 = has_gateway ? options_.gateway_v6 : std::nullopt;
+        endpoint.prefix_length_v6 = subnet.prefix.length;
+        endpoint.gateway_v6 = has_gateway ? subnet.gateway : std::nullopt;
     }
     endpoint.mac = request.mac.value_or(
         addresses.v4 ? MacAddress::for_address(*addresses.v4) : MacAddress::random());
@@ -336,6 +342,16 @@ Result<std::vector<BoundPort>> SublinkNetwork::publish(
 Result<void> SublinkNetwork::unpublish(
     const std::string& /*endpoint_id*/, const std::vector<BoundPort>& /*ports*/) {
     return ok();
+}
+
+IpAddress SublinkNetwork::gateway() const {
+    const Subnet* first = first_subnet(options_.subnets, kernel::IpFamily::V4);
+    return first != nullptr ? first->gateway.value_or(IpAddress()) : IpAddress();
+}
+
+std::optional<IpAddress> SublinkNetwork::gateway_v6() const {
+    const Subnet* first = first_subnet(options_.subnets, kernel::IpFamily::V6);
+    return first != nullptr ? first->gateway : std::nullopt;
 }
 
 Result<void> SublinkNetwork::close() {

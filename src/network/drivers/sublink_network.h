@@ -29,16 +29,11 @@ struct SublinkOptions {
     IpvlanFlag flag = IpvlanFlag::Bridge;
     // "eth0"; "eth0.10" is made when only eth0 is there. Empty: one without a way out is made.
     std::string parent;
-    IpPrefix subnet; // length 0: a network without IPv4
-    std::optional<IpAddress> gateway;
-    std::optional<IpPrefix> ip_range;
-    std::vector<IpAddress> reserved;
-    std::optional<IpPrefix> subnet_v6;
-    std::optional<IpAddress> gateway_v6;
-    std::optional<IpPrefix> ip_range_v6;
-    bool internal = false;   // no default route
-    std::uint32_t mtu = 0;   // 0: the parent's
-    std::string description; // "name (id)" for error sentences
+    std::vector<Subnet> subnets; // without a gateway: Docker's usual one
+    std::vector<IpAddress> reserved{};
+    bool internal = false;     // no default route
+    std::uint32_t mtu = 0;     // 0: the parent's
+    std::string description{}; // "name (id)" for error sentences
 };
 
 class SublinkNetwork final : public Network {
@@ -63,9 +58,9 @@ class SublinkNetwork final : public Network {
 
     const std::string& name() const override { return options_.name; }
 
-    IpAddress gateway() const override { return options_.gateway.value_or(IpAddress()); }
-
-    std::optional<IpAddress> gateway_v6() const override { return options_.gateway_v6; }
+    // Of the first subnet; an endpoint has that of its own.
+    IpAddress gateway() const override;
+    std::optional<IpAddress> gateway_v6() const override;
 
     // Ipvlan's layer 3 modes, which have no neighbors that could be asked.
     bool leads_out_by_interface() const override;

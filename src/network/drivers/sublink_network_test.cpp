@@ -21,11 +21,15 @@ using kernel::output_of;
 using testing::HasSubstr;
 using testing::Not;
 
+Subnet subnet(const std::string& prefix) {
+    return {.prefix = *IpPrefix::parse(prefix)};
+}
+
 SublinkOptions options_on(const std::string& parent) {
     return {
         .name = "dm-test",
         .parent = parent,
-        .subnet = *IpPrefix::parse("10.77.0.0/24"),
+        .subnets = {subnet("10.77.0.0/24")},
         .description = "lan (dm-test)"};
 }
 
@@ -57,7 +61,7 @@ NetworkVariant variant(
             [options](NetworkDriver& driver, bool v6) {
                 SublinkOptions own = options;
                 if (v6) {
-                    own.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+                    own.subnets.push_back(subnet("fd00:77::/64"));
                 }
                 return std::shared_ptr<Network>(make(driver, own));
             },
@@ -91,8 +95,8 @@ TEST(SublinkNetwork, PutsContainersOnTheParentsNetwork) {
         const UniqueFd machine = make_lan();
         const auto driver = start_driver();
         SublinkOptions options = options_on("wan0");
-        options.subnet = *IpPrefix::parse("10.99.0.0/24");
-        options.gateway = *IpAddress::parse("10.99.0.2"); // the machine
+        options.subnets = {subnet("10.99.0.0/24")};
+        options.subnets[0].gateway = *IpAddress::parse("10.99.0.2"); // the machine
         options.reserved = {*IpAddress::parse("10.99.0.1")};
         const auto network = make(*driver, options);
         const Endpoint a = connect(*network, "a");
@@ -109,6 +113,103 @@ TEST(SublinkNetwork, PutsContainersOnTheParentsNetwork) {
         ASSERT_TRUE(driver->remove("dm-test").ok());
         driver->wait_until_removed();
         EXPECT_THAT(output_of({"ip", "link"}), HasSubstr("wan0")) << "the parent is the host's";
+    });
+}
+
+// Two of each family; the first IPv4 one has room for two endpoints, the first IPv6 one for one.
+SublinkOptions options_with_subnets() {
+    SublinkOptions options = options_on("wan0");
+    options.subnets = {
+        subnet("10.77.0.0/29"), subnet("10.78.0.0/16"), subnet("fd77::/64"), subnet("fd78::/96")};
+    options.subnets[0].gateway = *IpAddress::parse("10.77.0.6");
+    options.subnets[0].range = *IpPrefix::parse("10.77.0.0/30");
+    options.subnets[1].range = *IpPrefix::parse("10.78.7.0/24");
+    options.subnets[2].range = *IpPrefix::parse("fd77::/127");
+    options.subnets[2].gateway = *IpAddress::parse("fd77::a");
+    options.reserved = {*IpAddress::parse("10.77.0.2"), *IpAddress::parse("10.78.7.1")};
+    return options;
+}
+
+TEST(SublinkNetwork, GivesAddressesOfItsSubnetsOneAfterTheOther) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        const auto network = make(*driver, options_with_subnets());
+        const Endpoint a = connect(*network, "a");
+        EXPECT_EQ(a.ip.to_string(), "10.77.0.1");
+        EXPECT_EQ(a.prefix_length, 29);
+        EXPECT_EQ(a.gateway.to_string(), "10.77.0.6");
+        EXPECT_EQ(a.ip_v6->to_string(), "fd77::1");
+        EXPECT_EQ(a.prefix_length_v6, 64);
+        EXPECT_EQ(a.gateway_v6->to_string(), "fd77::a");
+        const Endpoint b = connect(*network, "b");
+        EXPECT_EQ(b.ip.to_string(), "10.77.0.3");
+        EXPECT_EQ(b.ip_v6->to_string(), "fd78::2") << "the first subnet has no other";
+        EXPECT_EQ(b.prefix_length_v6, 96);
+        const Endpoint c = connect(*network, "c");
+        EXPECT_EQ(c.ip.to_string(), "10.78.7.2");
+        EXPECT_EQ(c.prefix_length, 16);
+        EXPECT_EQ(c.gateway.to_string(), "10.78.7.0");
+        EXPECT_THAT(inside(c, {"ip", "route"}), HasSubstr("default via 10.78.7.0 dev eth0"));
+        EXPECT_THAT(inside(c, {"ip", "-6", "route"}), HasSubstr("default via fd78::1 dev eth0"));
+        ASSERT_TRUE(network->disconnect("a").ok());
+        EXPECT_EQ(connect(*network, "d").ip, a.ip) << "the first one has room again";
+    });
+}
+
+TEST(SublinkNetwork, HasWantedAddressesOfAnySubnet) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        const auto network = make(*driver, options_with_subnets());
+        const auto ask_for = [&](const std::string& id, const std::string& ip) {
+            return network->connect(
+                {.id = id, .container_name = id, .ports = {}, .ip = *IpAddress::parse(ip)});
+        };
+        const auto a = ask_for("a", "10.78.9.9");
+        ASSERT_TRUE(a.ok()) << a.error().message();
+        EXPECT_EQ(a->gateway.to_string(), "10.78.7.0");
+        EXPECT_EQ(a->prefix_length, 16);
+        for (const char* taken : {"10.78.9.9", "10.78.7.0", "10.78.7.1", "10.77.0.6"}) {
+            EXPECT_EQ(ask_for("b", taken).error().message(), "Address already in use") << taken;
+        }
+        EXPECT_EQ(
+            ask_for("b", "10.79.0.1").error().message(),
+            "no configured subnet contains IP address 10.79.0.1");
+    });
+}
+
+TEST(SublinkNetwork, SaysWhenAllItsSubnetsAreFull) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        SublinkOptions options = options_on("wan0");
+        options.subnets = {subnet("10.77.0.0/30"), subnet("10.78.0.0/30")};
+        const auto network = make(*driver, options);
+        EXPECT_EQ(connect(*network, "a").ip.to_string(), "10.77.0.2");
+        EXPECT_EQ(connect(*network, "b").ip.to_string(), "10.78.0.2");
+        EXPECT_EQ(
+            network->connect({.id = "c", .container_name = "c", .ports = {}}).error().message(),
+            "no available IPv4 addresses on this network's address pools: lan (dm-test)");
+    });
+}
+
+TEST(SublinkNetwork, RefusesSubnetsThatOverlapAndTakesNone) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        SublinkOptions options = options_on("wan0");
+        options.subnets = {subnet("10.77.0.0/24"), subnet("10.78.0.0/16"), subnet("10.78.5.0/24")};
+        const auto refused = driver->create(options);
+        ASSERT_FALSE(refused.ok());
+        EXPECT_EQ(refused.error().kind(), ErrorKind::Forbidden);
+        EXPECT_EQ(
+            refused.error().message(),
+            "invalid pool request: Pool overlaps with other one on this address space");
+        options.subnets.pop_back();
+        ASSERT_TRUE(make(*driver, options));
+        ASSERT_TRUE(driver->remove("dm-test").ok());
+        EXPECT_TRUE(make(*driver, options)) << "given back";
     });
 }
 
@@ -148,7 +249,7 @@ TEST(SublinkNetwork, RefusesParentsThatAreTakenOrNotThere) {
         const auto first = make(*driver, options_on("wan0"));
         SublinkOptions second = options_on("wan0");
         second.name = "dm-second";
-        second.subnet = *IpPrefix::parse("10.78.0.0/24");
+        second.subnets = {subnet("10.78.0.0/24")};
         EXPECT_EQ(
             driver->create(second).error().message(),
             "network dm-test is already using parent interface wan0");
@@ -169,7 +270,7 @@ TEST(SublinkNetwork, RefusesParentsThatAreTakenOrNotThere) {
             "loopback interface is not a valid ipvlan parent link");
         second.kind = SublinkKind::Macvlan;
         second.parent = "";
-        second.subnet = *IpPrefix::parse("10.77.0.0/25");
+        second.subnets = {subnet("10.77.0.0/25")};
         EXPECT_EQ(driver->create(second).error().kind(), ErrorKind::Forbidden) << "overlap";
     });
 }
@@ -282,11 +383,19 @@ TEST(SublinkNetwork, LeadsOutByTheInterfaceInIpvlansLayer3Modes) {
 TEST(SublinkNetwork, IsThereAgainAfterARestart) {
     in_new_network([] {
         const UniqueFd machine = make_lan();
-        const SublinkOptions options = options_on("wan0");
+        SublinkOptions options = options_on("wan0");
+        options.subnets.push_back(subnet("10.78.0.0/24"));
         Endpoint a;
+        Endpoint c;
         {
             const auto driver = start_driver();
-            a = connect(*make(*driver, options), "a");
+            const auto network = make(*driver, options);
+            a = connect(*network, "a");
+            c = *network->connect(
+                {.id = "c",
+                 .container_name = "c",
+                 .ports = {},
+                 .ip = *IpAddress::parse("10.78.0.2")});
         }
         NetworkDriver::Options again;
         again.networks = {
@@ -297,12 +406,21 @@ TEST(SublinkNetwork, IsThereAgainAfterARestart) {
                    .ip = a.ip,
                    .mac = a.mac,
                    .host_interface = a.host_interface,
+                   .ports = {}},
+                  {.id = "c",
+                   .container_name = "c",
+                   .ip = c.ip,
+                   .mac = c.mac,
+                   .host_interface = c.host_interface,
                    .ports = {}}},
              .sublink = options}};
         const auto driver = start_driver(again);
         const auto network = driver->find("dm-test");
         ASSERT_TRUE(network);
-        EXPECT_EQ(network->endpoint_count(), 1U);
+        EXPECT_EQ(network->endpoint_count(), 2U);
+        const auto taken = network->connect(
+            {.id = "d", .container_name = "d", .ports = {}, .ip = *IpAddress::parse("10.78.0.2")});
+        EXPECT_EQ(taken.error().message(), "Address already in use");
         const Endpoint b = connect(*network, "b");
         EXPECT_NE(a.ip, b.ip);
         EXPECT_TRUE(reaches(a, b.ip.to_string()));
