@@ -468,6 +468,7 @@ Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network
     sublink.kind = is_macvlan ? network::SublinkKind::Macvlan : network::SublinkKind::Ipvlan;
     // moby's names of the parents that it makes.
     sublink.name = (is_macvlan ? "dm-" : "di-") + network.id.substr(0, bridge_id_length);
+    sublink.id = network.id;
     sublink.parent = option_or(network.options, parent_option, "");
     sublink.internal = network.internal;
     sublink.description = network.name + " (" + network.id + ")";

@@ -56,16 +56,27 @@ struct NetworkDriver::State {
             give_back_subnets(options.subnets);
             return made;
         }
-        links.insert((*made)->parent_index());
+        if ((*made)->has_made_parent()) {
+            links.insert((*made)->parent_index());
+        }
         sublinks.lock()->insert_or_assign(options.name, *made);
         return made;
     }
 
+    bool is_parent(int link) const {
+        auto guard = sublinks.lock();
+        return std::ranges::any_of(
+            *guard, [link](const auto& entry) { return entry.second->parent_index() == link; });
+    }
+
     Result<void> remove_sublink(const std::shared_ptr<SublinkNetwork>& network) {
         TRY(network->close());
-        network->tear_down();
         sublinks.lock()->erase(network->name());
-        former_links.push_back(network->parent_index());
+        const bool is_shared = is_parent(network->parent_index());
+        network->tear_down(is_shared ? ParentUse::Shared : ParentUse::Last);
+        if (network->has_made_parent() && !is_shared) {
+            former_links.push_back(network->parent_index());
+        }
         give_back_subnets(network->options().subnets);
         return ok();
     }
@@ -89,6 +100,31 @@ std::string name_of(const NetworkRecord& record) {
         return record.cni->name;
     }
     return record.sublink ? record.sublink->name : record.options.name;
+}
+
+// moby's macvlan and ipvlan drivers (createNetwork), each of which knows its own networks alone.
+Result<void> check_parent(const SublinkOptions& options, const SublinkMap& others) {
+    const std::string& parent = parent_name(options);
+    for (const auto& [name, other] : others) {
+        const SublinkOptions& had = other->options();
+        if (had.kind != options.kind || parent_name(had) != parent) {
+            continue;
+        }
+        if (options.kind == SublinkKind::Ipvlan) {
+            return Error(
+                ErrorKind::Forbidden,
+                "network " + name + " is already using parent interface " + parent);
+        }
+        const std::string taken =
+            "macvlan network " + had.id + " is already using parent interface " + parent;
+        if (options.mode == SublinkMode::Passthru) {
+            return Error(ErrorKind::Forbidden, "cannot use mode passthru, " + taken);
+        }
+        if (had.mode == SublinkMode::Passthru) {
+            return Error(ErrorKind::Forbidden, taken + " in mode passthru");
+        }
+    }
+    return ok();
 }
 
 template <class Map>
@@ -241,13 +277,12 @@ Result<std::shared_ptr<SublinkNetwork>> NetworkDriver::create(const SublinkOptio
     if (find(options.name)) {
         return conflict("network with name " + options.name + " already exists");
     }
-    const SublinkMap others = *state_->sublinks.lock();
-    for (const auto& [name, other] : others) {
-        if (!options.parent.empty() && other->options().parent == options.parent) {
-            return Error(
-                ErrorKind::Forbidden,
-                "network " + name + " is already using parent interface " + options.parent);
-        }
+    TRY(check_parent(options, *state_->sublinks.lock()));
+    const auto left = state_->parts->host.lock()->find_link(parent_name(options));
+    if (left.ok() && *left && SublinkNetwork::is_made_parent(**left, state_->parts->owner) &&
+        !state_->is_parent((*left)->index)) {
+        // The last network on this parent has just been removed; the parent is on its way out.
+        state_->parts->reaper->finish();
     }
     return state_->make_sublink(options);
 }
@@ -327,7 +362,7 @@ Result<void> NetworkDriver::remove_all() {
     }
     const SublinkMap sublinks = std::exchange(*state_->sublinks.lock(), {});
     for (const auto& [name, network] : sublinks) {
-        network->tear_down();
+        network->tear_down(ParentUse::Last);
     }
     const CniMap cnis = std::exchange(*state_->cnis.lock(), {});
     for (const auto& [name, network] : cnis) {

@@ -65,7 +65,8 @@ class NetworkDriver {
     // Uses a bridge of that name if there is one. Forbidden, in Docker's words, when a subnet
     // overlaps with another network of this driver.
     Result<std::shared_ptr<BridgeNetwork>> create(const BridgeOptions& options);
-    // Forbidden, too, when another network has the parent.
+    // Forbidden, too, when another network has the parent: a macvlan one when either of the two is
+    // in passthru mode, an ipvlan one always.
     Result<std::shared_ptr<SublinkNetwork>> create(const SublinkOptions& options);
     // NotFound for a configuration or a plugin that is not there, Unavailable when the plugins say
     // that they cannot take containers.

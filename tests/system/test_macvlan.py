@@ -25,7 +25,7 @@ def lan(engine):
     left = engine.berth("ps", "-aq").stdout.split()
     if left:
         engine.berth("rm", "-f", *left)
-    engine.berth("network", "rm", "lan", check=False)
+    engine.berth("network", "rm", "lan", "other", check=False)
     ip("link", "delete", "lan0")
     ip("netns", "delete", "machine")
 
@@ -75,8 +75,6 @@ def test_modes_and_parents_are_checked(engine, lan):
     engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
     engine.berth("run", "-d", "--name", "two", "--network", "lan", *IDLE)
     assert reaches(engine, "one", "10.66.0.1") and not reaches(engine, "one", "10.66.0.3")
-    done = engine.berth("network", "create", "-d", "macvlan", "-o", "parent=lan0", "other", check=False)
-    assert done.returncode != 0 and "is already using parent interface lan0" in done.stderr
 
 
 def test_containers_have_the_gateway_of_their_subnet(engine, lan):
@@ -95,6 +93,23 @@ def test_containers_have_the_gateway_of_their_subnet(engine, lan):
     assert reaches(engine, "two", "10.67.0.3") and "10.67.0.77" in engine.berth("exec", "one", "nslookup", "two").stdout
     done = engine.berth("network", "create", "--subnet", "10.68.0.0/24", "--subnet", "10.69.0.0/24", "bad", check=False)
     assert done.returncode != 0 and "bridge driver doesn't support multiple subnets" in done.stderr
+
+
+def test_networks_share_a_parent(engine, lan):
+    ip("-n", "machine", "address", "add", "10.67.0.1/24", "dev", "eth0")
+    create(engine, lan)
+    engine.berth("network", "create", "-d", "macvlan", "--subnet", "10.67.0.0/24", "--gateway", "10.67.0.1", "-o", f"parent={lan}", "other")
+    engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
+    engine.berth("run", "-d", "--name", "two", "--network", "other", *IDLE)
+    assert reaches(engine, "one", "10.66.0.1") and reaches(engine, "two", "10.67.0.1")
+    engine.berth("network", "connect", "other", "one")
+    assert reaches(engine, "one", "10.67.0.2") and reaches(engine, "two", "10.67.0.3")
+    done = engine.berth("network", "create", "-d", "macvlan", "-o", f"parent={lan}", "-o", "macvlan_mode=passthru", "bad", check=False)
+    assert done.returncode != 0 and "cannot use mode passthru, macvlan network" in done.stderr
+    engine.berth("network", "disconnect", "other", "one")
+    engine.berth("rm", "-f", "two")
+    engine.berth("network", "rm", "other")
+    assert reaches(engine, "one", "10.66.0.1")
 
 
 def needs_kernel(*kinds):
@@ -146,6 +161,19 @@ def test_a_vlan_is_made_and_goes_with_the_network(engine, lan, driver):
     wait_until("removal", lambda: f"{lan}.10" not in ip("link"))
 
 
+def test_a_shared_vlan_is_made_once_and_goes_with_its_last_network(engine, lan):
+    needs_kernel("vlan")
+    for name, number in (("lan", 67), ("other", 68)):
+        engine.berth("network", "create", "-d", "macvlan", "--subnet", f"10.{number}.0.0/24", "-o", f"parent={lan}.10", name)
+    engine.berth("run", "-d", "--name", "one", "--network", "other", *IDLE)
+    engine.berth("run", "-d", "--name", "two", "--network", "other", *IDLE)
+    engine.berth("network", "rm", "lan")
+    assert reaches(engine, "one", "10.68.0.3")
+    engine.berth("rm", "-f", "one", "two")
+    engine.berth("network", "rm", "other")
+    wait_until("removal", lambda: f"{lan}.10" not in ip("link"))
+
+
 @pytest.mark.parametrize("driver", ["macvlan", "ipvlan"])
 def test_without_a_parent_containers_are_among_themselves(engine, lan, driver):
     needs_kernel(driver, "dummy")
@@ -173,6 +201,7 @@ def test_the_engine_may_die(fresh_engine):
         create(engine, "lan0", "--subnet", "10.67.0.0/24")
         engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
         engine.berth("run", "-d", "--name", "three", "--network", "lan", "--ip", "10.67.0.2", *IDLE)
+        engine.berth("network", "create", "-d", "macvlan", "--subnet", "10.69.0.0/24", "-o", "parent=lan0", "other")
         engine.kill()
         engine.start()
         engine.berth("run", "-d", "--name", "two", "--network", "lan", *IDLE)
@@ -184,10 +213,11 @@ def test_the_engine_may_die(fresh_engine):
         assert taken.returncode != 0 and "Address already in use" in taken.stderr
         overlap = engine.berth("network", "create", "--subnet", "10.67.0.128/25", "bad", check=False)
         assert overlap.returncode != 0 and "Pool overlaps with other one on this address space" in overlap.stderr
+        engine.berth("run", "--rm", "--network", "other", "busybox", "ip", "address")
         engine.berth("network", "disconnect", "lan", "one")
         assert "10.66." not in engine.berth("exec", "one", "ip", "address").stdout
         engine.berth("rm", "-f", "one", "two", "three", "four", "five")
-        engine.berth("network", "rm", "lan")
+        engine.berth("network", "rm", "lan", "other")
     finally:
         ip("link", "delete", "lan0")
         ip("netns", "delete", "machine")

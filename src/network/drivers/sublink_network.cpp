@@ -133,13 +133,22 @@ bool SublinkNetwork::leads_out_by_interface() const {
     return is_layer3(options_) && !options_.internal;
 }
 
+const std::string& parent_name(const SublinkOptions& options) {
+    return options.parent.empty() ? options.name : options.parent;
+}
+
+// A bridge of ours has the label, too, and may be a parent like any other interface of the host.
+bool SublinkNetwork::is_made_parent(const kernel::Link& link, const std::string& owner) {
+    return link.alias == owner && (link.kind == "vlan" || link.kind == "dummy");
+}
+
 Result<SublinkNetwork::Parent>
 SublinkNetwork::ensure_parent(DriverParts& parts, const SublinkOptions& options) {
     if (options.parent == "lo") {
         const std::string kind = options.kind == SublinkKind::Macvlan ? "macvlan" : "ipvlan";
         return invalid_argument("loopback interface is not a valid " + kind + " parent link");
     }
-    const std::string& name = options.parent.empty() ? options.name : options.parent;
+    const std::string& name = parent_name(options);
     auto host = parts.host.lock();
     std::optional<kernel::Link> link = TRY(host->find_link(name));
     if (!link) {
@@ -152,7 +161,8 @@ SublinkNetwork::ensure_parent(DriverParts& parts, const SublinkOptions& options)
     if (!link) {
         return internal_error("the interface " + name + " vanished while it was made");
     }
-    return Parent{.index = link->index, .mtu = link->mtu, .ours = link->alias == parts.owner};
+    return Parent{
+        .index = link->index, .mtu = link->mtu, .ours = is_made_parent(*link, parts.owner)};
 }
 
 Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
@@ -203,7 +213,7 @@ Endpoint SublinkNetwork::endpoint_of(
     endpoint.id = request.id;
     endpoint.interface_name = request.interface_name;
     // Nothing of it is on the host; the parent's name tells the books that it is wired.
-    endpoint.host_interface = options_.parent.empty() ? options_.name : options_.parent;
+    endpoint.host_interface = parent_name(options_);
     const bool has_gateway = !options_.internal && !is_layer3(options_);
     if (addresses.v4) {
         const Subnet& subnet = *subnet_of(options_.subnets, *addresses.v4);
@@ -358,9 +368,9 @@ Result<void> SublinkNetwork::close() {
     return members_.lock()->places.close(options_.description);
 }
 
-void SublinkNetwork::tear_down() {
+void SublinkNetwork::tear_down(ParentUse use) {
     members_.lock()->places.dissolve();
-    if (parent_.ours) {
+    if (parent_.ours && use == ParentUse::Last) {
         parts_->reaper->discard(parent_.index);
     }
 }

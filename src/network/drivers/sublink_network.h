@@ -24,6 +24,7 @@ enum class IpvlanFlag : std::uint8_t { Bridge, Private, Vepa };
 
 struct SublinkOptions {
     std::string name; // unique among the driver's networks: "dm-1a2b3c4d5e6f"; a made parent's too
+    std::string id{}; // the engine's, for error sentences
     SublinkKind kind = SublinkKind::Macvlan;
     SublinkMode mode = SublinkMode::Bridge;
     IpvlanFlag flag = IpvlanFlag::Bridge;
@@ -35,6 +36,11 @@ struct SublinkOptions {
     std::uint32_t mtu = 0;     // 0: the parent's
     std::string description{}; // "name (id)" for error sentences
 };
+
+// What its interface is called, whoever makes it.
+const std::string& parent_name(const SublinkOptions& options);
+
+enum class ParentUse : std::uint8_t { Last, Shared }; // Shared: other networks are on it, too
 
 class SublinkNetwork final : public Network {
   public:
@@ -73,10 +79,16 @@ class SublinkNetwork final : public Network {
 
     int parent_index() const { return parent_.index; }
 
+    // By this engine, for this network or for another one.
+    bool has_made_parent() const { return parent_.ours; }
+
+    // Whether the engine of this label made the interface for such networks.
+    static bool is_made_parent(const kernel::Link& link, const std::string& owner);
+
     // No endpoint joins any more. Forbidden while there are some.
     Result<void> close();
-    // A parent that was made goes, behind.
-    void tear_down();
+    // A parent that was made goes, behind, with the last network on it.
+    void tear_down(ParentUse use);
 
   private:
     struct Parent {

@@ -28,6 +28,7 @@ Subnet subnet(const std::string& prefix) {
 SublinkOptions options_on(const std::string& parent) {
     return {
         .name = "dm-test",
+        .id = "test-id",
         .parent = parent,
         .subnets = {subnet("10.77.0.0/24")},
         .description = "lan (dm-test)"};
@@ -242,17 +243,20 @@ TEST(SublinkNetwork, KeepsModes) {
     });
 }
 
-TEST(SublinkNetwork, RefusesParentsThatAreTakenOrNotThere) {
+SublinkOptions second_options_on(const std::string& parent) {
+    SublinkOptions options = options_on(parent);
+    options.name = "dm-second";
+    options.id = "second-id";
+    options.subnets = {subnet("10.78.0.0/24")};
+    return options;
+}
+
+TEST(SublinkNetwork, RefusesParentsThatAreNotThere) {
     in_new_network([] {
         const UniqueFd machine = make_lan();
         const auto driver = start_driver();
         const auto first = make(*driver, options_on("wan0"));
-        SublinkOptions second = options_on("wan0");
-        second.name = "dm-second";
-        second.subnets = {subnet("10.78.0.0/24")};
-        EXPECT_EQ(
-            driver->create(second).error().message(),
-            "network dm-test is already using parent interface wan0");
+        SublinkOptions second = second_options_on("wan0");
         for (const char* name : {"eth9", "eth9.10", "wan0.0", "wan0.5000", "wan0.x"}) {
             second.parent = name;
             EXPECT_EQ(
@@ -272,6 +276,105 @@ TEST(SublinkNetwork, RefusesParentsThatAreTakenOrNotThere) {
         second.parent = "";
         second.subnets = {subnet("10.77.0.0/25")};
         EXPECT_EQ(driver->create(second).error().kind(), ErrorKind::Forbidden) << "overlap";
+    });
+}
+
+TEST(SublinkNetwork, SharesItsParentWithOthers) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        const auto first = make(*driver, options_on("wan0"));
+        const auto second = make(*driver, second_options_on("wan0"));
+        const Endpoint a = connect(*first, "a");
+        const Endpoint b = connect(*second, "b");
+        EXPECT_THAT(inside(b, {"ip", "route"}), HasSubstr("default via 10.78.0.1 dev eth0"));
+        ASSERT_TRUE(second->disconnect("b").ok());
+        ASSERT_TRUE(driver->remove("dm-second").ok());
+        driver->wait_until_removed();
+        EXPECT_TRUE(reaches(a, connect(*first, "c").ip.to_string()));
+    });
+}
+
+TEST(SublinkNetwork, RefusesParentsThatAreTaken) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        const auto refusal = [&](const SublinkOptions& options) {
+            const auto made = driver->create(options);
+            return made.ok() ? std::string() : made.error().message();
+        };
+        SublinkOptions options = options_on("wan0");
+        SublinkOptions second = second_options_on("wan0");
+        second.mode = SublinkMode::Passthru;
+        ASSERT_TRUE(make(*driver, options));
+        EXPECT_EQ(
+            refusal(second),
+            "cannot use mode passthru, macvlan network test-id is already using parent interface "
+            "wan0");
+        ASSERT_TRUE(driver->remove("dm-test").ok());
+        ASSERT_TRUE(make(*driver, second));
+        EXPECT_EQ(
+            refusal(options),
+            "macvlan network second-id is already using parent interface wan0 in mode passthru");
+        options = ipvlan_options(SublinkMode::L2);
+        ASSERT_TRUE(make(*driver, options)) << "each driver knows its own networks";
+        SublinkOptions third = ipvlan_options(SublinkMode::L3);
+        third.name = "di-third";
+        third.subnets = {subnet("10.79.0.0/24")};
+        EXPECT_EQ(refusal(third), "network dm-test is already using parent interface wan0");
+    });
+}
+
+// A dummy may be the parent of the network that it was made for, and of others by its name.
+TEST(SublinkNetwork, KeepsAMadeParentUntilTheLastNetworkOnItGoes) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        for (const auto& [kind, parent] : {std::pair("vlan", "wan0.10"), std::pair("dummy", "")}) {
+            if (!kernel_has(kind)) {
+                continue; // the virtual machine's kernel has both
+            }
+            const std::string name = *parent == '\0' ? "dm-test" : parent;
+            ASSERT_TRUE(make(*driver, options_on(parent)));
+            const auto second = make(*driver, second_options_on(name));
+            ASSERT_TRUE(driver->remove("dm-test").ok());
+            driver->wait_until_removed();
+            EXPECT_THAT(output_of({"ip", "link"}), HasSubstr(name));
+            const Endpoint a = connect(*second, "a");
+            EXPECT_TRUE(reaches(a, connect(*second, "b").ip.to_string()));
+            ASSERT_TRUE(second->disconnect("a").ok());
+            ASSERT_TRUE(second->disconnect("b").ok());
+            ASSERT_TRUE(driver->remove("dm-second").ok());
+            const auto again = make(*driver, options_on(parent));
+            driver->wait_until_removed();
+            EXPECT_THAT(output_of({"ip", "link"}), HasSubstr(name)) << "made again";
+            connect(*again, "c");
+            ASSERT_TRUE(again->disconnect("c").ok());
+            ASSERT_TRUE(driver->remove("dm-test").ok());
+            driver->wait_until_removed();
+            EXPECT_THAT(output_of({"ip", "link"}), Not(HasSubstr(name)));
+        }
+    });
+}
+
+TEST(SublinkNetwork, LeavesABridgeOfTheEnginesWhereItIs) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto bridge = create_default(*driver);
+        ASSERT_TRUE(make(*driver, options_on("test0")));
+        ASSERT_TRUE(driver->remove("dm-test").ok());
+        driver->wait_until_removed();
+        EXPECT_THAT(output_of({"ip", "link"}), HasSubstr("test0"));
+    });
+}
+
+TEST(SublinkNetwork, LeavesItsParentsRoutesToTheHost) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        ASSERT_EQ(output_of({"ip", "address", "add", "172.17.0.9/16", "dev", "wan0"}), "");
+        const auto driver = start_driver();
+        ASSERT_TRUE(make(*driver, options_on("wan0")));
+        EXPECT_EQ(driver->pick_subnet()->to_string(), "172.18.0.0/16");
     });
 }
 
