@@ -27,6 +27,9 @@ constexpr std::uint32_t largest_mtu = 65535;
 
 constexpr std::size_t bridge_id_length = 12;
 
+constexpr std::string_view gateway_mode_v4_option = "com.docker.network.bridge.gateway_mode_ipv4";
+constexpr std::string_view gateway_mode_v6_option = "com.docker.network.bridge.gateway_mode_ipv6";
+
 // Auxiliary addresses of these names are the way out of a bridge network's containers.
 constexpr std::string_view default_gateway_v4 = "DefaultGatewayIPv4";
 constexpr std::string_view default_gateway_v6 = "DefaultGatewayIPv6";
@@ -383,8 +386,8 @@ Result<void> read_bridge_pool(const IpamPool& pool, network::BridgeOptions& brid
     if (is_v4 ? bridge.subnet.length != 0 : bridge.subnet_v6.has_value()) {
         return Error(ErrorKind::Forbidden, "bridge driver doesn't support multiple subnets");
     }
-    const GatewayMode mode = is_v4 ? bridge.gateway_mode : bridge.gateway_mode_v6;
-    ReadPool read = TRY(read_pool(pool, mode != GatewayMode::Isolated));
+    const auto family = is_v4 ? kernel::IpFamily::V4 : kernel::IpFamily::V6;
+    ReadPool read = TRY(read_pool(pool, network::has_usual_gateway(bridge, family)));
     if (is_v4) {
         bridge.subnet = read.subnet.prefix;
     } else {
@@ -403,7 +406,7 @@ Result<void> read_bridge_pool(const IpamPool& pool, network::BridgeOptions& brid
 }
 
 Result<void> read_sublink_pool(const IpamPool& pool, network::SublinkOptions& sublink) {
-    ReadPool read = TRY(read_pool(pool, true));
+    ReadPool read = TRY(read_pool(pool, network::has_usual_gateway(sublink)));
     sublink.subnets.push_back(std::move(read.subnet));
     for (const auto& [name, address] : read.auxiliary) {
         sublink.reserved.push_back(address);
@@ -478,6 +481,12 @@ Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network
         TRY(read_sublink_pool(pool, sublink));
     }
     return sublink;
+}
+
+Result<bool> has_usual_gateway(const NetworkInspect& network, kernel::IpFamily family) {
+    return is_sublink_driver(network.driver)
+               ? network::has_usual_gateway(TRY(sublink_options_of(network)))
+               : network::has_usual_gateway(TRY(bridge_options_of(network)), family);
 }
 
 } // namespace berth::engine

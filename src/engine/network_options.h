@@ -26,9 +26,6 @@ constexpr std::string_view any_source_option = "com.berth.bridge.any_source";
 constexpr std::string_view shortcut_option = "com.berth.bridge.shortcut";
 constexpr std::string_view big_tcp_option = "com.berth.bridge.big_tcp";
 
-constexpr std::string_view gateway_mode_v4_option = "com.docker.network.bridge.gateway_mode_ipv4";
-constexpr std::string_view gateway_mode_v6_option = "com.docker.network.bridge.gateway_mode_ipv6";
-
 // As Docker tells several at once: one by itself, more as points of a list.
 std::string list_of_problems(const std::vector<std::string>& problems);
 
@@ -50,5 +47,9 @@ Result<network::BridgeOptions> bridge_options_of(const NetworkInspect& network);
 bool is_sublink_driver(const std::string& driver);
 // REQUIRES as above, and is_sublink_driver().
 Result<network::SublinkOptions> sublink_options_of(const NetworkInspect& network);
+
+// Whether a subnet of the family has a gateway that nobody names. Its pools need not be there yet.
+// InvalidArgument as above.
+Result<bool> has_usual_gateway(const NetworkInspect& network, kernel::IpFamily family);
 
 } // namespace berth::engine

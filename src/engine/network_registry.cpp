@@ -239,11 +239,8 @@ Result<void> NetworkRegistry::choose_subnets(NetworkInspect& network) {
         return ok();
     }
     const auto choose = [&](kernel::IpFamily family) -> Result<void> {
+        const bool has_gateway = TRY(has_usual_gateway(network, family));
         const kernel::IpPrefix subnet = TRY(driver_->pick_subnet(family));
-        const std::string_view mode =
-            family == kernel::IpFamily::V4 ? gateway_mode_v4_option : gateway_mode_v6_option;
-        // In an isolated network there is no gateway, and its address is one like any other.
-        const bool has_gateway = option_or(network.options, mode, "") != "isolated";
         network.ipam.config.push_back(
             {.subnet = subnet.to_string(),
              .ip_range = {},

@@ -161,6 +161,15 @@ Result<std::uint32_t> way_out_mtu(RouteSocket& host) {
     return smallest.value_or(default_mtu);
 }
 
+// moby's libnetwork/drivers/bridge/bridge_linux.go (GetSkipGwAlloc).
+bool has_usual_gateway(const BridgeOptions& options, kernel::IpFamily family) {
+    if (family == kernel::IpFamily::V6) {
+        return options.gateway_mode_v6 != GatewayMode::Isolated;
+    }
+    return options.gateway_mode != GatewayMode::Isolated &&
+           !(options.inhibit_ipv4 && options.internal);
+}
+
 std::vector<Subnet> subnets_of(const BridgeOptions& options) {
     std::vector<Subnet> subnets;
     if (options.subnet.length != 0) {
@@ -187,9 +196,9 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_
     const auto resolve = [](IpPrefix& subnet,
                             std::optional<IpAddress>& gateway,
                             const std::optional<IpPrefix>& range,
-                            GatewayMode mode) -> Result<void> {
+                            bool has_usual) -> Result<void> {
         subnet = subnet.network();
-        if (!gateway && mode != GatewayMode::Isolated) {
+        if (!gateway && has_usual) {
             gateway = usual_gateway(subnet, range);
         }
         if (gateway && !subnet.contains(*gateway)) {
@@ -198,11 +207,12 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_
         return ok();
     };
     if (options.subnet.length != 0) {
-        TRY(resolve(options.subnet, options.gateway, options.ip_range, options.gateway_mode));
+        const bool has_usual = has_usual_gateway(options, kernel::IpFamily::V4);
+        TRY(resolve(options.subnet, options.gateway, options.ip_range, has_usual));
     }
     if (options.subnet_v6) {
-        TRY(resolve(
-            *options.subnet_v6, options.gateway_v6, options.ip_range_v6, options.gateway_mode_v6));
+        const bool has_usual = has_usual_gateway(options, kernel::IpFamily::V6);
+        TRY(resolve(*options.subnet_v6, options.gateway_v6, options.ip_range_v6, has_usual));
     }
     if (options.mtu == 0) {
         options.mtu = way_out_mtu;

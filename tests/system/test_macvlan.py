@@ -95,6 +95,20 @@ def test_containers_have_the_gateway_of_their_subnet(engine, lan):
     assert done.returncode != 0 and "bridge driver doesn't support multiple subnets" in done.stderr
 
 
+def test_an_internal_network_keeps_no_address_for_a_gateway(engine, lan):
+    engine.berth("network", "create", "-d", "macvlan", "--internal", "-o", f"parent={lan}", "lan")
+    assert [sorted(pool) for pool in engine.request("GET", "/networks/lan")[1]["IPAM"]["Config"]] == [["Subnet"]]
+    engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
+    place = engine.inspect("one")["NetworkSettings"]["Networks"]["lan"]
+    assert place["IPAddress"].endswith(".0.1") and place["Gateway"] == ""
+    # The next engine sees it so, too.
+    engine.kill()
+    engine.start()
+    engine.berth("run", "-d", "--name", "two", "--network", "lan", *IDLE)
+    second = engine.inspect("two")["NetworkSettings"]["Networks"]["lan"]["IPAddress"]
+    assert second.endswith(".0.2") and reaches(engine, "one", second)
+
+
 def test_networks_share_a_parent(engine, lan):
     ip("-n", "machine", "address", "add", "10.67.0.1/24", "dev", "eth0")
     create(engine, lan)
@@ -181,7 +195,7 @@ def test_without_a_parent_containers_are_among_themselves(engine, lan, driver):
     assert engine.request("GET", "/networks/lan")[1]["Internal"]
     engine.berth("run", "-d", "--name", "one", "--network", "lan", *IDLE)
     engine.berth("run", "-d", "--name", "two", "--network", "lan", *IDLE)
-    assert reaches(engine, "one", "10.68.0.3") and "default" not in engine.berth("exec", "one", "ip", "route").stdout
+    assert reaches(engine, "one", "10.68.0.2") and "default" not in engine.berth("exec", "one", "ip", "route").stdout
     engine.berth("rm", "-f", "one", "two")
     before = ip("link")
     assert "dummy" in ip("-d", "link")

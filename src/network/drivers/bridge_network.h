@@ -24,7 +24,7 @@ enum class GatewayMode : std::uint8_t {
 struct BridgeOptions {
     std::string name; // the interface's name, at most 15 bytes: "berth0", "br-1a2b3c4d5e6f"
     IpPrefix subnet;  // length 0: a network without IPv4
-    std::optional<IpAddress> gateway;  // default: the first of range or subnet; isolated: none
+    std::optional<IpAddress> gateway;  // default: see has_usual_gateway
     std::optional<IpPrefix> ip_range;  // containers' addresses come from here; default: the subnet
     std::vector<IpAddress> reserved;   // never given to a container (Docker's aux-address)
     std::uint32_t mtu = 0;             // 0: that of the link of the default route, else 1500
@@ -51,6 +51,10 @@ struct BridgeOptions {
     bool big_tcp = true;     // large packets from the host, unless the bridge was there: big_tcp.h
     std::string description{}; // "name (id)" for error sentences; default: the bridge's name
 };
+
+// Whether the first address of the range or subnet is the gateway when none is named. Where nobody
+// has a use for it there is none, and containers have all addresses.
+bool has_usual_gateway(const BridgeOptions& options, kernel::IpFamily family);
 
 // One of each family at most.
 std::vector<Subnet> subnets_of(const BridgeOptions& options);

@@ -133,6 +133,11 @@ bool SublinkNetwork::leads_out_by_interface() const {
     return is_layer3(options_) && !options_.internal;
 }
 
+// moby's macvlan and ipvlan drivers (GetSkipGwAlloc).
+bool has_usual_gateway(const SublinkOptions& options) {
+    return !options.internal && !options.parent.empty() && !is_layer3(options);
+}
+
 const std::string& parent_name(const SublinkOptions& options) {
     return options.parent.empty() ? options.name : options.parent;
 }
@@ -171,7 +176,7 @@ Result<std::shared_ptr<SublinkNetwork>> SublinkNetwork::create(
     const std::vector<EndpointRecord>& known) {
     SublinkOptions resolved = options;
     for (Subnet& subnet : resolved.subnets) {
-        if (!subnet.gateway) {
+        if (!subnet.gateway && has_usual_gateway(options)) {
             subnet.gateway = usual_gateway(subnet.prefix, subnet.range);
         }
     }

@@ -30,12 +30,17 @@ struct SublinkOptions {
     IpvlanFlag flag = IpvlanFlag::Bridge;
     // "eth0"; "eth0.10" is made when only eth0 is there. Empty: one without a way out is made.
     std::string parent;
-    std::vector<Subnet> subnets; // without a gateway: Docker's usual one
+    std::vector<Subnet> subnets; // without a gateway: see has_usual_gateway
     std::vector<IpAddress> reserved{};
     bool internal = false;     // no default route
     std::uint32_t mtu = 0;     // 0: the parent's
     std::string description{}; // "name (id)" for error sentences
 };
+
+// Whether the first address of a range or subnet is its gateway when none is named: where
+// containers send to one. An internal network has no way out, and in layer 3 there are no
+// neighbors.
+bool has_usual_gateway(const SublinkOptions& options);
 
 // What its interface is called, whoever makes it.
 const std::string& parent_name(const SublinkOptions& options);

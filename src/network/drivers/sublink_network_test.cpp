@@ -61,8 +61,10 @@ NetworkVariant variant(
         .make =
             [options](NetworkDriver& driver, bool v6) {
                 SublinkOptions own = options;
+                own.subnets[0].gateway = *IpAddress::parse("10.77.0.1");
                 if (v6) {
                     own.subnets.push_back(subnet("fd00:77::/64"));
+                    own.subnets[1].gateway = *IpAddress::parse("fd00:77::1");
                 }
                 return std::shared_ptr<Network>(make(driver, own));
             },
@@ -192,6 +194,36 @@ TEST(SublinkNetwork, SaysWhenAllItsSubnetsAreFull) {
         EXPECT_EQ(
             network->connect({.id = "c", .container_name = "c", .ports = {}}).error().message(),
             "no available IPv4 addresses on this network's address pools: lan (dm-test)");
+    });
+}
+
+TEST(SublinkNetwork, KeepsNoAddressForAGatewayThatNobodyUses) {
+    in_new_network([] {
+        const UniqueFd machine = make_lan();
+        const auto driver = start_driver();
+        SublinkOptions internal = options_on("wan0");
+        internal.internal = true;
+        internal.subnets.push_back(subnet("fd77::/64"));
+        const auto first_place = [&](const SublinkOptions& options) {
+            const auto network = make(*driver, options);
+            Endpoint endpoint = connect(*network, "a");
+            EXPECT_TRUE(endpoint.gateway.is_unspecified());
+            EXPECT_FALSE(endpoint.gateway_v6);
+            EXPECT_TRUE(network->disconnect("a").ok());
+            EXPECT_TRUE(driver->remove("dm-test").ok());
+            return endpoint;
+        };
+        EXPECT_EQ(first_place(internal).ip.to_string(), "10.77.0.1");
+        EXPECT_EQ(first_place(internal).ip_v6->to_string(), "fd77::1");
+        internal.subnets[0].gateway = *IpAddress::parse("10.77.0.1");
+        EXPECT_EQ(first_place(internal).ip.to_string(), "10.77.0.2") << "it is named";
+        if (kernel_has("dummy")) {
+            EXPECT_EQ(first_place(options_on("")).ip.to_string(), "10.77.0.1");
+        }
+        if (kernel_has("ipvlan")) {
+            const SublinkOptions layer3 = ipvlan_options(SublinkMode::L3);
+            EXPECT_EQ(first_place(layer3).ip.to_string(), "10.77.0.1");
+        }
     });
 }
 
