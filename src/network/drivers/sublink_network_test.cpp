@@ -486,9 +486,12 @@ TEST(SublinkNetwork, LeadsOutByTheInterfaceInIpvlansLayer3Modes) {
                   std::tuple(false, true, false),
                   std::tuple(true, true, true)}) {
                 SublinkOptions options = ipvlan_options(mode);
-                options.subnet = v4 ? options.subnet : IpPrefix();
+                options.subnets.clear();
+                if (v4) {
+                    options.subnets.push_back(subnet("10.77.0.0/24"));
+                }
                 if (v6) {
-                    options.subnet_v6 = *IpPrefix::parse("fd00:77::/64");
+                    options.subnets.push_back(subnet("fd00:77::/64"));
                 }
                 options.internal = internal;
                 const auto network = make(*driver, options);
