@@ -136,7 +136,8 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
         refused.error().message().find("--cpu-rt-runtime is not implemented"), std::string::npos);
     auto accepted = parse({"--containerd", "/run/containerd.sock", "--userland-proxy-path=/x"});
     ASSERT_TRUE(accepted.ok());
-    EXPECT_EQ(accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy-path"}));
+    EXPECT_EQ(
+        accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy-path"}));
     EXPECT_TRUE(accepted->config.userland_proxy);
     EXPECT_FALSE(parse({"--userland-proxy=false"})->config.userland_proxy);
     EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());

@@ -125,7 +125,8 @@ Result<std::unique_ptr<PortRelay>> PortRelay::start(const RelayLimits& limits) {
 PortRelay::~PortRelay() {
     loop_->stop();
     thread_.join();
-    for (const auto& [key, port] : *ports_.lock()) {
+    const auto ports = ports_.lock();
+    for (const auto& [key, port] : *ports) {
         port->close();
     }
 }

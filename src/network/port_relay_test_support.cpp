@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+// Servers, clients and containers of the relay.
 #include "network/port_relay_test_support.h"
 
 #include <gtest/gtest.h>
