@@ -1,7 +1,7 @@
 """Macvlan and ipvlan networks as dockerd 28.5 has them: several subnets, several networks on a parent; and
 which networks keep no address for a gateway.
 
-The same scenes are played to both engines: by tests/api/test_sublinks.py to Berth, by tests/conformance/test_api_sublinks.py to
+The same scenes are played to both engines: by tests/api/test_sublink_scenes.py to Berth, by tests/conformance/test_api_sublinks.py to
 dockerd. Statuses are compared where dockerd does not take the client's mistake for its own (500)."""
 import json
 import subprocess
