@@ -125,7 +125,7 @@ Result<std::unique_ptr<PortRelay>> PortRelay::start(const RelayLimits& limits) {
 PortRelay::~PortRelay() {
     loop_->stop();
     thread_.join();
-    const auto ports = ports_.lock();
+    auto ports = ports_.lock();
     for (const auto& [key, port] : *ports) {
         port->close();
     }

@@ -85,7 +85,13 @@ TEST(PortRelay, CarriesDatagramsOfSeveralClients) {
         DatagramServer server;
         // Connected sockets hear only what comes from the address that they send to.
         const UniqueFd one = connect_to(Protocol::Udp, "::1", 8080);
-        const UniqueFd two = connect_to(Protocol::Udp, "fd99::1", 8080);
+        const UniqueFd two = bind_at(Protocol::Udp, "::1", 9999);
+        const UniqueFd to_address = connect_to(Protocol::Udp, "fd99::1", 8080);
+        sockaddr_in6 address{};
+        socklen_t size = sizeof address;
+        auto* generic = reinterpret_cast<sockaddr*>(&address);
+        ::getpeername(to_address.get(), generic, &size);
+        ASSERT_EQ(::connect(two.get(), generic, size), 0);
         send_all(one, "one");
         EXPECT_EQ(server.hear(), "one");
         const sockaddr_in first = server.sender();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Servers, clients and containers of the relay.
+// Sockets with patience.
 #include "network/port_relay_test_support.h"
 
 #include <gtest/gtest.h>
@@ -109,9 +109,13 @@ bool has_client(const UniqueFd& listener) {
     return ::poll(&waiting, 1, 200) == 1;
 }
 
-UniqueFd connect_to(Protocol protocol, const std::string& address, std::uint16_t port) {
+UniqueFd
+connect_to(Protocol protocol, const std::string& address, std::uint16_t port, int receive_buffer) {
     const TestAddress peer(address, port);
     UniqueFd socket = open_socket(protocol, peer);
+    if (receive_buffer != 0) {
+        ::setsockopt(socket.get(), SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
+    }
     if (::connect(socket.get(), peer.get(), peer.size) != 0) {
         const int error_number = errno;
         socket.reset();

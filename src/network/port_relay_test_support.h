@@ -32,8 +32,9 @@ UniqueFd listen_at(const std::string& address, std::uint16_t port);
 UniqueFd accept_at(const UniqueFd& listener);
 // Whether one comes within a moment.
 bool has_client(const UniqueFd& listener);
-// Empty, and errno, on an error.
-UniqueFd connect_to(Protocol protocol, const std::string& address, std::uint16_t port);
+// Empty, and errno, on an error. receive_buffer 0: as large as the kernel likes.
+UniqueFd connect_to(
+    Protocol protocol, const std::string& address, std::uint16_t port, int receive_buffer = 0);
 
 void send_all(const UniqueFd& socket, std::string_view text);
 std::string receive(const UniqueFd& socket, std::size_t size);
