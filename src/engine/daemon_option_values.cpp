@@ -141,6 +141,4 @@ Result<void> add_exec_option(DaemonConfig& config, const DaemonOption&, std::str
     return ok();
 }
 
-using enum OptionShape;
-
 } // namespace berth::engine

@@ -65,6 +65,8 @@ Result<void> set_age(DaemonConfig& config, const DaemonOption& option, std::stri
     return ok();
 }
 
+using enum OptionShape;
+
 constexpr DaemonOption table[] = {
     {"add-runtime",
      0,
