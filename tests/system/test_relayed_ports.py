@@ -1,11 +1,12 @@
-"""Published IPv6 ports of containers that have no IPv6. The hosts are those of test_ports.py."""
+"""Published IPv6 ports of containers that have no IPv6. The hosts are those of neighbors.py."""
 import subprocess
 
 import pytest
 
 from engine import Engine, wait_until
+from neighbors import HOST_V6, ask_here, hosts, server, sh, who  # noqa: F401
 from published import check_published, check_published_without_proxy
-from test_ports import HOST, HOST_V6, ask_here, hosts, ports_of, serve, server, sh  # noqa: F401
+from test_ports import ports_of, serve
 
 # Sends back what comes to port 7, by TCP and by UDP.
 ECHO = r"""
@@ -87,7 +88,7 @@ def test_published_ports_are_dockers(engine):
     check_published(engine.docker)
 
 
-def test_ports_of_a_container_without_ipv6_are_served_on_ipv6(engine, server, hosts):  # noqa: F811
+def test_ports_of_a_container_without_ipv6_are_served_on_ipv6(engine, server, hosts):
     serve(engine, server, "web", "-p", "8200:80", "-p", "[::1]:8201:80", "-p", f"[{HOST_V6}]:8202:80")
     # As Docker Engine shows them.
     assert ports_of(engine, "web")["80/tcp"][:2] == [{"HostIp": "0.0.0.0", "HostPort": "8200"}, {"HostIp": "::", "HostPort": "8200"}]
@@ -121,13 +122,13 @@ def test_another_programs_ipv6_port_is_told_in_dockers_words(engine):
         taken.communicate()
 
 
-def test_datagrams_are_relayed(engine, echo, hosts):  # noqa: F811
+def test_datagrams_are_relayed(engine, echo, hosts):
     engine.berth("run", "-d", "--name", "echo", "-p", "8204:7/udp", *echo)
     assert hosts[0].run("python3", "-c", DATAGRAM_CLIENT, HOST_V6, "8204") == "hello\n"
     assert sh("python3", "-c", DATAGRAM_CLIENT, "::1", "8204") == "hello\n"
 
 
-def test_ports_are_added_and_withdrawn_while_a_client_is_connected(engine, echo, hosts):  # noqa: F811
+def test_ports_are_added_and_withdrawn_while_a_client_is_connected(engine, echo, hosts):
     engine.berth("run", "-d", "--name", "echo", *echo)
     assert engine.berth("port", "add", "echo", "8205:7").stdout.splitlines() == ["7/tcp -> 0.0.0.0:8205", "7/tcp -> [::]:8205"]
     client = subprocess.Popen(["python3", "-c", STREAM_CLIENT, "::1", "8205"], stdout=subprocess.PIPE, text=True)
@@ -137,7 +138,7 @@ def test_ports_are_added_and_withdrawn_while_a_client_is_connected(engine, echo,
     assert ask_here(8205, "::1") == "refused" and hosts[0].ask(8205) == "refused"
 
 
-def test_relayed_ports_are_served_again_by_the_next_engine(fresh_engine, server, hosts):  # noqa: F811
+def test_relayed_ports_are_served_again_by_the_next_engine(fresh_engine, server, hosts):
     serve(fresh_engine, server, "web", "-p", "8206:80")
     fresh_engine.kill()
     assert hosts[0].ask(8206, HOST_V6) == "refused"
@@ -153,7 +154,7 @@ def test_relayed_ports_are_served_again_by_the_next_engine(fresh_engine, server,
     assert hosts[0].ask(8206, HOST_V6) == "refused"
 
 
-def test_without_a_userland_proxy_nothing_is_relayed(tmp_path, rootfs_tar, server, hosts):  # noqa: F811
+def test_without_a_userland_proxy_nothing_is_relayed(tmp_path, rootfs_tar, server, hosts):
     (tmp_path / "daemon.json").write_text('{"userland-proxy": false}')
     with Engine(tmp_path, "--config-file", str(tmp_path / "daemon.json")) as engine:
         engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
@@ -172,7 +173,7 @@ def test_without_a_userland_proxy_nothing_is_relayed(tmp_path, rootfs_tar, serve
         wait_until("server", lambda: hosts[0].ask(8210, HOST_V6) == hosts[0].address_v6)
 
 
-def test_ports_are_relayed_until_the_container_has_ipv6(engine, server, hosts):  # noqa: F811
+def test_ports_are_relayed_until_the_container_has_ipv6(engine, server, hosts):
     engine.berth("network", "create", "--ipv6", "--subnet", "10.65.0.0/24", "--subnet", "fd65::/64", "both")
     engine.berth("network", "create", "--ipv6", "--ipv4=false", "--subnet", "fd66::/64", "six")
     serve(engine, server, "web", "-p", "8211:80", "-p", "81")
@@ -199,7 +200,7 @@ def test_ports_are_relayed_until_the_container_has_ipv6(engine, server, hosts): 
         engine.berth("network", "rm", "both", "six")
 
 
-def test_networks_that_are_kept_apart_stay_so(engine, server, hosts):  # noqa: F811
+def test_networks_that_are_kept_apart_stay_so(engine, server, hosts):
     """A relay is the host's: what the host may reach, and what no container reaches past the rules."""
     engine.berth("network", "create", "--internal", "--subnet", "10.67.0.0/24", "inner")
     engine.berth("network", "create", "--subnet", "10.68.0.0/24", "-o", "com.docker.network.bridge.gateway_mode_ipv4=nat-unprotected", "open")
@@ -213,7 +214,7 @@ def test_networks_that_are_kept_apart_stay_so(engine, server, hosts):  # noqa: F
         engine.berth("network", "rm", "inner", "open")
 
 
-def test_a_host_without_ipv6_publishes_none(engine, server):  # noqa: F811
+def test_a_host_without_ipv6_publishes_none(engine, server):
     sh("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=1")
     try:
         serve(engine, server, "web", "-p", "8216:80")
@@ -222,7 +223,7 @@ def test_a_host_without_ipv6_publishes_none(engine, server):  # noqa: F811
         sh("sysctl", "-qw", "net.ipv6.conf.lo.disable_ipv6=0")
 
 
-def test_the_hosts_firewall_judges_relayed_ports_in_any_mode(engine, server, hosts):  # noqa: F811
+def test_the_hosts_firewall_judges_relayed_ports_in_any_mode(engine, server, hosts):
     serve(engine, server, "web", "-p", "8217:80")
     one, two = hosts
     sh("nft", "add table inet host; add chain inet host input { type filter hook input priority 0; policy accept; };"
