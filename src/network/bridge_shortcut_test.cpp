@@ -116,7 +116,8 @@ void expect_heeded(
     output_of({"nft", "add table " + family + " other"});
     output_of(
         {"nft", "add chain " + family + " other forward { type filter hook forward priority 0; }"});
-    EXPECT_TRUE(passes_the_bridge()) << "a chain without rules judges nothing";
+    // A stray packet, as of IPv6 groups, may be counted once.
+    EXPECT_TRUE(comes_true(passes_the_bridge)) << "a chain without rules judges nothing";
     output_of({"nft", "add rule " + family + " other forward " + rule});
     EXPECT_TRUE(comes_true(stopped));
     output_of({"nft", "delete table " + family + " other"});
