@@ -12,8 +12,9 @@
 namespace berth::network {
 namespace {
 
-// Behind the one by lo, which the host's own connections go on to take.
-constexpr std::uint32_t metric = 2000;
+// Behind the one by lo, which the host's own connections go on to take. Each bridge has a metric of
+// its own, above this: of one metric the kernel has one such route only, by whichever link.
+constexpr std::uint32_t least_metric = 2000;
 
 } // namespace
 
@@ -31,7 +32,10 @@ Result<void> carry_loopback_v6(const std::string& bridge) {
     }
     kernel::RouteBatch batch;
     kernel::add_local_route(
-        batch, {TRY(kernel::IpAddress::parse("::1")), 128}, link->index, metric);
+        batch,
+        {TRY(kernel::IpAddress::parse("::1")), 128},
+        link->index,
+        least_metric + static_cast<std::uint32_t>(link->index));
     const std::vector<int> errors = TRY(host.execute_each(batch));
     if (errors[0] != 0 && errors[0] != EEXIST) {
         return Error::from_errno("let " + bridge + " carry [::1]'s packets", errors[0]);

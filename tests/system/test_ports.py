@@ -1,6 +1,7 @@
 """Published ports as other hosts see them. The hosts are network namespaces on a bridge that is their switch; the
 engine's host has 10.50.0.1 there."""
 import json
+import pathlib
 import shutil
 import socket
 import subprocess
@@ -76,6 +77,37 @@ def test_localhost_is_led_to_the_container_and_translated_while_there_is_no_engi
     engine.berth("rm", "-f", "web")
     assert ask_here(8060) == "refused"
     engine.berth("network", "rm", "led")
+
+
+BRIDGED_JUDGED = pathlib.Path("/proc/sys/net/bridge/bridge-nf-call-ip6tables")
+
+
+def test_localhost_reaches_every_ipv6_network(tmp_path, rootfs_tar, server):
+    """Translated, as other protocols than TCP are in any case; also where an earlier network has just gone."""
+    before = BRIDGED_JUDGED.read_text() if BRIDGED_JUDGED.exists() else None
+    if before:
+        BRIDGED_JUDGED.write_text("0")  # else there is no way (src/network/loopback_v6.h)
+    try:
+        with Engine(tmp_path) as engine:
+            engine.berth("import", "-c", 'CMD ["sh"]', str(rootfs_tar), "busybox:latest")
+
+            def serve_in(number):
+                engine.berth("network", "create", "--ipv6", "--subnet", f"fd6{number}::/64", "-o", "com.berth.bridge.shortcut=false", f"six{number}")
+                engine.berth("run", "-d", "--name", f"web{number}", "--network", f"six{number}", "-p", f"806{number}:80", *server)
+                wait_until("server", lambda: ask_here(80, f"fd6{number}::2") == f"fd6{number}::1")
+
+            for number in (1, 2):
+                serve_in(number)
+            for _ in range(3):
+                assert [ask_here(8060 + number, "::1") for number in (1, 2)] == ["fd61::1", "fd62::1"]
+                engine.berth("rm", "-f", "web1")
+                engine.berth("network", "rm", "six1")
+                serve_in(1)
+            engine.berth("rm", "-f", "web1", "web2")
+            engine.berth("network", "rm", "six1", "six2")
+    finally:
+        if before:
+            BRIDGED_JUDGED.write_text(before)
 
 
 def test_a_port_is_published_for_both_families(engine, server, hosts):
