@@ -158,7 +158,9 @@ def check_client(archives, folder):
 
     def cp(*words, **options):
         done = docker("cp", *words, check=False, **options)
-        return done.stderr.strip() if done.returncode else ""
+        # The docker client logs beside its error that it can write no more, if it comes to that before it ends.
+        told = [line for line in done.stderr.splitlines() if not line.startswith('time="')]
+        return "\n".join(told).strip() if done.returncode else ""
 
     def inside(*words):
         return docker("exec", "run", *words).stdout
