@@ -5,6 +5,7 @@
 
 #include "base/file.h"
 #include "kernel/netlink_route.h"
+#include "network/default_route.h"
 
 #include <array>
 #include <cerrno>
@@ -64,11 +65,9 @@ kernel::MarkRule way_back(std::uint32_t mark) {
 
 Result<void> add_way_back(RouteSocket& host, int input_index, std::uint32_t mark) {
     RouteBatch batch;
-    batch.replace_route(
-        {.destination = {IpAddress::from_bytes(std::array<std::uint8_t, 16>{}), 0},
-         .gateway = {},
-         .output_index = input_index,
-         .table = mark});
+    kernel::Route route = interface_default_route(IpFamily::V6, input_index);
+    route.table = mark;
+    batch.replace_route(route);
     batch.add_rule(way_back(mark));
     for (const int error : TRY(host.execute_each(batch))) {
         if (error != 0 && error != EEXIST) {

@@ -12,6 +12,7 @@ import subprocess
 import threading
 
 import pytest
+from c_programs import compile_static
 from certificates import Authority
 from engine import BUILD, DEADLINE, ROOT, Engine, Registry, wait_until
 
@@ -239,7 +240,7 @@ class Agent:
 def test_an_ssh_agent_answers_in_a_step(engine, client, context):
     folder = context("FROM busybox\nCOPY ask /\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && /ask $SSH_AUTH_SOCK | od -An -tx1\n"
                      "RUN test -z $SSH_AUTH_SOCK\n")
-    subprocess.run(["gcc", "-static", "-x", "c", "-o", folder / "ask", "-"], input=ASK, text=True, check=True)
+    compile_static(ASK, folder / "ask")
     agent = Agent(folder.parent / "agent")
     _, output = client.build(folder, "-t", "agent", "--no-cache", "--ssh", f"default={folder.parent / 'agent'}")
     assert "00 00 00 05 0c 00 00 00 00" in output

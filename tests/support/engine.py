@@ -17,6 +17,8 @@ import tarfile
 import termios
 import time
 
+from c_programs import compile_static
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("BERTH_BUILD", ROOT / "build" / "release"))
 BIN = BUILD / "bin"
@@ -108,9 +110,7 @@ def busybox_rootfs(folder):
             tar.addfile(entry)
         tar.add(busybox, "bin/busybox")
         if shutil.which("gcc"):  # the virtual machine has none, nor the tests that want this program
-            echo = folder / "udp-echo"
-            subprocess.run(["gcc", "-static", "-x", "c", "-o", echo, "-"], input=UDP_ECHO, text=True, check=True)
-            tar.add(echo, "bin/udp-echo")
+            tar.add(compile_static(UDP_ECHO, folder / "udp-echo"), "bin/udp-echo")
         for applet in applets:
             if applet != "busybox":
                 entry = tarfile.TarInfo("bin/" + applet)

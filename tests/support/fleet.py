@@ -12,6 +12,7 @@ import signal
 import subprocess
 import tarfile
 
+from c_programs import compile_static
 from engine import BIN, DEADLINE, Terminal, is_connected, wait_until
 
 TELLER = r"""
@@ -60,8 +61,7 @@ LINE = re.compile(rb"(line|error|end) (\d+) (x*)\n")
 
 def import_teller(engine, rootfs_tar, folder):
     """The image "teller": busybox with that program in it."""
-    program = folder / "teller"
-    subprocess.run(["gcc", "-O2", "-static", "-x", "c", "-o", program, "-"], input=TELLER, text=True, check=True)
+    program = compile_static(TELLER, folder / "teller")
     path = folder / "teller.tar"
     path.write_bytes(pathlib.Path(rootfs_tar).read_bytes())
     with tarfile.open(path, "a") as tar:

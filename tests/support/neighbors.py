@@ -7,6 +7,7 @@ import subprocess
 
 import pytest
 
+from c_programs import compile_static
 from engine import wait_until
 
 HOST = "10.50.0.1"
@@ -169,10 +170,7 @@ def ask_here(port, address="127.0.0.1"):
 @pytest.fixture(scope="session")
 def who(tmp_path_factory):
     """A program that answers each connection to its port 80 with the address that it came from."""
-    folder = tmp_path_factory.mktemp("who")
-    (folder / "who.c").write_text(WHO)
-    sh("gcc", "-static", "-O1", "-w", "-o", str(folder / "who"), str(folder / "who.c"))
-    return folder / "who"
+    return compile_static(WHO, tmp_path_factory.mktemp("who") / "who")
 
 
 @pytest.fixture(scope="session")

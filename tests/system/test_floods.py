@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from c_programs import compile_static
 from engine import wait_until
 
 FLOOD = r"""
@@ -44,10 +45,8 @@ def sh(*command):
 @pytest.fixture(scope="module")
 def flood(tmp_path_factory):
     """What `run` gets to flood with: flags, and the command."""
-    folder = tmp_path_factory.mktemp("flood")
-    (folder / "flood.c").write_text(FLOOD)
-    sh("gcc", "-static", "-O1", "-w", "-o", str(folder / "flood"), str(folder / "flood.c"))
-    return ["-v", f"{folder}/flood:/flood:ro", "busybox", "/flood"]
+    program = compile_static(FLOOD, tmp_path_factory.mktemp("flood") / "flood")
+    return ["-v", f"{program}:/flood:ro", "busybox", "/flood"]
 
 
 @pytest.fixture(scope="module")

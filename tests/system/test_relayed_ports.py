@@ -4,6 +4,7 @@ import subprocess
 
 import pytest
 
+from c_programs import compile_static
 from engine import Engine, wait_until
 from neighbors import HOST_V6, ask_here, hosts, server, sh, who  # noqa: F401
 from published import check_published, check_published_without_proxy
@@ -74,10 +75,8 @@ except ConnectionResetError:
 
 @pytest.fixture(scope="module")
 def echo(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("echo")
-    (folder / "echo.c").write_text(ECHO)
-    sh("gcc", "-static", "-O1", "-w", "-o", str(folder / "echo"), str(folder / "echo.c"))
-    return ["-v", f"{folder}/echo:/echo:ro", "busybox", "/echo"]
+    program = compile_static(ECHO, tmp_path_factory.mktemp("echo") / "echo")
+    return ["-v", f"{program}:/echo:ro", "busybox", "/echo"]
 
 
 def own_address(engine):
