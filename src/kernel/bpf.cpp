@@ -126,6 +126,47 @@ Result<UniqueFd> link_bpf_to_cgroup(FdRef program, FdRef cgroup, bpf_attach_type
     return link;
 }
 
+Result<UniqueFd> link_bpf_to_interface(FdRef program, int index) {
+    constexpr std::uint32_t tcx_ingress = 46; // BPF_TCX_INGRESS, newer than the headers of some
+    bpf_attr attributes{};
+    attributes.link_create.prog_fd = static_cast<std::uint32_t>(program.get());
+    attributes.link_create.target_ifindex = static_cast<std::uint32_t>(index);
+    attributes.link_create.attach_type = tcx_ingress;
+    UniqueFd link(static_cast<int>(bpf_call(BPF_LINK_CREATE, attributes)));
+    if (!link) {
+        return errno_error("put a program at interface " + std::to_string(index));
+    }
+    return link;
+}
+
+Result<UniqueFd> make_bpf_continuation(std::string_view name) {
+    bpf_attr attributes{};
+    VERIFY(name.size() < sizeof attributes.map_name);
+    attributes.map_type = BPF_MAP_TYPE_PROG_ARRAY;
+    attributes.key_size = sizeof(std::uint32_t);
+    attributes.value_size = sizeof(std::uint32_t);
+    attributes.max_entries = 1;
+    std::ranges::copy(name, attributes.map_name);
+    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
+    if (!fd) {
+        return errno_error("make the place " + std::string(name));
+    }
+    return fd;
+}
+
+Result<void> set_bpf_continuation(FdRef place, FdRef program) {
+    const std::uint32_t index = 0;
+    const int value = program.get();
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(place.get());
+    attributes.key = reinterpret_cast<std::uintptr_t>(&index);
+    attributes.value = reinterpret_cast<std::uintptr_t>(&value);
+    attributes.flags = BPF_ANY;
+    return bpf_call(BPF_MAP_UPDATE_ELEM, attributes) < 0
+               ? Result<void>(errno_error("set the program to go on with"))
+               : ok();
+}
+
 Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words) {
     const UniqueFd types = TRY(describe_words(words));
     bpf_attr attributes{};
@@ -161,14 +202,34 @@ Result<BpfHash> BpfHash::create(const Shape& shape) {
     return BpfHash(std::move(fd));
 }
 
-Result<void> BpfHash::put(std::span<const std::byte> key, std::span<const std::byte> value) const {
+Result<void> BpfHash::write(
+    std::span<const std::byte> key, std::span<const std::byte> value, std::uint64_t flags) const {
     bpf_attr attributes{};
     attributes.map_fd = static_cast<std::uint32_t>(fd_.get());
     attributes.key = reinterpret_cast<std::uintptr_t>(key.data());
     attributes.value = reinterpret_cast<std::uintptr_t>(value.data());
-    attributes.flags = BPF_ANY;
+    attributes.flags = flags;
     return bpf_call(BPF_MAP_UPDATE_ELEM, attributes) < 0 ? Result<void>(errno_error("fill a table"))
                                                          : ok();
+}
+
+Result<void> BpfHash::put(std::span<const std::byte> key, std::span<const std::byte> value) const {
+    return write(key, value, BPF_ANY);
+}
+
+Result<void>
+BpfHash::replace(std::span<const std::byte> key, std::span<const std::byte> value) const {
+    return write(key, value, BPF_EXIST);
+}
+
+Result<void> BpfHash::get(std::span<const std::byte> key, std::span<std::byte> value) const {
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(fd_.get());
+    attributes.key = reinterpret_cast<std::uintptr_t>(key.data());
+    attributes.value = reinterpret_cast<std::uintptr_t>(value.data());
+    return bpf_call(BPF_MAP_LOOKUP_ELEM, attributes) < 0
+               ? Result<void>(errno_error("look into a table"))
+               : ok();
 }
 
 Result<void> BpfHash::remove(std::span<const std::byte> key) const {

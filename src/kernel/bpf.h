@@ -37,6 +37,15 @@ Result<UniqueFd> load_bpf_program(
 // process. Linux 5.7.
 Result<UniqueFd> link_bpf_to_cgroup(FdRef program, FdRef cgroup, bpf_attach_type attach);
 
+// Puts the program at an interface of this thread's network namespace, for all that it receives,
+// behind what others have put there (tcx). Gone as above. Linux 6.6.
+Result<UniqueFd> link_bpf_to_interface(FdRef program, int index);
+
+// BPF_MAP_TYPE_PROG_ARRAY with one place, for the program that others go on with
+// (bpf_tail_call(2), index 0). The place is empty again when the last descriptor of it is closed.
+Result<UniqueFd> make_bpf_continuation(std::string_view name);
+Result<void> set_bpf_continuation(FdRef place, FdRef program);
+
 // BPF_MAP_TYPE_SK_STORAGE: a value of 32-bit words at each socket that a program gives one; it goes
 // with the socket.
 Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words);
@@ -55,12 +64,21 @@ class BpfHash {
 
     // ResourceExhausted (E2BIG) when it is full.
     Result<void> put(std::span<const std::byte> key, std::span<const std::byte> value) const;
+    // Changes a value that is there; NotFound when there is none.
+    Result<void> replace(std::span<const std::byte> key, std::span<const std::byte> value) const;
+    // The value's bytes; NotFound when there is none. REQUIRES: as many as the shape says.
+    Result<void> get(std::span<const std::byte> key, std::span<std::byte> value) const;
     // NotFound when there is none.
     Result<void> remove(std::span<const std::byte> key) const;
 
     FdRef fd() const { return fd_; }
 
   private:
+    Result<void> write(
+        std::span<const std::byte> key,
+        std::span<const std::byte> value,
+        std::uint64_t flags) const;
+
     explicit BpfHash(UniqueFd fd)
         : fd_(std::move(fd)) {}
 

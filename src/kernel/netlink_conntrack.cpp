@@ -4,13 +4,17 @@
 
 #include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
+#include <linux/netfilter/nf_conntrack_common.h>
+#include <linux/netfilter/nf_conntrack_tcp.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 
+#include <array>
 #include <cerrno>
 #include <cstring>
 
 #include <endian.h>
+#include <netinet/in.h>
 
 namespace berth::kernel {
 namespace {
@@ -73,7 +77,117 @@ void put_filter(NetlinkBatch& request, const IpAddress& reply_source) {
     request.end_nested();
 }
 
+std::array<std::uint8_t, 2> network_order(std::uint16_t port) {
+    return {static_cast<std::uint8_t>(port >> 8U), static_cast<std::uint8_t>(port & 0xffU)};
+}
+
+void put_tuple(NetlinkBatch& request, const FlowTuple& tuple) {
+    request.begin_nested(CTA_TUPLE_ORIG);
+    request.begin_nested(CTA_TUPLE_IP);
+    request.put_bytes(CTA_IP_V4_SRC, tuple.source.bytes());
+    request.put_bytes(CTA_IP_V4_DST, tuple.destination.bytes());
+    request.end_nested();
+    request.begin_nested(CTA_TUPLE_PROTO);
+    request.put_u8(CTA_PROTO_NUM, IPPROTO_TCP);
+    request.put_bytes(CTA_PROTO_SRC_PORT, network_order(tuple.source_port));
+    request.put_bytes(CTA_PROTO_DST_PORT, network_order(tuple.destination_port));
+    request.end_nested();
+    request.end_nested();
+}
+
+std::optional<FlowTuple> tuple_of(const nlattr& attribute) {
+    const auto protocol = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
+    const auto from = field_of(attribute, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
+    const auto to = field_of(attribute, CTA_TUPLE_IP, CTA_IP_V4_DST, 4);
+    const auto from_port = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_SRC_PORT, 2);
+    const auto to_port = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
+    if (protocol.empty() || protocol[0] != IPPROTO_TCP || from.empty() || to.empty() ||
+        from_port.empty() || to_port.empty()) {
+        return std::nullopt;
+    }
+    return FlowTuple{
+        .source = IpAddress::from_bytes(from),
+        .destination = IpAddress::from_bytes(to),
+        .source_port = static_cast<std::uint16_t>(from_port[0] << 8 | from_port[1]),
+        .destination_port = static_cast<std::uint16_t>(to_port[0] << 8 | to_port[1])};
+}
+
+bool is_established(const std::vector<const nlattr*>& attributes) {
+    const nlattr* status = find(attributes, CTA_STATUS);
+    const nlattr* details = find(attributes, CTA_PROTOINFO);
+    if (status == nullptr || details == nullptr ||
+        payload_of(*status).size() != sizeof(std::uint32_t)) {
+        return false;
+    }
+    const std::uint32_t bits = be32toh(mnl_attr_get_u32(status));
+    const auto state = field_of(*details, CTA_PROTOINFO_TCP, CTA_PROTOINFO_TCP_STATE, 1);
+    return (bits & IPS_ASSURED) != 0 && (bits & IPS_DYING) == 0 && !state.empty() &&
+           state[0] == TCP_CONNTRACK_ESTABLISHED;
+}
+
 } // namespace
+
+std::optional<TrackedFlow> parse_tcp_flow(const nlmsghdr& header) {
+    if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||
+        mnl_nlmsg_get_payload_len(&header) < sizeof(nfgenmsg)) {
+        return std::nullopt;
+    }
+    const std::vector<const nlattr*> attributes = attributes_of(header, sizeof(nfgenmsg));
+    const nlattr* original = find(attributes, CTA_TUPLE_ORIG);
+    const nlattr* reply = find(attributes, CTA_TUPLE_REPLY);
+    if (original == nullptr || reply == nullptr) {
+        return std::nullopt;
+    }
+    const std::optional<FlowTuple> there = tuple_of(*original);
+    const std::optional<FlowTuple> back = tuple_of(*reply);
+    if (!there || !back) {
+        return std::nullopt;
+    }
+    return TrackedFlow{
+        .original = *there,
+        .reply = *back,
+        .established = is_established(attributes),
+        .rewritten = find(attributes, CTA_HELP) != nullptr ||
+                     find(attributes, CTA_SEQ_ADJ_ORIG) != nullptr ||
+                     find(attributes, CTA_SEQ_ADJ_REPLY) != nullptr ||
+                     find(attributes, CTA_SYNPROXY) != nullptr};
+}
+
+Result<std::optional<TrackedFlow>> find_tcp_flow(NetlinkSocket& socket, const FlowTuple& tuple) {
+    NetlinkBatch request;
+    request.begin(
+        conntrack_message(IPCTNL_MSG_CT_GET),
+        0,
+        struct_bytes(header_for(IpFamily::V4)),
+        "look up a tracked connection");
+    put_tuple(request, tuple);
+    std::optional<TrackedFlow> flow;
+    Result<void> answered =
+        socket.query(request, [&](const nlmsghdr& message) { flow = parse_tcp_flow(message); });
+    if (!answered.ok() && answered.error().error_number() != ENOENT) {
+        return std::move(answered).error();
+    }
+    return flow;
+}
+
+Result<void> let_flow_skip_windows(NetlinkSocket& socket, const FlowTuple& tuple) {
+    static constexpr std::array<std::uint8_t, 2> liberal{
+        IP_CT_TCP_FLAG_BE_LIBERAL, IP_CT_TCP_FLAG_BE_LIBERAL}; // struct nf_ct_tcp_flags
+    NetlinkBatch change;
+    change.begin(
+        conntrack_message(IPCTNL_MSG_CT_NEW),
+        NLM_F_ACK,
+        struct_bytes(header_for(IpFamily::V4)),
+        "let a tracked connection skip windows");
+    put_tuple(change, tuple);
+    change.begin_nested(CTA_PROTOINFO);
+    change.begin_nested(CTA_PROTOINFO_TCP);
+    change.put_bytes(CTA_PROTOINFO_TCP_FLAGS_ORIGINAL, liberal);
+    change.put_bytes(CTA_PROTOINFO_TCP_FLAGS_REPLY, liberal);
+    change.end_nested();
+    change.end_nested();
+    return socket.execute(change);
+}
 
 std::optional<TrackedConnection> parse_connection(const nlmsghdr& header) {
     if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||

@@ -7,6 +7,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
 #include <algorithm>
@@ -64,6 +65,15 @@ const Fixed* fixed_part(const nlmsghdr& header, std::uint16_t type) {
         return nullptr;
     }
     return static_cast<const Fixed*>(mnl_nlmsg_get_payload(&header));
+}
+
+std::uint32_t mtu_of(const nlattr& metrics) {
+    for (const nlattr* attribute : attributes_of(metrics)) {
+        if (mnl_attr_get_type(attribute) == RTAX_MTU) {
+            return u32_of(*attribute).value_or(0);
+        }
+    }
+    return 0;
 }
 
 IpPrefix everything(unsigned char family) {
@@ -152,9 +162,20 @@ std::optional<Route> parse_route(const nlmsghdr& header) {
             route.table = u32_of(*attribute).value_or(route.table);
         } else if (type == RTA_PRIORITY) {
             route.metric = u32_of(*attribute).value_or(0);
+        } else if (type == RTA_METRICS) {
+            route.mtu = mtu_of(*attribute);
         }
     }
     return route;
+}
+
+bool is_ingress_queue(const nlmsghdr& header, int index) {
+    const auto* fixed = fixed_part<tcmsg>(header, RTM_NEWQDISC);
+    if (fixed == nullptr || fixed->tcm_ifindex != index) {
+        return false;
+    }
+    // clsact has the place of the ingress queue.
+    return fixed->tcm_parent == TC_H_INGRESS;
 }
 
 } // namespace berth::kernel

@@ -411,4 +411,39 @@ Result<std::vector<Route>> RouteSocket::routes(IpFamily family) {
     return routes;
 }
 
+Result<std::optional<Route>> RouteSocket::route_to(const IpAddress& address) {
+    NetlinkBatch request;
+    rtmsg header{};
+    header.rtm_family = address.is_v4() ? AF_INET : AF_INET6;
+    header.rtm_dst_len = address.is_v4() ? 32 : 128;
+    request.begin(
+        RTM_GETROUTE, 0, struct_bytes(header), "look up the route to " + address.to_string());
+    request.put_bytes(RTA_DST, address.bytes());
+    std::optional<Route> route;
+    Result<void> answered =
+        socket_.query(request, [&](const nlmsghdr& message) { route = parse_route(message); });
+    if (!answered.ok() && answered.error().error_number() != ENETUNREACH &&
+        answered.error().error_number() != EHOSTUNREACH) {
+        return std::move(answered).error();
+    }
+    return route;
+}
+
+Result<bool> RouteSocket::has_ingress_queue(int index) {
+    NetlinkBatch request;
+    tcmsg header{};
+    header.tcm_ifindex = index;
+    request.begin(
+        RTM_GETQDISC,
+        NLM_F_DUMP,
+        struct_bytes(header),
+        "list the queues of interface " + std::to_string(index));
+    bool found = false;
+    TRY(socket_.dump(
+        request,
+        [&] { found = false; },
+        [&](const nlmsghdr& message) { found = found || is_ingress_queue(message, index); }));
+    return found;
+}
+
 } // namespace berth::kernel

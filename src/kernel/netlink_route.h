@@ -48,6 +48,7 @@ struct Route {
     int output_index = 0;
     std::uint32_t metric = 0;
     std::uint32_t table = 0; // 254 is main; 0, in a request: that one
+    std::uint32_t mtu = 0;   // of an answer: the route's own; 0: it has none
 };
 
 // Which table says where packets with this mark go: ip-rule(8).
@@ -178,6 +179,10 @@ class RouteSocket {
     Result<std::vector<Link>> links();
     Result<std::vector<LinkAddress>> addresses();
     Result<std::vector<Route>> routes(IpFamily family);
+    // By which packets leave for the address. nullopt: by none, or they are this host's own.
+    Result<std::optional<Route>> route_to(const IpAddress& address);
+    // Whether somebody has put what polices or filters (ingress, clsact) at what it receives.
+    Result<bool> has_ingress_queue(int index);
 
   private:
     explicit RouteSocket(NetlinkSocket socket)
@@ -192,5 +197,6 @@ class RouteSocket {
 std::optional<Link> parse_link(const nlmsghdr& header);
 std::optional<LinkAddress> parse_address(const nlmsghdr& header);
 std::optional<Route> parse_route(const nlmsghdr& header);
+bool is_ingress_queue(const nlmsghdr& header, int index);
 
 } // namespace berth::kernel

@@ -307,6 +307,8 @@ std::optional<NftChainInfo> parse_nft_chain(const nlmsghdr& header) {
             chain.name = string_of(*attribute);
         } else if (type == NFTA_CHAIN_POLICY) {
             chain.policy = big_endian_u32_of(*attribute);
+        } else if (type == NFTA_CHAIN_TYPE) {
+            chain.type = string_of(*attribute);
         } else if (type == NFTA_CHAIN_HOOK) {
             for (const nlattr* hook : attributes_of(*attribute)) {
                 if (mnl_attr_get_type(hook) == NFTA_HOOK_HOOKNUM) {

@@ -148,6 +148,7 @@ struct NftChainInfo {
     std::string name;
     std::optional<std::uint32_t> hook;   // absent: not a base chain
     std::optional<std::uint32_t> policy; // NF_DROP 0, NF_ACCEPT 1
+    std::string type;                    // of a base chain: "filter", "nat", "route"
 };
 
 Result<std::vector<NftChainInfo>> list_nft_chains(NetlinkSocket& socket);

@@ -83,11 +83,16 @@ class BpfAssembler {
         program_[from].off = static_cast<std::int16_t>(program_.size() - from - 1);
     }
 
-    // Where a program that gave up ends, and one that comes here: with this answer.
-    std::vector<bpf_insn> finish(std::int64_t answer) {
-        for (const std::size_t jump : to_end_) {
+    // A program that gave up goes on here.
+    void land_given_up() {
+        for (const std::size_t jump : std::exchange(to_end_, {})) {
             land(jump);
         }
+    }
+
+    // Where a program that gave up ends, and one that comes here: with this answer.
+    std::vector<bpf_insn> finish(std::int64_t answer) {
+        land_given_up();
         set(BPF_REG_0, answer);
         leave();
         return std::move(program_);

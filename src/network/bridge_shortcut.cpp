@@ -117,7 +117,8 @@ void read_frame(Assembler& code) {
     code.copy(offsetof(ethhdr, h_dest), target_key + static_cast<int>(offsetof(Key, mac)), 6);
 }
 
-std::vector<bpf_insn> shortcut_program(const BpfHash& sources, const BpfHash& targets) {
+std::vector<bpf_insn>
+shortcut_program(const BpfHash& sources, const BpfHash& targets, FdRef continuation) {
     Assembler code;
     code.move(context, BPF_REG_1);
     code.set(scratch, 0);
@@ -140,6 +141,13 @@ std::vector<bpf_insn> shortcut_program(const BpfHash& sources, const BpfHash& ta
     code.set(BPF_REG_2, 0);
     code.call(BPF_FUNC_redirect_peer);
     code.leave();
+    if (continuation.get() >= 0) {
+        code.land_given_up();
+        code.move(BPF_REG_1, context);
+        code.set_table(BPF_REG_2, continuation);
+        code.set(BPF_REG_3, 0);
+        code.call(BPF_FUNC_tail_call);
+    }
     return code.finish(TC_ACT_UNSPEC); // the frame goes on to the bridge
 }
 
@@ -170,7 +178,7 @@ bool iptables_sees_bridged() {
 
 } // namespace
 
-Result<BridgeShortcut::Parts> BridgeShortcut::make() {
+Result<BridgeShortcut::Parts> BridgeShortcut::make(FdRef continuation) {
     const BpfHash::Shape shape{
         .key_size = sizeof(Key), .value_size = sizeof(std::uint32_t), .limit = most_addresses};
     BpfHash::Shape sources_shape = shape;
@@ -180,12 +188,12 @@ Result<BridgeShortcut::Parts> BridgeShortcut::make() {
     BpfHash sources = TRY(BpfHash::create(sources_shape));
     BpfHash targets = TRY(BpfHash::create(targets_shape));
     UniqueFd program = TRY(kernel::load_bpf_program(
-        BPF_PROG_TYPE_SCHED_CLS, program_name, shortcut_program(sources, targets)));
+        BPF_PROG_TYPE_SCHED_CLS, program_name, shortcut_program(sources, targets, continuation)));
     return Parts{std::move(sources), std::move(targets), std::move(program)};
 }
 
-BridgeShortcut BridgeShortcut::open() {
-    auto parts = make();
+BridgeShortcut BridgeShortcut::open(FdRef continuation) {
+    auto parts = make(continuation);
     if (parts.ok()) {
         return BridgeShortcut(std::move(*parts));
     }

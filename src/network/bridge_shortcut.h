@@ -30,7 +30,9 @@ class BridgeShortcut {
   public:
     // Without it where the kernel has no bpf_redirect_peer (before 5.10) or does not let us: that
     // is said in the log, and all frames go over the bridge.
-    static BridgeShortcut open();
+    // `continuation`: of the program that judges what this does not know (flow_shortcut.h), or
+    // invalid.
+    static BridgeShortcut open(FdRef continuation);
 
     // Rules of other programs that judge bridged frames must see them: while there are some, all
     // frames go over the bridge.
@@ -59,7 +61,7 @@ class BridgeShortcut {
     explicit BridgeShortcut(std::optional<Parts> parts)
         : parts_(std::move(parts)) {}
 
-    static Result<Parts> make();
+    static Result<Parts> make(FdRef continuation);
     void look_again(Members& members) const;
     Result<void> enter(const ShortcutMember& member) const;
     void withdraw(const ShortcutMember& member) const;

@@ -6,6 +6,7 @@
 #include "kernel/netlink_route.h"
 #include "network/bridge_shortcut.h"
 #include "network/firewall.h"
+#include "network/flow_shortcut.h"
 #include "network/interface_reaper.h"
 #include "network/loopback_shortcut.h"
 #include "network/namespace_pool.h"
@@ -30,7 +31,8 @@ class CniAttachments;
 
 struct DriverParts {
     std::string owner;       // the label of all that this driver makes on the host
-    BridgeShortcut shortcut; // told of others' rules by the firewall until that is gone
+    FlowShortcut flows;      // both told of others' rules by the firewall until that is gone
+    BridgeShortcut shortcut; // goes on with the flows' program
     LoopbackShortcut loopback;
     Firewall firewall;
     std::unique_ptr<NamespacePool> pool;

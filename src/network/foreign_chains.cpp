@@ -23,6 +23,21 @@ Result<std::vector<NftChainInfo>> adaptable_chains(kernel::NetlinkSocket& socket
     return chains;
 }
 
+bool is_ip(const NftChainInfo& chain) {
+    return chain.family == NFPROTO_IPV4 || chain.family == NFPROTO_IPV6 ||
+           chain.family == NFPROTO_INET;
+}
+
+// Chains of address translation see the first packet of a connection only.
+bool sees_routed_packets(const NftChainInfo& chain) {
+    if (chain.family == NFPROTO_NETDEV) {
+        return chain.hook.has_value();
+    }
+    return is_ip(chain) && chain.type != "nat" &&
+           (chain.hook == NF_INET_PRE_ROUTING || chain.hook == NF_INET_POST_ROUTING ||
+            chain.hook == NF_INET_INGRESS);
+}
+
 } // namespace
 
 bool is_adaptable(const NftChainInfo& chain) {
@@ -54,10 +69,13 @@ Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::strin
 }
 
 Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std::string& own) {
-    ForeignRules found{.forwarded = has_legacy_filter_table()};
+    ForeignRules found{
+        .forwarded = has_legacy_filter_table(), .routed = has_legacy_packet_tables()};
     for (const NftChainInfo& chain : TRY(kernel::list_nft_chains(socket))) {
         const bool bridged = chain.family == NFPROTO_BRIDGE;
-        if (chain.table == own || (!bridged && chain.hook != NF_INET_FORWARD)) {
+        const bool forwarded = is_ip(chain) && chain.hook == NF_INET_FORWARD;
+        const bool routed = sees_routed_packets(chain);
+        if (chain.table == own || (!bridged && !forwarded && !routed)) {
             continue;
         }
         const auto family = static_cast<NftFamily>(chain.family);
@@ -68,7 +86,8 @@ Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std
                 return rule.comment != own;
             });
         found.bridged = found.bridged || (bridged && judges);
-        found.forwarded = found.forwarded || (!bridged && judges);
+        found.forwarded = found.forwarded || (forwarded && judges);
+        found.routed = found.routed || (routed && judges);
     }
     return found;
 }

@@ -25,10 +25,13 @@ bool is_adaptable(const kernel::NftChainInfo& chain);
 Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
 Result<void> leave_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
 
-// Whether other programs have rules that judge frames between the ports of a bridge.
+// Whether other programs have rules that judge what containers send and receive.
 struct ForeignRules {
     bool bridged = false;   // of nftables' bridge family
     bool forwarded = false; // of forwarded packets: with br_netfilter they see bridged ones too
+    // Of packets on their way in or out: with `forwarded` all that see each packet of a connection
+    // between a container and another host.
+    bool routed = false;
 
     bool operator==(const ForeignRules&) const = default;
 };

@@ -11,6 +11,7 @@
 #include <linux/netfilter_ipv6/ip6_tables.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include <sys/socket.h>
@@ -48,10 +49,14 @@ struct Version6 {
 };
 
 // A look at a table that is not there would load its module.
-bool has_filter_table(const char* names) {
+bool has_table(const char* names, std::string_view name) {
     const std::string text = read_file(names).value_or("");
     return std::ranges::any_of(
-        split(text, '\n'), [](std::string_view line) { return line == "filter"; });
+        split(text, '\n'), [name](std::string_view line) { return line == name; });
+}
+
+bool has_filter_table(const char* names) {
+    return has_table(names, "filter");
 }
 
 template <class Version>
@@ -107,6 +112,13 @@ void add_obstacle(std::vector<std::string>& obstacles) {
 
 bool has_legacy_filter_table() {
     return has_filter_table(Version4::names) || has_filter_table(Version6::names);
+}
+
+bool has_legacy_packet_tables() {
+    constexpr auto tables = std::to_array<std::string_view>({"raw", "mangle", "security"});
+    return std::ranges::any_of(tables, [](std::string_view table) {
+        return has_table(Version4::names, table) || has_table(Version6::names, table);
+    });
 }
 
 std::vector<std::string> legacy_obstacles() {

@@ -10,6 +10,8 @@ namespace berth::network {
 
 // Whether somebody has made their filter tables, of either family. Loads no kernel module.
 bool has_legacy_filter_table();
+// Whether they have others that see each packet: raw, mangle, security. As above.
+bool has_legacy_packet_tables();
 
 // In the calling thread's network namespace: what of them stops forwarded packets although our
 // rules let these through, in words for the log. Loads no kernel module.

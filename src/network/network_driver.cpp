@@ -141,9 +141,12 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         TRY(NamespacePool::start(options.sysctls, options.loose_pool_size));
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());
     kernel::RouteSocket host = TRY(kernel::RouteSocket::open());
+    FlowShortcut flows = FlowShortcut::start();
+    const FdRef continuation = flows.continuation();
     return std::shared_ptr<DriverParts>(new DriverParts{
         .owner = "berth:" + options.table,
-        .shortcut = BridgeShortcut::open(),
+        .flows = std::move(flows),
+        .shortcut = BridgeShortcut::open(continuation),
         .loopback = LoopbackShortcut::open(),
         .firewall = std::move(firewall),
         .pool = std::move(pool),
@@ -242,8 +245,10 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(const Options& optio
     std::unique_ptr<State> state(
         new State{.parts = std::move(parts), .subnets = std::move(subnets)});
     TRY(state->restore(options.networks));
-    state->parts->firewall.when_others_change(
-        [&shortcut = state->parts->shortcut](const ForeignRules& rules) { shortcut.heed(rules); });
+    state->parts->firewall.when_others_change([&parts = *state->parts](const ForeignRules& rules) {
+        parts.shortcut.heed(rules);
+        parts.flows.heed(rules);
+    });
     state->abandon_unknown(options.networks);
     TRY(state->parts->firewall.rebuild());
     state->isolated_shelf = state->parts->pool->add_shelf({}, options.isolated_pool_size);

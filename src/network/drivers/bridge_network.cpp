@@ -45,7 +45,7 @@ Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach de
         live = std::move(found.mapped());
     }
     state_->close_ports(live.ports, live.addresses);
-    state_->parts->shortcut.leave(live.host_index);
+    state_->leave_shortcut(live.host_index);
     state_->close_links(live.addresses);
     state_->unguard_sources(live.host_interface);
     if (live.host_index != 0) {

@@ -135,6 +135,11 @@ void BridgeNetworkState::unguard_sources(const std::string& host_interface) {
     }
 }
 
+void BridgeNetworkState::leave_shortcut(int host_index) {
+    parts->shortcut.leave(host_index);
+    parts->flows.leave(host_index);
+}
+
 void BridgeNetworkState::join_shortcut(
     const Live& live,
     const MacAddress& mac,
@@ -144,13 +149,15 @@ void BridgeNetworkState::join_shortcut(
     if (!options.shortcut || !options.inter_container || limited) {
         return;
     }
-    const Result<void> joined = parts->shortcut.join(
-        *parts->host.lock(),
-        {.network = bridge.index,
-         .host_index = live.host_index,
-         .mac = mac,
-         .addresses = sent_from(live.addresses, further)});
-    if (!joined.ok()) {
+    const ShortcutMember member{
+        .network = bridge.index,
+        .host_index = live.host_index,
+        .mac = mac,
+        .addresses = sent_from(live.addresses, further)};
+    const Result<void> joined = parts->shortcut.join(*parts->host.lock(), member);
+    if (joined.ok()) {
+        parts->flows.join(member);
+    } else {
         log::debug(
             "no short way for an endpoint, ignoring",
             {{"interface", live.host_interface}, {"error", joined.error().message()}});

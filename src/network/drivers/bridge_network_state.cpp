@@ -352,7 +352,7 @@ Result<void> BridgeNetworkState::tear_down() {
     }
     for (auto& [id, live] : endpoints) {
         close_ports(live.ports, live.addresses);
-        parts->shortcut.leave(live.host_index);
+        leave_shortcut(live.host_index);
         close_links(live.addresses);
         unguard_sources(live.host_interface);
         parts->reaper->discard(live.host_index, std::move(live.netns));

@@ -84,6 +84,7 @@ struct BridgeNetworkState {
     void unguard_sources(const std::string& host_interface);
     // The short way past the bridge, where it is possible and would not lead around a rate's limit.
     void lead_loopback(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses);
+    void leave_shortcut(int host_index);
     void join_shortcut(
         const Live& live,
         const MacAddress& mac,

@@ -1,0 +1,438 @@
+// SPDX-License-Identifier: Apache-2.0
+// The thread that learns of long connections, lends them the short way and asks after them.
+#include "network/flow_shortcut.h"
+
+#include "base/log.h"
+#include "base/synchronized.h"
+#include "kernel/ip_forwarding.h"
+#include "kernel/netlink_ipsec.h"
+#include "network/flow_program.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cstring>
+#include <ctime>
+#include <map>
+#include <optional>
+#include <set>
+#include <span>
+#include <thread>
+#include <utility>
+
+#include <poll.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::BpfHash;
+using kernel::BpfRing;
+using kernel::FlowTuple;
+using kernel::IpAddress;
+using kernel::NetlinkSocket;
+using kernel::RouteSocket;
+
+constexpr std::size_t most_flows = 1024;
+constexpr std::size_t ring_bytes = 64U << 10;
+constexpr int round_ms = 1000;
+constexpr std::uint64_t second = 1'000'000'000;
+constexpr std::uint64_t lease = 3 * second;
+constexpr int idle_rounds_allowed = 3;
+constexpr int idle_rounds_of_uplinks = 60;
+constexpr std::string_view owner_prefix = "berth:"; // of the labels of engines' interfaces
+
+// CLOCK_MONOTONIC, as bpf_ktime_get_ns().
+std::uint64_t monotonic_now() {
+    timespec time{};
+    ::clock_gettime(CLOCK_MONOTONIC, &time);
+    return static_cast<std::uint64_t>(time.tv_sec) * second +
+           static_cast<std::uint64_t>(time.tv_nsec);
+}
+
+template <class T>
+std::span<const std::byte> bytes_of(const T& value) {
+    return std::as_bytes(std::span(&value, 1));
+}
+
+FlowTuple turned_round(const FlowTuple& tuple) {
+    return {
+        .source = tuple.destination,
+        .destination = tuple.source,
+        .source_port = tuple.destination_port,
+        .destination_port = tuple.source_port};
+}
+
+struct Direction {
+    FlowKey key{};
+    FlowWay way{};
+};
+
+// A connection of a container's.
+struct Flow {
+    int host_index = 0; // of the container's veth pair
+    int uplink = 0;
+    Direction out{};
+    Direction in{};
+    std::uint64_t heard_of = 0; // when it has last said that it is in use
+    int idle_rounds = 0;
+
+    bool leads_like(const Flow& other) const {
+        return uplink == other.uplink && out.key == other.out.key && in.key == other.in.key &&
+               out.way.leads_like(other.out.way) && in.way.leads_like(other.in.way);
+    }
+};
+
+struct Parts {
+    BpfHash flows;
+    BpfRing ring;
+    UniqueFd outward; // at veth pairs, by the continuation
+    UniqueFd inward;  // at interfaces to the outside
+    UniqueFd continuation;
+    NetlinkSocket connections;
+    RouteSocket routes;
+    Pipe stop;
+};
+
+Result<Parts> make_parts() {
+    BpfHash flows = TRY(BpfHash::create(
+        {.name = "berth_flows",
+         .key_size = sizeof(FlowKey),
+         .value_size = sizeof(FlowWay),
+         .limit = 2 * most_flows}));
+    BpfRing ring = TRY(BpfRing::create("berth_heard_of", ring_bytes));
+    UniqueFd outward = TRY(kernel::load_bpf_program(
+        BPF_PROG_TYPE_SCHED_CLS, "berth_outward", flow_program(flows, &ring)));
+    UniqueFd inward = TRY(kernel::load_bpf_program(
+        BPF_PROG_TYPE_SCHED_CLS, "berth_inward", flow_program(flows, nullptr)));
+    // A kernel that cannot do this at the outside need not hear of anything.
+    constexpr int loopback = 1;
+    TRY(kernel::link_bpf_to_interface(inward, loopback));
+    UniqueFd continuation = TRY(kernel::make_bpf_continuation("berth_goes_on"));
+    TRY(kernel::set_bpf_continuation(continuation, outward));
+    return Parts{
+        .flows = std::move(flows),
+        .ring = std::move(ring),
+        .outward = std::move(outward),
+        .inward = std::move(inward),
+        .continuation = std::move(continuation),
+        .connections = TRY(NetlinkSocket::open(kernel::netfilter_protocol)),
+        .routes = TRY(RouteSocket::open()),
+        .stop = TRY(Pipe::create())};
+}
+
+} // namespace
+
+struct FlowShortcut::State {
+    struct Uplink {
+        UniqueFd link;
+        int idle_rounds = 0;
+    };
+
+    // Under the lock, so that nobody who has left is given a way.
+    struct Members {
+        std::map<int, ShortcutMember> by_interface;
+        std::map<FlowKey, Flow> flows; // by the outward key
+        bool open = true;
+    };
+
+    std::optional<Parts> parts{};
+    Synchronized<Members> members{};
+    // The thread's own.
+    std::map<int, Uplink> uplinks{};
+    std::set<FlowKey> refused{}; // in this round
+    std::thread thread{};
+
+    void run();
+    void hear(std::span<const std::byte> record);
+    Result<void> learn(const FlowKey& key);
+    Result<std::optional<Flow>> inspect(const ShortcutMember& member, const FlowTuple& sent);
+    Result<bool> may_pass_by(int uplink);
+    Result<bool> watch(int uplink);
+    void look_after_flows();
+    bool look_after(Flow& flow);
+    void enter(Flow& flow);
+    void end(const Flow& flow) const;
+    void leave_idle_uplinks(const std::set<int>& used);
+    std::optional<ShortcutMember> member(int host_index);
+};
+
+std::optional<ShortcutMember> FlowShortcut::State::member(int host_index) {
+    auto guard = members.lock();
+    const auto found = guard->by_interface.find(host_index);
+    if (found == guard->by_interface.end() || !guard->open) {
+        return std::nullopt;
+    }
+    return found->second;
+}
+
+// Whether nothing at the interface must see what it receives, and nothing sends it elsewhere.
+Result<bool> FlowShortcut::State::may_pass_by(int uplink) {
+    return !TRY(parts->routes.has_ingress_queue(uplink)) && !TRY(kernel::has_ipsec_policies()) &&
+           kernel::ipv4_forwarding().value_or(false);
+}
+
+// What the kernel does with the connection whose packets the member sends so, if it is one that can
+// be led: tracked, established, to another host.
+Result<std::optional<Flow>>
+FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent) {
+    if (std::ranges::count(member.addresses, sent.source) == 0) {
+        return std::nullopt;
+    }
+    const auto tracked = TRY(kernel::find_tcp_flow(parts->connections, sent));
+    if (!tracked || !tracked->established || tracked->rewritten ||
+        (tracked->original != sent && tracked->reply != sent)) {
+        return std::nullopt;
+    }
+    const FlowTuple received = tracked->original == sent ? tracked->reply : tracked->original;
+    const FlowTuple out = turned_round(received);
+    const auto route = TRY(parts->routes.route_to(out.destination));
+    if (!route) {
+        return std::nullopt;
+    }
+    const auto uplink = TRY(parts->routes.find_link(route->output_index));
+    const auto pair = TRY(parts->routes.find_link(member.host_index));
+    if (!uplink || !pair || uplink->mac == kernel::MacAddress() ||
+        uplink->alias.starts_with(owner_prefix)) {
+        return std::nullopt;
+    }
+    const auto bridge = TRY(parts->routes.find_link(pair->master));
+    if (!bridge || !TRY(may_pass_by(uplink->index))) {
+        return std::nullopt;
+    }
+    Flow flow{.host_index = member.host_index, .uplink = uplink->index};
+    flow.out.key = flow_key(member.host_index, sent);
+    flow.out.way = way_between(sent, out);
+    flow.out.way.interface = static_cast<std::uint32_t>(uplink->index);
+    flow.out.way.mtu = route->mtu != 0 ? std::min(route->mtu, uplink->mtu) : uplink->mtu;
+    flow.in.key = flow_key(uplink->index, received);
+    flow.in.way = way_between(received, turned_round(sent));
+    flow.in.way.interface = static_cast<std::uint32_t>(member.host_index);
+    flow.in.way.to_peer = 1;
+    flow.in.way.mtu = std::min(pair->mtu, bridge->mtu);
+    flow.in.way.mac = member.mac.bytes;
+    flow.in.way.sender_mac = bridge->mac.bytes;
+    return flow;
+}
+
+// Whether the program is at the interface.
+Result<bool> FlowShortcut::State::watch(int uplink) {
+    Uplink& there = uplinks[uplink];
+    if (!there.link) {
+        auto link = kernel::link_bpf_to_interface(parts->inward, uplink);
+        if (!link.ok()) {
+            uplinks.erase(uplink);
+            return std::move(link).error();
+        }
+        there.link = std::move(*link);
+    }
+    there.idle_rounds = 0;
+    return true;
+}
+
+// Under the lock of the members.
+void FlowShortcut::State::enter(Flow& flow) {
+    const std::uint64_t now = monotonic_now();
+    for (Direction* direction : {&flow.out, &flow.in}) {
+        direction->way.ordinary_at = now + second;
+        direction->way.until = now + lease;
+        if (!parts->flows.put(bytes_of(direction->key), bytes_of(direction->way)).ok()) {
+            end(flow);
+            return;
+        }
+    }
+}
+
+void FlowShortcut::State::end(const Flow& flow) const {
+    for (const Direction* direction : {&flow.out, &flow.in}) {
+        // Not there: the program saw the connection's end.
+        [[maybe_unused]] const Result<void> removed = parts->flows.remove(bytes_of(direction->key));
+    }
+}
+
+Result<void> FlowShortcut::State::learn(const FlowKey& key) {
+    const std::optional<ShortcutMember> sender = member(static_cast<int>(key.interface));
+    if (!sender || members.lock()->flows.contains(key)) {
+        return ok();
+    }
+    const FlowTuple sent = flow_tuple(key);
+    std::optional<Flow> flow = TRY(inspect(*sender, sent));
+    if (!flow || !TRY(watch(flow->uplink))) {
+        refused.insert(key);
+        return ok();
+    }
+    TRY(kernel::let_flow_skip_windows(parts->connections, sent));
+    auto guard = members.lock();
+    const auto still = guard->by_interface.find(sender->host_index);
+    if (guard->open && guard->flows.size() < most_flows && still != guard->by_interface.end() &&
+        still->second.addresses == sender->addresses) {
+        enter(*flow);
+        guard->flows.insert_or_assign(key, *flow);
+    }
+    return ok();
+}
+
+void FlowShortcut::State::hear(std::span<const std::byte> record) {
+    FlowKey key;
+    if (record.size() < sizeof key) {
+        return;
+    }
+    std::memcpy(&key, record.data(), sizeof key);
+    if (refused.size() >= most_flows || refused.contains(key)) {
+        return;
+    }
+    const Result<void> learned = learn(key);
+    if (!learned.ok()) {
+        refused.insert(key);
+        log::debug(
+            "no short way for a connection, ignoring", {{"error", learned.error().message()}});
+    }
+}
+
+// Whether it goes on. What the program has taken away has ended, or may be another one by now.
+bool FlowShortcut::State::look_after(Flow& flow) {
+    std::uint64_t heard_of = 0;
+    for (Direction* direction : {&flow.out, &flow.in}) {
+        FlowWay there;
+        if (!parts->flows
+                 .get(bytes_of(direction->key), std::as_writable_bytes(std::span(&there, 1)))
+                 .ok()) {
+            return false;
+        }
+        direction->way = there;
+        heard_of += there.ordinary_at;
+    }
+    flow.idle_rounds = heard_of == flow.heard_of ? flow.idle_rounds + 1 : 0;
+    flow.heard_of = heard_of;
+    if (flow.idle_rounds > idle_rounds_allowed) {
+        return false;
+    }
+    const std::optional<ShortcutMember> sender = member(flow.host_index);
+    const auto now = sender ? inspect(*sender, flow_tuple(flow.out.key))
+                            : Result<std::optional<Flow>>(std::optional<Flow>());
+    return now.ok() && *now && (*now)->leads_like(flow);
+}
+
+void FlowShortcut::State::look_after_flows() {
+    refused.clear();
+    const std::map<FlowKey, Flow> flows = members.lock()->flows;
+    std::set<int> used;
+    for (auto [key, flow] : flows) {
+        const bool goes_on = look_after(flow);
+        auto guard = members.lock();
+        const auto found = guard->flows.find(key);
+        if (found == guard->flows.end()) {
+            continue; // its container has left
+        }
+        if (!goes_on) {
+            end(flow);
+            guard->flows.erase(found);
+            continue;
+        }
+        used.insert(flow.uplink);
+        for (Direction* direction : {&flow.out, &flow.in}) {
+            direction->way.until = monotonic_now() + lease;
+            // Not there: it has just ended, which the next round finds.
+            [[maybe_unused]] const Result<void> prolonged =
+                parts->flows.replace(bytes_of(direction->key), bytes_of(direction->way));
+        }
+        found->second = flow;
+    }
+    leave_idle_uplinks(used);
+}
+
+void FlowShortcut::State::leave_idle_uplinks(const std::set<int>& used) {
+    for (auto& [index, uplink] : uplinks) {
+        uplink.idle_rounds = used.contains(index) ? 0 : uplink.idle_rounds + 1;
+    }
+    std::erase_if(uplinks, [](const auto& entry) {
+        return entry.second.idle_rounds > idle_rounds_of_uplinks;
+    });
+}
+
+void FlowShortcut::State::run() {
+    std::uint64_t last_round = monotonic_now();
+    while (true) {
+        const bool idle = uplinks.empty() && refused.empty();
+        pollfd entries[] = {
+            {.fd = parts->stop.read_end.get(), .events = POLLIN, .revents = 0},
+            {.fd = parts->ring.fd().get(), .events = POLLIN, .revents = 0}};
+        ::poll(entries, std::size(entries), idle ? -1 : round_ms);
+        if (entries[0].revents != 0) {
+            return;
+        }
+        parts->ring.read([this](std::span<const std::byte> record) { hear(record); });
+        const std::uint64_t now = monotonic_now();
+        if (now - last_round >= second) {
+            last_round = now;
+            look_after_flows();
+        }
+    }
+}
+
+FlowShortcut::FlowShortcut(std::unique_ptr<State> state)
+    : state_(std::move(state)) {}
+
+FlowShortcut::FlowShortcut(FlowShortcut&& other) noexcept = default;
+
+FlowShortcut::~FlowShortcut() {
+    if (state_ && state_->thread.joinable()) {
+        state_->parts->stop.write_end.reset();
+        state_->thread.join();
+    }
+}
+
+FlowShortcut FlowShortcut::start() {
+    auto state = std::make_unique<State>();
+    Result<Parts> parts = make_parts();
+    if (!parts.ok()) {
+        log::info(
+            "no short way for long connections to other hosts: their packets are routed",
+            {{"error", parts.error().message()}});
+        return FlowShortcut(std::move(state));
+    }
+    state->parts.emplace(std::move(*parts));
+    state->thread = std::thread([raw = state.get()] { raw->run(); });
+    return FlowShortcut(std::move(state));
+}
+
+FdRef FlowShortcut::continuation() const {
+    static const UniqueFd none;
+    return state_->parts ? FdRef(state_->parts->continuation) : FdRef(none);
+}
+
+void FlowShortcut::heed(const ForeignRules& rules) {
+    auto guard = state_->members.lock();
+    const bool open = !rules.bridged && !rules.forwarded && !rules.routed;
+    if (!state_->parts || open == guard->open) {
+        return;
+    }
+    guard->open = open;
+    log::info(
+        open ? "long connections to other hosts may take the short way again"
+             : "rules of others judge packets of containers: they all take the ordinary way");
+    for (const auto& [key, flow] : guard->flows) {
+        state_->end(flow);
+    }
+    guard->flows.clear();
+}
+
+void FlowShortcut::join(const ShortcutMember& member) {
+    if (state_->parts) {
+        state_->members.lock()->by_interface.insert_or_assign(member.host_index, member);
+    }
+}
+
+void FlowShortcut::leave(int host_index) {
+    auto guard = state_->members.lock();
+    if (guard->by_interface.erase(host_index) == 0) {
+        return;
+    }
+    std::erase_if(guard->flows, [&](const auto& entry) {
+        if (entry.second.host_index != host_index) {
+            return false;
+        }
+        state_->end(entry.second);
+        return true;
+    });
+}
+
+} // namespace berth::network
