@@ -23,5 +23,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     berth::kernel::parse_route(header);
     berth::kernel::parse_nft_chain(header);
     berth::kernel::parse_connection(header);
+    berth::kernel::parse_tcp_flow(header);
+    berth::kernel::is_ingress_queue(header, 1);
     return 0;
 }

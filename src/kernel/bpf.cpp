@@ -167,6 +167,16 @@ Result<void> set_bpf_continuation(FdRef place, FdRef program) {
                : ok();
 }
 
+Result<void> clear_bpf_continuation(FdRef place) {
+    const std::uint32_t index = 0;
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(place.get());
+    attributes.key = reinterpret_cast<std::uintptr_t>(&index);
+    return bpf_call(BPF_MAP_DELETE_ELEM, attributes) < 0
+               ? Result<void>(errno_error("take away the program to go on with"))
+               : ok();
+}
+
 Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words) {
     const UniqueFd types = TRY(describe_words(words));
     bpf_attr attributes{};

@@ -45,6 +45,7 @@ Result<UniqueFd> link_bpf_to_interface(FdRef program, int index);
 // (bpf_tail_call(2), index 0). The place is empty again when the last descriptor of it is closed.
 Result<UniqueFd> make_bpf_continuation(std::string_view name);
 Result<void> set_bpf_continuation(FdRef place, FdRef program);
+Result<void> clear_bpf_continuation(FdRef place);
 
 // BPF_MAP_TYPE_SK_STORAGE: a value of 32-bit words at each socket that a program gives one; it goes
 // with the socket.

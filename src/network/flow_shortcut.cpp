@@ -9,7 +9,7 @@
 #include "network/flow_program.h"
 
 #include <algorithm>
-#include <chrono>
+#include <cerrno>
 #include <cstring>
 #include <ctime>
 #include <map>
@@ -103,20 +103,20 @@ Result<Parts> make_parts() {
         BPF_PROG_TYPE_SCHED_CLS, "berth_outward", flow_program(flows, &ring)));
     UniqueFd inward = TRY(kernel::load_bpf_program(
         BPF_PROG_TYPE_SCHED_CLS, "berth_inward", flow_program(flows, nullptr)));
-    // A kernel that cannot do this at the outside need not hear of anything.
-    constexpr int loopback = 1;
-    TRY(kernel::link_bpf_to_interface(inward, loopback));
     UniqueFd continuation = TRY(kernel::make_bpf_continuation("berth_goes_on"));
     TRY(kernel::set_bpf_continuation(continuation, outward));
+    NetlinkSocket connections = TRY(NetlinkSocket::open(kernel::netfilter_protocol));
+    RouteSocket routes = TRY(RouteSocket::open());
+    Pipe stop = TRY(Pipe::create());
     return Parts{
         .flows = std::move(flows),
         .ring = std::move(ring),
         .outward = std::move(outward),
         .inward = std::move(inward),
         .continuation = std::move(continuation),
-        .connections = TRY(NetlinkSocket::open(kernel::netfilter_protocol)),
-        .routes = TRY(RouteSocket::open()),
-        .stop = TRY(Pipe::create())};
+        .connections = std::move(connections),
+        .routes = std::move(routes),
+        .stop = std::move(stop)};
 }
 
 } // namespace
@@ -143,10 +143,11 @@ struct FlowShortcut::State {
 
     void run();
     void hear(std::span<const std::byte> record);
+    bool is_led(const FlowKey& key);
     Result<void> learn(const FlowKey& key);
     Result<std::optional<Flow>> inspect(const ShortcutMember& member, const FlowTuple& sent);
     Result<bool> may_pass_by(int uplink);
-    Result<bool> watch(int uplink);
+    Result<void> watch(int uplink);
     void look_after_flows();
     bool look_after(Flow& flow);
     void enter(Flow& flow);
@@ -213,19 +214,26 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
     return flow;
 }
 
-// Whether the program is at the interface.
-Result<bool> FlowShortcut::State::watch(int uplink) {
-    Uplink& there = uplinks[uplink];
-    if (!there.link) {
-        auto link = kernel::link_bpf_to_interface(parts->inward, uplink);
-        if (!link.ok()) {
-            uplinks.erase(uplink);
-            return std::move(link).error();
-        }
-        there.link = std::move(*link);
+// The program is at the interface from now on. The kernel waits for a grace period there, which an
+// engine's start need not do to find out whether it can.
+Result<void> FlowShortcut::State::watch(int uplink) {
+    const auto found = uplinks.find(uplink);
+    if (found != uplinks.end()) {
+        found->second.idle_rounds = 0;
+        return ok();
     }
-    there.idle_rounds = 0;
-    return true;
+    auto link = kernel::link_bpf_to_interface(parts->inward, uplink);
+    if (!link.ok()) {
+        if (link.error().error_number() == EINVAL) { // before Linux 6.6
+            log::info(
+                "no short way for long connections to other hosts: their packets are routed",
+                {{"error", link.error().message()}});
+            TRY(kernel::clear_bpf_continuation(parts->continuation));
+        }
+        return std::move(link).error();
+    }
+    uplinks.emplace(uplink, Uplink{.link = std::move(*link)});
+    return ok();
 }
 
 // Under the lock of the members.
@@ -248,17 +256,35 @@ void FlowShortcut::State::end(const Flow& flow) const {
     }
 }
 
+// What the program has taken away has ended: this is its successor.
+bool FlowShortcut::State::is_led(const FlowKey& key) {
+    auto guard = members.lock();
+    const auto found = guard->flows.find(key);
+    if (found == guard->flows.end()) {
+        return false;
+    }
+    FlowWay there;
+    const bool led =
+        parts->flows.get(bytes_of(key), std::as_writable_bytes(std::span(&there, 1))).ok();
+    if (!led) {
+        end(found->second);
+        guard->flows.erase(found);
+    }
+    return led;
+}
+
 Result<void> FlowShortcut::State::learn(const FlowKey& key) {
     const std::optional<ShortcutMember> sender = member(static_cast<int>(key.interface));
-    if (!sender || members.lock()->flows.contains(key)) {
+    if (!sender || is_led(key)) {
         return ok();
     }
     const FlowTuple sent = flow_tuple(key);
     std::optional<Flow> flow = TRY(inspect(*sender, sent));
-    if (!flow || !TRY(watch(flow->uplink))) {
+    if (!flow) {
         refused.insert(key);
         return ok();
     }
+    TRY(watch(flow->uplink));
     TRY(kernel::let_flow_skip_windows(parts->connections, sent));
     auto guard = members.lock();
     const auto still = guard->by_interface.find(sender->host_index);

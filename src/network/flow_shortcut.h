@@ -21,7 +21,8 @@ namespace berth::network {
 class FlowShortcut {
   public:
     // For the calling thread's network namespace. Without the short way where the kernel has not
-    // what it needs (tcx: 6.6) or does not let us: that is said in the log.
+    // what it needs (tcx: 6.6, which shows with the first connection) or does not let us: that is
+    // said in the log.
     static FlowShortcut start();
     FlowShortcut(FlowShortcut&& other) noexcept;
     FlowShortcut& operator=(FlowShortcut&& other) = delete;

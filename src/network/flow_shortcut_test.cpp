@@ -1,0 +1,523 @@
+// SPDX-License-Identifier: Apache-2.0
+// Long connections between containers and another host: which of their packets pass the bridge by,
+// that each byte arrives, and what brings them back to the ordinary way.
+#include "kernel/netlink_namespace.h"
+#include "kernel/netlink_test_support.h"
+#include "network/network_driver.h"
+#include "network/network_test_support.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <linux/ethtool.h>
+#include <linux/if_ether.h>
+#include <linux/if_packet.h>
+#include <linux/sockios.h>
+
+#include <array>
+#include <chrono>
+#include <functional>
+#include <numeric>
+#include <optional>
+#include <set>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+namespace berth::network {
+namespace {
+
+using kernel::in_new_network;
+using kernel::NetworkNamespaceScope;
+using kernel::output_of;
+using testing::HasSubstr;
+using Clock = std::chrono::steady_clock;
+
+constexpr std::size_t portion = 8U << 20;
+constexpr int ordinary_packets = 24; // of a portion that goes the short way, at most
+constexpr std::chrono::seconds patience{30};
+constexpr std::chrono::milliseconds silence{1500};
+
+sockaddr_in socket_address(const std::string& address, std::uint16_t port) {
+    sockaddr_in made{};
+    made.sin_family = AF_INET;
+    made.sin_port = htons(port);
+    EXPECT_EQ(::inet_pton(AF_INET, address.c_str(), &made.sin_addr), 1);
+    return made;
+}
+
+const sockaddr* generic(const sockaddr_in& address) {
+    return reinterpret_cast<const sockaddr*>(&address);
+}
+
+void within(const UniqueFd& netns, const std::function<void()>& body) {
+    std::optional<NetworkNamespaceScope> scope;
+    if (netns) {
+        scope.emplace(NetworkNamespaceScope::enter(netns).value());
+    }
+    body();
+}
+
+class Listener {
+  public:
+    Listener(const UniqueFd& netns, std::uint16_t port) {
+        within(netns, [&] {
+            socket_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            const int on = 1;
+            ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+            const sockaddr_in any = socket_address("0.0.0.0", port);
+            EXPECT_EQ(::bind(socket_.get(), generic(any), sizeof any), 0);
+            EXPECT_EQ(::listen(socket_.get(), 8), 0);
+        });
+    }
+
+    UniqueFd accept(std::string* peer = nullptr) const {
+        sockaddr_in from{};
+        socklen_t size = sizeof from;
+        UniqueFd accepted(
+            ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC));
+        std::array<char, INET_ADDRSTRLEN> text{};
+        ::inet_ntop(AF_INET, &from.sin_addr, text.data(), text.size());
+        if (peer != nullptr) {
+            *peer = text.data();
+        }
+        return accepted;
+    }
+
+  private:
+    UniqueFd socket_;
+};
+
+// Both ends of one connection in the test's hands.
+class Stream {
+  public:
+    // With an own port, so that a later one can be a successor.
+    Stream(
+        const UniqueFd& netns,
+        const std::string& address,
+        std::uint16_t port,
+        const Listener& listener,
+        std::uint16_t own_port = 0) {
+        within(netns, [&] {
+            client_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            const int on = 1;
+            ::setsockopt(client_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+            const sockaddr_in own = socket_address("0.0.0.0", own_port);
+            EXPECT_EQ(::bind(client_.get(), generic(own), sizeof own), 0);
+            const sockaddr_in there = socket_address(address, port);
+            EXPECT_EQ(::connect(client_.get(), generic(there), sizeof there), 0);
+        });
+        server_ = listener.accept(&peer);
+        for (const UniqueFd* end : {&client_, &server_}) {
+            ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+        }
+    }
+
+    // False when nothing comes any more, or other bytes.
+    bool to_server(std::size_t bytes) { return carry(client_, server_, bytes, sent_, received_); }
+
+    bool to_client(std::size_t bytes) {
+        return carry(server_, client_, bytes, sent_back_, received_back_);
+    }
+
+    void close() {
+        client_.reset();
+        server_.reset();
+    }
+
+    void reset() {
+        const linger at_once{.l_onoff = 1, .l_linger = 0};
+        ::setsockopt(client_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+        client_.reset();
+        pollfd end{.fd = server_.get(), .events = POLLIN, .revents = 0};
+        EXPECT_EQ(::poll(&end, 1, 5000), 1) << "the reset has not arrived";
+        char byte = 0;
+        EXPECT_EQ(::recv(server_.get(), &byte, 1, 0), -1);
+        EXPECT_EQ(errno, ECONNRESET);
+        server_.reset();
+    }
+
+    // How large the segments are that the client sends.
+    std::uint32_t segment_size() const {
+        tcp_info info{};
+        socklen_t size = sizeof info;
+        EXPECT_EQ(::getsockopt(client_.get(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
+        return info.tcpi_snd_mss;
+    }
+
+    std::string peer; // as the server sees it
+
+  private:
+    static bool carry(
+        const UniqueFd& from,
+        const UniqueFd& to,
+        std::size_t bytes,
+        std::uint64_t& sent,
+        std::uint64_t& received) {
+        const std::uint64_t goal = received + bytes;
+        std::vector<std::uint8_t> block(64U << 10);
+        Clock::time_point last = Clock::now();
+        while (received < goal) {
+            if (sent < goal) {
+                const std::size_t size = std::min<std::uint64_t>(block.size(), goal - sent);
+                for (std::size_t i = 0; i < size; ++i) {
+                    block[i] = byte_at(sent + i);
+                }
+                const ssize_t written = ::send(from.get(), block.data(), size, MSG_NOSIGNAL);
+                sent += written > 0 ? static_cast<std::uint64_t>(written) : 0;
+            }
+            const ssize_t got = ::recv(to.get(), block.data(), block.size(), 0);
+            for (ssize_t i = 0; i < got; ++i) {
+                if (block[static_cast<std::size_t>(i)] != byte_at(received++)) {
+                    ADD_FAILURE() << "another byte at " << received - 1;
+                    return false;
+                }
+            }
+            if (got > 0) {
+                last = Clock::now();
+            } else if (Clock::now() - last > silence) {
+                return false;
+            } else {
+                pollfd end{.fd = to.get(), .events = POLLIN, .revents = 0};
+                ::poll(&end, 1, 10);
+            }
+        }
+        return true;
+    }
+
+    static std::uint8_t byte_at(std::uint64_t place) {
+        return static_cast<std::uint8_t>(place ^ (place >> 8U) * 31 ^ (place >> 16U) * 7);
+    }
+
+    UniqueFd client_;
+    UniqueFd server_;
+    std::uint64_t sent_ = 0;
+    std::uint64_t received_ = 0;
+    std::uint64_t sent_back_ = 0;
+    std::uint64_t received_back_ = 0;
+};
+
+// Packets between the host and the bridge, both ways.
+int bridged() {
+    const std::string shown = output_of({"ip", "-s", "link", "show", "test0"});
+    int packets = 0;
+    for (const char* direction : {"RX:", "TX:"}) {
+        std::istringstream numbers(shown.substr(shown.find(direction)));
+        std::string heading;
+        std::getline(numbers, heading);
+        long bytes = 0;
+        int count = 0;
+        numbers >> bytes >> count;
+        packets += count;
+    }
+    return packets;
+}
+
+bool goes_the_short_way(Stream& stream) {
+    const int before = bridged();
+    EXPECT_TRUE(stream.to_server(portion));
+    EXPECT_TRUE(stream.to_client(portion));
+    return bridged() - before <= ordinary_packets;
+}
+
+bool comes_to(const std::function<bool()>& state) {
+    const Clock::time_point start = Clock::now();
+    while (!state()) {
+        if (Clock::now() - start > patience || testing::Test::HasFailure()) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool comes_to_the_short_way(Stream& stream) {
+    return comes_to([&] { return goes_the_short_way(stream); });
+}
+
+// Long enough for a connection to be heard of, by far.
+bool stays_on_the_ordinary_way(Stream& stream) {
+    const Clock::time_point start = Clock::now();
+    while (Clock::now() - start < std::chrono::seconds(2)) {
+        if (goes_the_short_way(stream)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+// Checksums by the sender itself, so that the receiver looks at them.
+void check_sums(const UniqueFd& netns, const char* interface) {
+    within(netns, [&] {
+        const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+        ethtool_value value{.cmd = ETHTOOL_STXCSUM, .data = 0};
+        ifreq request{};
+        std::string(interface).copy(request.ifr_name, sizeof request.ifr_name - 1);
+        request.ifr_data = reinterpret_cast<char*>(&value);
+        EXPECT_EQ(::ioctl(socket.get(), SIOCETHTOOL, &request), 0);
+    });
+}
+
+// What an interface receives of TCP, by a packet socket.
+class Capture {
+  public:
+    Capture(const UniqueFd& netns, const char* interface) {
+        within(netns, [&] {
+            socket_ = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+            sockaddr_ll place{};
+            place.sll_family = AF_PACKET;
+            place.sll_protocol = htons(ETH_P_IP);
+            place.sll_ifindex = static_cast<int>(::if_nametoindex(interface));
+            EXPECT_EQ(
+                ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place), 0);
+        });
+    }
+
+    // Of each kind of packet that has come, the receiver's MAC and the TTL.
+    std::set<std::string> kinds() const {
+        std::set<std::string> seen;
+        std::array<std::uint8_t, 64> head{};
+        sockaddr_ll from{};
+        socklen_t size = sizeof from;
+        while (::recvfrom(
+                   socket_.get(),
+                   head.data(),
+                   head.size(),
+                   MSG_TRUNC,
+                   reinterpret_cast<sockaddr*>(&from),
+                   &size) > 0) {
+            if (from.sll_pkttype != PACKET_OUTGOING && head[14 + 9] == IPPROTO_TCP) {
+                kernel::MacAddress mac;
+                std::copy_n(head.begin(), mac.bytes.size(), mac.bytes.begin());
+                seen.insert(mac.to_string() + " " + std::to_string(head[14 + 8]));
+            }
+        }
+        return seen;
+    }
+
+  private:
+    UniqueFd socket_;
+};
+
+// A host with a network "test0", a container with a published port, and the world outside.
+struct Scene {
+    explicit Scene(const std::function<void(BridgeOptions&)>& change = {}, RateLimits rates = {}) {
+        outside = make_outside_world();
+        driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        if (change) {
+            change(options);
+        }
+        network = create(*driver, options);
+        web = connect(
+            *network,
+            {.id = "web", .container_name = {}, .ports = {tcp(8080, 80)}, .rates = rates});
+        listener.emplace(web.netns, std::uint16_t{80});
+        world_listener.emplace(outside, std::uint16_t{90});
+    }
+
+    // From the world to the published port.
+    Stream visit(std::uint16_t own_port = 0) const {
+        return Stream(outside, "10.99.0.1", 8080, *listener, own_port);
+    }
+
+    // From the container to the world.
+    Stream call() const { return Stream(web.netns, "10.99.0.2", 90, *world_listener); }
+
+    UniqueFd outside;
+    std::unique_ptr<NetworkDriver> driver;
+    std::shared_ptr<BridgeNetwork> network;
+    Endpoint web;
+    std::optional<Listener> listener;
+    std::optional<Listener> world_listener;
+};
+
+TEST(FlowShortcut, LeadsLongConnectionsOfPublishedPorts) {
+    in_new_network([] {
+        const Scene scene;
+        Stream stream = scene.visit();
+        EXPECT_EQ(stream.peer, "10.99.0.2");
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+    });
+}
+
+TEST(FlowShortcut, LeadsTheWayOut) {
+    in_new_network([] {
+        const Scene scene;
+        Stream stream = scene.call();
+        EXPECT_EQ(stream.peer, "10.99.0.1");
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+    });
+}
+
+TEST(FlowShortcut, ChangesPacketsAsForwardingDoes) {
+    in_new_network([] {
+        const Scene scene;
+        Stream stream = scene.visit();
+        const Capture received(scene.web.netns, "eth0");
+        const Capture answered(scene.outside, "wan1");
+        EXPECT_TRUE(stream.to_server(1000) && stream.to_client(1000));
+        const std::set<std::string> ordinary = received.kinds();
+        const std::set<std::string> ordinary_answers = answered.kinds();
+        EXPECT_THAT(ordinary, testing::ElementsAre(scene.web.mac.to_string() + " 63"));
+        ASSERT_EQ(ordinary_answers.size(), 1U);
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+        // Of what has come since there was no room any more.
+        received.kinds();
+        answered.kinds();
+        const int before = bridged();
+        EXPECT_TRUE(stream.to_server(100'000) && stream.to_client(100'000));
+        EXPECT_LE(bridged() - before, 2);
+        EXPECT_EQ(received.kinds(), ordinary);
+        EXPECT_EQ(answered.kinds(), ordinary_answers);
+    });
+}
+
+TEST(FlowShortcut, KeepsChecksumsRight) {
+    in_new_network([] {
+        const Scene scene;
+        check_sums(scene.outside, "wan1");
+        check_sums(scene.web.netns, "eth0");
+        Stream visit = scene.visit();
+        EXPECT_TRUE(comes_to([&] {
+            const int before = bridged();
+            EXPECT_TRUE(visit.to_server(portion) && visit.to_client(portion));
+            return bridged() - before < 200; // of thousands: these are not put together
+        }));
+    });
+}
+
+bool is_tracked_as(const std::string& state, const std::string& port) {
+    std::istringstream tracked(output_of({"cat", "/proc/net/nf_conntrack"}));
+    bool found = false;
+    for (std::string line; std::getline(tracked, line);) {
+        found = found || (line.find(state) != std::string::npos &&
+                          line.find(port + " ") != std::string::npos);
+    }
+    return found;
+}
+
+TEST(FlowShortcut, LeavesEndsToTheKernel) {
+    in_new_network([] {
+        const Scene scene;
+        for (int i = 0; i < 3; ++i) {
+            Stream stream = scene.visit(5000);
+            EXPECT_TRUE(comes_to_the_short_way(stream));
+            // Out of the window of what the kernel has seen, and to the right one all the same.
+            stream.reset();
+        }
+        for (int i = 0; i < 2; ++i) {
+            Stream stream = scene.visit(static_cast<std::uint16_t>(6000 + i));
+            EXPECT_TRUE(comes_to_the_short_way(stream));
+            stream.close();
+            const std::string port = "sport=" + std::to_string(6000 + i);
+            EXPECT_TRUE(comes_to([&port] { return !is_tracked_as("ESTABLISHED", port); }));
+        }
+    });
+}
+
+TEST(FlowShortcut, EndsWithTheEndpoint) {
+    in_new_network([] {
+        const Scene scene;
+        Stream stream = scene.visit(5000);
+        ASSERT_TRUE(comes_to_the_short_way(stream));
+        ASSERT_TRUE(scene.network->disconnect("web").ok());
+        EXPECT_FALSE(stream.to_server(portion));
+        // Whoever has the address and the port next is not disturbed by it.
+        EndpointRequest again{
+            .id = "next", .container_name = {}, .ports = {tcp(8080, 80)}, .ip = scene.web.ip};
+        const Endpoint next = connect(*scene.network, std::move(again));
+        const Listener listener(next.netns, 80);
+        Stream other(scene.outside, "10.99.0.1", 8080, listener, 5001);
+        EXPECT_TRUE(comes_to_the_short_way(other));
+    });
+}
+
+TEST(FlowShortcut, GoesOnTheOrdinaryWayWithoutAnEngine) {
+    in_new_network([] {
+        Scene scene;
+        Stream stream = scene.visit();
+        ASSERT_TRUE(comes_to_the_short_way(stream));
+        scene.network.reset();
+        scene.driver.reset();
+        EXPECT_TRUE(stays_on_the_ordinary_way(stream));
+    });
+}
+
+TEST(FlowShortcut, LetsRulesOfOthersSeeEachPacket) {
+    in_new_network([] {
+        const Scene scene;
+        for (const char* chain :
+             {"inet x forward { type filter hook forward priority 0; }",
+              "ip x raw { type filter hook prerouting priority -300; }",
+              "inet x last { type filter hook postrouting priority 0; }",
+              "bridge x frames { type filter hook forward priority 0; }"}) {
+            Stream stream = scene.visit();
+            ASSERT_TRUE(comes_to_the_short_way(stream)) << chain;
+            const std::string text = chain;
+            const std::string family = text.substr(0, text.find(' '));
+            const std::string name = text.substr(0, text.find('{'));
+            output_of({"nft", "add table " + family + " x; add chain " + text});
+            EXPECT_TRUE(goes_the_short_way(stream)) << "a chain without rules: " << chain;
+            output_of({"nft", "add rule " + name + "counter"});
+            EXPECT_TRUE(comes_to([&] { return !goes_the_short_way(stream); })) << chain;
+            EXPECT_TRUE(stays_on_the_ordinary_way(stream)) << chain;
+            output_of({"nft", "delete table " + family + " x"});
+            EXPECT_TRUE(comes_to_the_short_way(stream)) << chain;
+        }
+        // Translation of others is of first packets only, and has been heeded.
+        output_of(
+            {"nft",
+             "add table ip x; add chain ip x nat { type nat hook postrouting priority 0; }; "
+             "add rule ip x nat counter"});
+        Stream stream = scene.visit();
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+    });
+}
+
+TEST(FlowShortcut, HeedsWhatChangesOnTheHost) {
+    in_new_network([] {
+        const Scene scene;
+        Stream stream = scene.visit();
+        ASSERT_TRUE(comes_to_the_short_way(stream));
+        // A policer on the interface to the outside.
+        output_of({"tc", "qdisc", "add", "dev", "wan0", "ingress"});
+        EXPECT_TRUE(comes_to([&] { return !goes_the_short_way(stream); }));
+        EXPECT_TRUE(stays_on_the_ordinary_way(stream));
+        output_of({"tc", "qdisc", "delete", "dev", "wan0", "ingress"});
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+        // A container that takes less than it did: who sends is told.
+        output_of({"ip", "link", "set", scene.web.host_interface, "mtu", "900"});
+        inside(scene.web, {"ip", "link", "set", "eth0", "mtu", "900"});
+        output_of({"ip", "link", "set", "test0", "mtu", "900"});
+        EXPECT_TRUE(
+            comes_to([&] { return stream.to_server(portion) && stream.segment_size() <= 860; }));
+        EXPECT_TRUE(comes_to_the_short_way(stream));
+        // No way to the world any more.
+        output_of({"ip", "route", "add", "blackhole", "10.99.0.2"});
+        EXPECT_TRUE(comes_to([&] { return !stream.to_client(portion); }));
+    });
+}
+
+TEST(FlowShortcut, LeavesWhoeverShallNotTakeIt) {
+    in_new_network([] {
+        const Scene scene([](BridgeOptions& options) { options.shortcut = false; });
+        Stream stream = scene.visit();
+        EXPECT_TRUE(stays_on_the_ordinary_way(stream));
+    });
+    in_new_network([] {
+        const Scene limited({}, {.egress = 2'000'000'000, .ingress = 2'000'000'000});
+        Stream stream = limited.visit();
+        EXPECT_TRUE(stays_on_the_ordinary_way(stream));
+    });
+}
+
+} // namespace
+} // namespace berth::network
