@@ -165,7 +165,8 @@ std::span<const std::byte> bytes_of(const T& value) {
     return std::as_bytes(std::span(&value, 1));
 }
 
-// br_netfilter, of which each network namespace has its own switches.
+} // namespace
+
 bool iptables_sees_bridged() {
     constexpr auto switches = std::to_array(
         {"/proc/sys/net/bridge/bridge-nf-call-iptables",
@@ -175,8 +176,6 @@ bool iptables_sees_bridged() {
         return text.ok() && trim(*text) != "0";
     });
 }
-
-} // namespace
 
 Result<BridgeShortcut::Parts> BridgeShortcut::make(FdRef continuation) {
     const BpfHash::Shape shape{

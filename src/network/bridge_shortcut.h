@@ -17,6 +17,10 @@
 
 namespace berth::network {
 
+// br_netfilter, of which each network namespace has its own switches: rules and translation of
+// routed packets are carried out for what bridges carry, before it is handed on.
+bool iptables_sees_bridged();
+
 // A container's interface, as the short way knows it.
 struct ShortcutMember {
     int network = 0;    // a number for the network: its first bridge's interface

@@ -195,6 +195,9 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
         uplink->alias.starts_with(owner_prefix)) {
         return std::nullopt;
     }
+    if (uplink->kind == "bridge" && iptables_sees_bridged()) {
+        return std::nullopt; // what comes in by it has been translated
+    }
     const auto bridge = TRY(parts->routes.find_link(pair->master));
     if (!bridge || !TRY(may_pass_by(uplink->index))) {
         return std::nullopt;
