@@ -169,6 +169,15 @@ std::optional<Route> parse_route(const nlmsghdr& header) {
     return route;
 }
 
+bool has_foreign_gateway(const nlmsghdr& header) {
+    if (fixed_part<rtmsg>(header, RTM_NEWROUTE) == nullptr) {
+        return false;
+    }
+    return std::ranges::any_of(attributes_of(header, sizeof(rtmsg)), [](const nlattr* attribute) {
+        return mnl_attr_get_type(attribute) == RTA_VIA;
+    });
+}
+
 bool is_ingress_queue(const nlmsghdr& header, int index) {
     const auto* fixed = fixed_part<tcmsg>(header, RTM_NEWQDISC);
     if (fixed == nullptr || fixed->tcm_ifindex != index) {

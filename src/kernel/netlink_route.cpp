@@ -16,6 +16,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include <arpa/inet.h>
+#include <netinet/in.h>
 #include <sys/socket.h>
 
 namespace berth::kernel {
@@ -411,21 +413,28 @@ Result<std::vector<Route>> RouteSocket::routes(IpFamily family) {
     return routes;
 }
 
-Result<std::optional<Route>> RouteSocket::route_to(const IpAddress& address) {
+Result<std::optional<Route>> RouteSocket::route_of(const ForwardedPacket& packet) {
     NetlinkBatch request;
     rtmsg header{};
-    header.rtm_family = address.is_v4() ? AF_INET : AF_INET6;
-    header.rtm_dst_len = address.is_v4() ? 32 : 128;
+    header.rtm_family = address_family(packet.destination);
+    header.rtm_dst_len = packet.destination.is_v4() ? 32 : 128;
+    header.rtm_src_len = header.rtm_dst_len;
     request.begin(
-        RTM_GETROUTE, 0, struct_bytes(header), "look up the route to " + address.to_string());
-    request.put_bytes(RTA_DST, address.bytes());
+        RTM_GETROUTE,
+        0,
+        struct_bytes(header),
+        "look up the route from " + packet.source.to_string() + " to " +
+            packet.destination.to_string());
+    request.put_bytes(RTA_SRC, packet.source.bytes());
+    request.put_bytes(RTA_DST, packet.destination.bytes());
+    request.put_u32(RTA_IIF, static_cast<std::uint32_t>(packet.input_index));
+    request.put_u8(RTA_IP_PROTO, IPPROTO_TCP);
+    request.put_u16(RTA_SPORT, htons(packet.source_port));
+    request.put_u16(RTA_DPORT, htons(packet.destination_port));
     std::optional<Route> route;
-    Result<void> answered =
-        socket_.query(request, [&](const nlmsghdr& message) { route = parse_route(message); });
-    if (!answered.ok() && answered.error().error_number() != ENETUNREACH &&
-        answered.error().error_number() != EHOSTUNREACH) {
-        return std::move(answered).error();
-    }
+    TRY(socket_.query(request, [&](const nlmsghdr& message) {
+        route = has_foreign_gateway(message) ? std::nullopt : parse_route(message);
+    }));
     return route;
 }
 

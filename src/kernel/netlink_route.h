@@ -51,6 +51,15 @@ struct Route {
     std::uint32_t mtu = 0;   // of an answer: the route's own; 0: it has none
 };
 
+// All that routing looks at, in rules (ip-rule(8)) too. TCP.
+struct ForwardedPacket {
+    int input_index = 0;
+    IpAddress source;
+    IpAddress destination;
+    std::uint16_t source_port = 0;
+    std::uint16_t destination_port = 0;
+};
+
 // Which table says where packets with this mark go: ip-rule(8).
 struct MarkRule {
     IpFamily family = IpFamily::V4;
@@ -179,8 +188,9 @@ class RouteSocket {
     Result<std::vector<Link>> links();
     Result<std::vector<LinkAddress>> addresses();
     Result<std::vector<Route>> routes(IpFamily family);
-    // By which packets leave for the address. nullopt: by none, or they are this host's own.
-    Result<std::optional<Route>> route_to(const IpAddress& address);
+    // By which packets that look so leave: nullopt: by none, or they are this host's own, or by a
+    // neighbor of another family. The error tells how they are refused.
+    Result<std::optional<Route>> route_of(const ForwardedPacket& packet);
     // Whether somebody has put what polices or filters (ingress, clsact) at what it receives.
     Result<bool> has_ingress_queue(int index);
 
@@ -197,6 +207,7 @@ class RouteSocket {
 std::optional<Link> parse_link(const nlmsghdr& header);
 std::optional<LinkAddress> parse_address(const nlmsghdr& header);
 std::optional<Route> parse_route(const nlmsghdr& header);
+bool has_foreign_gateway(const nlmsghdr& header); // IPv4 by a neighbor of IPv6
 bool is_ingress_queue(const nlmsghdr& header, int index);
 
 } // namespace berth::kernel

@@ -41,6 +41,9 @@ constexpr int header_place = -58; // so that the IPv4 header's words are aligned
 static_assert((header_place + static_cast<int>(ip_place)) % 4 == 0);
 static_assert(header_place + static_cast<int>(header_bytes) <= key_place);
 
+constexpr int neighbor_place = -80; // a bpf_redir_neigh
+static_assert(neighbor_place + static_cast<int>(sizeof(bpf_redir_neigh)) <= header_place);
+
 constexpr std::int64_t plain_header = 0x45; // version 4, no options
 constexpr std::int64_t urgent_flag = 0x20;
 constexpr std::int64_t begins_or_ends = TH_FIN | TH_SYN | TH_RST;
@@ -164,7 +167,7 @@ void give_up_if_too_large_or_old(Assembler& code) {
 }
 
 void fold(Assembler& code, std::uint8_t sum, std::uint8_t carry) {
-    for (int i = 0; i < 2; ++i) {
+    for (int i = 0; i < 3; ++i) {
         code.move(carry, sum);
         code.compute(BPF_RSH, carry, 16);
         code.compute(BPF_AND, sum, 0xffff);
@@ -193,7 +196,7 @@ void compose_header(Assembler& code) {
     code.store(BPF_B, ip + static_cast<int>(offsetof(iphdr, ttl)), scratch);
     code.load(BPF_H, scratch, packet, ip_place + offsetof(iphdr, check));
     code.compute(BPF_XOR, scratch, 0xffff);
-    code.load(BPF_W, spare, way, offsetof(FlowWay, header_difference));
+    code.load(BPF_W, spare, way, offsetof(FlowWay, address_difference));
     code.compute_with(BPF_ADD, scratch, spare);
     code.compute(BPF_ADD, scratch, static_cast<std::uint16_t>(~htons(0x0100))); // of the TTL
     fold(code, scratch, spare);
@@ -232,7 +235,16 @@ void send_on(Assembler& code) {
     code.call(BPF_FUNC_redirect_peer);
     code.leave();
     code.land(by_neighbors);
-    code.set(BPF_REG_3, 0);
+    code.set(BPF_REG_3, AF_INET);
+    code.store(BPF_W, neighbor_place, BPF_REG_3);
+    code.load(BPF_W, BPF_REG_3, way, offsetof(FlowWay, next_hop));
+    code.store(BPF_W, neighbor_place + 4, BPF_REG_3);
+    code.set(BPF_REG_3, 0); // as long as an address of IPv6
+    for (int i = 8; i < static_cast<int>(sizeof(bpf_redir_neigh)); i += 4) {
+        code.store(BPF_W, neighbor_place + i, BPF_REG_3);
+    }
+    code.stack_address(BPF_REG_2, neighbor_place);
+    code.set(BPF_REG_3, sizeof(bpf_redir_neigh));
     code.set(BPF_REG_4, 0);
     code.call(BPF_FUNC_redirect_neigh);
     code.leave();
@@ -295,8 +307,7 @@ FlowWay way_between(const FlowTuple& from, const FlowTuple& to) {
         .source_port = htons(to.source_port),
         .destination_port = htons(to.destination_port),
         .address_difference = folded(addresses, 32),
-        .port_difference = folded(ports, 32),
-        .header_difference = folded(addresses, 16)};
+        .port_difference = folded(ports, 32)};
 }
 
 FlowKey flow_key(int interface, const FlowTuple& tuple) {

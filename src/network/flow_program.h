@@ -39,10 +39,10 @@ struct FlowWay {
     std::uint32_t interface = 0; // that they leave by
     std::uint32_t to_peer = 0;   // 1: handed to the other end of that pair; 0: by its neighbors
     std::uint32_t mtu = 0;
-    // Of checksums, by RFC 1624: of both addresses, of both ports, of the IPv4 header (16 bits).
+    std::uint32_t next_hop = 0; // the neighbor that is asked for, where it is no peer
+    // Of checksums, by RFC 1624: of both addresses, of both ports.
     std::uint32_t address_difference = 0;
     std::uint32_t port_difference = 0;
-    std::uint32_t header_difference = 0;
     std::array<std::uint8_t, 6> mac{}; // of the receiver, and of the sender; for a peer
     std::array<std::uint8_t, 6> sender_mac{};
     std::uint64_t ordinary_at = 0; // the next packet from then on goes the ordinary way
@@ -53,7 +53,8 @@ struct FlowWay {
 
 static_assert(sizeof(FlowWay) == 64);
 
-// The way of packets that look like `from` and shall look like `to`, without interfaces and times.
+// The way of packets that look like `from` and shall look like `to`, without interfaces, next hop
+// and times.
 FlowWay way_between(const kernel::FlowTuple& from, const kernel::FlowTuple& to);
 FlowKey flow_key(int interface, const kernel::FlowTuple& tuple);
 kernel::FlowTuple flow_tuple(const FlowKey& key);

@@ -19,6 +19,7 @@
 #include <thread>
 #include <utility>
 
+#include <arpa/inet.h>
 #include <poll.h>
 
 namespace berth::network {
@@ -185,7 +186,13 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
     }
     const FlowTuple received = tracked->original == sent ? tracked->reply : tracked->original;
     const FlowTuple out = turned_round(received);
-    const auto route = TRY(parts->routes.route_to(out.destination));
+    // As the kernel finds it: before the source is translated.
+    const auto route = TRY(parts->routes.route_of(
+        {.input_index = member.network,
+         .source = sent.source,
+         .destination = out.destination,
+         .source_port = sent.source_port,
+         .destination_port = out.destination_port}));
     if (!route) {
         return std::nullopt;
     }
@@ -207,6 +214,7 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
     flow.out.way = way_between(sent, out);
     flow.out.way.interface = static_cast<std::uint32_t>(uplink->index);
     flow.out.way.mtu = route->mtu != 0 ? std::min(route->mtu, uplink->mtu) : uplink->mtu;
+    flow.out.way.next_hop = htonl(route->gateway.value_or(out.destination).v4());
     flow.in.key = flow_key(uplink->index, received);
     flow.in.way = way_between(received, turned_round(sent));
     flow.in.way.interface = static_cast<std::uint32_t>(member.host_index);

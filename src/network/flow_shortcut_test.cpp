@@ -31,6 +31,7 @@
 #include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <unistd.h>
 
 namespace berth::network {
 namespace {
@@ -205,9 +206,9 @@ class Stream {
     std::uint64_t received_back_ = 0;
 };
 
-// Packets between the host and the bridge, both ways.
-int bridged() {
-    const std::string shown = output_of({"ip", "-s", "link", "show", "test0"});
+// Packets that an interface of the host has counted, both ways.
+int passed(const std::string& interface) {
+    const std::string shown = output_of({"ip", "-s", "link", "show", interface});
     int packets = 0;
     for (const char* direction : {"RX:", "TX:"}) {
         std::istringstream numbers(shown.substr(shown.find(direction)));
@@ -219,6 +220,11 @@ int bridged() {
         packets += count;
     }
     return packets;
+}
+
+// Packets between the host and the bridge.
+int bridged() {
+    return passed("test0");
 }
 
 bool goes_the_short_way(Stream& stream) {
@@ -329,7 +335,9 @@ struct Scene {
     }
 
     // From the container to the world.
-    Stream call() const { return Stream(web.netns, "10.99.0.2", 90, *world_listener); }
+    Stream call(const std::string& address = "10.99.0.2") const {
+        return Stream(web.netns, address, 90, *world_listener);
+    }
 
     UniqueFd outside;
     std::unique_ptr<NetworkDriver> driver;
@@ -354,6 +362,41 @@ TEST(FlowShortcut, LeadsTheWayOut) {
         Stream stream = scene.call();
         EXPECT_EQ(stream.peer, "10.99.0.1");
         EXPECT_TRUE(comes_to_the_short_way(stream));
+    });
+}
+
+// A second wire to the world, and what only gateways lead to.
+void join_again(const Scene& scene) {
+    const std::string world =
+        "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(scene.outside.get());
+    output_of(
+        {"ip", "link", "add", "wan2", "type", "veth", "peer", "name", "wan3", "netns", world});
+    output_of({"ip", "address", "add", "10.98.0.1/24", "dev", "wan2"});
+    output_of({"ip", "link", "set", "wan2", "up"});
+    within(scene.outside, [] {
+        output_of({"ip", "address", "add", "10.98.0.2/24", "dev", "wan3"});
+        output_of({"ip", "link", "set", "wan3", "up"});
+        output_of({"ip", "link", "set", "lo", "up"});
+        output_of({"ip", "address", "add", "10.77.0.9/32", "dev", "lo"});
+        output_of({"sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"}); // for its wires' own only
+    });
+}
+
+TEST(FlowShortcut, TakesTheContainersOwnRoute) {
+    in_new_network([] {
+        const Scene scene;
+        join_again(scene);
+        Stream by_default = scene.call("10.77.0.9");
+        EXPECT_EQ(by_default.peer, "10.99.0.1");
+        EXPECT_TRUE(comes_to_the_short_way(by_default));
+        output_of({"ip", "route", "add", "default", "via", "10.98.0.2", "table", "100"});
+        output_of({"ip", "rule", "add", "from", "172.17.0.0/16", "lookup", "100"});
+        Stream by_rule = scene.call("10.77.0.9");
+        EXPECT_EQ(by_rule.peer, "10.98.0.1");
+        EXPECT_TRUE(comes_to_the_short_way(by_rule));
+        const int before = passed("wan0");
+        EXPECT_TRUE(goes_the_short_way(by_rule));
+        EXPECT_LE(passed("wan0") - before, 4);
     });
 }
 
