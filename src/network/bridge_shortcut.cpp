@@ -7,6 +7,7 @@
 #include "base/strings.h"
 #include "kernel/netlink_queue.h"
 #include "network/bpf_assembler.h"
+#include "network/flow_program.h"
 
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
@@ -42,9 +43,11 @@ static_assert(sizeof(Key) == 28);
 
 constexpr int source_key = -32; // on the program's stack, from its frame pointer
 constexpr int target_key = -64;
+constexpr int heard_place = -80;
 
 constexpr auto context = BPF_REG_6;
 constexpr auto ether_type = BPF_REG_7;
+constexpr auto receiver = BPF_REG_8; // an interface
 constexpr auto packet = BPF_REG_2;
 constexpr auto packet_end = BPF_REG_3;
 constexpr auto scratch = BPF_REG_4;
@@ -117,8 +120,30 @@ void read_frame(Assembler& code) {
     code.copy(offsetof(ethhdr, h_dest), target_key + static_cast<int>(offsetof(Key, mac)), 6);
 }
 
-std::vector<bpf_insn>
-shortcut_program(const BpfHash& sources, const BpfHash& targets, FdRef continuation) {
+// Of one frame in 1,024: for an interface that sends much there is a quicker place.
+void tell_of_some(Assembler& code, FdRef ring) {
+    code.call(BPF_FUNC_get_prandom_u32);
+    code.add(BPF_ALU64 | BPF_AND | BPF_K, BPF_REG_0, 0, 0, 1023);
+    const std::size_t is_another = code.place();
+    code.add(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, 0);
+    code.load_context(scratch, offsetof(__sk_buff, ifindex));
+    code.store(BPF_W, heard_place, scratch);
+    code.set(scratch, 0);
+    for (int offset = 4; offset < static_cast<int>(sizeof(FlowKey)); offset += 4) {
+        code.store(BPF_W, heard_place + offset, scratch);
+    }
+    code.set_table(BPF_REG_1, ring);
+    code.move(BPF_REG_2, BPF_REG_10);
+    code.add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, heard_place);
+    code.set(BPF_REG_3, sizeof(FlowKey));
+    code.set(BPF_REG_4, 0);
+    code.call(BPF_FUNC_ringbuf_output);
+    code.land(is_another);
+}
+
+// `answer`: for a frame that goes on to the bridge.
+std::vector<bpf_insn> shortcut_program(
+    const BpfHash& sources, const BpfHash& targets, const ShortcutHooks& hooks, int answer) {
     Assembler code;
     code.move(context, BPF_REG_1);
     code.set(scratch, 0);
@@ -137,18 +162,22 @@ shortcut_program(const BpfHash& sources, const BpfHash& targets, FdRef continuat
     code.load(BPF_W, scratch, BPF_REG_0, 0);
     code.store(BPF_W, target_key, scratch);
     code.look_up(targets.fd(), target_key);
-    code.load(BPF_W, BPF_REG_1, BPF_REG_0, 0);
+    code.load(BPF_W, receiver, BPF_REG_0, 0);
+    if (hooks.ring.get() >= 0 && answer == TC_ACT_UNSPEC) {
+        tell_of_some(code, hooks.ring);
+    }
+    code.move(BPF_REG_1, receiver);
     code.set(BPF_REG_2, 0);
     code.call(BPF_FUNC_redirect_peer);
     code.leave();
-    if (continuation.get() >= 0) {
+    if (hooks.continuation.get() >= 0) {
         code.land_given_up();
         code.move(BPF_REG_1, context);
-        code.set_table(BPF_REG_2, continuation);
+        code.set_table(BPF_REG_2, hooks.continuation);
         code.set(BPF_REG_3, 0);
         code.call(BPF_FUNC_tail_call);
     }
-    return code.finish(TC_ACT_UNSPEC); // the frame goes on to the bridge
+    return code.finish(answer);
 }
 
 Key key_of(int scope, const kernel::MacAddress& mac, const kernel::IpAddress& address) {
@@ -177,7 +206,7 @@ bool iptables_sees_bridged() {
     });
 }
 
-Result<BridgeShortcut::Parts> BridgeShortcut::make(FdRef continuation) {
+Result<BridgeShortcut::Parts> BridgeShortcut::make(const ShortcutHooks& hooks) {
     const BpfHash::Shape shape{
         .key_size = sizeof(Key), .value_size = sizeof(std::uint32_t), .limit = most_addresses};
     BpfHash::Shape sources_shape = shape;
@@ -186,13 +215,20 @@ Result<BridgeShortcut::Parts> BridgeShortcut::make(FdRef continuation) {
     targets_shape.name = "berth_targets";
     BpfHash sources = TRY(BpfHash::create(sources_shape));
     BpfHash targets = TRY(BpfHash::create(targets_shape));
-    UniqueFd program = TRY(kernel::load_bpf_program(
-        BPF_PROG_TYPE_SCHED_CLS, program_name, shortcut_program(sources, targets, continuation)));
-    return Parts{std::move(sources), std::move(targets), std::move(program)};
+    const auto load = [&](int answer) {
+        return kernel::load_bpf_program(
+            BPF_PROG_TYPE_SCHED_CLS,
+            program_name,
+            shortcut_program(sources, targets, hooks, answer));
+    };
+    UniqueFd program = TRY(load(TC_ACT_UNSPEC));
+    UniqueFd busy_program = TRY(load(TC_ACT_OK));
+    return Parts{
+        std::move(sources), std::move(targets), std::move(program), std::move(busy_program)};
 }
 
-BridgeShortcut BridgeShortcut::open(FdRef continuation) {
-    auto parts = make(continuation);
+BridgeShortcut BridgeShortcut::open(const ShortcutHooks& hooks) {
+    auto parts = make(hooks);
     if (parts.ok()) {
         return BridgeShortcut(std::move(*parts));
     }
@@ -200,6 +236,10 @@ BridgeShortcut BridgeShortcut::open(FdRef continuation) {
         "no short way between containers: their frames go over the bridge",
         {{"error", parts.error().message()}});
     return BridgeShortcut(std::nullopt);
+}
+
+UniqueFd BridgeShortcut::take_busy_program() {
+    return parts_ ? std::move(parts_->busy_program) : UniqueFd();
 }
 
 Result<void> BridgeShortcut::enter(const ShortcutMember& member) const {

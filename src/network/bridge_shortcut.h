@@ -29,14 +29,18 @@ struct ShortcutMember {
     std::vector<kernel::IpAddress> addresses;
 };
 
+// What its program goes on with, made by another (flow_shortcut.h); invalid without it.
+struct ShortcutHooks {
+    FdRef continuation; // judges what this does not know
+    FdRef ring;         // hears of interfaces that send much: their number, as a FlowKey
+};
+
 // Thread-safe.
 class BridgeShortcut {
   public:
     // Without it where the kernel has no bpf_redirect_peer (before 5.10) or does not let us: that
     // is said in the log, and all frames go over the bridge.
-    // `continuation`: of the program that judges what this does not know (flow_shortcut.h), or
-    // invalid.
-    static BridgeShortcut open(FdRef continuation);
+    static BridgeShortcut open(const ShortcutHooks& hooks);
 
     // Rules of other programs that judge bridged frames must see them: while there are some, all
     // frames go over the bridge.
@@ -46,6 +50,10 @@ class BridgeShortcut {
     // an earlier engine had joined. On an error nothing is left.
     Result<void> join(kernel::RouteSocket& host, const ShortcutMember& member);
 
+    // The same program, to be put before that of join() by a quicker way (tcx): what it lets go on
+    // comes to no other. Gives it away; invalid without it.
+    UniqueFd take_busy_program();
+
     // From now on nothing goes its way, from it or to it. Also for one that has not joined.
     void leave(int host_index);
 
@@ -54,6 +62,7 @@ class BridgeShortcut {
         kernel::BpfHash sources; // interface and addresses of a sender -> network
         kernel::BpfHash targets; // network and addresses of a receiver -> interface
         UniqueFd program;
+        UniqueFd busy_program;
     };
 
     struct Members {
@@ -65,7 +74,7 @@ class BridgeShortcut {
     explicit BridgeShortcut(std::optional<Parts> parts)
         : parts_(std::move(parts)) {}
 
-    static Result<Parts> make(FdRef continuation);
+    static Result<Parts> make(const ShortcutHooks& hooks);
     void look_again(Members& members) const;
     Result<void> enter(const ShortcutMember& member) const;
     void withdraw(const ShortcutMember& member) const;

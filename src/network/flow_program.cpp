@@ -346,7 +346,7 @@ std::vector<bpf_insn> flow_program(const BpfHash& flows, const kernel::BpfRing* 
     if (ring != nullptr) {
         tell_of_some(code, *ring);
     }
-    return code.finish(TC_ACT_UNSPEC); // the packet goes on
+    return code.finish(ring != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
 }
 
 } // namespace berth::network

@@ -59,8 +59,9 @@ FlowWay way_between(const kernel::FlowTuple& from, const kernel::FlowTuple& to);
 FlowKey flow_key(int interface, const kernel::FlowTuple& tuple);
 kernel::FlowTuple flow_tuple(const FlowKey& key);
 
-// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on; with a ring, some of their keys are
-// left there: of one packet in 512, so that it is long connections that are heard of.
+// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on, past further programs if there is a
+// ring: then some of their keys are left there, of one packet in 512, so that it is long
+// connections that are heard of.
 std::vector<bpf_insn> flow_program(const kernel::BpfHash& flows, const kernel::BpfRing* ring);
 
 } // namespace berth::network

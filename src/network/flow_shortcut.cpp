@@ -133,19 +133,22 @@ struct FlowShortcut::State {
         std::map<int, ShortcutMember> by_interface;
         std::map<FlowKey, Flow> flows; // by the outward key
         bool open = true;
+        UniqueFd busy_program; // set once
     };
 
     std::optional<Parts> parts{};
     Synchronized<Members> members{};
     // The thread's own.
     std::map<int, Uplink> uplinks{};
-    std::set<FlowKey> refused{}; // in this round
+    std::map<int, UniqueFd> busy{}; // links of the program at members' interfaces
+    std::set<FlowKey> refused{};    // in this round
     std::thread thread{};
 
     void run();
     void hear(std::span<const std::byte> record);
     bool is_led(const FlowKey& key);
     Result<void> learn(const FlowKey& key);
+    Result<void> hasten(const FlowKey& key);
     Result<std::optional<Flow>> inspect(const ShortcutMember& member, const FlowTuple& sent);
     Result<bool> may_pass_by(int uplink);
     Result<void> watch(int uplink);
@@ -307,6 +310,25 @@ Result<void> FlowShortcut::State::learn(const FlowKey& key) {
     return ok();
 }
 
+// Its frames are judged by a quicker way than that of join(): of one that sends little it would be
+// a waste, since the kernel waits for a grace period with it.
+Result<void> FlowShortcut::State::hasten(const FlowKey& key) {
+    const int index = static_cast<int>(key.interface);
+    int program = -1;
+    {
+        auto guard = members.lock();
+        program = guard->by_interface.contains(index) ? guard->busy_program.get() : -1;
+        std::erase_if(busy, [&guard](const auto& entry) {
+            return !guard->by_interface.contains(entry.first);
+        });
+    }
+    refused.insert(key); // heard of, for this round
+    if (program >= 0 && !busy.contains(index)) {
+        busy.emplace(index, TRY(kernel::link_bpf_to_interface(FdRef::unowned(program), index)));
+    }
+    return ok();
+}
+
 void FlowShortcut::State::hear(std::span<const std::byte> record) {
     FlowKey key;
     if (record.size() < sizeof key) {
@@ -316,7 +338,7 @@ void FlowShortcut::State::hear(std::span<const std::byte> record) {
     if (refused.size() >= most_flows || refused.contains(key)) {
         return;
     }
-    const Result<void> learned = learn(key);
+    const Result<void> learned = key.source == 0 ? hasten(key) : learn(key);
     if (!learned.ok()) {
         refused.insert(key);
         log::debug(
@@ -431,9 +453,15 @@ FlowShortcut FlowShortcut::start() {
     return FlowShortcut(std::move(state));
 }
 
-FdRef FlowShortcut::continuation() const {
-    static const UniqueFd none;
-    return state_->parts ? FdRef(state_->parts->continuation) : FdRef(none);
+ShortcutHooks FlowShortcut::hooks() const {
+    if (!state_->parts) {
+        return {.continuation = FdRef::unowned(-1), .ring = FdRef::unowned(-1)};
+    }
+    return {.continuation = state_->parts->continuation, .ring = state_->parts->ring.fd()};
+}
+
+void FlowShortcut::set_busy_program(UniqueFd program) {
+    state_->members.lock()->busy_program = std::move(program);
 }
 
 void FlowShortcut::heed(const ForeignRules& rules) {

@@ -30,8 +30,11 @@ class FlowShortcut {
     ~FlowShortcut();
 
     // Where the programs at veth pairs find the one to go on with for packets that are not for
-    // their neighbors: make_bpf_continuation(). Invalid without the short way.
-    FdRef continuation() const;
+    // their neighbors, and where they tell of interfaces that send much.
+    ShortcutHooks hooks() const;
+
+    // For interfaces of members that send much: BridgeShortcut::take_busy_program().
+    void set_busy_program(UniqueFd program);
 
     // Rules of other programs must see what they judge: while there are some, all packets do.
     void heed(const ForeignRules& rules);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Long connections between containers and another host: which of their packets pass the bridge by,
 // that each byte arrives, and what brings them back to the ordinary way.
+#include "base/file.h"
 #include "kernel/netlink_namespace.h"
 #include "kernel/netlink_test_support.h"
 #include "network/network_driver.h"
@@ -15,6 +16,7 @@
 
 #include <array>
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <numeric>
 #include <optional>
@@ -206,11 +208,12 @@ class Stream {
     std::uint64_t received_back_ = 0;
 };
 
-// Packets that an interface of the host has counted, both ways.
-int passed(const std::string& interface) {
+// Packets that an interface of the host has counted.
+int passed(
+    const std::string& interface, const std::vector<const char*>& directions = {"RX:", "TX:"}) {
     const std::string shown = output_of({"ip", "-s", "link", "show", interface});
     int packets = 0;
-    for (const char* direction : {"RX:", "TX:"}) {
+    for (const char* direction : directions) {
         std::istringstream numbers(shown.substr(shown.find(direction)));
         std::string heading;
         std::getline(numbers, heading);
@@ -397,6 +400,48 @@ TEST(FlowShortcut, TakesTheContainersOwnRoute) {
         const int before = passed("wan0");
         EXPECT_TRUE(goes_the_short_way(by_rule));
         EXPECT_LE(passed("wan0") - before, 4);
+    });
+}
+
+// By the descriptors of this process.
+bool has_quick_program(const std::string& interface) {
+    const std::string shown = output_of({"ip", "-o", "link", "show", interface});
+    const std::string wanted = "ifindex:\t" + shown.substr(0, shown.find(':')) + "\n";
+    for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fdinfo")) {
+        const std::string text = read_file(entry.path().string()).value_or("");
+        if (text.find("link_type:\ttcx") != std::string::npos &&
+            text.find(wanted) != std::string::npos) {
+            return true;
+        }
+    }
+    return false;
+}
+
+TEST(FlowShortcut, HastensNeighborsThatSendMuch) {
+    in_new_network([] {
+        const Scene scene;
+        const Endpoint other = connect(*scene.network, "other");
+        {
+            Stream stream(other.netns, scene.web.ip.to_string(), 80, *scene.listener);
+            EXPECT_TRUE(comes_to([&] {
+                EXPECT_TRUE(stream.to_server(portion) && stream.to_client(portion));
+                return has_quick_program(other.host_interface) &&
+                       has_quick_program(scene.web.host_interface);
+            }));
+            // What the bridge hands to the container is what its end of the pair sends.
+            const int before = passed(scene.web.host_interface, {"TX:"});
+            EXPECT_TRUE(stream.to_server(portion) && stream.to_client(portion));
+            EXPECT_LE(passed(scene.web.host_interface, {"TX:"}) - before, 4);
+        }
+        // Others still have no way by it, and the world has one past it.
+        inside(other, {"ip", "address", "delete", "172.17.0.3/16", "dev", "eth0"});
+        inside(other, {"ip", "address", "add", "172.17.0.77/16", "dev", "eth0"});
+        const EchoServer server(scene.web.netns, Protocol::Tcp, 81);
+        EXPECT_EQ(ask_in_vain(other.netns, Protocol::Tcp, scene.web.ip.to_string(), 81), "timeout");
+        Stream visit = scene.visit();
+        EXPECT_TRUE(comes_to_the_short_way(visit));
+        ASSERT_TRUE(scene.network->disconnect("web").ok());
+        EXPECT_FALSE(visit.to_client(portion));
     });
 }
 

@@ -142,11 +142,11 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());
     kernel::RouteSocket host = TRY(kernel::RouteSocket::open());
     FlowShortcut flows = FlowShortcut::start();
-    const FdRef continuation = flows.continuation();
-    return std::shared_ptr<DriverParts>(new DriverParts{
+    const ShortcutHooks hooks = flows.hooks();
+    std::shared_ptr<DriverParts> parts(new DriverParts{
         .owner = "berth:" + options.table,
         .flows = std::move(flows),
-        .shortcut = BridgeShortcut::open(continuation),
+        .shortcut = BridgeShortcut::open(hooks),
         .loopback = LoopbackShortcut::open(),
         .firewall = std::move(firewall),
         .pool = std::move(pool),
@@ -156,6 +156,8 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         .relays_ports = options.relays_ports,
         .cni = std::make_shared<CniAttachments>(options.cni),
     });
+    parts->flows.set_busy_program(parts->shortcut.take_busy_program());
+    return parts;
 }
 
 } // namespace
