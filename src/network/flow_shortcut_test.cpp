@@ -2,10 +2,10 @@
 // Long connections between containers and another host: which of their packets pass the bridge by,
 // that each byte arrives, and what brings them back to the ordinary way.
 #include "base/file.h"
-#include "kernel/netlink_namespace.h"
 #include "kernel/netlink_test_support.h"
 #include "network/network_driver.h"
 #include "network/network_test_support.h"
+#include "network/stream_test_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -18,19 +18,14 @@
 #include <chrono>
 #include <filesystem>
 #include <functional>
-#include <numeric>
 #include <optional>
 #include <set>
 #include <sstream>
 #include <string>
-#include <thread>
 #include <vector>
 
 #include <arpa/inet.h>
-#include <fcntl.h>
 #include <net/if.h>
-#include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,174 +34,12 @@ namespace berth::network {
 namespace {
 
 using kernel::in_new_network;
-using kernel::NetworkNamespaceScope;
 using kernel::output_of;
-using testing::HasSubstr;
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t portion = 8U << 20;
 constexpr int ordinary_packets = 24; // of a portion that goes the short way, at most
 constexpr std::chrono::seconds patience{30};
-constexpr std::chrono::milliseconds silence{1500};
-
-sockaddr_in socket_address(const std::string& address, std::uint16_t port) {
-    sockaddr_in made{};
-    made.sin_family = AF_INET;
-    made.sin_port = htons(port);
-    EXPECT_EQ(::inet_pton(AF_INET, address.c_str(), &made.sin_addr), 1);
-    return made;
-}
-
-const sockaddr* generic(const sockaddr_in& address) {
-    return reinterpret_cast<const sockaddr*>(&address);
-}
-
-void within(const UniqueFd& netns, const std::function<void()>& body) {
-    std::optional<NetworkNamespaceScope> scope;
-    if (netns) {
-        scope.emplace(NetworkNamespaceScope::enter(netns).value());
-    }
-    body();
-}
-
-class Listener {
-  public:
-    Listener(const UniqueFd& netns, std::uint16_t port) {
-        within(netns, [&] {
-            socket_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            const int on = 1;
-            ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            const sockaddr_in any = socket_address("0.0.0.0", port);
-            EXPECT_EQ(::bind(socket_.get(), generic(any), sizeof any), 0);
-            EXPECT_EQ(::listen(socket_.get(), 8), 0);
-        });
-    }
-
-    UniqueFd accept(std::string* peer = nullptr) const {
-        sockaddr_in from{};
-        socklen_t size = sizeof from;
-        UniqueFd accepted(
-            ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC));
-        std::array<char, INET_ADDRSTRLEN> text{};
-        ::inet_ntop(AF_INET, &from.sin_addr, text.data(), text.size());
-        if (peer != nullptr) {
-            *peer = text.data();
-        }
-        return accepted;
-    }
-
-  private:
-    UniqueFd socket_;
-};
-
-// Both ends of one connection in the test's hands.
-class Stream {
-  public:
-    // With an own port, so that a later one can be a successor.
-    Stream(
-        const UniqueFd& netns,
-        const std::string& address,
-        std::uint16_t port,
-        const Listener& listener,
-        std::uint16_t own_port = 0) {
-        within(netns, [&] {
-            client_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-            const int on = 1;
-            ::setsockopt(client_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            const sockaddr_in own = socket_address("0.0.0.0", own_port);
-            EXPECT_EQ(::bind(client_.get(), generic(own), sizeof own), 0);
-            const sockaddr_in there = socket_address(address, port);
-            EXPECT_EQ(::connect(client_.get(), generic(there), sizeof there), 0);
-        });
-        server_ = listener.accept(&peer);
-        for (const UniqueFd* end : {&client_, &server_}) {
-            ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
-        }
-    }
-
-    // False when nothing comes any more, or other bytes.
-    bool to_server(std::size_t bytes) { return carry(client_, server_, bytes, sent_, received_); }
-
-    bool to_client(std::size_t bytes) {
-        return carry(server_, client_, bytes, sent_back_, received_back_);
-    }
-
-    void close() {
-        client_.reset();
-        server_.reset();
-    }
-
-    void reset() {
-        const linger at_once{.l_onoff = 1, .l_linger = 0};
-        ::setsockopt(client_.get(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
-        client_.reset();
-        pollfd end{.fd = server_.get(), .events = POLLIN, .revents = 0};
-        EXPECT_EQ(::poll(&end, 1, 5000), 1) << "the reset has not arrived";
-        char byte = 0;
-        EXPECT_EQ(::recv(server_.get(), &byte, 1, 0), -1);
-        EXPECT_EQ(errno, ECONNRESET);
-        server_.reset();
-    }
-
-    // How large the segments are that the client sends.
-    std::uint32_t segment_size() const {
-        tcp_info info{};
-        socklen_t size = sizeof info;
-        EXPECT_EQ(::getsockopt(client_.get(), IPPROTO_TCP, TCP_INFO, &info, &size), 0);
-        return info.tcpi_snd_mss;
-    }
-
-    std::string peer; // as the server sees it
-
-  private:
-    static bool carry(
-        const UniqueFd& from,
-        const UniqueFd& to,
-        std::size_t bytes,
-        std::uint64_t& sent,
-        std::uint64_t& received) {
-        const std::uint64_t goal = received + bytes;
-        std::vector<std::uint8_t> block(64U << 10);
-        Clock::time_point last = Clock::now();
-        while (received < goal) {
-            if (sent < goal) {
-                const std::size_t size = std::min<std::uint64_t>(block.size(), goal - sent);
-                for (std::size_t i = 0; i < size; ++i) {
-                    block[i] = byte_at(sent + i);
-                }
-                const ssize_t written = ::send(from.get(), block.data(), size, MSG_NOSIGNAL);
-                sent += written > 0 ? static_cast<std::uint64_t>(written) : 0;
-            }
-            const ssize_t got = ::recv(to.get(), block.data(), block.size(), 0);
-            for (ssize_t i = 0; i < got; ++i) {
-                if (block[static_cast<std::size_t>(i)] != byte_at(received++)) {
-                    ADD_FAILURE() << "another byte at " << received - 1;
-                    return false;
-                }
-            }
-            if (got > 0) {
-                last = Clock::now();
-            } else if (Clock::now() - last > silence) {
-                return false;
-            } else {
-                pollfd end{.fd = to.get(), .events = POLLIN, .revents = 0};
-                ::poll(&end, 1, 10);
-            }
-        }
-        return true;
-    }
-
-    static std::uint8_t byte_at(std::uint64_t place) {
-        return static_cast<std::uint8_t>(place ^ (place >> 8U) * 31 ^ (place >> 16U) * 7);
-    }
-
-    UniqueFd client_;
-    UniqueFd server_;
-    std::uint64_t sent_ = 0;
-    std::uint64_t received_ = 0;
-    std::uint64_t sent_back_ = 0;
-    std::uint64_t received_back_ = 0;
-};
 
 // Packets that an interface of the host has counted.
 int passed(
