@@ -191,7 +191,8 @@ class RouteSocket {
     // By which packets that look so leave: nullopt: by none, or they are this host's own, or by a
     // neighbor of another family. The error tells how they are refused.
     Result<std::optional<Route>> route_of(const ForwardedPacket& packet);
-    // Whether somebody has put what polices or filters (ingress, clsact) at what it receives.
+    // Whether somebody has put what polices or filters (ingress, clsact) at what it receives. Lists
+    // the queues of all: the kernel tells of a single one to those who listen for changes only.
     Result<bool> has_ingress_queue(int index);
 
   private:

@@ -7,6 +7,7 @@
 #include "kernel/ip_forwarding.h"
 #include "kernel/netlink_ipsec.h"
 #include "network/flow_program.h"
+#include "network/legacy_tables.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -128,6 +129,13 @@ struct FlowShortcut::State {
         int idle_rounds = 0;
     };
 
+    // What has been asked for since the last round.
+    struct Round {
+        std::set<FlowKey> refused;
+        std::map<int, std::optional<kernel::Link>> links;
+        std::map<int, bool> passable; // by the interface to the outside
+    };
+
     // Under the lock, so that nobody who has left is given a way.
     struct Members {
         std::map<int, ShortcutMember> by_interface;
@@ -141,7 +149,7 @@ struct FlowShortcut::State {
     // The thread's own.
     std::map<int, Uplink> uplinks{};
     std::map<int, UniqueFd> busy{}; // links of the program at members' interfaces
-    std::set<FlowKey> refused{};    // in this round
+    Round round{};
     std::thread thread{};
 
     void run();
@@ -151,6 +159,7 @@ struct FlowShortcut::State {
     Result<void> hasten(const FlowKey& key);
     Result<std::optional<Flow>> inspect(const ShortcutMember& member, const FlowTuple& sent);
     Result<bool> may_pass_by(int uplink);
+    Result<std::optional<kernel::Link>> link(int index);
     Result<void> watch(int uplink);
     void look_after_flows();
     bool look_after(Flow& flow);
@@ -169,10 +178,28 @@ std::optional<ShortcutMember> FlowShortcut::State::member(int host_index) {
     return found->second;
 }
 
-// Whether nothing at the interface must see what it receives, and nothing sends it elsewhere.
+// Whether nothing at the interface must see what it receives, and nothing sends it elsewhere. What
+// nobody tells of when it changes: iptables-legacy too.
 Result<bool> FlowShortcut::State::may_pass_by(int uplink) {
-    return !TRY(parts->routes.has_ingress_queue(uplink)) && !TRY(kernel::has_ipsec_policies()) &&
-           kernel::ipv4_forwarding().value_or(false);
+    const auto known = round.passable.find(uplink);
+    if (known != round.passable.end()) {
+        return known->second;
+    }
+    const bool may = !TRY(parts->routes.has_ingress_queue(uplink)) &&
+                     !TRY(kernel::has_ipsec_policies()) && !has_legacy_filter_table() &&
+                     !has_legacy_packet_tables() && kernel::ipv4_forwarding().value_or(false);
+    round.passable.emplace(uplink, may);
+    return may;
+}
+
+Result<std::optional<kernel::Link>> FlowShortcut::State::link(int index) {
+    const auto known = round.links.find(index);
+    if (known != round.links.end()) {
+        return known->second;
+    }
+    std::optional<kernel::Link> found = TRY(parts->routes.find_link(index));
+    round.links.emplace(index, found);
+    return found;
 }
 
 // What the kernel does with the connection whose packets the member sends so, if it is one that can
@@ -199,8 +226,8 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
     if (!route) {
         return std::nullopt;
     }
-    const auto uplink = TRY(parts->routes.find_link(route->output_index));
-    const auto pair = TRY(parts->routes.find_link(member.host_index));
+    const auto uplink = TRY(link(route->output_index));
+    const auto pair = TRY(link(member.host_index));
     if (!uplink || !pair || uplink->mac == kernel::MacAddress() ||
         uplink->alias.starts_with(owner_prefix)) {
         return std::nullopt;
@@ -208,7 +235,7 @@ FlowShortcut::State::inspect(const ShortcutMember& member, const FlowTuple& sent
     if (uplink->kind == "bridge" && iptables_sees_bridged()) {
         return std::nullopt; // what comes in by it has been translated
     }
-    const auto bridge = TRY(parts->routes.find_link(pair->master));
+    const auto bridge = TRY(link(pair->master));
     if (!bridge || !TRY(may_pass_by(uplink->index))) {
         return std::nullopt;
     }
@@ -295,7 +322,7 @@ Result<void> FlowShortcut::State::learn(const FlowKey& key) {
     const FlowTuple sent = flow_tuple(key);
     std::optional<Flow> flow = TRY(inspect(*sender, sent));
     if (!flow) {
-        refused.insert(key);
+        round.refused.insert(key);
         return ok();
     }
     TRY(watch(flow->uplink));
@@ -322,7 +349,7 @@ Result<void> FlowShortcut::State::hasten(const FlowKey& key) {
             return !guard->by_interface.contains(entry.first);
         });
     }
-    refused.insert(key); // heard of, for this round
+    round.refused.insert(key); // heard of, for this round
     if (program >= 0 && !busy.contains(index)) {
         busy.emplace(index, TRY(kernel::link_bpf_to_interface(FdRef::unowned(program), index)));
     }
@@ -335,12 +362,12 @@ void FlowShortcut::State::hear(std::span<const std::byte> record) {
         return;
     }
     std::memcpy(&key, record.data(), sizeof key);
-    if (refused.size() >= most_flows || refused.contains(key)) {
+    if (round.refused.size() >= most_flows || round.refused.contains(key)) {
         return;
     }
     const Result<void> learned = key.source == 0 ? hasten(key) : learn(key);
     if (!learned.ok()) {
-        refused.insert(key);
+        round.refused.insert(key);
         log::debug(
             "no short way for a connection, ignoring", {{"error", learned.error().message()}});
     }
@@ -371,7 +398,7 @@ bool FlowShortcut::State::look_after(Flow& flow) {
 }
 
 void FlowShortcut::State::look_after_flows() {
-    refused.clear();
+    round = {};
     const std::map<FlowKey, Flow> flows = members.lock()->flows;
     std::set<int> used;
     for (auto [key, flow] : flows) {
@@ -410,7 +437,7 @@ void FlowShortcut::State::leave_idle_uplinks(const std::set<int>& used) {
 void FlowShortcut::State::run() {
     std::uint64_t last_round = monotonic_now();
     while (true) {
-        const bool idle = uplinks.empty() && refused.empty();
+        const bool idle = uplinks.empty() && round.refused.empty();
         pollfd entries[] = {
             {.fd = parts->stop.read_end.get(), .events = POLLIN, .revents = 0},
             {.fd = parts->ring.fd().get(), .events = POLLIN, .revents = 0}};

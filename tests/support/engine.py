@@ -176,6 +176,7 @@ class Engine:
         self.program = name
         self.programs = BIN  # where the engine's and its monitors' program lie
         self.process = None
+        self.enter = []  # words before the engine's command, which lead it elsewhere
 
     def __enter__(self):
         self.start()
@@ -190,7 +191,7 @@ class Engine:
 
     def start(self):
         log = open(self.folder / "berthd.log", "ab")
-        self.process = subprocess.Popen([str(self.programs / "berthd"), *self.flags], stdin=subprocess.DEVNULL, stdout=log,
+        self.process = subprocess.Popen([*self.enter, str(self.programs / "berthd"), *self.flags], stdin=subprocess.DEVNULL, stdout=log,
                                         stderr=log, env=self.environment)
         log.close()
         wait_until("engine", self.answers)

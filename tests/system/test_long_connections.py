@@ -1,5 +1,6 @@
 """A long transfer from another host to a published port, with the real engine: most of its packets pass the bridge by, and it goes on, whole,
-when the engine is killed, stopped and started again. Only what the bridge carries tells which way packets go."""
+when the engine is killed, stopped and started again. Only what the bridge carries tells which way packets go. The engine has a network namespace of its own: another one's rules are
+rules of others, which must see all packets."""
 import hashlib
 import os
 import signal
@@ -8,10 +9,11 @@ import time
 
 import pytest
 
-from engine import wait_until
+from engine import Engine, wait_until
 from neighbors import enter, sh
 
 HOST, FAR, WIRE = "10.51.0.1", "10.51.0.2", "wire0"
+ALONE = ["ip", "netns", "exec", "alone"]
 
 SERVER = """
 import hashlib, socket
@@ -37,7 +39,7 @@ print(sum.hexdigest(), flush=True)
 
 
 def carried(interface, figure):
-    return int(sh("cat", f"/sys/class/net/{interface}/statistics/{figure}"))
+    return int(sh(*ALONE, "cat", f"/sys/class/net/{interface}/statistics/{figure}"))
 
 
 class Transfer:
@@ -80,33 +82,46 @@ class Transfer:
 
 @pytest.fixture
 def far():
-    """A host at the other end of the engine's host's own wire: with br_netfilter a switch would translate packets before they come in by it."""
-    sh("ip", "netns", "add", "far")
-    sh("ip", "link", "add", WIRE, "type", "veth", "peer", "name", "eth0", "netns", "far")
-    sh("ip", "address", "add", f"{HOST}/24", "dev", WIRE)
-    sh("ip", "link", "set", WIRE, "up")
+    """A host at the other end of a wire, and the engine's host at this one. With br_netfilter a switch would translate packets before they
+    come in by it."""
+    for name in ("alone", "far"):
+        sh("ip", "netns", "add", name)
+        sh("ip", "-n", name, "link", "set", "lo", "up")
+    sh("ip", "-n", "alone", "link", "add", WIRE, "type", "veth", "peer", "name", "eth0", "netns", "far")
+    sh("ip", "-n", "alone", "address", "add", f"{HOST}/24", "dev", WIRE)
+    sh("ip", "-n", "alone", "link", "set", WIRE, "up")
     sh("ip", "-n", "far", "address", "add", f"{FAR}/24", "dev", "eth0")
     sh("ip", "-n", "far", "link", "set", "eth0", "up")
     yield "far"
-    sh("ip", "netns", "del", "far")
+    for name in ("alone", "far"):
+        sh("ip", "netns", "del", name)
 
 
 @pytest.fixture
-def transfer(fresh_engine, far):
-    running = Transfer(fresh_engine, far)
+def lone_engine(tmp_path, rootfs_tar, far):
+    engine = Engine(tmp_path)
+    engine.enter = ["nsenter", "--net=/run/netns/alone"]
+    with engine:
+        engine.berth("import", str(rootfs_tar), "busybox:latest")
+        yield engine
+
+
+@pytest.fixture
+def transfer(lone_engine, far):
+    running = Transfer(lone_engine, far)
     yield running
     running.kill()
 
 
-def test_a_long_transfer_passes_the_bridge_by_and_outlives_the_engine(fresh_engine, transfer):
+def test_a_long_transfer_passes_the_bridge_by_and_outlives_the_engine(lone_engine, transfer):
     assert transfer.peer == FAR
     wait_until("the short way", transfer.is_short)
-    fresh_engine.kill()
+    lone_engine.kill()
     wait_until("the ordinary way without an engine", transfer.is_ordinary)
-    fresh_engine.start()
+    lone_engine.start()
     wait_until("the short way again", transfer.is_short)
     # It cannot say any more that all is as it was.
-    process = fresh_engine.process.pid
+    process = lone_engine.process.pid
     os.kill(process, signal.SIGSTOP)
     wait_until("the ordinary way beside an engine that does nothing", transfer.is_ordinary)
     os.kill(process, signal.SIGCONT)
@@ -115,14 +130,14 @@ def test_a_long_transfer_passes_the_bridge_by_and_outlives_the_engine(fresh_engi
     assert sent == received and len(sent) == len(hashlib.sha1().hexdigest())
 
 
-def test_a_rule_of_the_hosts_cuts_it_off(fresh_engine, transfer):
+def test_a_rule_of_the_hosts_cuts_it_off(lone_engine, transfer):
     wait_until("the short way", transfer.is_short)
-    sh("nft", "add table inet cut; add chain inet cut judge { type filter hook forward priority 0; };"
+    sh(*ALONE, "nft", "add table inet cut; add chain inet cut judge { type filter hook forward priority 0; };"
        f" add rule inet cut judge ip saddr {FAR} drop")
     try:
         wait_until("silence", lambda: transfer.ways()[0] < 1 << 20 and transfer.ways()[1] == 0)
     finally:
-        sh("nft", "delete table inet cut")
+        sh(*ALONE, "nft", "delete table inet cut")
     wait_until("the short way again", transfer.is_short)
     sent, received = transfer.end()
     assert sent == received
