@@ -77,6 +77,27 @@ void put_filter(NetlinkBatch& request, const IpAddress& reply_source) {
     request.end_nested();
 }
 
+// Points into the message.
+struct Described {
+    std::vector<const nlattr*> attributes;
+    const nlattr* original;
+    const nlattr* reply;
+};
+
+std::optional<Described> describe(const nlmsghdr& header) {
+    if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||
+        mnl_nlmsg_get_payload_len(&header) < sizeof(nfgenmsg)) {
+        return std::nullopt;
+    }
+    std::vector<const nlattr*> attributes = attributes_of(header, sizeof(nfgenmsg));
+    const nlattr* original = find(attributes, CTA_TUPLE_ORIG);
+    const nlattr* reply = find(attributes, CTA_TUPLE_REPLY);
+    if (original == nullptr || reply == nullptr) {
+        return std::nullopt;
+    }
+    return Described{std::move(attributes), original, reply};
+}
+
 std::array<std::uint8_t, 2> network_order(std::uint16_t port) {
     return {static_cast<std::uint8_t>(port >> 8U), static_cast<std::uint8_t>(port & 0xffU)};
 }
@@ -128,29 +149,23 @@ bool is_established(const std::vector<const nlattr*>& attributes) {
 } // namespace
 
 std::optional<TrackedFlow> parse_tcp_flow(const nlmsghdr& header) {
-    if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||
-        mnl_nlmsg_get_payload_len(&header) < sizeof(nfgenmsg)) {
+    const std::optional<Described> described = describe(header);
+    if (!described) {
         return std::nullopt;
     }
-    const std::vector<const nlattr*> attributes = attributes_of(header, sizeof(nfgenmsg));
-    const nlattr* original = find(attributes, CTA_TUPLE_ORIG);
-    const nlattr* reply = find(attributes, CTA_TUPLE_REPLY);
-    if (original == nullptr || reply == nullptr) {
-        return std::nullopt;
-    }
-    const std::optional<FlowTuple> there = tuple_of(*original);
-    const std::optional<FlowTuple> back = tuple_of(*reply);
+    const std::optional<FlowTuple> there = tuple_of(*described->original);
+    const std::optional<FlowTuple> back = tuple_of(*described->reply);
     if (!there || !back) {
         return std::nullopt;
     }
     return TrackedFlow{
         .original = *there,
         .reply = *back,
-        .established = is_established(attributes),
-        .rewritten = find(attributes, CTA_HELP) != nullptr ||
-                     find(attributes, CTA_SEQ_ADJ_ORIG) != nullptr ||
-                     find(attributes, CTA_SEQ_ADJ_REPLY) != nullptr ||
-                     find(attributes, CTA_SYNPROXY) != nullptr};
+        .established = is_established(described->attributes),
+        .rewritten = find(described->attributes, CTA_HELP) != nullptr ||
+                     find(described->attributes, CTA_SEQ_ADJ_ORIG) != nullptr ||
+                     find(described->attributes, CTA_SEQ_ADJ_REPLY) != nullptr ||
+                     find(described->attributes, CTA_SYNPROXY) != nullptr};
 }
 
 Result<std::optional<TrackedFlow>> find_tcp_flow(NetlinkSocket& socket, const FlowTuple& tuple) {
@@ -190,26 +205,20 @@ Result<void> let_flow_skip_windows(NetlinkSocket& socket, const FlowTuple& tuple
 }
 
 std::optional<TrackedConnection> parse_connection(const nlmsghdr& header) {
-    if (header.nlmsg_type != conntrack_message(IPCTNL_MSG_CT_NEW) ||
-        mnl_nlmsg_get_payload_len(&header) < sizeof(nfgenmsg)) {
+    const std::optional<Described> described = describe(header);
+    if (!described) {
         return std::nullopt;
     }
-    const std::vector<const nlattr*> attributes = attributes_of(header, sizeof(nfgenmsg));
-    const nlattr* original = find(attributes, CTA_TUPLE_ORIG);
-    const nlattr* reply = find(attributes, CTA_TUPLE_REPLY);
-    if (original == nullptr || reply == nullptr) {
-        return std::nullopt;
-    }
-    const auto protocol = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
-    const auto port = field_of(*original, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
-    auto source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
+    const auto protocol = field_of(*described->original, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
+    const auto port = field_of(*described->original, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
+    auto source = field_of(*described->reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
     if (source.empty()) {
-        source = field_of(*reply, CTA_TUPLE_IP, CTA_IP_V6_SRC, 16);
+        source = field_of(*described->reply, CTA_TUPLE_IP, CTA_IP_V6_SRC, 16);
     }
     if (protocol.empty() || port.empty() || source.empty()) {
         return std::nullopt;
     }
-    const std::span<const std::uint8_t> description = payload_of(*original);
+    const std::span<const std::uint8_t> description = payload_of(*described->original);
     return TrackedConnection{
         .protocol = protocol[0],
         .destination_port = static_cast<std::uint16_t>(port[0] << 8 | port[1]),

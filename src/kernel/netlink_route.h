@@ -188,7 +188,7 @@ class RouteSocket {
     Result<std::vector<Link>> links();
     Result<std::vector<LinkAddress>> addresses();
     Result<std::vector<Route>> routes(IpFamily family);
-    // By which packets that look so leave: nullopt: by none, or they are this host's own, or by a
+    // By which packets that look so leave. nullopt: by none, or they are this host's own, or by a
     // neighbor of another family. The error tells how they are refused.
     Result<std::optional<Route>> route_of(const ForwardedPacket& packet);
     // Whether somebody has put what polices or filters (ingress, clsact) at what it receives. Lists

@@ -72,6 +72,21 @@ class BpfAssembler {
         give_up_if(BPF_JEQ, BPF_REG_0, 0);
     }
 
+    // Of one packet in so many (a power of two): a record from the stack.
+    void tell_one_in(std::int64_t count, FdRef ring, int record_on_stack, std::size_t size) {
+        call(BPF_FUNC_get_prandom_u32);
+        add(BPF_ALU64 | BPF_AND | BPF_K, BPF_REG_0, 0, 0, count - 1);
+        const std::size_t is_another = place();
+        add(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, 0);
+        set_table(BPF_REG_1, ring);
+        move(BPF_REG_2, BPF_REG_10);
+        add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, record_on_stack);
+        set(BPF_REG_3, static_cast<std::int64_t>(size));
+        set(BPF_REG_4, 0);
+        call(BPF_FUNC_ringbuf_output);
+        land(is_another);
+    }
+
     void call(int function) { add(BPF_JMP | BPF_CALL, 0, 0, 0, function); }
 
     void leave() { add(BPF_JMP | BPF_EXIT, 0, 0); }

@@ -27,6 +27,7 @@ namespace berth::network {
 namespace {
 
 using kernel::BpfHash;
+using kernel::struct_bytes;
 
 constexpr std::uint32_t most_addresses = 1U << 14;
 constexpr const char* program_name = "berth_shortcut";
@@ -120,25 +121,16 @@ void read_frame(Assembler& code) {
     code.copy(offsetof(ethhdr, h_dest), target_key + static_cast<int>(offsetof(Key, mac)), 6);
 }
 
-// Of one frame in 1,024: for an interface that sends much there is a quicker place.
+// For an interface that sends much there is a quicker place: a FlowKey of which only that is set.
 void tell_of_some(Assembler& code, FdRef ring) {
-    code.call(BPF_FUNC_get_prandom_u32);
-    code.add(BPF_ALU64 | BPF_AND | BPF_K, BPF_REG_0, 0, 0, 1023);
-    const std::size_t is_another = code.place();
-    code.add(BPF_JMP | BPF_JNE | BPF_K, BPF_REG_0, 0, 0, 0);
-    code.load_context(scratch, offsetof(__sk_buff, ifindex));
-    code.store(BPF_W, heard_place, scratch);
+    constexpr std::int64_t one_in = 1024;
     code.set(scratch, 0);
     for (int offset = 4; offset < static_cast<int>(sizeof(FlowKey)); offset += 4) {
         code.store(BPF_W, heard_place + offset, scratch);
     }
-    code.set_table(BPF_REG_1, ring);
-    code.move(BPF_REG_2, BPF_REG_10);
-    code.add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, heard_place);
-    code.set(BPF_REG_3, sizeof(FlowKey));
-    code.set(BPF_REG_4, 0);
-    code.call(BPF_FUNC_ringbuf_output);
-    code.land(is_another);
+    code.load_context(scratch, offsetof(__sk_buff, ifindex));
+    code.store(BPF_W, heard_place, scratch);
+    code.tell_one_in(one_in, ring, heard_place, sizeof(FlowKey));
 }
 
 // `answer`: for a frame that goes on to the bridge.
@@ -187,11 +179,6 @@ Key key_of(int scope, const kernel::MacAddress& mac, const kernel::IpAddress& ad
         .ether_type = htons(address.is_v4() ? ETH_P_IP : ETH_P_IPV6)};
     std::ranges::copy(address.bytes(), key.address.begin());
     return key;
-}
-
-template <class T>
-std::span<const std::byte> bytes_of(const T& value) {
-    return std::as_bytes(std::span(&value, 1));
 }
 
 } // namespace
@@ -248,8 +235,8 @@ Result<void> BridgeShortcut::enter(const ShortcutMember& member) const {
     for (const kernel::IpAddress& address : member.addresses) {
         const Key source = key_of(member.host_index, member.mac, address);
         const Key target = key_of(member.network, member.mac, address);
-        TRY(parts_->sources.put(bytes_of(source), bytes_of(network)));
-        TRY(parts_->targets.put(bytes_of(target), bytes_of(interface)));
+        TRY(parts_->sources.put(struct_bytes(source), struct_bytes(network)));
+        TRY(parts_->targets.put(struct_bytes(target), struct_bytes(interface)));
     }
     return ok();
 }
@@ -259,8 +246,8 @@ void BridgeShortcut::withdraw(const ShortcutMember& member) const {
         // Not there: the table was full when it joined, or the way is closed.
         const Key source = key_of(member.host_index, member.mac, address);
         const Key target = key_of(member.network, member.mac, address);
-        [[maybe_unused]] Result<void> removed = parts_->sources.remove(bytes_of(source));
-        removed = parts_->targets.remove(bytes_of(target));
+        [[maybe_unused]] Result<void> removed = parts_->sources.remove(struct_bytes(source));
+        removed = parts_->targets.remove(struct_bytes(target));
     }
 }
 

@@ -250,17 +250,6 @@ void send_on(Assembler& code) {
     code.leave();
 }
 
-void tell_of_some(Assembler& code, const kernel::BpfRing& ring) {
-    code.call(BPF_FUNC_get_prandom_u32);
-    code.compute(BPF_AND, BPF_REG_0, one_in - 1);
-    code.give_up_if(BPF_JNE, BPF_REG_0, 0);
-    code.set_table(BPF_REG_1, ring.fd());
-    code.stack_address(BPF_REG_2, key_place);
-    code.set(BPF_REG_3, sizeof(FlowKey));
-    code.set(BPF_REG_4, 0);
-    code.call(BPF_FUNC_ringbuf_output);
-}
-
 std::uint32_t word_of(const IpAddress& address) {
     return htonl(address.v4());
 }
@@ -344,7 +333,7 @@ std::vector<bpf_insn> flow_program(const BpfHash& flows, const kernel::BpfRing* 
     send_on(code);
     code.land(is_unknown);
     if (ring != nullptr) {
-        tell_of_some(code, *ring);
+        code.tell_one_in(one_in, ring->fd(), key_place, sizeof(FlowKey));
     }
     return code.finish(ring != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
 }

@@ -11,8 +11,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
-#include <ctime>
 #include <map>
 #include <optional>
 #include <set>
@@ -32,6 +32,7 @@ using kernel::FlowTuple;
 using kernel::IpAddress;
 using kernel::NetlinkSocket;
 using kernel::RouteSocket;
+using kernel::struct_bytes;
 
 constexpr std::size_t most_flows = 1024;
 constexpr std::size_t ring_bytes = 64U << 10;
@@ -44,15 +45,8 @@ constexpr std::string_view owner_prefix = "berth:"; // of the labels of engines'
 
 // CLOCK_MONOTONIC, as bpf_ktime_get_ns().
 std::uint64_t monotonic_now() {
-    timespec time{};
-    ::clock_gettime(CLOCK_MONOTONIC, &time);
-    return static_cast<std::uint64_t>(time.tv_sec) * second +
-           static_cast<std::uint64_t>(time.tv_nsec);
-}
-
-template <class T>
-std::span<const std::byte> bytes_of(const T& value) {
-    return std::as_bytes(std::span(&value, 1));
+    const auto time = std::chrono::steady_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
 }
 
 FlowTuple turned_round(const FlowTuple& tuple) {
@@ -283,7 +277,7 @@ void FlowShortcut::State::enter(Flow& flow) {
     for (Direction* direction : {&flow.out, &flow.in}) {
         direction->way.ordinary_at = now + second;
         direction->way.until = now + lease;
-        if (!parts->flows.put(bytes_of(direction->key), bytes_of(direction->way)).ok()) {
+        if (!parts->flows.put(struct_bytes(direction->key), struct_bytes(direction->way)).ok()) {
             end(flow);
             return;
         }
@@ -293,7 +287,8 @@ void FlowShortcut::State::enter(Flow& flow) {
 void FlowShortcut::State::end(const Flow& flow) const {
     for (const Direction* direction : {&flow.out, &flow.in}) {
         // Not there: the program saw the connection's end.
-        [[maybe_unused]] const Result<void> removed = parts->flows.remove(bytes_of(direction->key));
+        [[maybe_unused]] const Result<void> removed =
+            parts->flows.remove(struct_bytes(direction->key));
     }
 }
 
@@ -306,7 +301,7 @@ bool FlowShortcut::State::is_led(const FlowKey& key) {
     }
     FlowWay there;
     const bool led =
-        parts->flows.get(bytes_of(key), std::as_writable_bytes(std::span(&there, 1))).ok();
+        parts->flows.get(struct_bytes(key), std::as_writable_bytes(std::span(&there, 1))).ok();
     if (!led) {
         end(found->second);
         guard->flows.erase(found);
@@ -379,7 +374,7 @@ bool FlowShortcut::State::look_after(Flow& flow) {
     for (Direction* direction : {&flow.out, &flow.in}) {
         FlowWay there;
         if (!parts->flows
-                 .get(bytes_of(direction->key), std::as_writable_bytes(std::span(&there, 1)))
+                 .get(struct_bytes(direction->key), std::as_writable_bytes(std::span(&there, 1)))
                  .ok()) {
             return false;
         }
@@ -418,7 +413,7 @@ void FlowShortcut::State::look_after_flows() {
             direction->way.until = monotonic_now() + lease;
             // Not there: it has just ended, which the next round finds.
             [[maybe_unused]] const Result<void> prolonged =
-                parts->flows.replace(bytes_of(direction->key), bytes_of(direction->way));
+                parts->flows.replace(struct_bytes(direction->key), struct_bytes(direction->way));
         }
         found->second = flow;
     }

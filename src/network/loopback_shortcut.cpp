@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "kernel/cgroup.h"
+#include "kernel/netlink_message.h"
 #include "network/bpf_assembler.h"
 
 #include <algorithm>
@@ -24,6 +25,7 @@ namespace {
 
 using kernel::BpfHash;
 using kernel::IpFamily;
+using kernel::struct_bytes;
 
 constexpr std::uint32_t most_ports = 1U << 16;
 constexpr std::uint32_t loopback_v4 = 0x7f000001; // host order
@@ -236,11 +238,6 @@ Key key_of(const BoundPort& port) {
         .port = htons(port.host_port)};
 }
 
-template <class T>
-std::span<const std::byte> bytes_of(const T& value) {
-    return std::as_bytes(std::span(&value, 1));
-}
-
 } // namespace
 
 Result<LoopbackShortcut::Parts> LoopbackShortcut::make() {
@@ -302,7 +299,8 @@ void LoopbackShortcut::add(
         const auto bytes = std::as_bytes(address->bytes());
         const auto words = std::as_writable_bytes(std::span(target.address));
         std::ranges::copy(bytes, words.last(bytes.size()).begin());
-        const Result<void> entered = parts_->ports.put(bytes_of(key_of(port)), bytes_of(target));
+        const Result<void> entered =
+            parts_->ports.put(struct_bytes(key_of(port)), struct_bytes(target));
         if (!entered.ok()) {
             log::debug(
                 "cannot lead a published port, leaving it to the firewall",
@@ -316,7 +314,7 @@ void LoopbackShortcut::remove(const std::vector<BoundPort>& ports) {
         if (parts_ && is_carried(port)) {
             // Not there: it found no room.
             [[maybe_unused]] const Result<void> removed =
-                parts_->ports.remove(bytes_of(key_of(port)));
+                parts_->ports.remove(struct_bytes(key_of(port)));
         }
     }
 }

@@ -82,9 +82,10 @@ struct BridgeNetworkState {
         FirewallEndpoint endpoint,
         const ContainerAddresses& addresses);
     void unguard_sources(const std::string& host_interface);
-    // The short way past the bridge, where it is possible and would not lead around a rate's limit.
     void lead_loopback(const std::vector<BoundPort>& ports, const ContainerAddresses& addresses);
     void leave_shortcut(int host_index);
+    // The short ways past the bridge, where they are possible and would not lead around a rate's
+    // limit.
     void join_shortcut(
         const Live& live,
         const MacAddress& mac,
