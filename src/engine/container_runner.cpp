@@ -354,8 +354,10 @@ void ContainerRunner::fail_start(LiveContainer& container, Launched& launched, c
                 "half made container not removed, ignoring",
                 {{"id", container.id}, {"error", removed.error().message()}});
         }
-    } else if (!launched.expected_cgroup.empty()) {
+    }
+    if (!launched.expected_cgroup.empty()) {
         launched.spare.reset(); // it ends
+        // A monitor that was killed before it made the container had the group already.
         monitor::remove_expected(launched.expected_cgroup);
     }
     logs_->end(*launched.definition);

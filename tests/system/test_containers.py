@@ -100,8 +100,9 @@ def test_a_start_that_fails_leaves_no_control_group(engine):
         wrong = ["-p", "127.0.0.1:18099:80"] if network == "bridge" else ["--log-driver", "syslog", "--log-opt", "syslog-address=tcp://127.0.0.1:1"]
         engine.berth("create", "--name", "late", "--network", network, *wrong, "busybox", "true")
         late = engine.inspect("late")["Id"]
-        assert engine.berth("start", "late", check=False).returncode == 1
-        assert control_groups(late) == []
+        started = engine.berth("start", "late", check=False)
+        assert started.returncode == 1
+        assert control_groups(late) == [], started.stderr + engine.log()
         engine.berth("rm", "late")
     engine.berth("rm", "-f", "holder")
     assert control_groups(holder) == []
