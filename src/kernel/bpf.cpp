@@ -65,6 +65,39 @@ Result<UniqueFd> describe_words(std::size_t words) {
     return fd;
 }
 
+Result<UniqueFd> make_map(std::string_view name, bpf_attr attributes) {
+    VERIFY(name.size() < sizeof attributes.map_name);
+    std::ranges::copy(name, attributes.map_name);
+    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
+    if (!fd) {
+        return errno_error("make the table " + std::string(name));
+    }
+    return fd;
+}
+
+Result<UniqueFd>
+make_array(std::string_view name, bpf_map_type type, std::size_t value_size, std::uint32_t count) {
+    bpf_attr attributes{};
+    attributes.map_type = type;
+    attributes.key_size = sizeof(std::uint32_t);
+    attributes.value_size = static_cast<std::uint32_t>(value_size);
+    attributes.max_entries = count;
+    return make_map(name, attributes);
+}
+
+// Of an array with one place.
+Result<void> set_only_value(FdRef array, std::uint32_t value) {
+    const std::uint32_t index = 0;
+    bpf_attr attributes{};
+    attributes.map_fd = static_cast<std::uint32_t>(array.get());
+    attributes.key = reinterpret_cast<std::uintptr_t>(&index);
+    attributes.value = reinterpret_cast<std::uintptr_t>(&value);
+    attributes.flags = BPF_ANY;
+    return bpf_call(BPF_MAP_UPDATE_ELEM, attributes) < 0
+               ? Result<void>(errno_error("fill an array"))
+               : ok();
+}
+
 } // namespace
 
 bpf_insn bpf_instruction(
@@ -140,31 +173,11 @@ Result<UniqueFd> link_bpf_to_interface(FdRef program, int index) {
 }
 
 Result<UniqueFd> make_bpf_continuation(std::string_view name) {
-    bpf_attr attributes{};
-    VERIFY(name.size() < sizeof attributes.map_name);
-    attributes.map_type = BPF_MAP_TYPE_PROG_ARRAY;
-    attributes.key_size = sizeof(std::uint32_t);
-    attributes.value_size = sizeof(std::uint32_t);
-    attributes.max_entries = 1;
-    std::ranges::copy(name, attributes.map_name);
-    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
-    if (!fd) {
-        return errno_error("make the place " + std::string(name));
-    }
-    return fd;
+    return make_array(name, BPF_MAP_TYPE_PROG_ARRAY, sizeof(std::uint32_t), 1);
 }
 
 Result<void> set_bpf_continuation(FdRef place, FdRef program) {
-    const std::uint32_t index = 0;
-    const int value = program.get();
-    bpf_attr attributes{};
-    attributes.map_fd = static_cast<std::uint32_t>(place.get());
-    attributes.key = reinterpret_cast<std::uintptr_t>(&index);
-    attributes.value = reinterpret_cast<std::uintptr_t>(&value);
-    attributes.flags = BPF_ANY;
-    return bpf_call(BPF_MAP_UPDATE_ELEM, attributes) < 0
-               ? Result<void>(errno_error("set the program to go on with"))
-               : ok();
+    return set_only_value(place, static_cast<std::uint32_t>(program.get()));
 }
 
 Result<void> clear_bpf_continuation(FdRef place) {
@@ -177,10 +190,22 @@ Result<void> clear_bpf_continuation(FdRef place) {
                : ok();
 }
 
+Result<UniqueFd> make_bpf_word(std::string_view name) {
+    return make_array(name, BPF_MAP_TYPE_ARRAY, sizeof(std::uint32_t), 1);
+}
+
+Result<void> set_bpf_word(FdRef word, std::uint32_t value) {
+    return set_only_value(word, value);
+}
+
+Result<UniqueFd>
+make_bpf_notes(std::string_view name, std::size_t value_size, std::uint32_t count) {
+    return make_array(name, BPF_MAP_TYPE_PERCPU_ARRAY, value_size, count);
+}
+
 Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words) {
     const UniqueFd types = TRY(describe_words(words));
     bpf_attr attributes{};
-    VERIFY(name.size() < sizeof attributes.map_name);
     attributes.map_type = BPF_MAP_TYPE_SK_STORAGE;
     attributes.key_size = sizeof(int);
     attributes.value_size = static_cast<std::uint32_t>(words * sizeof(std::uint32_t));
@@ -188,28 +213,17 @@ Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t word
     attributes.btf_fd = static_cast<std::uint32_t>(types.get());
     attributes.btf_key_type_id = word_type;
     attributes.btf_value_type_id = words_type;
-    std::ranges::copy(name, attributes.map_name);
-    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
-    if (!fd) {
-        return errno_error("make the storage " + std::string(name));
-    }
-    return fd;
+    return make_map(name, attributes);
 }
 
 Result<BpfHash> BpfHash::create(const Shape& shape) {
     bpf_attr attributes{};
-    VERIFY(shape.name.size() < sizeof attributes.map_name);
     attributes.map_type = BPF_MAP_TYPE_HASH;
     attributes.key_size = static_cast<std::uint32_t>(shape.key_size);
     attributes.value_size = static_cast<std::uint32_t>(shape.value_size);
     attributes.max_entries = shape.limit;
     attributes.map_flags = BPF_F_NO_PREALLOC;
-    std::ranges::copy(shape.name, attributes.map_name);
-    UniqueFd fd(static_cast<int>(bpf_call(BPF_MAP_CREATE, attributes)));
-    if (!fd) {
-        return errno_error("make the table " + std::string(shape.name));
-    }
-    return BpfHash(std::move(fd));
+    return BpfHash(TRY(make_map(shape.name, attributes)));
 }
 
 Result<void> BpfHash::write(

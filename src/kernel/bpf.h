@@ -47,6 +47,13 @@ Result<UniqueFd> make_bpf_continuation(std::string_view name);
 Result<void> set_bpf_continuation(FdRef place, FdRef program);
 Result<void> clear_bpf_continuation(FdRef place);
 
+// BPF_MAP_TYPE_ARRAY: one 32-bit word, 0 at first, that a program finds without a look-up.
+Result<UniqueFd> make_bpf_word(std::string_view name);
+Result<void> set_bpf_word(FdRef word, std::uint32_t value);
+
+// BPF_MAP_TYPE_PERCPU_ARRAY: zeros, for what a program notes on each processor.
+Result<UniqueFd> make_bpf_notes(std::string_view name, std::size_t value_size, std::uint32_t count);
+
 // BPF_MAP_TYPE_SK_STORAGE: a value of 32-bit words at each socket that a program gives one; it goes
 // with the socket.
 Result<UniqueFd> make_bpf_socket_storage(std::string_view name, std::size_t words);

@@ -53,6 +53,12 @@ class BpfAssembler {
         add(0, 0, 0);
     }
 
+    // The address of what make_bpf_word() has made.
+    void set_word_address(std::uint8_t to, FdRef word) {
+        add(BPF_LD | BPF_DW | BPF_IMM, to, BPF_PSEUDO_MAP_VALUE, 0, word.get());
+        add(0, 0, 0);
+    }
+
     void give_up_if(int condition, std::uint8_t reg, std::int64_t value) {
         to_end_.push_back(program_.size());
         add(BPF_JMP | condition | BPF_K, reg, 0, 0, value);
@@ -63,12 +69,17 @@ class BpfAssembler {
         add(BPF_JMP | condition | BPF_X, reg, other);
     }
 
-    // r0: the value's address. Gives up where there is none.
-    void look_up(FdRef table, int key_on_stack) {
+    // r0: the value's address, or 0.
+    void find(FdRef table, int key_on_stack) {
         set_table(BPF_REG_1, table);
         move(BPF_REG_2, BPF_REG_10);
         add(BPF_ALU64 | BPF_ADD | BPF_K, BPF_REG_2, 0, 0, key_on_stack);
         call(BPF_FUNC_map_lookup_elem);
+    }
+
+    // r0: the value's address. Gives up where there is none.
+    void look_up(FdRef table, int key_on_stack) {
+        find(table, key_on_stack);
         give_up_if(BPF_JEQ, BPF_REG_0, 0);
     }
 

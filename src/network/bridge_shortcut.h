@@ -11,8 +11,9 @@
 #include "kernel/netlink_route.h"
 #include "network/foreign_chains.h"
 
+#include <cstdint>
 #include <map>
-#include <optional>
+#include <memory>
 #include <vector>
 
 namespace berth::network {
@@ -41,6 +42,7 @@ class BridgeShortcut {
     // Without it where the kernel has no bpf_redirect_peer (before 5.10) or does not let us: that
     // is said in the log, and all frames go over the bridge.
     static BridgeShortcut open(const ShortcutHooks& hooks);
+    ~BridgeShortcut();
 
     // Rules of other programs that judge bridged frames must see them: while there are some, all
     // frames go over the bridge.
@@ -58,28 +60,24 @@ class BridgeShortcut {
     void leave(int host_index);
 
   private:
-    struct Parts {
-        kernel::BpfHash sources; // interface and addresses of a sender -> network
-        kernel::BpfHash targets; // network and addresses of a receiver -> interface
-        UniqueFd program;
-        UniqueFd busy_program;
-    };
+    struct Parts;
 
     struct Members {
         std::map<int, ShortcutMember> by_interface;
         ForeignRules foreign{};
         bool open = true; // the members are in the tables
+        std::uint32_t generation = 1;
     };
 
-    explicit BridgeShortcut(std::optional<Parts> parts)
-        : parts_(std::move(parts)) {}
+    explicit BridgeShortcut(std::unique_ptr<Parts> parts);
 
-    static Result<Parts> make(const ShortcutHooks& hooks);
+    static Result<std::unique_ptr<Parts>> make(const ShortcutHooks& hooks);
     void look_again(Members& members) const;
     Result<void> enter(const ShortcutMember& member) const;
     void withdraw(const ShortcutMember& member) const;
+    void forget_notes(Members& members) const;
 
-    std::optional<Parts> parts_;
+    std::unique_ptr<Parts> parts_; // none: all frames go over the bridge
     Synchronized<Members> members_;
 };
 

@@ -13,6 +13,8 @@
 #include <sstream>
 #include <string>
 
+#include <net/if.h>
+
 namespace berth::network {
 namespace {
 
@@ -165,12 +167,121 @@ void tell(const Endpoint& endpoint, const Endpoint& other) {
         endpoint,
         {"ip",
          "neighbor",
-         "add",
+         "replace",
          other.ip.to_string(),
          "lladdr",
          other.mac.to_string(),
          "dev",
          "eth0"});
+}
+
+// What is noted of the last frame holds for frames like it alone.
+TEST(BridgeShortcut, NotesOfOneFrameLeadNoOther) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
+        options.subnet_v6 = *IpPrefix::parse("fd00:5::/64");
+        const auto network = create(*driver, options);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const Endpoint c = connect(*network, "c");
+        const EchoServer server_b(b.netns, Protocol::Tcp, 80);
+        const EchoServer server_c(c.netns, Protocol::Tcp, 80);
+        const EchoServer datagrams_c(c.netns, Protocol::Udp, 80);
+        const std::string own = a.ip.to_string();
+        const std::string own_v6 = a.ip_v6->to_string();
+        for (int i = 0; i < questions; ++i) {
+            EXPECT_EQ(ask(a.netns, Protocol::Tcp, b.ip.to_string(), 80), own);
+            EXPECT_EQ(ask(a.netns, Protocol::Tcp, c.ip.to_string(), 80), own);
+            EXPECT_EQ(ask(a.netns, Protocol::Udp, c.ip.to_string(), 80), own);
+            EXPECT_EQ(ask(a.netns, Protocol::Tcp, b.ip_v6->to_string(), 80), own_v6);
+            EXPECT_EQ(ask(a.netns, Protocol::Tcp, c.ip_v6->to_string(), 80), own_v6);
+        }
+        constexpr int pings = 10;
+        int over = 0;
+        for (int i = 0; i < pings; ++i) {
+            EXPECT_EQ(ask(a.netns, Protocol::Udp, c.ip.to_string(), 80), own);
+            const int before = over_the_bridge(c);
+            EXPECT_TRUE(reaches(a, c.ip.to_string()));
+            over += over_the_bridge(c) - before;
+        }
+        EXPECT_GE(over, pings) << "ICMP between the same two";
+    });
+}
+
+unsigned index_of(const Endpoint& endpoint) {
+    return ::if_nametoindex(endpoint.host_interface.c_str());
+}
+
+// Those of IPv4 that were handed to a socket.
+int datagrams_to(const Endpoint& endpoint) {
+    const std::string shown = inside(endpoint, {"cat", "/proc/net/snmp"});
+    std::istringstream numbers(shown.substr(shown.rfind("\nUdp: ") + 6));
+    int count = -1;
+    numbers >> count;
+    return count;
+}
+
+// So that the next frames of this kind are compared with what is noted.
+void let_it_be_noted(const Endpoint& from, const Endpoint& to) {
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(ask(from.netns, Protocol::Udp, to.ip.to_string(), 80), from.ip.to_string());
+    }
+}
+
+void expect_nothing_comes(const Endpoint& from, const Endpoint& to) {
+    const int before = datagrams_to(to);
+    EXPECT_EQ(ask_in_vain(from.netns, Protocol::Udp, to.ip.to_string(), 80), "timeout");
+    EXPECT_EQ(datagrams_to(to), before);
+}
+
+// And knows the other's MAC all the same, which goes with the last address.
+void take_address(const Endpoint& endpoint, const std::string& address, const Endpoint& other) {
+    inside(endpoint, {"ip", "address", "flush", "dev", "eth0"});
+    inside(endpoint, {"ip", "address", "add", address + "/16", "dev", "eth0"});
+    tell(endpoint, other);
+}
+
+TEST(BridgeShortcut, NotesLetNoForgedSourcesPass) {
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const EchoServer server(b.netns, Protocol::Udp, 80);
+        let_it_be_noted(a, b);
+        take_address(a, "172.17.0.77", b);
+        expect_nothing_comes(a, b);
+        take_address(a, a.ip.to_string(), b);
+        let_it_be_noted(a, b);
+        inside(a, {"ip", "link", "set", "eth0", "address", "02:42:ac:11:00:99"});
+        tell(a, b);
+        expect_nothing_comes(a, b);
+    });
+}
+
+TEST(BridgeShortcut, NotesOfOneInterfaceAreNoOthers) {
+    constexpr unsigned noted_interfaces = 64; // whose numbers differ in their last bits
+    in_new_network([] {
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const EchoServer server(b.netns, Protocol::Udp, 80);
+        Endpoint forger = connect(*network, "forger0");
+        const auto shares_note = [&] {
+            return index_of(forger) % noted_interfaces == index_of(a) % noted_interfaces;
+        };
+        for (unsigned i = 1; i < 2 * noted_interfaces && !shares_note(); ++i) {
+            forger = connect(*network, "forger" + std::to_string(i));
+        }
+        ASSERT_TRUE(shares_note());
+        let_it_be_noted(a, b);
+        // As the noted frames are, in each address.
+        inside(forger, {"ip", "link", "set", "eth0", "address", a.mac.to_string()});
+        take_address(forger, a.ip.to_string(), b);
+        expect_nothing_comes(forger, b);
+    });
 }
 
 TEST(BridgeShortcut, LeadsIntoNoOtherNetwork) {
