@@ -36,19 +36,30 @@ constexpr std::size_t flags_place = tcp_place + 13;
 constexpr std::size_t data_offset_place = tcp_place + 12;
 constexpr std::size_t header_bytes = tcp_place + 4; // as far as the ports
 
-constexpr int key_place = -16;    // on the program's stack, from its frame pointer
-constexpr int header_place = -58; // so that the IPv4 header's words are aligned
+constexpr int key_place = -24;    // on the program's stack, from its frame pointer
+constexpr int header_place = -66; // so that the IPv4 header's words are aligned
 static_assert((header_place + static_cast<int>(ip_place)) % 4 == 0);
 static_assert(header_place + static_cast<int>(header_bytes) <= key_place);
 
-constexpr int neighbor_place = -80; // a bpf_redir_neigh
+constexpr int mark_place = -4; // of packets that are in no flow
+constexpr int count_place = -8;
+constexpr int neighbor_place = -88; // a bpf_redir_neigh
 static_assert(neighbor_place + static_cast<int>(sizeof(bpf_redir_neigh)) <= header_place);
 
 constexpr std::int64_t plain_header = 0x45; // version 4, no options
 constexpr std::int64_t urgent_flag = 0x20;
 constexpr std::int64_t begins_or_ends = TH_FIN | TH_SYN | TH_RST;
 constexpr std::int64_t ordinary_every = 1'000'000'000;
-constexpr std::int64_t one_in = 512;
+// Of a connection's packets on one processor: those that are told of. A short one ends before, and
+// costs nobody anything; a long one that cannot be led is asked after now and then.
+constexpr std::int64_t told_first = 64;
+constexpr std::int64_t told_again = 512; // each so many, a power of two
+constexpr std::int64_t counted_bits = 8; // connections at a time: others take their places
+
+struct FlowCount {
+    std::uint32_t mark = 0; // of the connection
+    std::uint32_t packets = 0;
+};
 
 class Assembler : public BpfAssembler {
   public:
@@ -250,6 +261,48 @@ void send_on(Assembler& code) {
     code.leave();
 }
 
+// r1: the key's words but the first in one, which is put on the stack; its place among the counts,
+// too. By Fibonacci hashing, since neighbors among connections differ in a few bits.
+void mark_connection(Assembler& code) {
+    constexpr std::int64_t golden = 0x9e3779b1;
+    code.add(BPF_LDX | BPF_MEM | BPF_W, scratch, BPF_REG_10, key_place + 4);
+    for (int i = 8; i < static_cast<int>(sizeof(FlowKey)); i += 4) {
+        code.add(BPF_LDX | BPF_MEM | BPF_W, spare, BPF_REG_10, key_place + i);
+        code.compute_with(BPF_XOR, scratch, spare);
+    }
+    code.store(BPF_W, mark_place, scratch);
+    code.add(BPF_ALU | BPF_MUL | BPF_K, scratch, 0, 0, golden);
+    code.add(BPF_ALU | BPF_RSH | BPF_K, scratch, 0, 0, 32 - counted_bits);
+    code.store(BPF_W, count_place, scratch);
+}
+
+void tell_of_long_connection(Assembler& code, const FlowNews& news) {
+    mark_connection(code);
+    code.find(news.counts, count_place);
+    const std::size_t has_none = code.jump_if(BPF_JEQ, BPF_REG_0, 0);
+    code.add(BPF_LDX | BPF_MEM | BPF_W, scratch, BPF_REG_10, mark_place);
+    code.load(BPF_W, spare, BPF_REG_0, offsetof(FlowCount, mark));
+    code.load(BPF_W, BPF_REG_3, BPF_REG_0, offsetof(FlowCount, packets));
+    const std::size_t is_counted = code.place();
+    code.add(BPF_JMP | BPF_JEQ | BPF_X, scratch, spare);
+    code.store_at(BPF_W, BPF_REG_0, offsetof(FlowCount, mark), scratch);
+    code.set(BPF_REG_3, 0);
+    code.land(is_counted);
+    code.compute(BPF_ADD, BPF_REG_3, 1);
+    code.store_at(BPF_W, BPF_REG_0, offsetof(FlowCount, packets), BPF_REG_3);
+    const std::size_t is_long = code.jump_if(BPF_JEQ, BPF_REG_3, told_first);
+    code.compute(BPF_AND, BPF_REG_3, told_again - 1);
+    const std::size_t is_not_told = code.jump_if(BPF_JNE, BPF_REG_3, 0);
+    code.land(is_long);
+    code.set_table(BPF_REG_1, news.ring.fd());
+    code.stack_address(BPF_REG_2, key_place);
+    code.set(BPF_REG_3, sizeof(FlowKey));
+    code.set(BPF_REG_4, 0);
+    code.call(BPF_FUNC_ringbuf_output);
+    code.land(is_not_told);
+    code.land(has_none);
+}
+
 std::uint32_t word_of(const IpAddress& address) {
     return htonl(address.v4());
 }
@@ -316,7 +369,14 @@ FlowTuple flow_tuple(const FlowKey& key) {
         .destination_port = ntohs(key.destination_port)};
 }
 
-std::vector<bpf_insn> flow_program(const BpfHash& flows, const kernel::BpfRing* ring) {
+Result<FlowNews> FlowNews::create(std::size_t ring_bytes) {
+    kernel::BpfRing ring = TRY(kernel::BpfRing::create("berth_heard_of", ring_bytes));
+    UniqueFd counts =
+        TRY(kernel::make_bpf_notes("berth_counts", sizeof(FlowCount), 1U << counted_bits));
+    return FlowNews{.ring = std::move(ring), .counts = std::move(counts)};
+}
+
+std::vector<bpf_insn> flow_program(const BpfHash& flows, const FlowNews* news) {
     Assembler code;
     code.move(context, BPF_REG_1);
     read_packet(code);
@@ -332,10 +392,10 @@ std::vector<bpf_insn> flow_program(const BpfHash& flows, const kernel::BpfRing* 
     rewrite_packet(code);
     send_on(code);
     code.land(is_unknown);
-    if (ring != nullptr) {
-        code.tell_one_in(one_in, ring->fd(), key_place, sizeof(FlowKey));
+    if (news != nullptr) {
+        tell_of_long_connection(code, *news);
     }
-    return code.finish(ring != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
+    return code.finish(news != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
 }
 
 } // namespace berth::network

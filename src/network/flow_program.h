@@ -59,9 +59,17 @@ FlowWay way_between(const kernel::FlowTuple& from, const kernel::FlowTuple& to);
 FlowKey flow_key(int interface, const kernel::FlowTuple& tuple);
 kernel::FlowTuple flow_tuple(const FlowKey& key);
 
-// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on, past further programs if there is a
-// ring: then some of their keys are left there, of one packet in 512, so that it is long
-// connections that are heard of.
-std::vector<bpf_insn> flow_program(const kernel::BpfHash& flows, const kernel::BpfRing* ring);
+// How long connections are heard of: the program counts their packets, on each processor, and
+// leaves the key of those that have many in the ring.
+struct FlowNews {
+    kernel::BpfRing ring;
+    UniqueFd counts;
+
+    static Result<FlowNews> create(std::size_t ring_bytes);
+};
+
+// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on, past further programs if there is
+// something to tell the news to.
+std::vector<bpf_insn> flow_program(const kernel::BpfHash& flows, const FlowNews* news);
 
 } // namespace berth::network

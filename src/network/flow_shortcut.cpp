@@ -27,7 +27,6 @@ namespace berth::network {
 namespace {
 
 using kernel::BpfHash;
-using kernel::BpfRing;
 using kernel::FlowTuple;
 using kernel::IpAddress;
 using kernel::NetlinkSocket;
@@ -35,6 +34,7 @@ using kernel::RouteSocket;
 using kernel::struct_bytes;
 
 constexpr std::size_t most_flows = 1024;
+constexpr std::size_t most_news = 256; // a round: some 50 us each
 constexpr std::size_t ring_bytes = 64U << 10;
 constexpr int round_ms = 1000;
 constexpr std::uint64_t second = 1'000'000'000;
@@ -79,7 +79,7 @@ struct Flow {
 
 struct Parts {
     BpfHash flows;
-    BpfRing ring;
+    FlowNews news;
     UniqueFd outward; // at veth pairs, by the continuation
     UniqueFd inward;  // at interfaces to the outside
     UniqueFd continuation;
@@ -94,9 +94,9 @@ Result<Parts> make_parts() {
          .key_size = sizeof(FlowKey),
          .value_size = sizeof(FlowWay),
          .limit = 2 * most_flows}));
-    BpfRing ring = TRY(BpfRing::create("berth_heard_of", ring_bytes));
+    FlowNews news = TRY(FlowNews::create(ring_bytes));
     UniqueFd outward = TRY(kernel::load_bpf_program(
-        BPF_PROG_TYPE_SCHED_CLS, "berth_outward", flow_program(flows, &ring)));
+        BPF_PROG_TYPE_SCHED_CLS, "berth_outward", flow_program(flows, &news)));
     UniqueFd inward = TRY(kernel::load_bpf_program(
         BPF_PROG_TYPE_SCHED_CLS, "berth_inward", flow_program(flows, nullptr)));
     UniqueFd continuation = TRY(kernel::make_bpf_continuation("berth_goes_on"));
@@ -106,7 +106,7 @@ Result<Parts> make_parts() {
     Pipe stop = TRY(Pipe::create());
     return Parts{
         .flows = std::move(flows),
-        .ring = std::move(ring),
+        .news = std::move(news),
         .outward = std::move(outward),
         .inward = std::move(inward),
         .continuation = std::move(continuation),
@@ -125,6 +125,7 @@ struct FlowShortcut::State {
 
     // What has been asked for since the last round.
     struct Round {
+        std::size_t news = 0; // that have been looked into
         std::set<FlowKey> refused;
         std::map<int, std::optional<kernel::Link>> links;
         std::map<int, bool> passable; // by the interface to the outside
@@ -357,9 +358,10 @@ void FlowShortcut::State::hear(std::span<const std::byte> record) {
         return;
     }
     std::memcpy(&key, record.data(), sizeof key);
-    if (round.refused.size() >= most_flows || round.refused.contains(key)) {
+    if (round.news >= most_news || round.refused.contains(key)) {
         return;
     }
+    ++round.news;
     const Result<void> learned = key.source == 0 ? hasten(key) : learn(key);
     if (!learned.ok()) {
         round.refused.insert(key);
@@ -435,12 +437,12 @@ void FlowShortcut::State::run() {
         const bool idle = uplinks.empty() && round.refused.empty();
         pollfd entries[] = {
             {.fd = parts->stop.read_end.get(), .events = POLLIN, .revents = 0},
-            {.fd = parts->ring.fd().get(), .events = POLLIN, .revents = 0}};
+            {.fd = parts->news.ring.fd().get(), .events = POLLIN, .revents = 0}};
         ::poll(entries, std::size(entries), idle ? -1 : round_ms);
         if (entries[0].revents != 0) {
             return;
         }
-        parts->ring.read([this](std::span<const std::byte> record) { hear(record); });
+        parts->news.ring.read([this](std::span<const std::byte> record) { hear(record); });
         const std::uint64_t now = monotonic_now();
         if (now - last_round >= second) {
             last_round = now;
@@ -479,7 +481,7 @@ ShortcutHooks FlowShortcut::hooks() const {
     if (!state_->parts) {
         return {.continuation = FdRef::unowned(-1), .ring = FdRef::unowned(-1)};
     }
-    return {.continuation = state_->parts->continuation, .ring = state_->parts->ring.fd()};
+    return {.continuation = state_->parts->continuation, .ring = state_->parts->news.ring.fd()};
 }
 
 void FlowShortcut::set_busy_program(UniqueFd program) {
