@@ -10,6 +10,7 @@
 #include <linux/pkt_cls.h>
 
 #include <cstddef>
+#include <optional>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -29,7 +30,7 @@ constexpr std::int64_t noted_interfaces = 64; // a power of two: the notes of th
 struct alignas(64) Note {
     std::uint32_t generation = 0; // 0: nothing
     std::uint32_t interface = 0;
-    std::uint32_t receiver = 0; // an interface, too
+    std::uint32_t receiver = 0; // an interface, too; 0: nobody of the network
     std::uint16_t protocol = 0; // of transport
     std::array<std::uint8_t, sizeof(ethhdr)> header{};
     std::array<std::uint8_t, 32> addresses{}; // of IPv4: 8
@@ -217,6 +218,7 @@ void note_generation(Assembler& code, FdRef generation, std::uint8_t to) {
     code.add(BPF_ALU64 | BPF_XOR | BPF_X, to, to);
 }
 
+// 0: the frame is for nobody of the network, as what goes to its gateway.
 void look_up_receiver(Assembler& code, const BridgeTables& tables) {
     note_generation(code, tables.generation, other);
     code.load_context(scratch, offsetof(__sk_buff, ifindex));
@@ -225,8 +227,12 @@ void look_up_receiver(Assembler& code, const BridgeTables& tables) {
     code.look_up(tables.sources.fd(), source_key);
     code.load(BPF_W, scratch, BPF_REG_0, 0);
     code.store(BPF_W, target_key, scratch);
-    code.look_up(tables.targets.fd(), target_key);
+    code.find(tables.targets.fd(), target_key);
+    code.set(receiver, 0);
+    const std::size_t is_none = code.place();
+    code.add(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0);
     code.load(BPF_W, receiver, BPF_REG_0, 0);
+    code.land(is_none);
 }
 
 void note_addresses(Assembler& code, const Family& family) {
@@ -317,8 +323,11 @@ std::vector<bpf_insn>
 bridge_program(const BridgeTables& tables, const ShortcutHooks& hooks, int answer) {
     Assembler code;
     code.move(context, BPF_REG_1);
+    std::optional<std::size_t> is_noted_as_nobodys;
     if (tables.notes) {
         read_note(code, tables);
+        is_noted_as_nobodys = code.place();
+        code.add(BPF_JMP | BPF_JEQ | BPF_K, receiver, 0);
         hand_on(code, hooks, answer);
         code.land_given_up();
     }
@@ -334,9 +343,13 @@ bridge_program(const BridgeTables& tables, const ShortcutHooks& hooks, int answe
     if (tables.notes) {
         write_note(code);
     }
+    code.give_up_if(BPF_JEQ, receiver, 0);
     hand_on(code, hooks, answer);
+    code.land_given_up();
+    if (is_noted_as_nobodys) {
+        code.land(*is_noted_as_nobodys);
+    }
     if (hooks.continuation.get() >= 0) {
-        code.land_given_up();
         code.move(BPF_REG_1, context);
         code.set_table(BPF_REG_2, hooks.continuation);
         code.set(BPF_REG_3, 0);

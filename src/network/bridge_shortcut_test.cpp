@@ -14,6 +14,7 @@
 #include <string>
 
 #include <net/if.h>
+#include <sched.h>
 
 namespace berth::network {
 namespace {
@@ -175,9 +176,23 @@ void tell(const Endpoint& endpoint, const Endpoint& other) {
          "eth0"});
 }
 
+// Each processor has notes of its own. For this process and those that it starts.
+void stay_on_one_processor() {
+    cpu_set_t processors;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof processors, &processors), 0);
+    int first = 0;
+    while (!CPU_ISSET(first, &processors)) {
+        ++first;
+    }
+    CPU_ZERO(&processors);
+    CPU_SET(first, &processors);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof processors, &processors), 0);
+}
+
 // What is noted of the last frame holds for frames like it alone.
 TEST(BridgeShortcut, NotesOfOneFrameLeadNoOther) {
     in_new_network([] {
+        stay_on_one_processor();
         const auto driver = start_driver();
         BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
         options.subnet_v6 = *IpPrefix::parse("fd00:5::/64");
@@ -244,6 +259,7 @@ void take_address(const Endpoint& endpoint, const std::string& address, const En
 
 TEST(BridgeShortcut, NotesLetNoForgedSourcesPass) {
     in_new_network([] {
+        stay_on_one_processor();
         const auto driver = start_driver();
         const auto network = create_default(*driver);
         const Endpoint a = connect(*network, "a");
@@ -260,9 +276,29 @@ TEST(BridgeShortcut, NotesLetNoForgedSourcesPass) {
     });
 }
 
+TEST(BridgeShortcut, WhoIsNotedAsNobodyIsFoundOnceThere) {
+    in_new_network([] {
+        stay_on_one_processor();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        EndpointRequest request{.id = "b", .ip = *IpAddress::parse("172.17.0.9")};
+        {
+            const Endpoint b = connect(*network, request);
+            request.mac = b.mac;
+            tell(a, b);
+            ASSERT_TRUE(network->disconnect("b").ok());
+            EXPECT_EQ(ask_in_vain(a.netns, Protocol::Tcp, "172.17.0.9", 80), "timeout");
+        }
+        const Endpoint b = connect(*network, request);
+        EXPECT_TRUE(goes_the_short_way(a, b));
+    });
+}
+
 TEST(BridgeShortcut, NotesOfOneInterfaceAreNoOthers) {
     constexpr unsigned noted_interfaces = 64; // whose numbers differ in their last bits
     in_new_network([] {
+        stay_on_one_processor();
         const auto driver = start_driver();
         const auto network = create_default(*driver);
         const Endpoint a = connect(*network, "a");
