@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // Netlink answers: acknowledgements, links, addresses, routes, chains, connections.
 #include "kernel/netlink_conntrack.h"
+#include "kernel/netlink_link_watch.h"
 #include "kernel/netlink_route.h"
 #include "kernel/nftables.h"
 
@@ -14,6 +15,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     std::memcpy(static_cast<void*>(aligned.data()), data, size);
     const std::span<const std::byte> bytes = std::as_bytes(std::span(aligned)).first(size);
     berth::kernel::parse_netlink_replies(bytes);
+    berth::kernel::LinkNews news;
+    berth::kernel::note_links(bytes, news);
     const nlmsghdr& header = aligned.front();
     if (size < sizeof(nlmsghdr) || header.nlmsg_len < sizeof(nlmsghdr) || header.nlmsg_len > size) {
         return 0;

@@ -126,6 +126,10 @@ foreign_addresses(int index, const std::vector<IpPrefix>& wanted, const HostLink
     return foreign;
 }
 
+MacAddress usual_mac(const BridgeOptions& options) {
+    return options.gateway ? MacAddress::for_address(*options.gateway) : MacAddress::random();
+}
+
 bool is_known_error(int error_number, int known) {
     return error_number == 0 || error_number == known;
 }
@@ -227,27 +231,23 @@ Result<BridgeOptions> resolve_bridge_options(BridgeOptions options, std::uint32_
     return options;
 }
 
-Result<HostBridge> ensure_bridge(
-    const BridgeOptions& options,
-    const std::string& owner,
-    const HostLinks* found,
-    RouteSocket& host) {
+Result<HostBridge>
+ensure_bridge(const BridgeOptions& options, const BridgeOrigin& origin, RouteSocket& host) {
     std::optional<kernel::Link> bridge = TRY(host.find_link(options.name));
     if (bridge && bridge->kind != "bridge") {
         return conflict("interface " + options.name + " exists and is not a bridge");
     }
-    const bool is_ours = !bridge || bridge->alias == owner;
+    const bool is_ours = !bridge || bridge->alias == origin.owner;
     const bool is_left =
         bridge && is_ours; // by an earlier engine, for instance with other settings
     if (!bridge) {
         RouteBatch creation;
         creation.add_bridge(
             {.name = options.name,
-             .mac =
-                 options.gateway ? MacAddress::for_address(*options.gateway) : MacAddress::random(),
+             .mac = origin.mac.value_or(usual_mac(options)),
              .mtu = options.mtu});
         // In one message with the creation: no engine leaves a bridge that it does not know.
-        creation.change_link(options.name, {.alias = owner});
+        creation.change_link(options.name, {.alias = origin.owner});
         TRY(host.execute(creation));
         bridge = TRY(host.find_link(options.name));
     }
@@ -261,8 +261,8 @@ Result<HostBridge> ensure_bridge(
     for (const IpPrefix& address : addresses) {
         setup.add_address(bridge->index, address);
     }
-    if (is_left && found != nullptr) {
-        for (const IpPrefix& address : foreign_addresses(bridge->index, addresses, *found)) {
+    if (is_left && origin.found != nullptr) {
+        for (const IpPrefix& address : foreign_addresses(bridge->index, addresses, *origin.found)) {
             setup.delete_address(bridge->index, address);
         }
     }
@@ -273,7 +273,7 @@ Result<HostBridge> ensure_bridge(
             return Error::from_errno(setup.messages().description(i), errors[i]);
         }
     }
-    HostBridge result{.index = bridge->index, .ours = is_ours};
+    HostBridge result{.index = bridge->index, .ours = is_ours, .mac = bridge->mac};
     for (std::size_t i = 0; i < addresses.size(); ++i) {
         if (errors[i + 1] == 0) {
             result.added.push_back(addresses[i]);

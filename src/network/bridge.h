@@ -7,6 +7,7 @@
 #include "network/driver_parts.h"
 #include "network/drivers/bridge_network.h"
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,16 +24,21 @@ struct HostBridge {
     int index = 0;
     bool ours = true;              // made by an engine; not by an administrator, whose it stays
     std::vector<IpPrefix> added{}; // addresses that it had not before
+    MacAddress mac{};
 };
 
-// Makes the bridge if there is none of that name, labels it as `owner`'s, gives it the gateways'
+struct BridgeOrigin {
+    std::string owner; // the label of a bridge that is made
+    // When an engine starts: has the addresses that an earlier one gave.
+    const HostLinks* found = nullptr;
+    // Of the bridge that this one stands in for: containers know their gateway by it.
+    std::optional<MacAddress> mac{};
+};
+
+// Makes the bridge if there is none of that name, labels it as its owner's, gives it the gateways'
 // addresses, brings it up. Conflict when the name belongs to an interface that is no bridge.
-// `found`, when an engine starts, has the addresses that an earlier one gave.
-Result<HostBridge> ensure_bridge(
-    const BridgeOptions& options,
-    const std::string& owner,
-    const HostLinks* found,
-    kernel::RouteSocket& host);
+Result<HostBridge>
+ensure_bridge(const BridgeOptions& options, const BridgeOrigin& origin, kernel::RouteSocket& host);
 
 // An administrator's bridge is left as it is: what else is on it is not known, and may take less.
 inline bool allows_big_tcp(const BridgeOptions& options, const HostBridge& bridge) {

@@ -15,6 +15,7 @@
 #include <chrono>
 #include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,12 @@ struct WayOutMtu {
 
 class CniAttachments;
 
+// Interfaces of the host that are the networks' own: routes over them are nobody else's.
+struct OwnLinks {
+    std::set<int> all{};
+    std::vector<int> former{}; // of these, what has gone since the last look at the host's routes
+};
+
 struct DriverParts {
     std::string owner;       // the label of all that this driver makes on the host
     FlowShortcut flows;      // both told of others' rules by the firewall until that is gone
@@ -42,6 +49,7 @@ struct DriverParts {
     PortReservations ports{};
     bool relays_ports = true; // see NetworkDriver::Options
     Synchronized<WayOutMtu> way_out{};
+    Synchronized<OwnLinks> links{};
     std::shared_ptr<CniAttachments> cni{};
 };
 
@@ -50,12 +58,16 @@ struct DriverParts {
 struct HostLinks {
     std::vector<kernel::Link> all;
     std::map<int, std::vector<const kernel::Link*>> by_master;
+    std::vector<const kernel::Link*> loose_veths; // joined to nothing
     std::map<int, std::vector<kernel::IpPrefix>> addresses;
 
     HostLinks(std::vector<kernel::Link> links, const std::vector<kernel::LinkAddress>& found)
         : all(std::move(links)) {
         for (const kernel::Link& link : all) {
             by_master[link.master].push_back(&link);
+            if (link.master == 0 && link.kind == "veth") {
+                loose_veths.push_back(&link);
+            }
         }
         for (const kernel::LinkAddress& address : found) {
             addresses[address.index].push_back(address.address);

@@ -102,12 +102,6 @@ Result<void> wait_until_forwarding(
     return ok(); // it will come; the container's first packets may have to be sent twice
 }
 
-// With br_netfilter a connection to a published port of one's own comes back through the port it
-// left by.
-void put_port_options(RouteBatch& batch, int port, const NamespaceTemplate& shape) {
-    batch.change_bridge_port(port, {.hairpin = true, .isolated = shape.isolated});
-}
-
 Result<void> make_pair(RouteSocket& host, kernel::VethPair pair) {
     RouteBatch creation;
     creation.add_veth(pair);
@@ -154,7 +148,7 @@ Result<AttachedInterface> plug_in(
     RouteBatch near_up;
     near_up.change_link(near->index, {.state = LinkState::Up});
     if (!shape.loose) {
-        put_port_options(near_up, near->index, shape);
+        put_port_options(near_up, near->index, shape.isolated);
     }
     TRY(host.execute(near_up));
     if (!shape.loose) {
@@ -195,7 +189,7 @@ join_bridge(RouteSocket& host, PreparedNamespace& prepared, const NamespaceTempl
          .master = shape.bridge_index,
          // Loose pairs are made with the larger one.
          .gso_ipv4_max_size = shape.big_tcp ? std::nullopt : std::optional(ordinary_packet_size)});
-    put_port_options(near, prepared.host_index, shape);
+    put_port_options(near, prepared.host_index, shape.isolated);
     TRY(host.execute(near));
     return wait_until_forwarding(
         host, shape, prepared.host_index, prepared.inside, prepared.inside_index);
@@ -238,6 +232,12 @@ struct Shelf {
 };
 
 } // namespace
+
+// With br_netfilter a connection to a published port of one's own comes back through the port it
+// left by.
+void put_port_options(RouteBatch& batch, int port, bool isolated) {
+    batch.change_bridge_port(port, {.hairpin = true, .isolated = isolated});
+}
 
 Result<AttachedInterface> attach_interface(
     RouteSocket& host,

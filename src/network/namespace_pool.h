@@ -81,6 +81,10 @@ struct AttachedInterface {
     int inside_index = 0;
 };
 
+// What the port of a container needs. Of a link that is on a bridge, or is put there earlier in the
+// batch.
+void put_port_options(kernel::RouteBatch& batch, int port, bool isolated);
+
 Result<AttachedInterface> attach_interface(
     kernel::RouteSocket& host,
     FdRef netns,

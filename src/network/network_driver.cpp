@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/rollback.h"
 #include "network/bridge.h"
+#include "network/bridge_watch.h"
 #include "network/drivers/bridge_network_state.h"
 #include "network/name_claim.h"
 
@@ -28,8 +29,8 @@ struct NetworkDriver::State {
     std::mutex changing{};
     // REQUIRES for these two: changing is held.
     SubnetPools subnets;
-    std::set<int> links{};           // the networks' own
-    std::vector<int> former_links{}; // since the last look at the host's routes
+    std::map<std::string, std::string> unhealed{}; // networks without a bridge, and why
+    std::unique_ptr<BridgeWatch> watch{};          // ends before all that it heals
 
     // All or none.
     Result<void> take_subnets(const std::vector<Subnet>& wanted) {
@@ -57,7 +58,7 @@ struct NetworkDriver::State {
             return made;
         }
         if ((*made)->has_made_parent()) {
-            links.insert((*made)->parent_index());
+            parts->links.lock()->all.insert((*made)->parent_index());
         }
         sublinks.lock()->insert_or_assign(options.name, *made);
         return made;
@@ -75,7 +76,7 @@ struct NetworkDriver::State {
         const bool is_shared = is_parent(network->parent_index());
         network->tear_down(is_shared ? ParentUse::Shared : ParentUse::Last);
         if (network->has_made_parent() && !is_shared) {
-            former_links.push_back(network->parent_index());
+            parts->links.lock()->former.push_back(network->parent_index());
         }
         give_back_subnets(network->options().subnets);
         return ok();
@@ -87,6 +88,10 @@ struct NetworkDriver::State {
         cnis.lock()->erase(network->name());
         return ok();
     }
+
+    // What of the networks' bridges and what joins them has gone is made again. False: something
+    // could not be.
+    bool heal(const kernel::LinkNews& news);
 
     void abandon_unknown(const std::vector<NetworkRecord>& records);
     Result<void> restore(const std::vector<NetworkRecord>& records);
@@ -188,10 +193,42 @@ NetworkDriver::State::restore_one(const NetworkRecord& record, const HostLinks& 
     for (const EndpointRecord& endpoint : record.endpoints) {
         network->restore(endpoint, found);
     }
-    links.insert(network->bridge.index);
+    if (network->is_torn(found)) {
+        const Result<void> healed = network->heal();
+        if (!healed.ok()) {
+            log::error(
+                "containers of a network are cut off, ignoring",
+                {{"bridge", record.options.name}, {"error", healed.error().message()}});
+        }
+    }
+    parts->links.lock()->all.insert(network->bridge.index);
     networks.lock()->insert_or_assign(
         record.options.name, std::shared_ptr<BridgeNetwork>(new BridgeNetwork(std::move(network))));
     return ok();
+}
+
+bool NetworkDriver::State::heal(const kernel::LinkNews& news) {
+    const std::lock_guard guard(changing);
+    const NetworkMap known = *networks.lock();
+    std::erase_if(unhealed, [&](const auto& entry) { return !known.contains(entry.first); });
+    for (const auto& [name, network] : known) {
+        const bool is_hit = news.incomplete || network->state_->has_lost(news.removed);
+        const auto before = unhealed.find(name);
+        if (!is_hit && before == unhealed.end()) {
+            continue;
+        }
+        const Result<void> healed = network->state_->heal();
+        if (healed.ok()) {
+            unhealed.erase(name);
+            continue;
+        }
+        const std::string& why = healed.error().message();
+        if (before == unhealed.end() || before->second != why) {
+            log::error("a network's containers are cut off", {{"bridge", name}, {"error", why}});
+        }
+        unhealed.insert_or_assign(name, why);
+    }
+    return unhealed.empty();
 }
 
 // Attachments of containers that have ended, or that were never told of.
@@ -223,8 +260,9 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
         }
         log::error("network cannot be made again, ignoring", {{"error", error.message()}});
     }
+    const std::set<int> own = parts->links.lock()->all;
     for (const kernel::Link& link : found.all) {
-        const bool is_first = link.alias == parts->owner && !links.contains(link.index);
+        const bool is_first = link.alias == parts->owner && !own.contains(link.index);
         const bool is_further = link.alias.starts_with(BridgePorts::label(parts->owner, "")) &&
                                 !networks.lock()->contains(
                                     link.alias.substr(BridgePorts::label(parts->owner, "").size()));
@@ -243,6 +281,8 @@ Result<void> NetworkDriver::State::restore(const std::vector<NetworkRecord>& rec
 
 Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(const Options& options) {
     std::shared_ptr<DriverParts> parts = TRY(start_parts(options));
+    // Before the networks are looked for: what goes from here on is heard of.
+    kernel::LinkWatch links = TRY(kernel::LinkWatch::open());
     SubnetPools subnets = TRY(SubnetPools::create(options.subnet_pools));
     std::unique_ptr<State> state(
         new State{.parts = std::move(parts), .subnets = std::move(subnets)});
@@ -254,6 +294,10 @@ Result<std::unique_ptr<NetworkDriver>> NetworkDriver::start(const Options& optio
     state->abandon_unknown(options.networks);
     TRY(state->parts->firewall.rebuild());
     state->isolated_shelf = state->parts->pool->add_shelf({}, options.isolated_pool_size);
+    state->watch =
+        TRY(BridgeWatch::start(std::move(links), [raw = state.get()](const kernel::LinkNews& news) {
+            return raw->heal(news);
+        }));
     return std::unique_ptr<NetworkDriver>(new NetworkDriver(std::move(state)));
 }
 
@@ -273,7 +317,7 @@ Result<std::shared_ptr<BridgeNetwork>> NetworkDriver::create(const BridgeOptions
         state_->give_back_subnets(subnets_of(options));
         return std::move(made).error();
     }
-    state_->links.insert((*made)->bridge.index);
+    state_->parts->links.lock()->all.insert((*made)->bridge.index);
     std::shared_ptr<BridgeNetwork> network(new BridgeNetwork(std::move(made).value()));
     state_->networks.lock()->emplace(options.name, network);
     return network;
@@ -329,7 +373,7 @@ Result<void> NetworkDriver::remove(const std::string& name) {
     TRY(network->state_->close());
     TRY(network->state_->tear_down());
     state_->networks.lock()->erase(name);
-    state_->former_links.push_back(network->state_->bridge.index);
+    state_->parts->links.lock()->former.push_back(network->state_->bridge.index);
     state_->give_back_subnets(subnets_of(network->options()));
     return ok();
 }
@@ -345,9 +389,10 @@ Result<void> NetworkDriver::set_up_namespace(
 
 Result<IpPrefix> NetworkDriver::pick_subnet(kernel::IpFamily family) {
     const std::lock_guard changing(state_->changing);
-    auto picked = state_->subnets.pick(family, state_->links, *state_->parts->host.lock());
-    for (const int link : std::exchange(state_->former_links, {})) {
-        state_->links.erase(link);
+    auto links = state_->parts->links.lock();
+    auto picked = state_->subnets.pick(family, links->all, *state_->parts->host.lock());
+    for (const int link : std::exchange(links->former, {})) {
+        links->all.erase(link);
     }
     return picked;
 }

@@ -1,5 +1,5 @@
-"""What others do to the engine's networks: interfaces with its names, bridges and veth pairs that somebody deletes, pools
-that are used up, options that cannot be. Each is told exactly, nothing is leaked, and who has nothing to do with it goes on."""
+"""What others do to the engine's networks: interfaces with its names, veth pairs that somebody deletes, pools that are used
+up, options that cannot be. Each is told exactly, nothing is leaked, and who has nothing to do with it goes on."""
 import json
 import subprocess
 
@@ -138,42 +138,7 @@ def test_an_interface_of_others_with_the_default_bridges_name(tmp_path):
         assert engine.berth("network", "inspect", "bridge").returncode == 0
 
 
-# ---- what somebody deletes ----
-
-def test_a_bridge_that_somebody_deletes(fresh_engine):
-    engine = fresh_engine
-    for name in ("left", "right"):
-        engine.berth("network", "create", name)
-        for number in (1, 2):
-            engine.berth("run", "-d", "--name", f"{name}{number}", "--network", name, *IDLE)
-    bridge = "br-" + json.loads(engine.berth("network", "inspect", "left").stdout)[0]["Id"][:12]
-    host("ip", "link", "delete", bridge)
-    before = links()
-    # Who is in another network notices nothing.
-    assert reaches(engine, "right1", address_of(engine, "right2", "right"))
-    # It is named, and no end of a pair is left of what could not be connected.
-    for command in (["run", "--name", "late", "--network", "left", "busybox", "true"], ["network", "connect", "left", "right1"]):
-        done = engine.berth(*command, check=False)
-        assert done.returncode != 0 and f"bridge {bridge} of network left (" in done.stderr and "somebody has deleted it" in done.stderr, done.stderr
-    wait_until("no pair that nobody has", lambda: not {name for name in links() - before if name.startswith("veth")
-                                                      and bridge in host("ip", "link", "show", name, check=False)})
-    assert list(engine.inspect("right1")["NetworkSettings"]["Networks"]) == ["right"]
-    # The next engine makes it again, and its containers are on it again.
-    engine.stop()
-    engine.start()
-    assert bridge in links()
-    engine.berth("run", "-d", "--name", "later", "--network", "left", *IDLE)
-    for name in ("left1", "left2"):
-        engine.berth("restart", "-t", "0", name)
-    assert reaches(engine, "left1", address_of(engine, "left2", "left"))
-    assert reaches(engine, "later", address_of(engine, "left1", "left"))
-    # One whose bridge is gone is removed as any other.
-    host("ip", "link", "delete", bridge)
-    engine.berth("rm", "-f", "left1", "left2", "late", "later")
-    engine.berth("network", "rm", "left")
-    engine.berth("network", "create", "-o", f"com.docker.network.bridge.name={bridge}", "left")
-    engine.berth("run", "--rm", "--network", "left", "busybox", "true")
-
+# ---- what somebody deletes (bridges: test_deleted_bridges.py) ----
 
 def test_an_interface_of_a_container_that_somebody_deletes(engine):
     engine.berth("network", "create", "front")

@@ -34,6 +34,8 @@ Result<Endpoint> BridgeNetwork::connect(const EndpointRequest& request) {
 }
 
 Result<void> BridgeNetwork::disconnect(const std::string& endpoint_id, Detach detach) {
+    // It is not put back on a bridge any more.
+    const std::shared_lock together(state_->wiring);
     BridgeNetworkState::Live live;
     {
         auto guard = state_->members.lock();
@@ -152,10 +154,12 @@ std::size_t BridgeNetwork::endpoint_count() const {
 }
 
 std::size_t BridgeNetwork::ready() const {
+    const std::shared_lock together(state_->wiring);
     return state_->parts->pool->ready(state_->shelf);
 }
 
 bool BridgeNetwork::wait_until_pool_is_full(std::chrono::milliseconds timeout) const {
+    const std::shared_lock together(state_->wiring);
     return state_->parts->pool->wait_until_full(state_->shelf, timeout);
 }
 

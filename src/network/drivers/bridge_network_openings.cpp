@@ -141,7 +141,7 @@ void BridgeNetworkState::leave_shortcut(int host_index) {
 }
 
 void BridgeNetworkState::join_shortcut(
-    const Live& live,
+    Live& live,
     const MacAddress& mac,
     const std::vector<IpAddress>& further,
     const RateLimits& rates) {
@@ -149,14 +149,19 @@ void BridgeNetworkState::join_shortcut(
     if (!options.shortcut || !options.inter_container || limited) {
         return;
     }
-    const ShortcutMember member{
-        .network = bridge.index,
-        .host_index = live.host_index,
-        .mac = mac,
-        .addresses = sent_from(live.addresses, further)};
+    join_shortcut(
+        live,
+        {.network = bridge.index,
+         .host_index = live.host_index,
+         .mac = mac,
+         .addresses = sent_from(live.addresses, further)});
+}
+
+void BridgeNetworkState::join_shortcut(Live& live, const ShortcutMember& member) {
     const Result<void> joined = parts->shortcut.join(*parts->host.lock(), member);
     if (joined.ok()) {
         parts->flows.join(member);
+        live.shortcut = member;
     } else {
         log::debug(
             "no short way for an endpoint, ignoring",

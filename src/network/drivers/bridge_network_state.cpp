@@ -10,6 +10,7 @@
 #include "network/drivers/endpoint_interface.h"
 #include "network/name_claim.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <set>
 
@@ -138,7 +139,8 @@ Result<std::unique_ptr<BridgeNetworkState>> BridgeNetworkState::create(
     BridgeOptions resolved = TRY(resolve_bridge_options(options, mtu));
     NetworkMembers places = TRY(NetworkMembers::create(address_plan(resolved)));
     UniqueFd claim = TRY(claim_name("bridge", resolved.name));
-    const HostBridge bridge = TRY(ensure_bridge(resolved, parts->owner, found, *host));
+    const HostBridge bridge =
+        TRY(ensure_bridge(resolved, {.owner = parts->owner, .found = found}, *host));
     BridgePorts bridges(resolved, parts->owner, bridge, found);
     if (found != nullptr) {
         for (const int stale : stale_ports(bridges.bridges(), known, *found)) {
@@ -185,18 +187,6 @@ void BridgeNetworkState::strike_off(const std::string& endpoint_id) {
     members.lock()->places.strike_off(endpoint_id);
 }
 
-Result<void> BridgeNetworkState::check_bridge(int bridge_index) {
-    const std::optional<kernel::Link> link = TRY(parts->host.lock()->find_link(bridge_index));
-    if (link && link->kind == "bridge") {
-        return ok();
-    }
-    return Error(
-        ErrorKind::Unavailable,
-        "bridge " + options.name + " of network " + options.description +
-            " is not there any more, somebody has deleted it: the engine makes it again when it "
-            "starts");
-}
-
 Result<PreparedNamespace>
 BridgeNetworkState::plug(const EndpointRequest& request, int bridge_index) {
     NamespaceTemplate place = shape;
@@ -219,7 +209,24 @@ BridgeNetworkState::plug(const EndpointRequest& request, int bridge_index) {
 Result<Endpoint> BridgeNetworkState::wire(
     const EndpointRequest& request,
     const ContainerAddresses& addresses,
-    std::vector<BoundPort> ports) {
+    const std::vector<BoundPort>& ports) {
+    constexpr int tries = 3; // somebody may delete the bridge between any two steps
+    for (int i = 1;; ++i) {
+        {
+            const std::shared_lock together(wiring);
+            Result<Endpoint> wired = wire_once(request, addresses, ports);
+            if (wired.ok() || i == tries || TRY(are_all_there())) {
+                return wired;
+            }
+        }
+        TRY(heal());
+    }
+}
+
+Result<Endpoint> BridgeNetworkState::wire_once(
+    const EndpointRequest& request,
+    const ContainerAddresses& addresses,
+    const std::vector<BoundPort>& ports) {
     Endpoint endpoint;
     endpoint.id = request.id;
     endpoint.interface_name = request.interface_name;
@@ -243,7 +250,12 @@ Result<Endpoint> BridgeNetworkState::wire(
     Rollback rollback;
     const int bridge_index = TRY(bridges.lock()->take(*parts->host.lock()));
     rollback.push([&] { bridges.lock()->give_back(bridge_index); });
-    TRY(check_bridge(bridge_index));
+    if (!TRY(is_there(bridge_index))) {
+        return Error(
+            ErrorKind::Unavailable,
+            "bridge " + options.name + " of network " + options.description +
+                " is not there: somebody has deleted it");
+    }
     Result<PreparedNamespace> plugged = plug(request, bridge_index);
     if (!plugged.ok() && plugged.error().error_number() == EXFULL) {
         // Ports on their way out are ports still.
@@ -278,7 +290,6 @@ Result<Endpoint> BridgeNetworkState::wire(
          .connections = request.connections},
         addresses));
     rollback.commit();
-    endpoint.ports = ports;
     Live live{
         .container_name = request.container_name,
         .addresses = addresses,
@@ -286,10 +297,24 @@ Result<Endpoint> BridgeNetworkState::wire(
         .host_interface = endpoint.host_interface,
         .host_index = host_index,
         .netns = std::move(netns),
-        .ports = std::move(ports)};
+        .ports = ports};
+    endpoint.ports = ports;
     join_shortcut(live, endpoint.mac, request.link_local, request.rates);
     members.lock()->endpoints.emplace(request.id, std::move(live));
     return endpoint;
+}
+
+// An endpoint whose bridge somebody has deleted while there was no engine: heal() puts it back.
+Result<void> BridgeNetworkState::adopt_loose(
+    const std::string& host_interface, const HostLinks& found, Live& live) {
+    const auto link = std::ranges::find(found.loose_veths, host_interface, &kernel::Link::name);
+    if (link == found.loose_veths.end()) {
+        return ok();
+    }
+    live.bridge_index = TRY(bridges.lock()->take(*parts->host.lock()));
+    live.host_index = (*link)->index;
+    live.host_interface = host_interface;
+    return ok();
 }
 
 void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& found) {
@@ -312,7 +337,6 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
             }
         }
     }
-    bridges.lock()->count(live.bridge_index);
     const auto complain = [&record](const Result<void>& done) {
         if (!done.ok()) {
             log::debug(
@@ -320,6 +344,11 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
                 {{"endpoint", record.id}, {"error", done.error().message()}});
         }
     };
+    if (live.host_index != 0) {
+        bridges.lock()->count(live.bridge_index);
+    } else {
+        complain(adopt_loose(record.host_interface, found, live));
+    }
     complain(parts->ports.restore(record.ports));
     complain(parts->firewall.add_ports(record.ports, live.addresses));
     complain(parts->ports.relay(record.ports, live.addresses));
@@ -344,6 +373,7 @@ Result<void> BridgeNetworkState::close() {
 }
 
 Result<void> BridgeNetworkState::tear_down() {
+    const std::unique_lock alone(wiring);
     std::map<std::string, Live> endpoints;
     {
         auto guard = members.lock();

@@ -11,6 +11,9 @@
 
 #include <map>
 #include <memory>
+#include <optional>
+#include <set>
+#include <shared_mutex>
 #include <string>
 #include <vector>
 
@@ -27,6 +30,7 @@ struct BridgeNetworkState {
         // with others (interface_reaper.h) and not when the container ends.
         UniqueFd netns{};
         std::vector<BoundPort> ports;
+        std::optional<ShortcutMember> shortcut{}; // as it has joined, if it has
     };
 
     struct Members {
@@ -48,6 +52,9 @@ struct BridgeNetworkState {
     NamespacePool::ShelfId shelf = 0;
     Synchronized<Members> members;
     Synchronized<BridgePorts> bridges;
+    // Held together by all who join endpoints to the bridges or take them off, alone by who makes
+    // bridges again: `bridge`, `shape`, `shelf` and which bridge an endpoint is on change under it.
+    std::shared_mutex wiring{};
 
     // The bridge exists or is made; its rules gather in the firewall. `found` is there when an
     // engine starts: veth pairs that are on the bridge and not among the known endpoints are what
@@ -64,9 +71,28 @@ struct BridgeNetworkState {
     Result<Endpoint> wire(
         const EndpointRequest& request,
         const ContainerAddresses& addresses,
-        std::vector<BoundPort> ports);
-    // Unavailable when somebody has deleted the bridge: what the pool has for it leads nowhere.
-    Result<void> check_bridge(int bridge_index);
+        const std::vector<BoundPort>& ports);
+    // REQUIRES: wiring is held.
+    Result<Endpoint> wire_once(
+        const EndpointRequest& request,
+        const ContainerAddresses& addresses,
+        const std::vector<BoundPort>& ports);
+    // Whether what a port on this bridge leads over is there: else what the pool has for it leads
+    // nowhere.
+    Result<bool> is_there(int bridge_index);
+    Result<bool> are_all_there();
+    // Whether one of these was a bridge of this network, or joined two.
+    bool has_lost(const std::set<int>& links);
+    // Whether an engine that starts has found interfaces of this network on no bridge.
+    bool is_torn(const HostLinks& found);
+    Result<void> adopt_loose(const std::string& host_interface, const HostLinks& found, Live& live);
+    // What somebody has deleted of the bridges is made again, and what endpoints had there is put
+    // back. Conflict when the bridge's name belongs to somebody else's interface meanwhile.
+    Result<void> heal();
+    // The bridge, in place of one that is gone. REQUIRES, here and below: wiring is held alone.
+    Result<void> make_bridge_again(kernel::RouteSocket& host);
+    Result<void> put_endpoints_back(const std::map<int, int>& moved, kernel::RouteSocket& host);
+    void join_shortcuts_again();
     // The interfaces of wire(), in a namespace of their own or in the request's.
     Result<PreparedNamespace> plug(const EndpointRequest& request, int bridge_index);
     Result<std::vector<BoundPort>> open_ports(
@@ -87,10 +113,11 @@ struct BridgeNetworkState {
     // The short ways past the bridge, where they are possible and would not lead around a rate's
     // limit.
     void join_shortcut(
-        const Live& live,
+        Live& live,
         const MacAddress& mac,
         const std::vector<IpAddress>& further,
         const RateLimits& rates);
+    void join_shortcut(Live& live, const ShortcutMember& member);
     Result<void> open_to_peer(const PeerOpening& opening);
     Result<void> close_to_peer(const std::string& from, const std::string& to);
     // Those of an endpoint that goes.

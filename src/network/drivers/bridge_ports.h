@@ -10,6 +10,7 @@
 #include "network/driver_parts.h"
 
 #include <cstddef>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -38,6 +39,17 @@ class BridgePorts {
 
     bool is_joint(int link) const;
 
+    // Whether the link is one of the bridges or a joint.
+    bool has(int link) const;
+
+    // The first bridge is another one now.
+    void replace_first(const BridgeOptions& options, const HostBridge& first);
+
+    // Further bridges and joints that somebody has deleted are made again, and joints put back on
+    // the first bridge, which must be there. Says which bridge stands in for which; what was on one
+    // is for the caller to put on the other.
+    Result<std::map<int, int>> make_again(kernel::RouteSocket& host);
+
     bool is_first(int bridge_index) const { return bridges_.front().index == bridge_index; }
 
     // How many endpoints a bridge takes; the default leaves room for joints and for ports on their
@@ -53,7 +65,11 @@ class BridgePorts {
         std::size_t taken = 0;
     };
 
+    // A further bridge, joined to the first one.
     Result<int> add_bridge(kernel::RouteSocket& host);
+    Result<int> make_bridge(kernel::RouteSocket& host);
+    Result<void> join(int bridge_index, kernel::RouteSocket& host);
+    Result<void> drop_ends_of_lost_bridges(kernel::RouteSocket& host) const;
 
     std::string label_;
     std::uint32_t mtu_;
