@@ -140,6 +140,9 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
         accepted->config.ignored, (std::vector<std::string>{"containerd", "userland-proxy-path"}));
     EXPECT_TRUE(accepted->config.userland_proxy);
     EXPECT_FALSE(parse({"--userland-proxy=false"})->config.userland_proxy);
+    EXPECT_TRUE(accepted->config.ip6tables);
+    EXPECT_FALSE(parse({"--ip6tables=false"})->config.ip6tables);
+    EXPECT_FALSE(parse({}, R"({"ip6tables": false})")->config.ip6tables);
     EXPECT_TRUE(parse({"--cpu-rt-period=0", "--allow-direct-routing=false"}).ok());
     EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
 }

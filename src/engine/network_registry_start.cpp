@@ -158,6 +158,10 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
     options.host_firewall = config_.firewall == "respect" ? network::HostFirewall::Respected
                                                           : network::HostFirewall::Passed;
     options.relays_ports = config_.userland_proxy;
+    if (!config_.ip6tables) {
+        log::warn("ip6tables is off: IPv6 is neither filtered nor masqueraded");
+        options.firewall_families = network::FirewallFamilies::V4Alone;
+    }
     options.cni = cni_settings(config_);
     options.table = "berth-" + (has_bridge ? config_.bridge : seed.substr(0, label_length));
     if (!config_.default_address_pools.empty()) {

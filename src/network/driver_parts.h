@@ -47,7 +47,8 @@ struct DriverParts {
     Synchronized<kernel::RouteSocket> host;
     UniqueFd table_claim{};
     PortReservations ports{};
-    bool relays_ports = true; // see NetworkDriver::Options
+    bool relays_ports = true;                           // see NetworkDriver::Options
+    FirewallFamilies families = FirewallFamilies::Both; // and there
     Synchronized<WayOutMtu> way_out{};
     Synchronized<OwnLinks> links{};
     std::shared_ptr<CniAttachments> cni{};

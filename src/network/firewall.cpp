@@ -65,13 +65,14 @@ Firewall::Firewall(Firewall&& other) noexcept = default;
 Firewall& Firewall::operator=(Firewall&& other) noexcept = default;
 Firewall::~Firewall() = default;
 
-Result<Firewall> Firewall::open(std::string table, HostFirewall host) {
+Result<Firewall> Firewall::open(std::string table, HostFirewall host, FirewallFamilies families) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
     const bool counts = can_count_connections(socket, table);
     return Firewall(State{
         .socket = std::move(socket),
         .table = std::move(table),
         .host = host,
+        .content = {.families = families},
         .counts_connections = counts});
 }
 
@@ -80,6 +81,10 @@ Result<void> Firewall::write_all(State& state) {
         state.content.judge = TRY(ensure_firewall_judge(state.table));
     } else if (!state.active) {
         TRY(remove_firewall_judge(state.table)); // of an engine that respected the host's rules
+    }
+    if (!state.active && state.content.families == FirewallFamilies::V4Alone) {
+        // Of an engine that judged both families.
+        TRY(leave_foreign_chains(state.socket, state.table, NftFamily::Ipv6));
     }
     state.content.carries_loopback_v6 = can_carry_loopback_v6();
     NftBatch batch(state.table);
@@ -101,7 +106,7 @@ Result<void> Firewall::write_again(State& state) {
 }
 
 Result<void> Firewall::pass(State& state) {
-    TRY(pass_foreign_chains(state.socket, state.table));
+    TRY(pass_foreign_chains(state.socket, state.table, state.content.families));
     if (state.heed) {
         state.heed(TRY(find_foreign_rules(state.socket, state.table)));
     }
@@ -172,14 +177,21 @@ Result<void> Firewall::remove() {
     return state->host == HostFirewall::Respected ? remove_firewall_judge(state->table) : ok();
 }
 
+void Firewall::lead_loopback_over(const std::string& bridge) {
+    if (state_->lock()->content.families == FirewallFamilies::V4Alone) {
+        return;
+    }
+    const Result<void> carried = carry_loopback_v6(bridge);
+    if (!carried.ok()) {
+        log::debug(
+            "published ports are not reachable at [::1], ignoring",
+            {{"bridge", bridge}, {"error", carried.error().message()}});
+    }
+}
+
 Result<void> Firewall::add_bridge(const std::string& name, const FirewallBridge& bridge) {
     if (bridge.subnet_v6) {
-        const Result<void> carried = carry_loopback_v6(name);
-        if (!carried.ok()) {
-            log::debug(
-                "published ports are not reachable at [::1], ignoring",
-                {{"bridge", name}, {"error", carried.error().message()}});
-        }
+        lead_loopback_over(name);
     }
     auto state = state_->lock();
     FirewallElements added;
@@ -258,10 +270,10 @@ Firewall::add_ports(const std::vector<BoundPort>& ports, const ContainerAddresse
             add_routed_port_element(added, key);
             continue;
         }
-        const std::optional<IpAddress>& address = container.of(port.host_ip.family());
-        if (!address) {
+        if (!container.leads_by_firewall(port.host_ip.family())) {
             continue;
         }
+        const std::optional<IpAddress>& address = container.of(port.host_ip.family());
         const FirewallContent::PortKey key{port.protocol, port.host_ip, port.host_port};
         const FirewallContent::Target target{*address, port.container_port};
         content.ports.insert_or_assign(key, target);
@@ -379,7 +391,10 @@ Result<std::vector<std::string>> Firewall::foreign_obstacles() {
     for (const kernel::NftChainInfo& chain : TRY(kernel::list_nft_chains(state->socket))) {
         const bool routed = chain.family == NFPROTO_IPV4 || chain.family == NFPROTO_IPV6 ||
                             chain.family == NFPROTO_INET;
-        if (routed && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP &&
+        const bool is_ours_to_pass =
+            routed && (chain.family != NFPROTO_IPV6 ||
+                       state->content.families == FirewallFamilies::Both);
+        if (is_ours_to_pass && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP &&
             !is_adaptable(chain)) {
             obstacles.push_back(
                 "chain " + chain.name + " of table " + chain.table +

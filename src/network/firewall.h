@@ -32,7 +32,10 @@ class FirewallWatch;
 class Firewall {
   public:
     // Nothing is written before rebuild(): until then changes only gather.
-    static Result<Firewall> open(std::string table, HostFirewall host = HostFirewall::Passed);
+    static Result<Firewall> open(
+        std::string table,
+        HostFirewall host = HostFirewall::Passed,
+        FirewallFamilies families = FirewallFamilies::Both);
     Firewall(Firewall&& other) noexcept;
     Firewall& operator=(Firewall&& other) noexcept;
     ~Firewall();
@@ -48,6 +51,9 @@ class Firewall {
     Result<void> remove();
 
     Result<void> add_bridge(const std::string& name, const FirewallBridge& bridge);
+    // Ports of containers with IPv6 on this bridge are reached at [::1]. Part of add_bridge(); again
+    // for another bridge of the name.
+    void lead_loopback_over(const std::string& bridge);
     Result<void> remove_bridge(const std::string& name);
 
     // From here on the interface carries only what comes from these addresses. Again for one that

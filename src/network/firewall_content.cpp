@@ -103,6 +103,17 @@ void write_sets(NftBatch& batch) {
     }
 }
 
+void add_base_chain(
+    NftBatch& batch,
+    const FirewallContent& content,
+    const std::string& name,
+    const kernel::NftBaseChain& chain) {
+    batch.add_base_chain(name, chain);
+    if (content.families == FirewallFamilies::V4Alone) {
+        batch.rule(name).if_family(IpFamily::V6).accept(); // what others say of it holds
+    }
+}
+
 void write_publishing(NftBatch& batch, const FirewallContent& content) {
     batch.add_chain("publish");
     for (const IpFamily family : families) {
@@ -110,7 +121,9 @@ void write_publishing(NftBatch& batch, const FirewallContent& content) {
             family, NftPortKey::AddressProtocolAndPort, of(address_ports_map, family));
         batch.rule("publish").dnat(family, NftPortKey::ProtocolAndPort, of(ports_map, family));
     }
-    batch.add_base_chain(
+    add_base_chain(
+        batch,
+        content,
         "prerouting",
         {.type = "nat", .hook = NftHook::Prerouting, .priority = destination_nat_priority});
     if (content.judge) {
@@ -122,9 +135,12 @@ void write_publishing(NftBatch& batch, const FirewallContent& content) {
         batch.rule("prerouting").if_destination_is_local().jump("publish");
     }
     // The host's own connections to a published port, localhost included.
-    batch.add_base_chain(
-        "output", {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
-    if (!content.carries_loopback_v6) {
+    add_base_chain(
+        batch,
+        content,
+        "output",
+        {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
+    if (!content.carries_loopback_v6 && content.families == FirewallFamilies::Both) {
         // Refused at once, so that a client of "localhost" goes on to 127.0.0.1.
         batch.rule("output").if_destination_in(loopback_v6()).return_to_caller();
         batch.add_base_chain("refuse", {.type = "filter", .hook = NftHook::Output, .priority = 0});
@@ -177,7 +193,7 @@ void write_judge(NftBatch& batch, const FirewallJudge& judge) {
     batch.rule(returned).if_input_is(judge.input_interface).set_mark(0);
 }
 
-void write_guard(NftBatch& batch) {
+void write_guard(NftBatch& batch, const FirewallContent& content) {
     // route_localnet on a bridge lets its packets reach 127.0.0.0/8, which published ports on
     // localhost need for the answers. Answers carry the bridge's address until connection tracking
     // has turned them round; whatever has a loopback address before that is forged, whichever
@@ -189,12 +205,13 @@ void write_guard(NftBatch& batch) {
     batch.rule("guard").if_source_in(loopback_v4()).if_input_in(bridges_set).drop();
 
     // An internal network reaches the host at its own gateway, and nowhere else.
-    batch.add_base_chain("input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
+    add_base_chain(
+        batch, content, "input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
     batch.rule("input").if_input_in(internal_set).if_destination_is_not_of_the_link().drop();
     batch.rule("input").if_new().if_input_in(bridges_set).jump(bounds_chain);
 }
 
-void write_forward(NftBatch& batch) {
+void write_forward(NftBatch& batch, const FirewallContent& content) {
     // What is let through says so to the chains of others: see foreign_chains.h.
     batch.add_chain("pass");
     batch.rule("pass").add_to_mark(let_through_mark).accept();
@@ -219,8 +236,11 @@ void write_forward(NftBatch& batch) {
     batch.rule("among").drop();
 
     const std::string chain = "forward";
-    batch.add_base_chain(
-        chain, {.type = "filter", .hook = NftHook::Forward, .priority = before_other_filters});
+    add_base_chain(
+        batch,
+        content,
+        chain,
+        {.type = "filter", .hook = NftHook::Forward, .priority = before_other_filters});
     batch.rule(chain).if_established().jump("known");
     batch.rule(chain).if_new().if_input_in(bridges_set).jump(bounds_chain);
     batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
@@ -256,10 +276,13 @@ void write_forward(NftBatch& batch) {
     batch.rule(chain).if_input_in(bridges_set).jump("pass");
 }
 
-void write_postrouting(NftBatch& batch) {
+void write_postrouting(NftBatch& batch, const FirewallContent& content) {
     const std::string chain = "postrouting";
-    batch.add_base_chain(
-        chain, {.type = "nat", .hook = NftHook::Postrouting, .priority = source_nat_priority});
+    add_base_chain(
+        batch,
+        content,
+        chain,
+        {.type = "nat", .hook = NftHook::Postrouting, .priority = source_nat_priority});
     // From a container to a published port of its own network: without this the answer would take
     // the short way through the bridge and come from an address that was never asked. With
     // br_netfilter there is no input interface here, hence the container's address.
@@ -437,9 +460,9 @@ void write_firewall(NftBatch& batch, const FirewallContent& content) {
     }
     batch.add_chain(bounds_chain);
     write_bounds(batch, elements.bounds);
-    write_guard(batch);
-    write_forward(batch);
-    write_postrouting(batch);
+    write_guard(batch, content);
+    write_forward(batch, content);
+    write_postrouting(batch, content);
     for (const auto& [set, members] : elements.routed) {
         batch.add_elements(set, members);
     }

@@ -84,6 +84,7 @@ struct FirewallContent {
     std::set<Link> links;
     std::optional<FirewallJudge> judge;
     bool carries_loopback_v6 = true; // loopback_v6.h
+    FirewallFamilies families = FirewallFamilies::Both;
 };
 
 void add_bridge_elements(

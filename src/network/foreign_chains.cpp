@@ -52,9 +52,13 @@ bool is_adaptable(const NftChainInfo& chain) {
     return (iptables && chain.policy == NF_DROP) || firewalld;
 }
 
-Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment) {
+Result<void> pass_foreign_chains(
+    kernel::NetlinkSocket& socket, const std::string& comment, FirewallFamilies families) {
     for (const NftChainInfo& chain : TRY(adaptable_chains(socket))) {
         const auto family = static_cast<NftFamily>(chain.family);
+        if (family == NftFamily::Ipv6 && families == FirewallFamilies::V4Alone) {
+            continue;
+        }
         const std::vector<NftRuleInfo> rules =
             TRY(kernel::list_nft_rules(socket, family, chain.table, chain.name));
         const bool is_there = std::any_of(
@@ -92,13 +96,17 @@ Result<ForeignRules> find_foreign_rules(kernel::NetlinkSocket& socket, const std
     return found;
 }
 
-Result<void> leave_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment) {
+Result<void> leave_foreign_chains(
+    kernel::NetlinkSocket& socket, const std::string& comment, std::optional<NftFamily> only) {
     for (const NftChainInfo& chain : TRY(kernel::list_nft_chains(socket))) {
         if (chain.hook != NF_INET_FORWARD ||
             (chain.table != "filter" && chain.table != "firewalld")) {
             continue;
         }
         const auto family = static_cast<NftFamily>(chain.family);
+        if (only && family != *only) {
+            continue;
+        }
         for (const NftRuleInfo& rule :
              TRY(kernel::list_nft_rules(socket, family, chain.table, chain.name))) {
             if (rule.comment == comment) {

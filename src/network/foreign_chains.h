@@ -8,8 +8,10 @@
 #include "base/result.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/nftables.h"
+#include "network/port_publisher.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,8 +24,13 @@ constexpr std::uint32_t let_through_mark = 0x08000000;
 bool is_adaptable(const kernel::NftChainInfo& chain);
 
 // Puts the rule, with this comment, into each such chain that lacks it. Never waits.
-Result<void> pass_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
-Result<void> leave_foreign_chains(kernel::NetlinkSocket& socket, const std::string& comment);
+Result<void> pass_foreign_chains(
+    kernel::NetlinkSocket& socket, const std::string& comment, FirewallFamilies families);
+// Takes it out of them, or of those of one family alone.
+Result<void> leave_foreign_chains(
+    kernel::NetlinkSocket& socket,
+    const std::string& comment,
+    std::optional<kernel::NftFamily> family = {});
 
 // Whether other programs have rules that judge what containers send and receive.
 struct ForeignRules {

@@ -41,6 +41,9 @@ class NetworkDriver {
         // IPv6 ports of the host lead to containers without IPv6 too, through this process. Without
         // it such ports are not published; those that containers have already stay.
         bool relays_ports = true;
+        // Without rules for IPv6 all IPv6 ports of the host are relayed, as far as relays_ports
+        // lets them; nothing is masqueraded, and networks are open to each other.
+        FirewallFamilies firewall_families = FirewallFamilies::Both;
         std::size_t isolated_pool_size = 0; // ready namespaces for network mode "none"
         std::size_t loose_pool_size = 0;    // ready namespaces that fit any bridge
         // Written in each new namespace. Docker's: containers may bind low ports and ping.

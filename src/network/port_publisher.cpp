@@ -160,7 +160,8 @@ host_addresses(const PortRequest& request, const ContainerAddresses& container) 
         if (container.v4) {
             addresses.emplace_back();
         }
-        const bool leads = container.v6 || (container.relayed(kernel::IpFamily::V6) && !is_sctp);
+        constexpr auto v6 = kernel::IpFamily::V6;
+        const bool leads = container.target(v6) && !(container.relayed(v6) && is_sctp);
         if (leads && host_has_ipv6()) {
             addresses.push_back(any_address_v6());
         }
@@ -178,7 +179,9 @@ host_addresses(const PortRequest& request, const ContainerAddresses& container) 
     if (is_sctp && container.relayed(family)) {
         return invalid_argument(
             "cannot publish " + port_text() +
-            ": the container has no IPv6 address in this network, and SCTP is not relayed");
+            (container.v6 ? ": there is no firewall for IPv6"
+                          : ": the container has no IPv6 address in this network") +
+            ", and SCTP is not relayed");
     }
     if (container.target(family)) {
         addresses.push_back(request.host_ip);
@@ -365,7 +368,7 @@ void PortReservations::release(const std::vector<BoundPort>& ports) {
 
 Result<void>
 PortReservations::relay(const std::vector<BoundPort>& ports, const ContainerAddresses& container) {
-    if (container.v6 || !container.v4) {
+    if (container.leads_by_firewall(kernel::IpFamily::V6) || !container.relay_target()) {
         return ok();
     }
     auto state = state_.lock();
@@ -378,7 +381,7 @@ PortReservations::relay(const std::vector<BoundPort>& ports, const ContainerAddr
         if (!state->relay) {
             state->relay = TRY(PortRelay::start());
         }
-        state->relay->add(port, std::move(found->second), *container.v4);
+        state->relay->add(port, std::move(found->second), *container.relay_target());
     }
     return ok();
 }

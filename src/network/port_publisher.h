@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Published ports: which host port leads to which container port. The host port is reserved by a
 // really bound socket, so that every other program on the machine sees it taken; traffic is sent on
-// by the firewall (firewall.h), but for IPv6 ports of a container that has no IPv6, which go
-// through this process (port_relay.h).
+// by the firewall (firewall.h), but for IPv6 ports that it does not lead anywhere, which go through
+// this process (port_relay.h).
 #pragma once
 
 #include "base/result.h"
@@ -32,6 +32,12 @@ enum class HostFirewall : std::uint8_t {
 std::string_view to_string(Protocol protocol); // "tcp"
 Result<Protocol> parse_protocol(std::string_view name);
 
+// Which packets the engine's rules judge and translate.
+enum class FirewallFamilies : std::uint8_t {
+    Both,
+    V4Alone, // Docker's --ip6tables=false
+};
+
 // One container port that is asked for. host_port 0 picks a free one of the host's ephemeral range
 // (32768-60999); host_port_end > host_port picks the first free of the range.
 struct PortRequest {
@@ -54,8 +60,10 @@ struct ContainerAddresses {
     // Gateway mode "routed": the container's own port is opened, no host port leads there.
     bool routed_v4 = false;
     bool routed_v6 = false;
-    // Without an IPv6 address: IPv6 ports of the host are relayed to the IPv4 address.
+    // IPv6 ports of the host that the firewall does not lead to an IPv6 address are relayed, to
+    // that address or to the IPv4 one.
     bool relayed_v6 = false;
+    bool translated_v6 = true; // the firewall leads IPv6 ports
 
     ContainerAddresses() = default;
 
@@ -71,12 +79,22 @@ struct ContainerAddresses {
     }
 
     bool relayed(kernel::IpFamily family) const {
-        return family == kernel::IpFamily::V6 && relayed_v6 && !routed_v6 && !v6 && v4;
+        return family == kernel::IpFamily::V6 && relayed_v6 && !routed_v6 &&
+               !leads_by_firewall(family) && relay_target();
     }
 
-    // Where a host port of this family leads.
-    const std::optional<kernel::IpAddress>& target(kernel::IpFamily family) const {
-        return relayed(family) ? v4 : of(family);
+    bool leads_by_firewall(kernel::IpFamily family) const {
+        return of(family) && (family == kernel::IpFamily::V4 || translated_v6);
+    }
+
+    const std::optional<kernel::IpAddress>& relay_target() const { return v6 ? v6 : v4; }
+
+    // Where a host port of this family leads, or the container's own port in a routed network.
+    std::optional<kernel::IpAddress> target(kernel::IpFamily family) const {
+        if (relayed(family)) {
+            return relay_target();
+        }
+        return routed(family) || leads_by_firewall(family) ? of(family) : std::nullopt;
     }
 };
 

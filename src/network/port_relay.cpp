@@ -29,15 +29,29 @@ constexpr std::size_t most = 8192;
 
 constexpr std::size_t spare_pipes = 16;
 
-sockaddr_in target_of(const kernel::IpAddress& container, std::uint16_t port) {
-    sockaddr_in target{};
-    target.sin_family = AF_INET;
-    target.sin_port = htons(port);
-    target.sin_addr.s_addr = htonl(container.v4());
-    return target;
+} // namespace
+
+RelayTarget::RelayTarget(const kernel::IpAddress& container, std::uint16_t port) {
+    // SAFETY: the storage is large enough and aligned for either.
+    if (container.is_v4()) {
+        auto* v4 = reinterpret_cast<sockaddr_in*>(&address_);
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        v4->sin_addr.s_addr = htonl(container.v4());
+        size_ = sizeof *v4;
+    } else {
+        auto* v6 = reinterpret_cast<sockaddr_in6*>(&address_);
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        std::ranges::copy(container.bytes(), v6->sin6_addr.s6_addr);
+        size_ = sizeof *v6;
+    }
 }
 
-} // namespace
+const sockaddr* RelayTarget::address() const {
+    // SAFETY: the sockets interface takes every address type through sockaddr.
+    return reinterpret_cast<const sockaddr*>(&address_);
+}
 
 RelayLimits RelayLimits::of_this_process() {
     rlimit files{};
@@ -132,7 +146,7 @@ PortRelay::~PortRelay() {
 }
 
 void PortRelay::add(const BoundPort& port, UniqueFd socket, const kernel::IpAddress& container) {
-    const sockaddr_in target = target_of(container, port.container_port);
+    const RelayTarget target(container, port.container_port);
     std::shared_ptr<RelayedPort> relayed;
     if (port.protocol == Protocol::Udp) {
         relayed = RelayDatagrams::create(*parts_, std::move(socket), target);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// Carries what clients send to ports of the host that the kernel cannot lead to a container: IPv6
-// ports of a container that has an IPv4 address only. One thread for all ports; bytes of TCP
+// Carries what clients send to ports of the host that the kernel does not lead to a container: IPv6
+// ports of a container that has an IPv4 address only, and all IPv6 ports without a firewall for
+// IPv6. One thread for all ports; bytes of TCP
 // connections pass from socket to socket within the kernel (splice). The container sees the host's
 // own address as the client's. What docker-proxy does for such ports; decision 0048.
 #pragma once
@@ -49,8 +50,8 @@ class PortRelay {
     PortRelay(const PortRelay&) = delete;
     PortRelay& operator=(const PortRelay&) = delete;
 
-    // From now on the socket, which is bound to the host's port (TCP, UDP), leads to the
-    // container's IPv4 address.
+    // From now on the socket, which is bound to the host's IPv6 port (TCP, UDP), leads to the
+    // container's address.
     void add(const BoundPort& port, UniqueFd socket, const kernel::IpAddress& container);
 
     // Ends connections, delivers what has arrived from a container that has said all, and closes

@@ -48,14 +48,12 @@ RelayConnection::create(RelayParts& parts, UniqueFd client, Ended ended) {
         new RelayConnection(parts, std::move(client), std::move(ended)));
 }
 
-Result<void> RelayConnection::connect(const sockaddr_in& container) {
-    container_.socket = TRY(open_relay_socket(AF_INET, SOCK_STREAM));
+Result<void> RelayConnection::connect(const RelayTarget& container) {
+    container_.socket = TRY(open_relay_socket(container.family(), SOCK_STREAM));
     set_relay_options(container_.socket);
     ::setsockopt(
         container_.socket.get(), IPPROTO_TCP, TCP_SYNCNT, &syn_retries, sizeof syn_retries);
-    // SAFETY: the sockets interface takes every address type through sockaddr.
-    const auto* address = reinterpret_cast<const sockaddr*>(&container);
-    if (::connect(container_.socket.get(), address, sizeof container) != 0 &&
+    if (::connect(container_.socket.get(), container.address(), container.size()) != 0 &&
         errno != EINPROGRESS) {
         return errno_error("connect");
     }
@@ -65,7 +63,7 @@ Result<void> RelayConnection::connect(const sockaddr_in& container) {
         client_.socket, 0, std::shared_ptr<SocketHandler>(shared_from_this(), &client_));
 }
 
-void RelayConnection::open(const sockaddr_in& container) {
+void RelayConnection::open(const RelayTarget& container) {
     const Result<void> connecting = connect(container);
     client_.is_watched = connecting.ok();
     if (!connecting.ok()) {

@@ -22,7 +22,7 @@ class RelayConnection : public std::enable_shared_from_this<RelayConnection> {
     static std::shared_ptr<RelayConnection> create(RelayParts& parts, UniqueFd client, Ended ended);
 
     // A container that cannot be reached resets the client.
-    void open(const sockaddr_in& container);
+    void open(const RelayTarget& container);
     // The port is withdrawn.
     void finish();
 
@@ -54,7 +54,7 @@ class RelayConnection : public std::enable_shared_from_this<RelayConnection> {
         client_.socket = std::move(client);
     }
 
-    Result<void> connect(const sockaddr_in& container);
+    Result<void> connect(const RelayTarget& container);
     void on_ready(Side& side, std::uint32_t events);
     // False when one of the two connections is broken.
     bool move(Flow& flow);

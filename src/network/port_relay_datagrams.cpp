@@ -27,7 +27,7 @@ bool is_link_local(const in6_addr& address) {
 } // namespace
 
 std::shared_ptr<RelayDatagrams>
-RelayDatagrams::create(RelayParts& parts, UniqueFd socket, const sockaddr_in& target) {
+RelayDatagrams::create(RelayParts& parts, UniqueFd socket, const RelayTarget& target) {
     return std::shared_ptr<RelayDatagrams>(new RelayDatagrams(parts, std::move(socket), target));
 }
 
@@ -138,10 +138,8 @@ RelayDatagrams::admit(const sockaddr_in6& from, const in6_pktinfo& to) {
     if (is_link_local(to.ipi6_addr)) {
         client->own.ipi6_ifindex = to.ipi6_ifindex;
     }
-    client->socket = TRY(open_relay_socket(AF_INET, SOCK_DGRAM));
-    // SAFETY: the sockets interface takes every address type through sockaddr.
-    const auto* address = reinterpret_cast<const sockaddr*>(&target_);
-    if (::connect(client->socket.get(), address, sizeof target_) != 0) {
+    client->socket = TRY(open_relay_socket(target_.family(), SOCK_DGRAM));
+    if (::connect(client->socket.get(), target_.address(), target_.size()) != 0) {
         return errno_error("connect");
     }
     TRY(parts_.loop.add(client->socket, EPOLLIN, client));

@@ -23,7 +23,7 @@ class RelayDatagrams final : public RelayedPort,
                              public std::enable_shared_from_this<RelayDatagrams> {
   public:
     static std::shared_ptr<RelayDatagrams>
-    create(RelayParts& parts, UniqueFd socket, const sockaddr_in& target);
+    create(RelayParts& parts, UniqueFd socket, const RelayTarget& target);
 
     Result<void> open() override;
     void close() override;
@@ -59,7 +59,7 @@ class RelayDatagrams final : public RelayedPort,
         Clients::iterator place{};
     };
 
-    RelayDatagrams(RelayParts& parts, UniqueFd socket, const sockaddr_in& target)
+    RelayDatagrams(RelayParts& parts, UniqueFd socket, const RelayTarget& target)
         : parts_(parts)
         , socket_(std::move(socket))
         , target_(target) {}
@@ -80,7 +80,7 @@ class RelayDatagrams final : public RelayedPort,
 
     RelayParts& parts_;
     UniqueFd socket_;
-    sockaddr_in target_;
+    RelayTarget target_;
     bool is_open_ = false;
     std::map<Parties, std::shared_ptr<Client>> clients_;
     Clients answered_;

@@ -41,7 +41,7 @@ void set_relay_options(FdRef socket) {
 }
 
 std::shared_ptr<RelayListener>
-RelayListener::create(RelayParts& parts, UniqueFd socket, const sockaddr_in& target) {
+RelayListener::create(RelayParts& parts, UniqueFd socket, const RelayTarget& target) {
     return std::shared_ptr<RelayListener>(new RelayListener(parts, std::move(socket), target));
 }
 

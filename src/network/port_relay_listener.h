@@ -17,14 +17,14 @@ class RelayListener final : public RelayedPort,
                             public std::enable_shared_from_this<RelayListener> {
   public:
     static std::shared_ptr<RelayListener>
-    create(RelayParts& parts, UniqueFd socket, const sockaddr_in& target);
+    create(RelayParts& parts, UniqueFd socket, const RelayTarget& target);
 
     Result<void> open() override;
     void close() override;
     void on_ready(std::uint32_t events) override;
 
   private:
-    RelayListener(RelayParts& parts, UniqueFd socket, const sockaddr_in& target)
+    RelayListener(RelayParts& parts, UniqueFd socket, const RelayTarget& target)
         : parts_(parts)
         , socket_(std::move(socket))
         , target_(target) {}
@@ -38,7 +38,7 @@ class RelayListener final : public RelayedPort,
 
     RelayParts& parts_;
     UniqueFd socket_;
-    sockaddr_in target_;
+    RelayTarget target_;
     bool is_open_ = false;
     bool is_paused_ = false;
     std::set<std::shared_ptr<RelayConnection>> connections_;

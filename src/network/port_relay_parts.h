@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <netinet/in.h>
+#include <sys/socket.h>
 
 namespace berth::network {
 
@@ -53,6 +54,22 @@ struct RelayParts {
     RelayBudget datagram_clients;
     RelayPipes pipes{};
     std::vector<std::byte> datagram{}; // the one that is being passed on
+};
+
+// Where a port leads: an address of a container, of either family.
+class RelayTarget {
+  public:
+    RelayTarget(const kernel::IpAddress& container, std::uint16_t port);
+
+    int family() const { return address_.ss_family; }
+
+    const sockaddr* address() const;
+
+    socklen_t size() const { return size_; }
+
+  private:
+    sockaddr_storage address_{};
+    socklen_t size_ = 0;
 };
 
 // A port of the host, and where it leads.

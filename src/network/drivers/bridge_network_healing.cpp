@@ -7,7 +7,6 @@
 #include "base/log.h"
 #include "network/big_tcp.h"
 #include "network/drivers/bridge_network_state.h"
-#include "network/loopback_v6.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -132,12 +131,7 @@ Result<void> BridgeNetworkState::make_bridge_again(RouteSocket& host) {
     parts->pool->remove_shelf(shelf);
     shelf = parts->pool->add_shelf(shape, options.pool_size);
     if (options.subnet_v6) {
-        const Result<void> carried = carry_loopback_v6(options.name);
-        if (!carried.ok()) {
-            log::debug(
-                "published ports are not reachable at [::1], ignoring",
-                {{"bridge", options.name}, {"error", carried.error().message()}});
-        }
+        parts->firewall.lead_loopback_over(options.name);
     }
     return ok();
 }

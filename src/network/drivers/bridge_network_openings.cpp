@@ -51,9 +51,14 @@ Result<std::vector<BoundPort>> BridgeNetworkState::open_ports(
 
 void BridgeNetworkState::lead_loopback(
     const std::vector<BoundPort>& ports, const ContainerAddresses& addresses) {
-    if (options.shortcut) {
-        parts->loopback.add(ports, addresses);
+    if (!options.shortcut) {
+        return;
     }
+    ContainerAddresses led = addresses;
+    if (!led.translated_v6) {
+        led.v6.reset();
+    }
+    parts->loopback.add(ports, led);
 }
 
 void BridgeNetworkState::close_ports(

@@ -180,6 +180,7 @@ Result<ContainerAddresses> BridgeNetworkState::enroll(const EndpointRequest& req
     ContainerAddresses addresses = TRY(members.lock()->places.enroll(request));
     addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
     addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
+    addresses.translated_v6 = parts->families == FirewallFamilies::Both;
     return addresses;
 }
 
@@ -324,6 +325,7 @@ void BridgeNetworkState::restore(const EndpointRecord& record, const HostLinks& 
         .ports = record.ports};
     live.addresses.routed_v4 = options.gateway_mode == GatewayMode::Routed;
     live.addresses.routed_v6 = options.gateway_mode_v6 == GatewayMode::Routed;
+    live.addresses.translated_v6 = parts->families == FirewallFamilies::Both;
     for (const int candidate : bridges.lock()->bridges()) {
         const auto ports = found.by_master.find(candidate);
         if (ports == found.by_master.end()) {
