@@ -6,6 +6,7 @@
 #include "engine/builder_gc.h"
 #include "engine/container_config.h"
 #include "kernel/netlink_address.h"
+#include "network/firewall_options.h"
 
 #include <chrono>
 #include <cstdint>
@@ -74,7 +75,8 @@ struct DaemonConfig {
     std::vector<kernel::IpAddress> host_gateway_ips;
     std::string ip = "0.0.0.0"; // default address of published ports
     bool iptables = true;
-    bool ip6tables = true; // rules for IPv6
+    bool ip6tables = true;                                 // rules for IPv6
+    std::optional<network::PacketMark> bridge_accept_mark; // of packets that bridge networks take
     std::string firewall = "pass"; // or "respect": published ports obey the host's own rules
     bool userland_proxy = true;    // IPv6 ports of the host lead to containers without IPv6
     std::vector<std::string> cni_plugin_directories; // none: /opt/cni/bin and /usr/lib/cni

@@ -147,6 +147,35 @@ TEST_F(DaemonFlags, RefusesWhatIsNotBuiltAndNotesWhatHasNoEffect) {
     EXPECT_FALSE(parse({"--cpu-rt-period=1000"}).ok());
 }
 
+// moby's daemon/config/config_linux.go (validateFwMarkMask); numbers are Go's.
+TEST_F(DaemonFlags, ReadsTheMarkThatBridgesAccept) {
+    const auto mark_of = [&](const std::string& text) {
+        return parse({"--bridge-accept-fwmark=" + text})->config.bridge_accept_mark;
+    };
+    EXPECT_EQ(mark_of("1"), (network::PacketMark{.value = 1}));
+    EXPECT_EQ(mark_of("0x1/0x3"), (network::PacketMark{.value = 1, .mask = 3}));
+    EXPECT_EQ(mark_of("0b10/017"), (network::PacketMark{.value = 2, .mask = 15}));
+    EXPECT_EQ(mark_of("0xffff_ffff/0"), (network::PacketMark{.value = UINT32_MAX, .mask = 0}));
+    EXPECT_EQ(mark_of(""), std::nullopt);
+    EXPECT_EQ(
+        parse({}, R"({"bridge-accept-fwmark": "0o7/7"})")->config.bridge_accept_mark,
+        (network::PacketMark{.value = 7, .mask = 7}));
+    const auto has = [&](const std::string& text, const std::string& words) {
+        return error_of({"--bridge-accept-fwmark=" + text})
+                   .find("invalid bridge-accept-fwmark: " + words) != std::string::npos;
+    };
+    EXPECT_TRUE(has(
+        "one", R"(invalid firewall mark "one": strconv.ParseUint: parsing "one": invalid syntax)"));
+    EXPECT_TRUE(has(
+        "1/x", R"(invalid firewall mask "1/x": strconv.ParseUint: parsing "x": invalid syntax)"));
+    EXPECT_TRUE(has(
+        "0x100000000",
+        R"(invalid firewall mark "0x100000000": strconv.ParseUint: parsing "0x100000000": value out)"));
+    for (const char* text : {"/3", "1/", "-1", "08", "0x", "1_", "_1", "1__0", "0x1/3/3", " 1"}) {
+        EXPECT_FALSE(parse({"--bridge-accept-fwmark=" + std::string(text)}).ok()) << text;
+    }
+}
+
 // moby's cmd/dockerd/daemon.go: tls alone verifies, tlsverify alone is TLS, whatever it says.
 TEST_F(DaemonFlags, ReadsTlsAsDockerdDoes) {
     struct Case {

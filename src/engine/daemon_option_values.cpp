@@ -7,6 +7,82 @@
 #include "store/layer_store.h"
 
 namespace berth::engine {
+namespace {
+
+int digit_of(char character) {
+    if (character >= '0' && character <= '9') {
+        return character - '0';
+    }
+    const char lower = static_cast<char>(character | 0x20);
+    return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
+}
+
+// Each underscore of Go's number stands between two digits, or behind the prefix.
+bool has_fine_underscores(std::string_view digits, bool has_prefix) {
+    char before = has_prefix ? '0' : '_';
+    for (const char character : digits) {
+        if (character == '_' && before == '_') {
+            return false;
+        }
+        before = character;
+    }
+    return before != '_';
+}
+
+// Go's strconv.ParseUint of 32 bits and base 0: 0x1f, 0b11, 017, 0o17, 1_000.
+Result<std::uint32_t> parse_go_uint32(std::string_view text) {
+    const auto wrong = [text](std::string_view why) {
+        return invalid_argument(
+            "strconv.ParseUint: parsing \"" + std::string(text) + "\": " + std::string(why));
+    };
+    int base = 10;
+    std::string_view digits = text;
+    if (text.starts_with('0') && text.size() > 1) {
+        const char letter = text.size() > 2 ? static_cast<char>(text[1] | 0x20) : '\0';
+        base = letter == 'x' ? 16 : letter == 'b' ? 2 : 8;
+        digits.remove_prefix(letter == 'x' || letter == 'b' || letter == 'o' ? 2 : 1);
+    }
+    if (digits.empty() || !has_fine_underscores(digits, digits.size() != text.size())) {
+        return wrong("invalid syntax");
+    }
+    std::uint64_t value = 0;
+    for (const char character : digits) {
+        if (character == '_') {
+            continue;
+        }
+        const int digit = digit_of(character);
+        if (digit < 0 || digit >= base) {
+            return wrong("invalid syntax");
+        }
+        value = value * static_cast<std::uint64_t>(base) + static_cast<std::uint64_t>(digit);
+        if (value > UINT32_MAX) {
+            return wrong("value out of range");
+        }
+    }
+    return static_cast<std::uint32_t>(value);
+}
+
+} // namespace
+
+// moby's daemon/config/config_linux.go (validateFwMarkMask).
+Result<void> set_accepted_mark(DaemonConfig& config, const DaemonOption&, std::string_view value) {
+    config.bridge_accept_mark.reset();
+    if (value.empty()) {
+        return ok();
+    }
+    const auto parts = cut(value, "/");
+    const auto wrong = [value](std::string_view part) {
+        return "invalid bridge-accept-fwmark: invalid firewall " + std::string(part) + " \"" +
+               std::string(value) + "\"";
+    };
+    network::PacketMark mark;
+    mark.value = TRY_CONTEXT(parse_go_uint32(parts ? parts->before : value), wrong("mark"));
+    if (parts) {
+        mark.mask = TRY_CONTEXT(parse_go_uint32(parts->after), wrong("mask"));
+    }
+    config.bridge_accept_mark = mark;
+    return ok();
+}
 
 // "name", "name=true" or "name=false".
 Result<void> set_feature(DaemonConfig& config, const DaemonOption& option, std::string_view value) {

@@ -12,6 +12,8 @@ Result<void>
 add_nondistributable(DaemonConfig& config, const DaemonOption& option, std::string_view value);
 Result<void>
 set_storage_option(DaemonConfig& config, const DaemonOption& option, std::string_view value);
+Result<void>
+set_accepted_mark(DaemonConfig& config, const DaemonOption& option, std::string_view value);
 Result<void> set_firewall(DaemonConfig& config, const DaemonOption& option, std::string_view value);
 Result<void>
 set_userns_remap(DaemonConfig& config, const DaemonOption& option, std::string_view value);

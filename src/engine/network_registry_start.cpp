@@ -155,12 +155,13 @@ Result<void> NetworkRegistry::start_driver(const std::vector<ContainerRecord>& c
     network::NetworkDriver::Options options;
     options.isolated_pool_size = isolated_pool_size;
     options.loose_pool_size = loose_pool_size;
-    options.host_firewall = config_.firewall == "respect" ? network::HostFirewall::Respected
+    options.firewall.host = config_.firewall == "respect" ? network::HostFirewall::Respected
                                                           : network::HostFirewall::Passed;
+    options.firewall.accepted_mark = config_.bridge_accept_mark;
     options.relays_ports = config_.userland_proxy;
     if (!config_.ip6tables) {
         log::warn("ip6tables is off: IPv6 is neither filtered nor masqueraded");
-        options.firewall_families = network::FirewallFamilies::V4Alone;
+        options.firewall.families = network::FirewallFamilies::V4Alone;
     }
     options.cni = cni_settings(config_);
     options.table = "berth-" + (has_bridge ? config_.bridge : seed.substr(0, label_length));

@@ -313,6 +313,10 @@ std::optional<NftChainInfo> parse_nft_chain(const nlmsghdr& header) {
             for (const nlattr* hook : attributes_of(*attribute)) {
                 if (mnl_attr_get_type(hook) == NFTA_HOOK_HOOKNUM) {
                     chain.hook = big_endian_u32_of(*hook);
+                } else if (mnl_attr_get_type(hook) == NFTA_HOOK_PRIORITY) {
+                    if (const auto priority = big_endian_u32_of(*hook)) {
+                        chain.priority = static_cast<std::int32_t>(*priority);
+                    }
                 }
             }
         }

@@ -146,9 +146,10 @@ struct NftChainInfo {
     std::uint8_t family = 0; // NFPROTO_*
     std::string table;
     std::string name;
-    std::optional<std::uint32_t> hook;   // absent: not a base chain
-    std::optional<std::uint32_t> policy; // NF_DROP 0, NF_ACCEPT 1
-    std::string type;                    // of a base chain: "filter", "nat", "route"
+    std::optional<std::uint32_t> hook;    // absent: not a base chain
+    std::optional<std::uint32_t> policy;  // NF_DROP 0, NF_ACCEPT 1
+    std::optional<std::int32_t> priority; // of a base chain
+    std::string type;                     // of a base chain: "filter", "nat", "route"
 };
 
 Result<std::vector<NftChainInfo>> list_nft_chains(NetlinkSocket& socket);

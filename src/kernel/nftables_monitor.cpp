@@ -40,6 +40,10 @@ bool removes(std::uint16_t message_type) {
     return false;
 }
 
+bool adds_chain(std::uint16_t message_type) {
+    return message_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWCHAIN);
+}
+
 bool is_about(const nlmsghdr& message, std::string_view table) {
     for (const nlattr* attribute : attributes_of(message, sizeof(nfgenmsg))) {
         if (mnl_attr_get_type(attribute) == table_attribute) {
@@ -79,6 +83,7 @@ void note_changes(std::span<const std::byte> buffer, std::string_view table, Nft
         }
         if (!is_about(*message, table)) {
             changes.others = true;
+            changes.chains = changes.chains || adds_chain(message->nlmsg_type);
         } else if (removes(message->nlmsg_type)) {
             changes.removed = true;
         }
@@ -123,7 +128,7 @@ Result<NftChanges> NftMonitor::read_changes(std::string_view table) {
             return errno_error("read nf_tables notifications");
         }
         if (size < 0) {
-            changes = {.removed = true, .others = true};
+            changes = {.removed = true, .others = true, .chains = true};
         } else {
             note_changes(std::span(buffer).first(static_cast<std::size_t>(size)), table, changes);
         }

@@ -18,6 +18,7 @@ struct NftChanges {
     // to leave out messages.
     bool removed = false;
     bool others = false; // something was added to or removed from another table
+    bool chains = false; // a chain was added to another table
 };
 
 class NftMonitor {

@@ -91,8 +91,11 @@ NftRule& NftRule::if_protocol_is_not(std::uint8_t number) {
     return *this;
 }
 
-NftRule& NftRule::if_mark_is(std::uint32_t mark) {
+NftRule& NftRule::if_mark_is(std::uint32_t mark, std::uint32_t bits) {
     load_meta(NFT_META_MARK, reg(0));
+    if (bits != UINT32_MAX) {
+        mask(reg(0), native_bytes(bits));
+    }
     compare(reg(0), NFT_CMP_EQ, native_bytes(mark));
     return *this;
 }

@@ -43,7 +43,7 @@ class NftRule {
     NftRule& if_family(IpFamily family);          // in a table of the family inet
     NftRule& if_protocol(std::uint8_t number);    // meta l4proto
     NftRule& if_protocol_is_not(std::uint8_t number);
-    NftRule& if_mark_is(std::uint32_t mark);
+    NftRule& if_mark_is(std::uint32_t mark, std::uint32_t bits = UINT32_MAX);
     NftRule& if_mark_has(std::uint32_t bit);
     // The first byte behind the IP header: ICMP's type. After if_protocol().
     NftRule& if_icmp_type(std::uint8_t type);

@@ -65,24 +65,23 @@ Firewall::Firewall(Firewall&& other) noexcept = default;
 Firewall& Firewall::operator=(Firewall&& other) noexcept = default;
 Firewall::~Firewall() = default;
 
-Result<Firewall> Firewall::open(std::string table, HostFirewall host, FirewallFamilies families) {
+Result<Firewall> Firewall::open(std::string table, const FirewallOptions& options) {
     kernel::NetlinkSocket socket = TRY(kernel::NetlinkSocket::open(kernel::netfilter_protocol));
     const bool counts = can_count_connections(socket, table);
     return Firewall(State{
         .socket = std::move(socket),
         .table = std::move(table),
-        .host = host,
-        .content = {.families = families},
+        .content = {.options = options},
         .counts_connections = counts});
 }
 
 Result<void> Firewall::write_all(State& state) {
-    if (state.host == HostFirewall::Respected) {
+    if (state.content.options.host == HostFirewall::Respected) {
         state.content.judge = TRY(ensure_firewall_judge(state.table));
     } else if (!state.active) {
         TRY(remove_firewall_judge(state.table)); // of an engine that respected the host's rules
     }
-    if (!state.active && state.content.families == FirewallFamilies::V4Alone) {
+    if (!state.active && state.content.options.families == FirewallFamilies::V4Alone) {
         // Of an engine that judged both families.
         TRY(leave_foreign_chains(state.socket, state.table, NftFamily::Ipv6));
     }
@@ -106,11 +105,24 @@ Result<void> Firewall::write_again(State& state) {
 }
 
 Result<void> Firewall::pass(State& state) {
-    TRY(pass_foreign_chains(state.socket, state.table, state.content.families));
+    TRY(pass_foreign_chains(state.socket, state.table, state.content.options.families));
     if (state.heed) {
         state.heed(TRY(find_foreign_rules(state.socket, state.table)));
     }
     return ok();
+}
+
+Result<void> Firewall::follow(State& state) {
+    const FirewallOptions& options = state.content.options;
+    if (!options.accepted_mark) {
+        return pass(state);
+    }
+    const std::vector<kernel::NftChainInfo> chains = TRY(kernel::list_nft_chains(state.socket));
+    const bool has_rival = std::ranges::any_of(chains, [&](const kernel::NftChainInfo& chain) {
+        return chain.table != state.table && chain.hook == NF_INET_FORWARD &&
+               chain.priority == forward_priority(options);
+    });
+    return has_rival ? write_all(state) : pass(state);
 }
 
 void Firewall::when_others_change(std::function<void(const ForeignRules&)> heed) {
@@ -162,6 +174,7 @@ Result<void> Firewall::rebuild() {
             table,
             port_id,
             {.rebuild = when_active(&Firewall::write_again),
+             .follow = when_active(&Firewall::follow),
              .look = when_active(&Firewall::pass)}));
     }
     return ok();
@@ -174,11 +187,13 @@ Result<void> Firewall::remove() {
     delete_firewall(batch);
     TRY(batch.commit(state->socket));
     TRY(leave_foreign_chains(state->socket, state->table));
-    return state->host == HostFirewall::Respected ? remove_firewall_judge(state->table) : ok();
+    return state->content.options.host == HostFirewall::Respected
+               ? remove_firewall_judge(state->table)
+               : ok();
 }
 
 void Firewall::lead_loopback_over(const std::string& bridge) {
-    if (state_->lock()->content.families == FirewallFamilies::V4Alone) {
+    if (state_->lock()->content.options.families == FirewallFamilies::V4Alone) {
         return;
     }
     const Result<void> carried = carry_loopback_v6(bridge);
@@ -393,7 +408,7 @@ Result<std::vector<std::string>> Firewall::foreign_obstacles() {
                             chain.family == NFPROTO_INET;
         const bool is_ours_to_pass =
             routed && (chain.family != NFPROTO_IPV6 ||
-                       state->content.families == FirewallFamilies::Both);
+                       state->content.options.families == FirewallFamilies::Both);
         if (is_ours_to_pass && chain.hook == NF_INET_FORWARD && chain.policy == NF_DROP &&
             !is_adaptable(chain)) {
             obstacles.push_back(

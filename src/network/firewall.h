@@ -32,10 +32,7 @@ class FirewallWatch;
 class Firewall {
   public:
     // Nothing is written before rebuild(): until then changes only gather.
-    static Result<Firewall> open(
-        std::string table,
-        HostFirewall host = HostFirewall::Passed,
-        FirewallFamilies families = FirewallFamilies::Both);
+    static Result<Firewall> open(std::string table, const FirewallOptions& options = {});
     Firewall(Firewall&& other) noexcept;
     Firewall& operator=(Firewall&& other) noexcept;
     ~Firewall();
@@ -51,8 +48,8 @@ class Firewall {
     Result<void> remove();
 
     Result<void> add_bridge(const std::string& name, const FirewallBridge& bridge);
-    // Ports of containers with IPv6 on this bridge are reached at [::1]. Part of add_bridge(); again
-    // for another bridge of the name.
+    // Ports of containers with IPv6 on this bridge are reached at [::1]. Part of add_bridge();
+    // again for another bridge of the name.
     void lead_loopback_over(const std::string& bridge);
     Result<void> remove_bridge(const std::string& name);
 
@@ -85,7 +82,6 @@ class Firewall {
     struct State {
         kernel::NetlinkSocket socket;
         std::string table;
-        HostFirewall host = HostFirewall::Passed;
         FirewallContent content{};
         bool active = false;
         std::function<void(const ForeignRules&)> heed{};
@@ -99,6 +95,8 @@ class Firewall {
     static Result<void> write_again(State& state);
     // What is let through here is let through by others' chains too (foreign_chains.h).
     static Result<void> pass(State& state);
+    // Another program has a new chain: ours may have to be younger (forward_priority()).
+    static Result<void> follow(State& state);
     // Takes `removed` out and puts `added` in; the whole tables when that fails.
     static Result<void>
     apply(State& state, const FirewallElements& added, const FirewallElements& removed);

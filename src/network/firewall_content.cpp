@@ -44,7 +44,6 @@ const std::string members_set = "members";           // (container's address, it
 const std::string ports_map = "ports";               // published on every address of the host
 const std::string address_ports_map = "ports_by_address";
 
-constexpr std::int32_t before_other_filters = -1;
 constexpr std::int32_t destination_nat_priority = -100;
 constexpr std::int32_t source_nat_priority = 100;
 // Before connection tracking, which comes last, keeps what is let in.
@@ -109,7 +108,7 @@ void add_base_chain(
     const std::string& name,
     const kernel::NftBaseChain& chain) {
     batch.add_base_chain(name, chain);
-    if (content.families == FirewallFamilies::V4Alone) {
+    if (content.options.families == FirewallFamilies::V4Alone) {
         batch.rule(name).if_family(IpFamily::V6).accept(); // what others say of it holds
     }
 }
@@ -140,7 +139,7 @@ void write_publishing(NftBatch& batch, const FirewallContent& content) {
         content,
         "output",
         {.type = "nat", .hook = NftHook::Output, .priority = destination_nat_priority});
-    if (!content.carries_loopback_v6 && content.families == FirewallFamilies::Both) {
+    if (!content.carries_loopback_v6 && content.options.families == FirewallFamilies::Both) {
         // Refused at once, so that a client of "localhost" goes on to 127.0.0.1.
         batch.rule("output").if_destination_in(loopback_v6()).return_to_caller();
         batch.add_base_chain("refuse", {.type = "filter", .hook = NftHook::Output, .priority = 0});
@@ -240,9 +239,21 @@ void write_forward(NftBatch& batch, const FirewallContent& content) {
         batch,
         content,
         chain,
-        {.type = "filter", .hook = NftHook::Forward, .priority = before_other_filters});
+        {.type = "filter",
+         .hook = NftHook::Forward,
+         .priority = forward_priority(content.options)});
     batch.rule(chain).if_established().jump("known");
     batch.rule(chain).if_new().if_input_in(bridges_set).jump(bounds_chain);
+    if (const std::optional<PacketMark>& mark = content.options.accepted_mark) {
+        batch.add_chain("marked");
+        batch.rule("marked").if_input_in(internal_set).return_to_caller();
+        batch.rule("marked").if_output_in(internal_set).return_to_caller();
+        batch.rule("marked").jump("pass");
+        batch.rule(chain)
+            .if_output_in(bridges_set)
+            .if_mark_is(mark->value, mark->mask)
+            .jump("marked");
+    }
     batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
     batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().jump("pass");
     batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");

@@ -6,6 +6,7 @@
 
 #include "kernel/netlink_address.h"
 #include "kernel/nftables.h"
+#include "network/firewall_options.h"
 #include "network/port_publisher.h"
 
 #include <cstdint>
@@ -41,6 +42,14 @@ struct FirewallBridge {
     // What comes in by these interfaces of the host may reach every port of the containers.
     std::vector<std::string> trusted_interfaces{};
 };
+
+// Of the chain that judges what is forwarded. It comes before those of others, at 0, which must see
+// what we let through as marked (foreign_chains.h). Where others' marks are accepted it comes after
+// those at -1, which may set them as with Docker; of chains of one priority the kernel asks the
+// youngest first.
+constexpr std::int32_t forward_priority(const FirewallOptions& options) {
+    return options.accepted_mark ? 0 : -1;
+}
 
 struct FirewallEndpoint {
     std::string bridge{};
@@ -84,7 +93,7 @@ struct FirewallContent {
     std::set<Link> links;
     std::optional<FirewallJudge> judge;
     bool carries_loopback_v6 = true; // loopback_v6.h
-    FirewallFamilies families = FirewallFamilies::Both;
+    FirewallOptions options{};
 };
 
 void add_bridge_elements(

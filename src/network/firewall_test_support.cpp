@@ -165,7 +165,7 @@ Bytes Frames::with_type(std::uint16_t ether_type) const {
 
 FirewallLab::FirewallLab(HostFirewall host)
     : outside(make_outside_world())
-    , firewall(Firewall::open("lab", host).value()) {
+    , firewall(Firewall::open("lab", {.host = host}).value()) {
     const Result<void> written = firewall.rebuild();
     EXPECT_TRUE(written.ok()) << (written.ok() ? "" : written.error().message());
     output_of({"sysctl", "-qw", "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1"});

@@ -62,6 +62,7 @@ struct FirewallWatch::State {
 
     void answer(const kernel::NftChanges& changes) const {
         const Result<void> done = changes.removed  ? callbacks.rebuild()
+                                  : changes.chains ? callbacks.follow()
                                   : changes.others ? callbacks.look()
                                                    : ok();
         if (!done.ok()) {

@@ -16,7 +16,8 @@ namespace berth::network {
 
 struct FirewallWatchCallbacks {
     std::function<Result<void>()> rebuild; // something of the table was removed
-    std::function<Result<void>()> look;    // other tables were changed
+    std::function<Result<void>()> follow;  // other tables got a chain, or more than one
+    std::function<Result<void>()> look;    // other tables were changed in another way
 };
 
 class FirewallWatch {

@@ -8,7 +8,7 @@
 #include "base/result.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/nftables.h"
-#include "network/port_publisher.h"
+#include "network/firewall_options.h"
 
 #include <cstdint>
 #include <optional>

@@ -141,8 +141,7 @@ typename Map::mapped_type find_in(const Synchronized<Map>& networks, const std::
 
 Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& options) {
     UniqueFd claim = TRY(claim_name("table", options.table));
-    Firewall firewall = TRY(
-        Firewall::open(options.table, options.host_firewall, options.firewall_families));
+    Firewall firewall = TRY(Firewall::open(options.table, options.firewall));
     std::unique_ptr<NamespacePool> pool =
         TRY(NamespacePool::start(options.sysctls, options.loose_pool_size));
     std::unique_ptr<InterfaceReaper> reaper = TRY(InterfaceReaper::start());
@@ -160,7 +159,7 @@ Result<std::shared_ptr<DriverParts>> start_parts(const NetworkDriver::Options& o
         .host = Synchronized<kernel::RouteSocket>(std::move(host)),
         .table_claim = std::move(claim),
         .relays_ports = options.relays_ports,
-        .families = options.firewall_families,
+        .families = options.firewall.families,
         .cni = std::make_shared<CniAttachments>(options.cni),
     });
     parts->flows.set_busy_program(parts->shortcut.take_busy_program());

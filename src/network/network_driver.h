@@ -10,6 +10,7 @@
 #include "network/drivers/bridge_network.h"
 #include "network/drivers/cni_network.h"
 #include "network/drivers/sublink_network.h"
+#include "network/firewall_options.h"
 #include "network/subnet_pools.h"
 
 #include <cstddef>
@@ -37,13 +38,12 @@ class NetworkDriver {
         // transaction, ports are reserved again, what is on the bridges and unknown is removed, and
         // so are bridges that an engine with this table made and that are not listed here.
         std::vector<NetworkRecord> networks;
-        HostFirewall host_firewall = HostFirewall::Passed;
+        // Without rules for IPv6 all IPv6 ports of the host are relayed, as far as relays_ports
+        // lets them; nothing is masqueraded, and networks are open to each other.
+        FirewallOptions firewall{};
         // IPv6 ports of the host lead to containers without IPv6 too, through this process. Without
         // it such ports are not published; those that containers have already stay.
         bool relays_ports = true;
-        // Without rules for IPv6 all IPv6 ports of the host are relayed, as far as relays_ports
-        // lets them; nothing is masqueraded, and networks are open to each other.
-        FirewallFamilies firewall_families = FirewallFamilies::Both;
         std::size_t isolated_pool_size = 0; // ready namespaces for network mode "none"
         std::size_t loose_pool_size = 0;    // ready namespaces that fit any bridge
         // Written in each new namespace. Docker's: containers may bind low ports and ping.

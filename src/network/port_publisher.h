@@ -24,19 +24,8 @@ namespace berth::network {
 // Values are the IP protocol numbers.
 enum class Protocol : std::uint8_t { Tcp = 6, Udp = 17, Sctp = 132 };
 
-enum class HostFirewall : std::uint8_t {
-    Passed,    // published ports are open whatever the host's own rules say, as with Docker
-    Respected, // a published port is open where the host's rules let it in (firewall_judge.h)
-};
-
 std::string_view to_string(Protocol protocol); // "tcp"
 Result<Protocol> parse_protocol(std::string_view name);
-
-// Which packets the engine's rules judge and translate.
-enum class FirewallFamilies : std::uint8_t {
-    Both,
-    V4Alone, // Docker's --ip6tables=false
-};
 
 // One container port that is asked for. host_port 0 picks a free one of the host's ephemeral range
 // (32768-60999); host_port_end > host_port picks the first free of the range.

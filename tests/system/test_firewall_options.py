@@ -1,5 +1,7 @@
-"""What dockerd's options say of the firewall: --ip6tables=false. The hosts are those of neighbors.py, which have
+"""What dockerd's options say of the firewall: --ip6tables=false, and --bridge-accept-fwmark. The hosts are those of neighbors.py, which have
 routes to the containers."""
+import pytest
+
 from engine import Engine, wait_until
 from neighbors import HOST, HOST_V6, ask_here, hosts, server, sh, who  # noqa: F401
 
@@ -36,3 +38,33 @@ def test_without_ip6tables_ipv6_is_others(tmp_path, rootfs_tar, server, who, hos
         assert "ip6tables is off" in engine.log()
         engine.berth("rm", "-f", "web")
         assert machine.ask(8240, HOST_V6) == "refused"
+
+
+@pytest.fixture
+def marked():
+    """Marks what comes in from the neighbors, as a firewall of somebody's own."""
+    sh("nft", "add table inet mine; add chain inet mine before { type filter hook forward priority filter - 1; }; "
+       "add rule inet mine before iifname switch0 meta mark set 0xe")
+    yield
+    sh("nft", "delete table inet mine")
+
+
+def test_what_others_have_marked_is_let_in(tmp_path, rootfs_tar, server, hosts, marked):
+    machine = hosts[0]
+    with Engine(tmp_path, "--bridge-accept-fwmark=2/3") as engine:
+        served = Served(engine, rootfs_tar, server)
+        assert served.directly(machine) == (machine.address, machine.address_v6)
+        sh("nft", "flush chain inet mine before")
+        assert served.directly(machine) == ("timeout", "timeout")
+        assert machine.ask(8240, HOST) == machine.address and machine.ask(8240, HOST_V6) == machine.address_v6
+
+
+def test_a_mark_that_nobody_accepts_is_nothing(tmp_path, rootfs_tar, server, hosts, marked):
+    with Engine(tmp_path) as engine:
+        assert Served(engine, rootfs_tar, server).directly(hosts[0]) == ("timeout", "timeout")
+
+
+def test_what_is_no_mark_is_refused_at_the_start(tmp_path):
+    with pytest.raises(AssertionError, match='invalid bridge-accept-fwmark: invalid firewall mask .*"1/x.*: strconv.ParseUint: '
+                                             'parsing .*"x.*": invalid syntax'):
+        Engine(tmp_path, "--bridge-accept-fwmark=1/x").start()

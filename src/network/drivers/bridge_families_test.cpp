@@ -49,7 +49,7 @@ PortRequest everywhere(Protocol protocol, std::uint16_t host, std::uint16_t cont
 }
 
 NetworkDriver::Options without_v6_rules() {
-    return {.firewall_families = FirewallFamilies::V4Alone};
+    return {.firewall = {.families = FirewallFamilies::V4Alone}};
 }
 
 TEST(BridgeFamilies, WithoutRulesForIpv6RelayItsPorts) {
