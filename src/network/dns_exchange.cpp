@@ -56,14 +56,17 @@ bool DnsExchange::open(int type) {
     is_stream_ = type == SOCK_STREAM;
     is_sent_ = false;
     received_.clear();
-    const SocketAddress address = SocketAddress::of(server(), parts_.options.port);
+    const auto connect = [&]() -> Result<UniqueFd> {
+        // An interface may come and go, and have another number each time.
+        return connect_to_dns_server(type, TRY(SocketAddress::of(server(), parts_.options.port)));
+    };
     Result<UniqueFd> opened = [&]() -> Result<UniqueFd> {
         if (parts_.netns < 0) {
-            return connect_to_dns_server(type, address);
+            return connect();
         }
         const kernel::NetworkNamespaceScope scope =
             TRY(kernel::NetworkNamespaceScope::enter(FdRef::unowned(parts_.netns)));
-        return connect_to_dns_server(type, address);
+        return connect();
     }();
     if (!opened.ok()) {
         return false;

@@ -6,6 +6,7 @@
 
 #include "network/dns_message.h"
 #include "network/dns_sockets.h"
+#include "network/resolv_conf.h"
 #include "network/socket_loop.h"
 
 #include <chrono>
@@ -30,9 +31,9 @@ class DnsExchange final : public SocketHandler, public std::enable_shared_from_t
         SocketLoop& loop;
         const DnsExchangeOptions& options;
         DnsQuery query;
-        std::vector<kernel::IpAddress> servers;
+        std::vector<Nameserver> servers;
         int netns = -1; // -1: the loop's own; else it must stay open until the end
-        std::function<void(const kernel::IpAddress&)> on_silence;
+        std::function<void(const Nameserver&)> on_silence;
         // Called once, with nothing when nobody answered.
         std::function<void(std::optional<DnsAnswer>)> on_end;
     };
@@ -52,9 +53,7 @@ class DnsExchange final : public SocketHandler, public std::enable_shared_from_t
     explicit DnsExchange(Parts parts)
         : parts_(std::move(parts)) {}
 
-    const kernel::IpAddress& server() const {
-        return parts_.servers[attempts_ % parts_.servers.size()];
-    }
+    const Nameserver& server() const { return parts_.servers[attempts_ % parts_.servers.size()]; }
 
     void attempt(); // asks the server whose turn it is
     bool open(int type);

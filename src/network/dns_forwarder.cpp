@@ -20,9 +20,9 @@ void reply_with(const DnsAsker& asker, const DnsAnswer& answer, std::uint32_t ag
 }
 
 // The container's own address as a server would ask itself for ever.
-std::vector<kernel::IpAddress> without_ourselves(std::vector<kernel::IpAddress> servers) {
+std::vector<Nameserver> without_ourselves(std::vector<kernel::IpAddress> servers) {
     std::erase(servers, kernel::IpAddress::from_v4(dns_server_address));
-    return servers;
+    return {servers.begin(), servers.end()};
 }
 
 } // namespace
@@ -60,7 +60,7 @@ void DnsForwarder::forward(const SourceRef& source, const DnsView& view, DnsAske
         host_cache_.clear();
     }
     const Scope scope = scope_of(*source, is_own);
-    std::vector<kernel::IpAddress> servers = scope.servers.in_order(now);
+    std::vector<Nameserver> servers = scope.servers.in_order(now);
     if (servers.empty() || (!is_own && !view.has_way_out)) {
         reply_with(asker, DnsCode::ServerFailure);
         return;
@@ -103,7 +103,7 @@ bool DnsForwarder::make_room_for(DnsSource& source) {
 }
 
 void DnsForwarder::ask(
-    const SourceRef& source, bool is_own, std::vector<kernel::IpAddress> servers, DnsAsker asker) {
+    const SourceRef& source, bool is_own, std::vector<Nameserver> servers, DnsAsker asker) {
     auto asking = std::make_shared<DnsAsking>();
     asking->key = dns_cache_key(asker.query);
     asking->is_own = is_own;
@@ -116,7 +116,7 @@ void DnsForwarder::ask(
          .servers = std::move(servers),
          .netns = is_own ? source->netns.get() : -1,
          .on_silence =
-             [this, weak](const kernel::IpAddress& server) {
+             [this, weak](const Nameserver& server) {
                  const auto silent = weak.lock();
                  const SourceRef beginner = silent ? silent->beginner.lock() : nullptr;
                  if (silent && (beginner || !silent->is_own)) {

@@ -104,11 +104,7 @@ class DnsForwarder {
 
     Scope scope_of(DnsSource& source, bool is_own);
     bool make_room_for(DnsSource& source);
-    void
-    ask(const SourceRef& source,
-        bool is_own,
-        std::vector<kernel::IpAddress> servers,
-        DnsAsker asker);
+    void ask(const SourceRef& source, bool is_own, std::vector<Nameserver> servers, DnsAsker asker);
     // Takes it out of all books.
     void close(const std::shared_ptr<DnsAsking>& asking);
     void end(const std::shared_ptr<DnsAsking>& asking, const std::optional<DnsAnswer>& answer);

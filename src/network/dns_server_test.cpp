@@ -12,6 +12,7 @@
 
 #include <set>
 
+#include <net/if.h>
 #include <poll.h>
 #include <sys/socket.h>
 
@@ -331,6 +332,42 @@ TEST(DnsServer, GoesToTheNextServer) {
         EXPECT_EQ(silent.asked(), 3);
         EXPECT_EQ(ask_dns(netns, {.name = "c.example"}), "NOERROR c.example. A 1.2.3.4");
         EXPECT_EQ(silent.asked(), 3) << "who was silent is not waited for again";
+    });
+}
+
+// Two links of the host with a server each, of one address: only the zone tells which is meant.
+TEST(DnsServer, AsksServersByTheInterfaceThatTheHostNames) {
+    in_new_network([] {
+        for (const std::string name : {"lan0", "lan1"}) {
+            kernel::output_of(
+                {"ip", "link", "add", name, "type", "veth", "peer", "name", name + "-far"});
+            kernel::output_of({"ip", "link", "set", name + "-far", "up"});
+            kernel::output_of({"ip", "link", "set", name, "up"});
+            kernel::output_of({"ip", "address", "add", "fe80::53/64", "dev", name, "nodad"});
+        }
+        const TestDnsServer first({}, "fe80::53%lan0", 0, answer_address);
+        const TestDnsServer second({}, "fe80::53%lan1", first.port(), [](const auto& asked) {
+            return std::vector<DnsBytes>{
+                answer_with(asked.bytes, {asked.name + ". 60 IN A 5.6.7.8"})};
+        });
+        const UniqueFd netns = new_namespace();
+        const auto answer_by = [&](const std::string& resolvers) {
+            const Host host(first.port(), resolvers);
+            const auto server = host.start();
+            attach(*server, netns, view_of());
+            std::string answer = ask_dns(netns, {.name = "a.example"});
+            server->detach("c1");
+            return answer;
+        };
+        EXPECT_EQ(answer_by("nameserver fe80::53%lan0\n"), "NOERROR a.example. A 1.2.3.4");
+        EXPECT_EQ(answer_by("nameserver fe80::53%lan1\n"), "NOERROR a.example. A 5.6.7.8");
+        const std::string number = std::to_string(::if_nametoindex("lan1"));
+        EXPECT_EQ(
+            answer_by("nameserver fe80::53%" + number + "\n"), "NOERROR a.example. A 5.6.7.8");
+        EXPECT_EQ(
+            answer_by("nameserver fe80::53%gone0\nnameserver fe80::53%lan0\n"),
+            "NOERROR a.example. A 1.2.3.4");
+        EXPECT_EQ(answer_by("nameserver fe80::53%gone0\n"), "SERVFAIL");
     });
 }
 

@@ -5,6 +5,7 @@
 // output hook. docs/decisions/0023 has the measurement.
 #include "network/dns_sockets.h"
 
+#include "base/strings.h"
 #include "kernel/netlink_namespace.h"
 #include "kernel/netlink_socket.h"
 #include "kernel/nftables.h"
@@ -13,6 +14,8 @@
 
 #include <algorithm>
 #include <cerrno>
+
+#include <net/if.h>
 
 namespace berth::network {
 namespace {
@@ -131,6 +134,22 @@ SocketAddress SocketAddress::of(const kernel::IpAddress& ip, std::uint16_t port)
         std::copy(ip.bytes().begin(), ip.bytes().end(), v6->sin6_addr.s6_addr);
         address.size = sizeof *v6;
     }
+    return address;
+}
+
+Result<SocketAddress> SocketAddress::of(const Nameserver& server, std::uint16_t port) {
+    SocketAddress address = of(server.address, port);
+    if (server.zone.empty()) {
+        return address;
+    }
+    std::uint32_t index = ::if_nametoindex(server.zone.c_str());
+    if (index == 0) {
+        index = parse_number<std::uint32_t>(server.zone).value_or(0);
+    }
+    if (index == 0) {
+        return not_found("a DNS server's interface " + server.zone + " is not there");
+    }
+    reinterpret_cast<sockaddr_in6*>(&address.storage)->sin6_scope_id = index;
     return address;
 }
 

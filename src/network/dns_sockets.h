@@ -7,6 +7,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "kernel/netlink_address.h"
+#include "network/resolv_conf.h"
 
 #include <cstdint>
 
@@ -34,6 +35,9 @@ struct SocketAddress {
     const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
 
     static SocketAddress of(const kernel::IpAddress& ip, std::uint16_t port);
+    // By its interface, if it names one, in the calling thread's network namespace. NotFound for an
+    // interface that is not there.
+    static Result<SocketAddress> of(const Nameserver& server, std::uint16_t port);
 };
 
 // A non-blocking socket that is, or will be, connected there: its port is the kernel's random

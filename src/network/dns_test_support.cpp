@@ -59,12 +59,25 @@ bool wait_for(const UniqueFd& socket, std::chrono::milliseconds patience) {
     return ::poll(&entry, 1, static_cast<int>(patience.count())) > 0;
 }
 
-UniqueFd socket_in(const UniqueFd& netns, int type) {
+UniqueFd socket_in(const UniqueFd& netns, int type, int family = AF_INET) {
     std::optional<kernel::NetworkNamespaceScope> scope;
     if (netns) {
         scope.emplace(kernel::NetworkNamespaceScope::enter(netns).value());
     }
-    return UniqueFd(::socket(AF_INET, type | SOCK_CLOEXEC, 0));
+    return UniqueFd(::socket(family, type | SOCK_CLOEXEC, 0));
+}
+
+std::uint16_t port_of(const SocketAddress& address) {
+    return ntohs(reinterpret_cast<const sockaddr_in*>(address.get())->sin_port); // of both families
+}
+
+kernel::IpAddress address_of(const SocketAddress& address) {
+    if (address.storage.ss_family == AF_INET) {
+        const auto* v4 = reinterpret_cast<const sockaddr_in*>(address.get());
+        return kernel::IpAddress::from_v4(ntohl(v4->sin_addr.s_addr));
+    }
+    return kernel::IpAddress::from_bytes(
+        reinterpret_cast<const sockaddr_in6*>(address.get())->sin6_addr.s6_addr);
 }
 
 UniqueFd connect_in(const UniqueFd& netns, int type) {
@@ -176,15 +189,15 @@ std::string ask_dns_by_tcp(const UniqueFd& netns, const TestQuestion& question) 
 TestDnsServer::TestDnsServer(
     const UniqueFd& netns, const std::string& address, std::uint16_t port, Answer answer)
     : answer_(std::move(answer))
-    , udp_(socket_in(netns, SOCK_DGRAM))
-    , tcp_(socket_in(netns, SOCK_STREAM))
     , stop_(Pipe::create().value()) {
-    SocketAddress bound = SocketAddress::of(*kernel::IpAddress::parse(address), port);
+    SocketAddress bound = SocketAddress::of(*Nameserver::parse(address), port).value();
+    udp_ = socket_in(netns, SOCK_DGRAM, bound.storage.ss_family);
+    tcp_ = socket_in(netns, SOCK_STREAM, bound.storage.ss_family);
     EXPECT_EQ(::bind(udp_.get(), bound.get(), bound.size), 0) << errno;
     ::getsockname(udp_.get(), reinterpret_cast<sockaddr*>(&bound.storage), &bound.size);
     EXPECT_EQ(::bind(tcp_.get(), bound.get(), bound.size), 0) << errno;
     EXPECT_EQ(::listen(tcp_.get(), 16), 0);
-    port_ = ntohs(reinterpret_cast<const sockaddr_in*>(bound.get())->sin_port);
+    port_ = port_of(bound);
     thread_ = std::thread([this] { serve(); });
 }
 
@@ -214,31 +227,24 @@ void TestDnsServer::serve() {
 
 void TestDnsServer::serve_datagram() {
     std::array<std::uint8_t, 4096> buffer{};
-    sockaddr_in client{};
-    socklen_t client_size = sizeof client;
+    SocketAddress client{.size = sizeof client.storage};
     const ssize_t size = ::recvfrom(
         udp_.get(),
         buffer.data(),
         buffer.size(),
         0,
-        reinterpret_cast<sockaddr*>(&client),
-        &client_size);
+        reinterpret_cast<sockaddr*>(&client.storage),
+        &client.size);
     if (size <= 0) {
         return;
     }
     ++asked_;
     Asked asked{.bytes = DnsBytes(buffer.begin(), buffer.begin() + size)};
     asked.name = std::get<DnsQuery>(parse_dns_request(asked.bytes)).question.name;
-    asked.client_port = ntohs(client.sin_port);
-    asked.client = kernel::IpAddress::from_v4(ntohl(client.sin_addr.s_addr)).to_string();
+    asked.client_port = port_of(client);
+    asked.client = address_of(client).to_string();
     for (const DnsBytes& bytes : answer_(asked)) {
-        ::sendto(
-            udp_.get(),
-            bytes.data(),
-            bytes.size(),
-            0,
-            reinterpret_cast<const sockaddr*>(&client),
-            client_size);
+        ::sendto(udp_.get(), bytes.data(), bytes.size(), 0, client.get(), client.size);
     }
 }
 

@@ -44,7 +44,8 @@ std::string ask_dns(
 std::string ask_dns_by_tcp(const UniqueFd& netns, const TestQuestion& question);
 
 // A server of the outside world in a namespace (the test's own: an empty descriptor), on any port
-// of the address. It answers with what `answer` makes of a question; nothing is silence.
+// of the address, which may have a zone. It answers with what `answer` makes of a question; nothing
+// is silence.
 class TestDnsServer {
   public:
     struct Asked {

@@ -3,7 +3,6 @@
 #include "network/dns_upstreams.h"
 
 #include "base/log.h"
-#include "network/resolv_conf.h"
 
 #include <algorithm>
 
@@ -20,21 +19,21 @@ bool same_time(const timespec& a, const timespec& b) {
 
 } // namespace
 
-DnsUpstreams::DnsUpstreams(std::vector<kernel::IpAddress> servers)
+DnsUpstreams::DnsUpstreams(std::vector<Nameserver> servers)
     : servers_(std::move(servers)) {
     servers_.resize(std::min(servers_.size(), most_servers));
 }
 
-std::vector<kernel::IpAddress> DnsUpstreams::in_order(Clock::time_point now) const {
-    std::vector<kernel::IpAddress> ordered = servers_;
-    std::stable_partition(ordered.begin(), ordered.end(), [&](const kernel::IpAddress& server) {
+std::vector<Nameserver> DnsUpstreams::in_order(Clock::time_point now) const {
+    std::vector<Nameserver> ordered = servers_;
+    std::stable_partition(ordered.begin(), ordered.end(), [&](const Nameserver& server) {
         const auto silent = silent_until_.find(server);
         return silent == silent_until_.end() || silent->second <= now;
     });
     return ordered;
 }
 
-void DnsUpstreams::note_silence(const kernel::IpAddress& server, Clock::time_point now) {
+void DnsUpstreams::note_silence(const Nameserver& server, Clock::time_point now) {
     if (std::find(servers_.begin(), servers_.end(), server) != servers_.end()) {
         silent_until_[server] = now + time_at_the_end;
     }
@@ -78,9 +77,9 @@ bool HostUpstreams::refresh(Clock::time_point now) {
             {{"error", text.error().message()}});
         return false;
     }
-    std::vector<kernel::IpAddress> addresses;
+    std::vector<Nameserver> addresses;
     for (const std::string& nameserver : parse_resolv_conf(*text).nameservers) {
-        addresses.push_back(*kernel::IpAddress::parse(nameserver)); // the parser has left no other
+        addresses.push_back(*Nameserver::parse(nameserver)); // the parser has left no other
     }
     DnsUpstreams servers(std::move(addresses));
     if (servers == servers_) {

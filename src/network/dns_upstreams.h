@@ -2,7 +2,7 @@
 // The servers that questions about the rest of the world go to. Not thread-safe.
 #pragma once
 
-#include "kernel/netlink_address.h"
+#include "network/resolv_conf.h"
 
 #include <chrono>
 #include <map>
@@ -20,16 +20,16 @@ class DnsUpstreams {
     using Clock = std::chrono::steady_clock;
 
     DnsUpstreams() = default;
-    explicit DnsUpstreams(std::vector<kernel::IpAddress> servers);
+    explicit DnsUpstreams(std::vector<Nameserver> servers);
 
-    std::vector<kernel::IpAddress> in_order(Clock::time_point now) const;
-    void note_silence(const kernel::IpAddress& server, Clock::time_point now);
+    std::vector<Nameserver> in_order(Clock::time_point now) const;
+    void note_silence(const Nameserver& server, Clock::time_point now);
 
     bool operator==(const DnsUpstreams& other) const { return servers_ == other.servers_; }
 
   private:
-    std::vector<kernel::IpAddress> servers_;
-    std::map<kernel::IpAddress, Clock::time_point> silent_until_;
+    std::vector<Nameserver> servers_;
+    std::map<Nameserver, Clock::time_point> silent_until_;
 };
 
 // The host's own resolvers; its files are looked at again when they have changed, at most once a

@@ -19,11 +19,7 @@ std::vector<std::string> strings_of(const std::vector<std::string_view>& views, 
     return {views.begin() + static_cast<std::ptrdiff_t>(from), views.end()};
 }
 
-// An address without its zone: "fe80::1%eth0" names an interface that the container has not.
-bool is_address(std::string_view text) {
-    return kernel::IpAddress::parse(text).ok();
-}
-
+// "fe80::1%eth0" names an interface that the container has not.
 bool is_reachable_from_container(const std::string& nameserver, bool has_ipv6) {
     const Result<kernel::IpAddress> address = kernel::IpAddress::parse(nameserver);
     return address.ok() && (address->is_v4() || has_ipv6) && !address->is_loopback();
@@ -92,6 +88,18 @@ Result<std::string> read_if_there(const std::string& path) {
 
 } // namespace
 
+Result<Nameserver> Nameserver::parse(std::string_view text) {
+    const std::size_t mark = text.find('%');
+    const kernel::IpAddress address = TRY(kernel::IpAddress::parse(text.substr(0, mark)));
+    if (mark == std::string_view::npos) {
+        return Nameserver(address);
+    }
+    if (address.is_v4() || mark + 1 == text.size()) {
+        return invalid_argument("invalid zone of nameserver \"" + std::string(text) + "\"");
+    }
+    return Nameserver(address, std::string(text.substr(mark + 1)));
+}
+
 ResolvConf parse_resolv_conf(std::string_view text) {
     ResolvConf conf;
     for (const std::string_view line : split(text, '\n')) {
@@ -100,7 +108,7 @@ ResolvConf parse_resolv_conf(std::string_view text) {
             continue;
         }
         if (fields[0] == "nameserver") {
-            if (is_address(fields[1])) {
+            if (Nameserver::parse(fields[1]).ok()) {
                 conf.nameservers.emplace_back(fields[1]);
             }
         } else if (fields[0] == "search" || fields[0] == "domain") {

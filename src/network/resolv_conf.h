@@ -8,12 +8,32 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace berth::network {
 
+// A resolver as the host names it: "10.0.0.53", "fe80::1%eth0".
+struct Nameserver {
+    kernel::IpAddress address;
+    // Of an IPv6 address alone: the interface of the host that it is reached by, its name or
+    // number; empty: whichever leads there.
+    std::string zone{};
+
+    Nameserver() = default;
+
+    // NOLINTNEXTLINE(google-explicit-constructor): most have no zone.
+    Nameserver(const kernel::IpAddress& ip, std::string interface = {})
+        : address(ip)
+        , zone(std::move(interface)) {}
+
+    static Result<Nameserver> parse(std::string_view text);
+
+    auto operator<=>(const Nameserver&) const = default;
+};
+
 struct ResolvConf {
-    std::vector<std::string> nameservers;
+    std::vector<std::string> nameservers; // as Nameserver::parse() takes them
     std::vector<std::string> search;
     std::vector<std::string> options;
 };
@@ -47,7 +67,8 @@ struct DnsOptions {
     bool has_ipv6 = false; // the container has an IPv6 address
 };
 
-// The container's file. Loopback resolvers of the host go; where none is left, the public
+// The container's file. Loopback resolvers of the host go, and those by an interface of the host;
+// where none is left, the public
 // resolvers that Docker falls back to (8.8.8.8, 8.8.4.4).
 std::string container_resolv_conf(std::string_view host_text, const DnsOptions& options);
 

@@ -60,6 +60,28 @@ TEST(ResolvConf, KeepsIpv6ResolversForThoseWhoHaveIpv6) {
         "nameserver fd00::53\n");
 }
 
+TEST(ResolvConf, TakesZonesOfIpv6AddressesAlone) {
+    const ResolvConf conf = parse_resolv_conf(
+        "nameserver fe80::1%eth0\nnameserver fe80::2%\nnameserver 10.0.0.53%eth0\nnameserver "
+        "fe80::3%2\nnameserver %eth0\n");
+    EXPECT_EQ(conf.nameservers, (std::vector<std::string>{"fe80::1%eth0", "fe80::3%2"}));
+    EXPECT_EQ(Nameserver::parse("fe80::1%eth0")->zone, "eth0");
+    EXPECT_EQ(Nameserver::parse("fe80::1")->zone, "");
+}
+
+TEST(ResolvConf, LeavesOutResolversByAnInterfaceOfTheHost) {
+    EXPECT_EQ(
+        container_resolv_conf("nameserver fe80::1%eth0\nnameserver fd00::53\n", {.has_ipv6 = true}),
+        "nameserver fd00::53\n");
+}
+
+TEST(EmbeddedResolvConf, NamesResolversByAnInterfaceOfTheHost) {
+    EXPECT_NE(
+        embedded_resolv_conf({"/etc/resolv.conf", "nameserver fe80::1%eth0\n"}, {})
+            .text.find("# ExtServers: [host(fe80::1%eth0)]\n"),
+        std::string::npos);
+}
+
 TEST(EmbeddedResolvConf, NamesTheEmbeddedServerAlone) {
     const EmbeddedResolvConf made = embedded_resolv_conf(
         {"/etc/resolv.conf", "nameserver 127.0.0.1\nnameserver fd00::1\nsearch home\n"}, {});
