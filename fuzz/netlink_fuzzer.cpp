@@ -28,6 +28,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     berth::kernel::parse_connection(header);
     berth::kernel::parse_tcp_flow(header);
     berth::kernel::is_ingress_queue(header, 1);
-    berth::kernel::has_foreign_gateway(header);
+    berth::kernel::has_unusual_next_hop(header);
     return 0;
 }

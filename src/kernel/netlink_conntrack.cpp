@@ -103,10 +103,11 @@ std::array<std::uint8_t, 2> network_order(std::uint16_t port) {
 }
 
 void put_tuple(NetlinkBatch& request, const FlowTuple& tuple) {
+    const bool v4 = tuple.source.is_v4();
     request.begin_nested(CTA_TUPLE_ORIG);
     request.begin_nested(CTA_TUPLE_IP);
-    request.put_bytes(CTA_IP_V4_SRC, tuple.source.bytes());
-    request.put_bytes(CTA_IP_V4_DST, tuple.destination.bytes());
+    request.put_bytes(v4 ? CTA_IP_V4_SRC : CTA_IP_V6_SRC, tuple.source.bytes());
+    request.put_bytes(v4 ? CTA_IP_V4_DST : CTA_IP_V6_DST, tuple.destination.bytes());
     request.end_nested();
     request.begin_nested(CTA_TUPLE_PROTO);
     request.put_u8(CTA_PROTO_NUM, IPPROTO_TCP);
@@ -116,14 +117,21 @@ void put_tuple(NetlinkBatch& request, const FlowTuple& tuple) {
     request.end_nested();
 }
 
+// Of a tuple, of whichever family it is; empty when absent.
+std::span<const std::uint8_t>
+address_in(const nlattr& tuple, std::uint16_t v4_field, std::uint16_t v6_field) {
+    const auto v4 = field_of(tuple, CTA_TUPLE_IP, v4_field, 4);
+    return v4.empty() ? field_of(tuple, CTA_TUPLE_IP, v6_field, 16) : v4;
+}
+
 std::optional<FlowTuple> tuple_of(const nlattr& attribute) {
     const auto protocol = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
-    const auto from = field_of(attribute, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
-    const auto to = field_of(attribute, CTA_TUPLE_IP, CTA_IP_V4_DST, 4);
+    const auto from = address_in(attribute, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
+    const auto to = address_in(attribute, CTA_IP_V4_DST, CTA_IP_V6_DST);
     const auto from_port = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_SRC_PORT, 2);
     const auto to_port = field_of(attribute, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
-    if (protocol.empty() || protocol[0] != IPPROTO_TCP || from.empty() || to.empty() ||
-        from_port.empty() || to_port.empty()) {
+    if (protocol.empty() || protocol[0] != IPPROTO_TCP || from.empty() ||
+        from.size() != to.size() || from_port.empty() || to_port.empty()) {
         return std::nullopt;
     }
     return FlowTuple{
@@ -173,7 +181,7 @@ Result<std::optional<TrackedFlow>> find_tcp_flow(NetlinkSocket& socket, const Fl
     request.begin(
         conntrack_message(IPCTNL_MSG_CT_GET),
         0,
-        struct_bytes(header_for(IpFamily::V4)),
+        struct_bytes(header_for(tuple.source.family())),
         "look up a tracked connection");
     put_tuple(request, tuple);
     std::optional<TrackedFlow> flow;
@@ -192,7 +200,7 @@ Result<void> let_flow_skip_windows(NetlinkSocket& socket, const FlowTuple& tuple
     change.begin(
         conntrack_message(IPCTNL_MSG_CT_NEW),
         NLM_F_ACK,
-        struct_bytes(header_for(IpFamily::V4)),
+        struct_bytes(header_for(tuple.source.family())),
         "let a tracked connection skip windows");
     put_tuple(change, tuple);
     change.begin_nested(CTA_PROTOINFO);
@@ -211,10 +219,7 @@ std::optional<TrackedConnection> parse_connection(const nlmsghdr& header) {
     }
     const auto protocol = field_of(*described->original, CTA_TUPLE_PROTO, CTA_PROTO_NUM, 1);
     const auto port = field_of(*described->original, CTA_TUPLE_PROTO, CTA_PROTO_DST_PORT, 2);
-    auto source = field_of(*described->reply, CTA_TUPLE_IP, CTA_IP_V4_SRC, 4);
-    if (source.empty()) {
-        source = field_of(*described->reply, CTA_TUPLE_IP, CTA_IP_V6_SRC, 16);
-    }
+    const auto source = address_in(*described->reply, CTA_IP_V4_SRC, CTA_IP_V6_SRC);
     if (protocol.empty() || port.empty() || source.empty()) {
         return std::nullopt;
     }

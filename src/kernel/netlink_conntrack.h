@@ -8,6 +8,7 @@
 #include "kernel/netlink_address.h"
 #include "kernel/netlink_socket.h"
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -36,14 +37,15 @@ Result<std::size_t> forget_connections(NetlinkSocket& socket, const ConnectionMa
 
 std::optional<TrackedConnection> parse_connection(const nlmsghdr& header);
 
-// One direction of a connection, as its packets look before address translation.
+// One direction of a connection, as its packets look before address translation. Both addresses are
+// of one family.
 struct FlowTuple {
     IpAddress source;
     IpAddress destination;
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
 
-    bool operator==(const FlowTuple&) const = default;
+    auto operator<=>(const FlowTuple&) const = default;
 };
 
 struct TrackedFlow {
@@ -55,7 +57,7 @@ struct TrackedFlow {
     bool rewritten = false;
 };
 
-// A TCP connection of IPv4, by either direction. nullopt: there is none. REQUIRES: as above.
+// A TCP connection, by either direction. nullopt: there is none. REQUIRES: as above.
 Result<std::optional<TrackedFlow>> find_tcp_flow(NetlinkSocket& socket, const FlowTuple& tuple);
 
 // From now on segments of this connection are let through that are out of the window as far as the

@@ -7,6 +7,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_bridge.h>
 #include <linux/if_link.h>
+#include <linux/ipv6.h>
 #include <linux/pkt_sched.h>
 #include <linux/rtnetlink.h>
 
@@ -58,6 +59,26 @@ void parse_link_info(const nlattr& link_info, Link& link) {
     }
 }
 
+// Of the values that a link's IPv6 is set to: DEVCONF_MTU6, 0 without it.
+std::uint32_t mtu_v6_of(const nlattr& families) {
+    constexpr std::size_t place = DEVCONF_MTU6 * sizeof(std::uint32_t);
+    for (const nlattr* family : attributes_of(families)) {
+        if (mnl_attr_get_type(family) != AF_INET6) {
+            continue;
+        }
+        for (const nlattr* attribute : attributes_of(*family)) {
+            std::uint32_t mtu = 0;
+            if (mnl_attr_get_type(attribute) == IFLA_INET6_CONF &&
+                mnl_attr_get_payload_len(attribute) >= place + sizeof mtu) {
+                const auto* values = static_cast<const std::byte*>(mnl_attr_get_payload(attribute));
+                std::memcpy(&mtu, values + place, sizeof mtu);
+                return mtu;
+            }
+        }
+    }
+    return 0;
+}
+
 // The fixed part of a message of one of the types, or nullptr.
 template <class Fixed>
 const Fixed* fixed_part(const nlmsghdr& header, std::uint16_t type) {
@@ -99,6 +120,8 @@ std::optional<Link> parse_link(const nlmsghdr& header) {
             link.alias = string_of(*attribute);
         } else if (type == IFLA_MTU) {
             link.mtu = u32_of(*attribute).value_or(0);
+        } else if (type == IFLA_AF_SPEC) {
+            link.mtu_v6 = mtu_v6_of(*attribute);
         } else if (type == gso_ipv4_max_size_attribute) {
             link.gso_ipv4_max_size = u32_of(*attribute).value_or(0);
         } else if (type == IFLA_MASTER) {
@@ -169,12 +192,13 @@ std::optional<Route> parse_route(const nlmsghdr& header) {
     return route;
 }
 
-bool has_foreign_gateway(const nlmsghdr& header) {
+bool has_unusual_next_hop(const nlmsghdr& header) {
     if (fixed_part<rtmsg>(header, RTM_NEWROUTE) == nullptr) {
         return false;
     }
     return std::ranges::any_of(attributes_of(header, sizeof(rtmsg)), [](const nlattr* attribute) {
-        return mnl_attr_get_type(attribute) == RTA_VIA;
+        const std::uint16_t type = mnl_attr_get_type(attribute);
+        return type == RTA_VIA || type == RTA_ENCAP || type == RTA_MULTIPATH;
     });
 }
 

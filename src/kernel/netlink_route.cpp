@@ -419,6 +419,11 @@ Result<std::optional<Route>> RouteSocket::route_of(const ForwardedPacket& packet
     header.rtm_family = address_family(packet.destination);
     header.rtm_dst_len = packet.destination.is_v4() ? 32 : 128;
     header.rtm_src_len = header.rtm_dst_len;
+    if (!packet.destination.is_v4()) {
+        // The route as it stands in the table. Which of several next hops a packet takes hangs on
+        // its flow label too, which is not known here: such routes are to be told by.
+        header.rtm_flags = RTM_F_FIB_MATCH;
+    }
     request.begin(
         RTM_GETROUTE,
         0,
@@ -433,7 +438,7 @@ Result<std::optional<Route>> RouteSocket::route_of(const ForwardedPacket& packet
     request.put_u16(RTA_DPORT, htons(packet.destination_port));
     std::optional<Route> route;
     TRY(socket_.query(request, [&](const nlmsghdr& message) {
-        route = has_foreign_gateway(message) ? std::nullopt : parse_route(message);
+        route = has_unusual_next_hop(message) ? std::nullopt : parse_route(message);
     }));
     return route;
 }

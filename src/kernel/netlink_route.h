@@ -29,6 +29,7 @@ struct Link {
     bool operational = false; // it is: the other end is up too
     bool forwarding = false;  // as a bridge's port
     std::uint32_t mtu = 0;
+    std::uint32_t mtu_v6 = 0; // of IPv6, which may have a smaller one; 0: the link has no IPv6
     MacAddress mac;
     int master = 0;
     std::string alias; // a label that its maker has put on it
@@ -188,8 +189,9 @@ class RouteSocket {
     Result<std::vector<Link>> links();
     Result<std::vector<LinkAddress>> addresses();
     Result<std::vector<Route>> routes(IpFamily family);
-    // By which packets that look so leave. nullopt: by none, or they are this host's own, or by a
-    // neighbor of another family. The error tells how they are refused.
+    // By which packets that look so leave. nullopt: by none, or they are this host's own, or by
+    // more than an interface and a neighbor of their family: has_unusual_next_hop(). The error
+    // tells how they are refused.
     Result<std::optional<Route>> route_of(const ForwardedPacket& packet);
     // Whether somebody has put what polices or filters (ingress, clsact) at what it receives. Lists
     // the queues of all: the kernel tells of a single one to those who listen for changes only.
@@ -208,7 +210,8 @@ class RouteSocket {
 std::optional<Link> parse_link(const nlmsghdr& header);
 std::optional<LinkAddress> parse_address(const nlmsghdr& header);
 std::optional<Route> parse_route(const nlmsghdr& header);
-bool has_foreign_gateway(const nlmsghdr& header); // IPv4 by a neighbor of IPv6
+// IPv4 by a neighbor of IPv6, in a tunnel without an interface, or by several in turn.
+bool has_unusual_next_hop(const nlmsghdr& header);
 bool is_ingress_queue(const nlmsghdr& header, int index);
 
 } // namespace berth::kernel
