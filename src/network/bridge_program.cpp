@@ -5,7 +5,7 @@
 #include "base/file.h"
 #include "base/strings.h"
 #include "network/bpf_assembler.h"
-#include "network/flow_program.h"
+#include "network/flow_table.h"
 
 #include <linux/pkt_cls.h>
 
@@ -267,16 +267,17 @@ void write_note(Assembler& code) {
     code.land(has_none);
 }
 
-// For an interface that sends much there is a quicker place: a FlowKey of which only that is set.
+// For an interface that sends much there is a quicker place: a record of which only that is set.
 void tell_of_some(Assembler& code, FdRef ring) {
+    using Record = FlowKeyRecord<Ipv4Word>;
     constexpr std::int64_t one_in = 1024;
     code.set(scratch, 0);
-    for (int offset = 4; offset < static_cast<int>(sizeof(FlowKey)); offset += 4) {
+    for (int offset = 4; offset < static_cast<int>(sizeof(Record)); offset += 4) {
         code.store(BPF_W, heard_place + offset, scratch);
     }
     code.load_context(scratch, offsetof(__sk_buff, ifindex));
     code.store(BPF_W, heard_place, scratch);
-    code.tell_one_in(one_in, ring, heard_place, sizeof(FlowKey));
+    code.tell_one_in(one_in, ring, heard_place, sizeof(Record));
 }
 
 void hand_on(Assembler& code, const ShortcutHooks& hooks, int answer) {

@@ -33,7 +33,7 @@ struct ShortcutMember {
 // What its program goes on with, made by another (flow_shortcut.h); invalid without it.
 struct ShortcutHooks {
     FdRef continuation; // judges what this does not know
-    FdRef ring;         // hears of interfaces that send much: their number, as a FlowKey
+    FdRef ring;         // hears of interfaces that send much: their number, as a FlowKeyRecord
 };
 
 // Thread-safe.

@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-// bpf-helpers(7): bpf_redirect_peer, bpf_redirect_neigh, bpf_l4_csum_replace; RFC 1624.
+// bpf-helpers(7): bpf_redirect_peer, bpf_redirect_neigh, bpf_l4_csum_replace, bpf_csum_update;
+// RFC 1624. The program is one after the other for both versions of IP, from the same source: what
+// differs between them is in Version4, Version6 and the functions that take these.
 #include "network/flow_program.h"
 
 #include "network/bpf_assembler.h"
@@ -7,46 +9,31 @@
 #include <linux/if_ether.h>
 #include <linux/pkt_cls.h>
 
-#include <algorithm>
 #include <cstddef>
-#include <cstring>
+#include <cstdint>
+#include <utility>
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/ip.h>
+#include <netinet/ip6.h>
 #include <netinet/tcp.h>
 
 namespace berth::network {
 namespace {
 
 using kernel::BpfHash;
-using kernel::FlowTuple;
-using kernel::IpAddress;
+using kernel::IpFamily;
 
 constexpr auto context = BPF_REG_6;
-constexpr auto way = BPF_REG_7; // a FlowWay
+constexpr auto way = BPF_REG_7; // a FlowWayRecord
 constexpr auto now = BPF_REG_8;
-constexpr auto packet = BPF_REG_9; // its Ethernet header
+constexpr auto sum_flags = BPF_REG_8; // when the time is not needed any more
+constexpr auto packet = BPF_REG_9;    // its Ethernet header
 constexpr auto scratch = BPF_REG_1;
 constexpr auto spare = BPF_REG_2;
 
-constexpr std::size_t ip_place = sizeof(ethhdr);
-constexpr std::size_t tcp_place = ip_place + sizeof(iphdr);
-constexpr std::size_t flags_place = tcp_place + 13;
-constexpr std::size_t data_offset_place = tcp_place + 12;
-constexpr std::size_t header_bytes = tcp_place + 4; // as far as the ports
-
-constexpr int key_place = -24;    // on the program's stack, from its frame pointer
-constexpr int header_place = -66; // so that the IPv4 header's words are aligned
-static_assert((header_place + static_cast<int>(ip_place)) % 4 == 0);
-static_assert(header_place + static_cast<int>(header_bytes) <= key_place);
-
-constexpr int mark_place = -4; // of packets that are in no flow
-constexpr int count_place = -8;
-constexpr int neighbor_place = -88; // a bpf_redir_neigh
-static_assert(neighbor_place + static_cast<int>(sizeof(bpf_redir_neigh)) <= header_place);
-
-constexpr std::int64_t plain_header = 0x45; // version 4, no options
+constexpr std::size_t word = sizeof(std::uint32_t);
 constexpr std::int64_t urgent_flag = 0x20;
 constexpr std::int64_t begins_or_ends = TH_FIN | TH_SYN | TH_RST;
 constexpr std::int64_t ordinary_every = 1'000'000'000;
@@ -59,6 +46,50 @@ constexpr std::int64_t counted_bits = 8; // connections at a time: others take t
 struct FlowCount {
     std::uint32_t mark = 0; // of the connection
     std::uint32_t packets = 0;
+};
+
+struct Version4 {
+    using Address = Ipv4Word;
+    static constexpr IpFamily family = IpFamily::V4;
+    static constexpr int address_family = AF_INET;
+    static constexpr int ether_type = ETH_P_IP;
+    static constexpr std::size_t header_bytes = sizeof(iphdr); // without options
+    static constexpr std::size_t protocol = offsetof(iphdr, protocol);
+    static constexpr std::size_t hops = offsetof(iphdr, ttl);
+    static constexpr std::size_t source = offsetof(iphdr, saddr);
+    static constexpr std::size_t destination = offsetof(iphdr, daddr);
+};
+
+struct Version6 {
+    using Address = Ipv6Words;
+    static constexpr IpFamily family = IpFamily::V6;
+    static constexpr int address_family = AF_INET6;
+    static constexpr int ether_type = ETH_P_IPV6;
+    static constexpr std::size_t header_bytes = sizeof(ip6_hdr); // without extension headers
+    static constexpr std::size_t protocol = offsetof(ip6_hdr, ip6_nxt);
+    static constexpr std::size_t hops = offsetof(ip6_hdr, ip6_hlim);
+    static constexpr std::size_t source = offsetof(ip6_hdr, ip6_src);
+    static constexpr std::size_t destination = offsetof(ip6_hdr, ip6_dst);
+};
+
+// Of packets, from the Ethernet header on, and of the program's stack, from its frame pointer.
+template <class Version>
+struct Layout {
+    using Key = FlowKeyRecord<typename Version::Address>;
+    using Way = FlowWayRecord<typename Version::Address>;
+    static constexpr std::size_t ip = sizeof(ethhdr);
+    static constexpr std::size_t tcp = ip + Version::header_bytes;
+    static constexpr std::size_t tcp_flags = tcp + 13;
+    static constexpr std::size_t tcp_data_offset = tcp + 12;
+    static constexpr std::size_t rewritten = tcp + word; // as far as the ports
+
+    static constexpr int key = -static_cast<int>(sizeof(Key));
+    static constexpr int header = key - static_cast<int>(rewritten);
+    static constexpr int neighbor = header - 2 - static_cast<int>(sizeof(bpf_redir_neigh));
+    static constexpr int mark = neighbor - 4; // of packets that are in no flow
+    static constexpr int count = neighbor - 8;
+    // Words on the stack must be aligned.
+    static_assert((header + static_cast<int>(ip)) % 4 == 0 && neighbor % 4 == 0);
 };
 
 class Assembler : public BpfAssembler {
@@ -95,85 +126,116 @@ class Assembler : public BpfAssembler {
         compute(BPF_ADD, to, offset);
     }
 
+    void load_stack(std::uint8_t to, int offset) {
+        add(BPF_LDX | BPF_MEM | BPF_W, to, BPF_REG_10, offset);
+    }
+
     // From the packet, or from the way, to the stack.
     void copy(int size, std::uint8_t base, std::size_t offset, std::int64_t stack_offset) {
         load(size, scratch, base, offset);
         store(size, stack_offset, scratch);
     }
+
+    void
+    copy_words(std::uint8_t base, std::size_t offset, std::int64_t stack_offset, std::size_t size) {
+        for (std::size_t i = 0; i < size; i += word) {
+            copy(BPF_W, base, offset + i, stack_offset + static_cast<std::int64_t>(i));
+        }
+    }
 };
 
-// Goes on for a whole TCP segment in IPv4 without options, and notes its key.
-void read_packet(Assembler& code) {
-    code.load_context(scratch, offsetof(__sk_buff, vlan_present));
+void give_up_unless_plain_tcp(Assembler& code, Version4) {
+    constexpr std::int64_t plain_header = 0x45; // version 4, no options
+    constexpr std::size_t ip = Layout<Version4>::ip;
+    code.load(BPF_B, scratch, packet, ip);
+    code.give_up_if(BPF_JNE, scratch, plain_header);
+    code.load(BPF_B, scratch, packet, ip + Version4::protocol);
+    code.give_up_if(BPF_JNE, scratch, IPPROTO_TCP);
+    code.load(BPF_H, scratch, packet, ip + offsetof(iphdr, frag_off));
+    code.compute(BPF_AND, scratch, htons(IP_MF | IP_OFFMASK));
     code.give_up_if(BPF_JNE, scratch, 0);
-    code.load_context(scratch, offsetof(__sk_buff, protocol));
-    code.give_up_if(BPF_JNE, scratch, htons(ETH_P_IP));
+}
+
+// Fragments have an extension header.
+void give_up_unless_plain_tcp(Assembler& code, Version6) {
+    constexpr std::size_t ip = Layout<Version6>::ip;
+    code.load(BPF_B, scratch, packet, ip);
+    code.compute(BPF_RSH, scratch, 4);
+    code.give_up_if(BPF_JNE, scratch, 6);
+    code.load(BPF_B, scratch, packet, ip + Version6::protocol);
+    code.give_up_if(BPF_JNE, scratch, IPPROTO_TCP);
+}
+
+// Goes on for a whole TCP segment in IP without options, and notes its key.
+template <class Version>
+void read_packet(Assembler& code) {
+    using Places = Layout<Version>;
+    using Key = typename Places::Key;
     code.load_context(packet, offsetof(__sk_buff, data));
     code.load_context(BPF_REG_3, offsetof(__sk_buff, data_end));
     code.move(BPF_REG_4, packet);
-    code.compute(BPF_ADD, BPF_REG_4, tcp_place + sizeof(tcphdr));
+    code.compute(BPF_ADD, BPF_REG_4, Places::tcp + sizeof(tcphdr));
     code.give_up_if_register(BPF_JGT, BPF_REG_4, BPF_REG_3);
-    code.load(BPF_B, scratch, packet, ip_place);
-    code.give_up_if(BPF_JNE, scratch, plain_header);
-    code.load(BPF_B, scratch, packet, ip_place + offsetof(iphdr, protocol));
-    code.give_up_if(BPF_JNE, scratch, IPPROTO_TCP);
-    code.load(BPF_H, scratch, packet, ip_place + offsetof(iphdr, frag_off));
-    code.compute(BPF_AND, scratch, htons(IP_MF | IP_OFFMASK));
-    code.give_up_if(BPF_JNE, scratch, 0);
+    give_up_unless_plain_tcp(code, Version());
     code.load_context(scratch, offsetof(__sk_buff, ifindex));
-    code.store(BPF_W, key_place, scratch);
-    const auto copy = [&code](std::size_t from, std::size_t member) {
-        code.copy(BPF_W, packet, from, key_place + static_cast<int>(member));
+    code.store(BPF_W, Places::key, scratch);
+    const auto copy = [&code](std::size_t from, std::size_t member, std::size_t size) {
+        code.copy_words(packet, from, Places::key + static_cast<int>(member), size);
     };
-    copy(ip_place + offsetof(iphdr, saddr), offsetof(FlowKey, source));
-    copy(ip_place + offsetof(iphdr, daddr), offsetof(FlowKey, destination));
-    copy(tcp_place, offsetof(FlowKey, source_port));
+    copy(Places::ip + Version::source, offsetof(Key, source), sizeof(Key::source));
+    copy(Places::ip + Version::destination, offsetof(Key, destination), sizeof(Key::destination));
+    copy(Places::tcp, offsetof(Key, source_port), word);
 }
 
 // What begins or ends a connection is connection tracking's, and so is all that comes after it.
+template <class Version>
 void end_flow_if_told(Assembler& code, const BpfHash& flows) {
-    code.load(BPF_B, scratch, packet, flags_place);
+    code.load(BPF_B, scratch, packet, Layout<Version>::tcp_flags);
     code.compute(BPF_AND, scratch, begins_or_ends | urgent_flag);
     const std::size_t goes_on = code.jump_if(BPF_JEQ, scratch, 0);
     code.set_table(BPF_REG_1, flows.fd());
-    code.stack_address(BPF_REG_2, key_place);
+    code.stack_address(BPF_REG_2, Layout<Version>::key);
     code.call(BPF_FUNC_map_delete_elem);
     code.give_up();
     code.land(goes_on);
 }
 
 // One packet a second goes the ordinary way, so that the kernel sees the connection live.
+template <class Version>
 void give_up_if_time_says_so(Assembler& code) {
+    using Way = typename Layout<Version>::Way;
     code.call(BPF_FUNC_ktime_get_ns);
     code.move(now, BPF_REG_0);
-    code.load(BPF_DW, scratch, way, offsetof(FlowWay, until));
+    code.load(BPF_DW, scratch, way, offsetof(Way, until));
     code.give_up_if_register(BPF_JGT, now, scratch);
-    code.load(BPF_DW, scratch, way, offsetof(FlowWay, ordinary_at));
+    code.load(BPF_DW, scratch, way, offsetof(Way, ordinary_at));
     const std::size_t goes_on = code.place();
     code.add(BPF_JMP | BPF_JLT | BPF_X, now, scratch);
     code.compute(BPF_ADD, now, ordinary_every);
-    code.store_at(BPF_DW, way, offsetof(FlowWay, ordinary_at), now);
+    code.store_at(BPF_DW, way, offsetof(Way, ordinary_at), now);
     code.give_up();
     code.land(goes_on);
 }
 
 // As forwarding does: who sends too much is told, a packet at its end is answered.
+template <class Version>
 void give_up_if_too_large_or_old(Assembler& code) {
+    using Places = Layout<Version>;
     code.load_context(scratch, offsetof(__sk_buff, gso_size));
     const std::size_t is_one = code.jump_if(BPF_JEQ, scratch, 0);
-    code.load(BPF_B, spare, packet, data_offset_place);
+    code.load(BPF_B, spare, packet, Places::tcp_data_offset);
     code.compute(BPF_RSH, spare, 4);
     code.compute(BPF_LSH, spare, 2);
     code.compute_with(BPF_ADD, scratch, spare);
-    code.compute(BPF_ADD, scratch, sizeof(iphdr));
+    code.compute(BPF_ADD, scratch, Version::header_bytes);
     const std::size_t compare = code.jump();
     code.land(is_one);
     code.load_context(scratch, offsetof(__sk_buff, len));
     code.compute(BPF_SUB, scratch, sizeof(ethhdr));
     code.land(compare);
-    code.load(BPF_W, spare, way, offsetof(FlowWay, mtu));
+    code.load(BPF_W, spare, way, offsetof(typename Places::Way, mtu));
     code.give_up_if_register(BPF_JGT, scratch, spare);
-    code.load(BPF_B, scratch, packet, ip_place + offsetof(iphdr, ttl));
+    code.load(BPF_B, scratch, packet, Places::ip + Version::hops);
     code.give_up_if(BPF_JLE, scratch, 1);
 }
 
@@ -186,75 +248,118 @@ void fold(Assembler& code, std::uint8_t sum, std::uint8_t carry) {
     }
 }
 
-// The new Ethernet and IPv4 headers and ports, on the stack.
-void compose_header(Assembler& code) {
-    for (std::size_t i = 0; i < 2 * sizeof(FlowWay::mac); i += 2) {
-        code.copy(BPF_H, way, offsetof(FlowWay, mac) + i, header_place + static_cast<int>(i));
-    }
-    code.set(scratch, htons(ETH_P_IP));
-    code.store(BPF_H, header_place + static_cast<int>(offsetof(ethhdr, h_proto)), scratch);
-    constexpr int ip = header_place + static_cast<int>(ip_place);
-    for (std::size_t i = 0; i < offsetof(iphdr, saddr); i += 4) {
-        code.copy(BPF_W, packet, ip_place + i, ip + static_cast<int>(i));
-    }
-    code.copy(BPF_W, way, offsetof(FlowWay, source), ip + static_cast<int>(offsetof(iphdr, saddr)));
-    code.copy(
-        BPF_W, way, offsetof(FlowWay, destination), ip + static_cast<int>(offsetof(iphdr, daddr)));
-    code.copy(
-        BPF_W, way, offsetof(FlowWay, source_port), header_place + static_cast<int>(tcp_place));
-    code.load(BPF_B, scratch, packet, ip_place + offsetof(iphdr, ttl));
-    code.compute(BPF_SUB, scratch, 1);
-    code.store(BPF_B, ip + static_cast<int>(offsetof(iphdr, ttl)), scratch);
-    code.load(BPF_H, scratch, packet, ip_place + offsetof(iphdr, check));
+// The header's own checksum, for the addresses and the TTL.
+void compose_header_sum(Assembler& code, Version4) {
+    using Places = Layout<Version4>;
+    constexpr std::size_t check = Places::ip + offsetof(iphdr, check);
+    code.load(BPF_H, scratch, packet, check);
     code.compute(BPF_XOR, scratch, 0xffff);
-    code.load(BPF_W, spare, way, offsetof(FlowWay, address_difference));
+    code.load(BPF_W, spare, way, offsetof(Places::Way, address_difference));
     code.compute_with(BPF_ADD, scratch, spare);
-    code.compute(BPF_ADD, scratch, static_cast<std::uint16_t>(~htons(0x0100))); // of the TTL
+    code.compute(BPF_ADD, scratch, static_cast<std::uint16_t>(~htons(0x0100)));
     fold(code, scratch, spare);
     code.compute(BPF_XOR, scratch, 0xffff);
-    code.store(BPF_H, ip + static_cast<int>(offsetof(iphdr, check)), scratch);
+    code.store(BPF_H, Places::header + static_cast<int>(check), scratch);
 }
 
+void compose_header_sum(Assembler& /*code*/, Version6) {}
+
+// The new Ethernet and IP headers and ports, on the stack.
+template <class Version>
+void compose_header(Assembler& code) {
+    using Places = Layout<Version>;
+    using Way = typename Places::Way;
+    for (std::size_t i = 0; i < 2 * sizeof(Way::mac); i += 2) {
+        code.copy(BPF_H, way, offsetof(Way, mac) + i, Places::header + static_cast<int>(i));
+    }
+    code.set(scratch, htons(Version::ether_type));
+    code.store(BPF_H, Places::header + static_cast<int>(offsetof(ethhdr, h_proto)), scratch);
+    constexpr int ip = Places::header + static_cast<int>(Places::ip);
+    code.copy_words(packet, Places::ip, ip, Version::source);
+    const auto copy = [&code](std::size_t member, std::size_t to, std::size_t size) {
+        code.copy_words(way, member, Places::header + static_cast<int>(to), size);
+    };
+    copy(offsetof(Way, source), Places::ip + Version::source, sizeof(Way::source));
+    copy(offsetof(Way, destination), Places::ip + Version::destination, sizeof(Way::destination));
+    copy(offsetof(Way, source_port), Places::tcp, word);
+    code.load(BPF_B, scratch, packet, Places::ip + Version::hops);
+    code.compute(BPF_SUB, scratch, 1);
+    code.store(BPF_B, ip + static_cast<int>(Version::hops), scratch);
+    compose_header_sum(code, Version());
+}
+
+void correct_sum_of_device(Assembler& code, Version4) {
+    code.set(sum_flags, BPF_F_PSEUDO_HDR);
+}
+
+// A device may have summed up all from the IP header on (CHECKSUM_COMPLETE). What changes within
+// the header of IPv4, its own checksum makes up for; in IPv6 the TCP checksum does for the
+// addresses, and nothing for the hop limit. BPF_F_PSEUDO_HDR would change such a sum by the
+// addresses, as IPv4 needs it (BPF_F_IPV6, which does not, is of Linux 6.16): without it the TCP
+// checksum alone is changed. bpf_csum_update fails where there is no such sum.
+void correct_sum_of_device(Assembler& code, Version6) {
+    code.move(BPF_REG_1, context);
+    code.set(BPF_REG_2, static_cast<std::uint16_t>(~htons(0x0001)));
+    code.call(BPF_FUNC_csum_update);
+    code.set(sum_flags, 0);
+    const std::size_t has_sum = code.jump_if(BPF_JSGE, BPF_REG_0, 0);
+    code.set(sum_flags, BPF_F_PSEUDO_HDR);
+    code.land(has_sum);
+}
+
+template <class Version>
 void rewrite_packet(Assembler& code) {
+    using Places = Layout<Version>;
+    using Way = typename Places::Way;
     code.move(BPF_REG_1, context);
     code.set(BPF_REG_2, 0);
-    code.stack_address(BPF_REG_3, header_place);
-    code.set(BPF_REG_4, header_bytes);
+    code.stack_address(BPF_REG_3, Places::header);
+    code.set(BPF_REG_4, Places::rewritten);
     code.set(BPF_REG_5, 0);
     code.call(BPF_FUNC_skb_store_bytes);
     code.give_up_if(BPF_JNE, BPF_REG_0, 0);
+    correct_sum_of_device(code, Version());
     // These cannot fail: the headers are there, and this packet's alone.
-    const auto correct = [&code](std::size_t member, std::int64_t flags) {
+    const auto correct = [&code](std::size_t member, const auto& set_flags) {
         code.load(BPF_W, BPF_REG_4, way, member);
         const std::size_t is_same = code.jump_if(BPF_JEQ, BPF_REG_4, 0);
         code.move(BPF_REG_1, context);
-        code.set(BPF_REG_2, tcp_place + offsetof(tcphdr, check));
+        code.set(BPF_REG_2, Places::tcp + offsetof(tcphdr, check));
         code.set(BPF_REG_3, 0);
-        code.set(BPF_REG_5, flags);
+        set_flags();
         code.call(BPF_FUNC_l4_csum_replace);
         code.land(is_same);
     };
-    correct(offsetof(FlowWay, address_difference), BPF_F_PSEUDO_HDR);
-    correct(offsetof(FlowWay, port_difference), 0);
+    correct(offsetof(Way, address_difference), [&] { code.move(BPF_REG_5, sum_flags); });
+    correct(offsetof(Way, port_difference), [&] { code.set(BPF_REG_5, 0); });
 }
 
+template <class Version>
 void send_on(Assembler& code) {
-    code.load(BPF_W, BPF_REG_1, way, offsetof(FlowWay, interface));
-    code.load(BPF_W, BPF_REG_5, way, offsetof(FlowWay, to_peer));
+    using Places = Layout<Version>;
+    using Way = typename Places::Way;
+    code.load(BPF_W, BPF_REG_1, way, offsetof(Way, interface));
+    code.load(BPF_W, BPF_REG_5, way, offsetof(Way, to_peer));
     code.set(BPF_REG_2, 0);
     const std::size_t by_neighbors = code.jump_if(BPF_JEQ, BPF_REG_5, 0);
     code.call(BPF_FUNC_redirect_peer);
     code.leave();
     code.land(by_neighbors);
-    code.set(BPF_REG_3, AF_INET);
-    code.store(BPF_W, neighbor_place, BPF_REG_3);
-    code.load(BPF_W, BPF_REG_3, way, offsetof(FlowWay, next_hop));
-    code.store(BPF_W, neighbor_place + 4, BPF_REG_3);
-    code.set(BPF_REG_3, 0); // as long as an address of IPv6
-    for (int i = 8; i < static_cast<int>(sizeof(bpf_redir_neigh)); i += 4) {
-        code.store(BPF_W, neighbor_place + i, BPF_REG_3);
+    constexpr int place = Places::neighbor;
+    constexpr int next_hop = place + static_cast<int>(word);
+    constexpr int known = static_cast<int>(sizeof(Way::next_hop));
+    for (int i = 0; i < known; i += static_cast<int>(word)) {
+        code.load(BPF_W, BPF_REG_3, way, offsetof(Way, next_hop) + static_cast<std::size_t>(i));
+        code.store(BPF_W, next_hop + i, BPF_REG_3);
     }
-    code.stack_address(BPF_REG_2, neighbor_place);
+    code.set(BPF_REG_3, 0); // as long as an address of IPv6
+    for (int end = next_hop + known; end < place + static_cast<int>(sizeof(bpf_redir_neigh));
+         end += static_cast<int>(word)) {
+        code.store(BPF_W, end, BPF_REG_3);
+    }
+    code.set(BPF_REG_3, Version::address_family);
+    code.store(BPF_W, place, BPF_REG_3);
+    code.stack_address(BPF_REG_2, place);
     code.set(BPF_REG_3, sizeof(bpf_redir_neigh));
     code.set(BPF_REG_4, 0);
     code.call(BPF_FUNC_redirect_neigh);
@@ -263,111 +368,77 @@ void send_on(Assembler& code) {
 
 // r1: the key's words but the first in one, which is put on the stack; its place among the counts,
 // too. By Fibonacci hashing, since neighbors among connections differ in a few bits.
+template <class Version>
 void mark_connection(Assembler& code) {
+    using Places = Layout<Version>;
     constexpr std::int64_t golden = 0x9e3779b1;
-    code.add(BPF_LDX | BPF_MEM | BPF_W, scratch, BPF_REG_10, key_place + 4);
-    for (int i = 8; i < static_cast<int>(sizeof(FlowKey)); i += 4) {
-        code.add(BPF_LDX | BPF_MEM | BPF_W, spare, BPF_REG_10, key_place + i);
+    constexpr int first = sizeof(Places::Key::interface);
+    code.load_stack(scratch, Places::key + first);
+    for (int i = 2 * first; i < static_cast<int>(sizeof(typename Places::Key)); i += first) {
+        code.load_stack(spare, Places::key + i);
         code.compute_with(BPF_XOR, scratch, spare);
     }
-    code.store(BPF_W, mark_place, scratch);
+    code.store(BPF_W, Places::mark, scratch);
     code.add(BPF_ALU | BPF_MUL | BPF_K, scratch, 0, 0, golden);
     code.add(BPF_ALU | BPF_RSH | BPF_K, scratch, 0, 0, 32 - counted_bits);
-    code.store(BPF_W, count_place, scratch);
+    code.store(BPF_W, Places::count, scratch);
 }
 
+template <class Version>
 void tell_of_long_connection(Assembler& code, const FlowNews& news) {
-    mark_connection(code);
-    code.find(news.counts, count_place);
+    using Places = Layout<Version>;
+    constexpr auto packets = BPF_REG_3;
+    mark_connection<Version>(code);
+    code.find(news.counts, Places::count);
     const std::size_t has_none = code.jump_if(BPF_JEQ, BPF_REG_0, 0);
-    code.add(BPF_LDX | BPF_MEM | BPF_W, scratch, BPF_REG_10, mark_place);
+    code.load_stack(scratch, Places::mark);
     code.load(BPF_W, spare, BPF_REG_0, offsetof(FlowCount, mark));
-    code.load(BPF_W, BPF_REG_3, BPF_REG_0, offsetof(FlowCount, packets));
+    code.load(BPF_W, packets, BPF_REG_0, offsetof(FlowCount, packets));
     const std::size_t is_counted = code.place();
     code.add(BPF_JMP | BPF_JEQ | BPF_X, scratch, spare);
     code.store_at(BPF_W, BPF_REG_0, offsetof(FlowCount, mark), scratch);
-    code.set(BPF_REG_3, 0);
+    code.set(packets, 0);
     code.land(is_counted);
-    code.compute(BPF_ADD, BPF_REG_3, 1);
-    code.store_at(BPF_W, BPF_REG_0, offsetof(FlowCount, packets), BPF_REG_3);
-    const std::size_t is_long = code.jump_if(BPF_JEQ, BPF_REG_3, told_first);
-    code.compute(BPF_AND, BPF_REG_3, told_again - 1);
-    const std::size_t is_not_told = code.jump_if(BPF_JNE, BPF_REG_3, 0);
+    code.compute(BPF_ADD, packets, 1);
+    code.store_at(BPF_W, BPF_REG_0, offsetof(FlowCount, packets), packets);
+    const std::size_t is_long = code.jump_if(BPF_JEQ, packets, told_first);
+    code.compute(BPF_AND, packets, told_again - 1);
+    const std::size_t is_not_told = code.jump_if(BPF_JNE, packets, 0);
     code.land(is_long);
     code.set_table(BPF_REG_1, news.ring.fd());
-    code.stack_address(BPF_REG_2, key_place);
-    code.set(BPF_REG_3, sizeof(FlowKey));
+    code.stack_address(BPF_REG_2, Places::key);
+    code.set(BPF_REG_3, sizeof(typename Places::Key));
     code.set(BPF_REG_4, 0);
     code.call(BPF_FUNC_ringbuf_output);
     code.land(is_not_told);
     code.land(has_none);
 }
 
-std::uint32_t word_of(const IpAddress& address) {
-    return htonl(address.v4());
-}
-
-IpAddress address_of(std::uint32_t word) {
-    return IpAddress::from_v4(ntohl(word));
-}
-
-std::uint32_t ports_word(const FlowTuple& tuple) {
-    const std::array ports{htons(tuple.source_port), htons(tuple.destination_port)};
-    std::uint32_t word = 0;
-    std::memcpy(&word, ports.data(), sizeof word);
-    return word;
-}
-
-std::uint32_t folded(std::uint64_t sum, unsigned bits) {
-    const std::uint64_t mask = (std::uint64_t{1} << bits) - 1;
-    while (sum > mask) {
-        sum = (sum & mask) + (sum >> bits);
+// What to do with a packet of that version. Comes to no end of its own.
+template <class Version>
+void lead(Assembler& code, const FlowTable& table, const FlowNews* news) {
+    using Places = Layout<Version>;
+    const BpfHash& flows = table.hash(Version::family);
+    read_packet<Version>(code);
+    end_flow_if_told<Version>(code, flows);
+    code.set_table(BPF_REG_1, flows.fd());
+    code.stack_address(BPF_REG_2, Places::key);
+    code.call(BPF_FUNC_map_lookup_elem);
+    const std::size_t is_unknown = code.jump_if(BPF_JEQ, BPF_REG_0, 0);
+    code.move(way, BPF_REG_0);
+    give_up_if_time_says_so<Version>(code);
+    give_up_if_too_large_or_old<Version>(code);
+    compose_header<Version>(code);
+    rewrite_packet<Version>(code);
+    send_on<Version>(code);
+    code.land(is_unknown);
+    if (news != nullptr) {
+        tell_of_long_connection<Version>(code, *news);
     }
-    return static_cast<std::uint32_t>(sum);
-}
-
-std::uint64_t difference(std::uint32_t from, std::uint32_t to) {
-    return from == to ? 0 : std::uint64_t{static_cast<std::uint32_t>(~from)} + to;
+    code.give_up();
 }
 
 } // namespace
-
-bool FlowWay::leads_like(const FlowWay& that) const {
-    FlowWay same_times = that;
-    same_times.ordinary_at = ordinary_at;
-    same_times.until = until;
-    return std::memcmp(this, &same_times, sizeof same_times) == 0;
-}
-
-FlowWay way_between(const FlowTuple& from, const FlowTuple& to) {
-    const std::uint64_t addresses = difference(word_of(from.source), word_of(to.source)) +
-                                    difference(word_of(from.destination), word_of(to.destination));
-    const std::uint64_t ports = difference(ports_word(from), ports_word(to));
-    return {
-        .source = word_of(to.source),
-        .destination = word_of(to.destination),
-        .source_port = htons(to.source_port),
-        .destination_port = htons(to.destination_port),
-        .address_difference = folded(addresses, 32),
-        .port_difference = folded(ports, 32)};
-}
-
-FlowKey flow_key(int interface, const FlowTuple& tuple) {
-    return {
-        .interface = static_cast<std::uint32_t>(interface),
-        .source = word_of(tuple.source),
-        .destination = word_of(tuple.destination),
-        .source_port = htons(tuple.source_port),
-        .destination_port = htons(tuple.destination_port)};
-}
-
-FlowTuple flow_tuple(const FlowKey& key) {
-    return {
-        .source = address_of(key.source),
-        .destination = address_of(key.destination),
-        .source_port = ntohs(key.source_port),
-        .destination_port = ntohs(key.destination_port)};
-}
 
 Result<FlowNews> FlowNews::create(std::size_t ring_bytes) {
     kernel::BpfRing ring = TRY(kernel::BpfRing::create("berth_heard_of", ring_bytes));
@@ -376,25 +447,17 @@ Result<FlowNews> FlowNews::create(std::size_t ring_bytes) {
     return FlowNews{.ring = std::move(ring), .counts = std::move(counts)};
 }
 
-std::vector<bpf_insn> flow_program(const BpfHash& flows, const FlowNews* news) {
+std::vector<bpf_insn> flow_program(const FlowTable& flows, const FlowNews* news) {
     Assembler code;
     code.move(context, BPF_REG_1);
-    read_packet(code);
-    end_flow_if_told(code, flows);
-    code.set_table(BPF_REG_1, flows.fd());
-    code.stack_address(BPF_REG_2, key_place);
-    code.call(BPF_FUNC_map_lookup_elem);
-    const std::size_t is_unknown = code.jump_if(BPF_JEQ, BPF_REG_0, 0);
-    code.move(way, BPF_REG_0);
-    give_up_if_time_says_so(code);
-    give_up_if_too_large_or_old(code);
-    compose_header(code);
-    rewrite_packet(code);
-    send_on(code);
-    code.land(is_unknown);
-    if (news != nullptr) {
-        tell_of_long_connection(code, *news);
-    }
+    code.load_context(scratch, offsetof(__sk_buff, vlan_present));
+    code.give_up_if(BPF_JNE, scratch, 0);
+    code.load_context(scratch, offsetof(__sk_buff, protocol));
+    const std::size_t is_other = code.jump_if(BPF_JNE, scratch, htons(ETH_P_IP));
+    lead<Version4>(code, flows, news);
+    code.land(is_other);
+    code.give_up_if(BPF_JNE, scratch, htons(ETH_P_IPV6));
+    lead<Version6>(code, flows, news);
     return code.finish(news != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
 }
 

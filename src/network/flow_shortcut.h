@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The short way of long connections between containers and other hosts: TCP over IPv4, published
-// ports and the way out alike. Once the kernel has tracked and translated its first packets, eBPF
+// The short way of long connections between containers and other hosts: TCP, published ports
+// and the way out alike. Once the kernel has tracked and translated its first packets, eBPF
 // programs at the container's veth pair and at the host's interface to the outside do with the
 // further ones what the kernel would, and hand them on: without bridge, routing and rules.
 // What begins and ends a connection, and one packet a second, goes the ordinary way, and so does

@@ -2,10 +2,7 @@
 // Long connections between containers and another host: which of their packets pass the bridge by,
 // that each byte arrives, and what brings them back to the ordinary way.
 #include "base/file.h"
-#include "kernel/netlink_test_support.h"
-#include "network/network_driver.h"
-#include "network/network_test_support.h"
-#include "network/stream_test_support.h"
+#include "network/flow_test_support.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -34,6 +31,7 @@ namespace berth::network {
 namespace {
 
 using kernel::in_new_network;
+using kernel::IpFamily;
 using kernel::output_of;
 using Clock = std::chrono::steady_clock;
 
@@ -110,20 +108,23 @@ void check_sums(const UniqueFd& netns, const char* interface) {
 // What an interface receives of TCP, by a packet socket.
 class Capture {
   public:
-    Capture(const UniqueFd& netns, const char* interface) {
+    Capture(const UniqueFd& netns, const char* interface, IpFamily family)
+        : v4_(family == IpFamily::V4) {
         within(netns, [&] {
             socket_ = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
             sockaddr_ll place{};
             place.sll_family = AF_PACKET;
-            place.sll_protocol = htons(ETH_P_IP);
+            place.sll_protocol = htons(v4_ ? ETH_P_IP : ETH_P_IPV6);
             place.sll_ifindex = static_cast<int>(::if_nametoindex(interface));
             EXPECT_EQ(
                 ::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&place), sizeof place), 0);
         });
     }
 
-    // Of each kind of packet that has come, the receiver's MAC and the TTL.
+    // Of each kind of packet that has come, the receiver's MAC and the TTL, or hop limit.
     std::set<std::string> kinds() const {
+        const std::size_t protocol = v4_ ? 14 + 9 : 14 + 6;
+        const std::size_t hops = v4_ ? 14 + 8 : 14 + 7;
         std::set<std::string> seen;
         std::array<std::uint8_t, 64> head{};
         sockaddr_ll from{};
@@ -135,100 +136,73 @@ class Capture {
                    MSG_TRUNC,
                    reinterpret_cast<sockaddr*>(&from),
                    &size) > 0) {
-            if (from.sll_pkttype != PACKET_OUTGOING && head[14 + 9] == IPPROTO_TCP) {
+            if (from.sll_pkttype != PACKET_OUTGOING && head[protocol] == IPPROTO_TCP) {
                 kernel::MacAddress mac;
                 std::copy_n(head.begin(), mac.bytes.size(), mac.bytes.begin());
-                seen.insert(mac.to_string() + " " + std::to_string(head[14 + 8]));
+                seen.insert(mac.to_string() + " " + std::to_string(head[hops]));
             }
         }
         return seen;
     }
 
   private:
+    bool v4_;
     UniqueFd socket_;
 };
 
-// A host with a network "test0", a container with a published port, and the world outside.
-struct Scene {
-    explicit Scene(const std::function<void(BridgeOptions&)>& change = {}, RateLimits rates = {}) {
-        outside = make_outside_world();
-        driver = start_driver();
-        BridgeOptions options = bridge_options("test0", "172.17.0.0/16");
-        if (change) {
-            change(options);
-        }
-        network = create(*driver, options);
-        web = connect(
-            *network,
-            {.id = "web", .container_name = {}, .ports = {tcp(8080, 80)}, .rates = rates});
-        listener.emplace(web.netns, std::uint16_t{80});
-        world_listener.emplace(outside, std::uint16_t{90});
-    }
+class FlowShortcutOf : public testing::TestWithParam<IpFamily> {};
 
-    // From the world to the published port.
-    Stream visit(std::uint16_t own_port = 0) const {
-        return Stream(outside, "10.99.0.1", 8080, *listener, own_port);
-    }
+INSTANTIATE_TEST_SUITE_P(
+    BothVersions, FlowShortcutOf, testing::Values(IpFamily::V4, IpFamily::V6), version_name);
 
-    // From the container to the world.
-    Stream call(const std::string& address = "10.99.0.2") const {
-        return Stream(web.netns, address, 90, *world_listener);
-    }
-
-    UniqueFd outside;
-    std::unique_ptr<NetworkDriver> driver;
-    std::shared_ptr<BridgeNetwork> network;
-    Endpoint web;
-    std::optional<Listener> listener;
-    std::optional<Listener> world_listener;
-};
-
-TEST(FlowShortcut, LeadsLongConnectionsOfPublishedPorts) {
+TEST_P(FlowShortcutOf, LeadsLongConnectionsOfPublishedPorts) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         Stream stream = scene.visit();
-        EXPECT_EQ(stream.peer, "10.99.0.2");
+        EXPECT_EQ(stream.peer, scene.at.world);
         EXPECT_TRUE(comes_to_the_short_way(stream));
     });
 }
 
-TEST(FlowShortcut, LeadsTheWayOut) {
+TEST_P(FlowShortcutOf, LeadsTheWayOut) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         Stream stream = scene.call();
-        EXPECT_EQ(stream.peer, "10.99.0.1");
+        EXPECT_EQ(stream.peer, scene.at.host);
         EXPECT_TRUE(comes_to_the_short_way(stream));
     });
 }
 
-// A second wire to the world, and what only gateways lead to.
-void join_again(const Scene& scene) {
-    const std::string world =
-        "/proc/" + std::to_string(::getpid()) + "/fd/" + std::to_string(scene.outside.get());
-    output_of(
-        {"ip", "link", "add", "wan2", "type", "veth", "peer", "name", "wan3", "netns", world});
-    output_of({"ip", "address", "add", "10.98.0.1/24", "dev", "wan2"});
-    output_of({"ip", "link", "set", "wan2", "up"});
-    within(scene.outside, [] {
-        output_of({"ip", "address", "add", "10.98.0.2/24", "dev", "wan3"});
-        output_of({"ip", "link", "set", "wan3", "up"});
-        output_of({"ip", "link", "set", "lo", "up"});
-        output_of({"ip", "address", "add", "10.77.0.9/32", "dev", "lo"});
-        output_of({"sysctl", "-qw", "net.ipv4.conf.all.arp_ignore=1"}); // for its wires' own only
+TEST_P(FlowShortcutOf, LeadsWhatIsNotTranslated) {
+    in_new_network([] {
+        const Scene scene(GetParam(), [](BridgeOptions& options) {
+            options.gateway_mode = GatewayMode::Routed;
+            options.gateway_mode_v6 = GatewayMode::Routed;
+        });
+        within(scene.outside, [&] {
+            scene.ip({"route", "add", scene.at.subnet, "via", scene.at.host});
+        });
+        const std::string container = scene.container().to_string();
+        Stream visit(scene.outside, container, 80, *scene.listener);
+        EXPECT_TRUE(comes_to_the_short_way(visit));
+        Stream call = scene.call();
+        EXPECT_EQ(call.peer, container);
+        EXPECT_TRUE(comes_to_the_short_way(call));
     });
 }
 
-TEST(FlowShortcut, TakesTheContainersOwnRoute) {
+TEST_P(FlowShortcutOf, TakesTheContainersOwnRoute) {
     in_new_network([] {
-        const Scene scene;
-        join_again(scene);
-        Stream by_default = scene.call("10.77.0.9");
-        EXPECT_EQ(by_default.peer, "10.99.0.1");
+        const Scene scene(GetParam());
+        scene.join_again();
+        Stream by_default = scene.call(scene.at.beyond);
+        EXPECT_EQ(by_default.peer, scene.at.host);
         EXPECT_TRUE(comes_to_the_short_way(by_default));
-        output_of({"ip", "route", "add", "default", "via", "10.98.0.2", "table", "100"});
-        output_of({"ip", "rule", "add", "from", "172.17.0.0/16", "lookup", "100"});
-        Stream by_rule = scene.call("10.77.0.9");
-        EXPECT_EQ(by_rule.peer, "10.98.0.1");
+        const std::string via = scene.at.second_next_hop;
+        scene.ip({"route", "add", "default", "via", via, "dev", "wan2", "table", "100"});
+        scene.ip({"rule", "add", "from", scene.at.subnet, "lookup", "100"});
+        Stream by_rule = scene.call(scene.at.beyond);
+        EXPECT_EQ(by_rule.peer, scene.at.second_host);
         EXPECT_TRUE(comes_to_the_short_way(by_rule));
         const int before = passed("wan0");
         EXPECT_TRUE(goes_the_short_way(by_rule));
@@ -252,7 +226,7 @@ bool has_quick_program(const std::string& interface) {
 
 TEST(FlowShortcut, HastensNeighborsThatSendMuch) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(IpFamily::V4);
         const Endpoint other = connect(*scene.network, "other");
         {
             Stream stream(other.netns, scene.web.ip.to_string(), 80, *scene.listener);
@@ -278,12 +252,12 @@ TEST(FlowShortcut, HastensNeighborsThatSendMuch) {
     });
 }
 
-TEST(FlowShortcut, ChangesPacketsAsForwardingDoes) {
+TEST_P(FlowShortcutOf, ChangesPacketsAsForwardingDoes) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         Stream stream = scene.visit();
-        const Capture received(scene.web.netns, "eth0");
-        const Capture answered(scene.outside, "wan1");
+        const Capture received(scene.web.netns, "eth0", GetParam());
+        const Capture answered(scene.outside, "wan1", GetParam());
         EXPECT_TRUE(stream.to_server(1000) && stream.to_client(1000));
         const std::set<std::string> ordinary = received.kinds();
         const std::set<std::string> ordinary_answers = answered.kinds();
@@ -301,9 +275,9 @@ TEST(FlowShortcut, ChangesPacketsAsForwardingDoes) {
     });
 }
 
-TEST(FlowShortcut, KeepsChecksumsRight) {
+TEST_P(FlowShortcutOf, KeepsChecksumsRight) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         check_sums(scene.outside, "wan1");
         check_sums(scene.web.netns, "eth0");
         Stream visit = scene.visit();
@@ -325,9 +299,9 @@ bool is_tracked_as(const std::string& state, const std::string& port) {
     return found;
 }
 
-TEST(FlowShortcut, LeavesEndsToTheKernel) {
+TEST_P(FlowShortcutOf, LeavesEndsToTheKernel) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         for (int i = 0; i < 3; ++i) {
             Stream stream = scene.visit(5000);
             EXPECT_TRUE(comes_to_the_short_way(stream));
@@ -344,26 +318,30 @@ TEST(FlowShortcut, LeavesEndsToTheKernel) {
     });
 }
 
-TEST(FlowShortcut, EndsWithTheEndpoint) {
+TEST_P(FlowShortcutOf, EndsWithTheEndpoint) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         Stream stream = scene.visit(5000);
         ASSERT_TRUE(comes_to_the_short_way(stream));
         ASSERT_TRUE(scene.network->disconnect("web").ok());
         EXPECT_FALSE(stream.to_server(portion));
         // Whoever has the address and the port next is not disturbed by it.
         EndpointRequest again{
-            .id = "next", .container_name = {}, .ports = {tcp(8080, 80)}, .ip = scene.web.ip};
+            .id = "next",
+            .container_name = {},
+            .ports = {tcp(8080, 80, scene.at.any)},
+            .ip = scene.web.ip,
+            .ip_v6 = scene.web.ip_v6};
         const Endpoint next = connect(*scene.network, std::move(again));
-        const Listener listener(next.netns, 80);
-        Stream other(scene.outside, "10.99.0.1", 8080, listener, 5001);
+        const Listener listener(next.netns, scene.at.any, 80);
+        Stream other(scene.outside, scene.at.host, 8080, listener, 5001);
         EXPECT_TRUE(comes_to_the_short_way(other));
     });
 }
 
 TEST(FlowShortcut, GoesOnTheOrdinaryWayWithoutAnEngine) {
     in_new_network([] {
-        Scene scene;
+        Scene scene(IpFamily::V4);
         Stream stream = scene.visit();
         ASSERT_TRUE(comes_to_the_short_way(stream));
         scene.network.reset();
@@ -372,17 +350,18 @@ TEST(FlowShortcut, GoesOnTheOrdinaryWayWithoutAnEngine) {
     });
 }
 
-TEST(FlowShortcut, LetsRulesOfOthersSeeEachPacket) {
+TEST_P(FlowShortcutOf, LetsRulesOfOthersSeeEachPacket) {
     in_new_network([] {
-        const Scene scene;
-        for (const char* chain :
-             {"inet x forward { type filter hook forward priority 0; }",
-              "ip x raw { type filter hook prerouting priority -300; }",
-              "inet x last { type filter hook postrouting priority 0; }",
-              "bridge x frames { type filter hook forward priority 0; }"}) {
+        const Scene scene(GetParam());
+        const std::string own = GetParam() == IpFamily::V4 ? "ip" : "ip6";
+        for (const std::string& chain :
+             {std::string("inet x forward { type filter hook forward priority 0; }"),
+              own + " x raw { type filter hook prerouting priority -300; }",
+              std::string("inet x last { type filter hook postrouting priority 0; }"),
+              std::string("bridge x frames { type filter hook forward priority 0; }")}) {
             Stream stream = scene.visit();
             ASSERT_TRUE(comes_to_the_short_way(stream)) << chain;
-            const std::string text = chain;
+            const std::string& text = chain;
             const std::string family = text.substr(0, text.find(' '));
             const std::string name = text.substr(0, text.find('{'));
             output_of({"nft", "add table " + family + " x; add chain " + text});
@@ -396,16 +375,16 @@ TEST(FlowShortcut, LetsRulesOfOthersSeeEachPacket) {
         // Translation of others is of first packets only, and has been heeded.
         output_of(
             {"nft",
-             "add table ip x; add chain ip x nat { type nat hook postrouting priority 0; }; "
-             "add rule ip x nat counter"});
+             "add table inet x; add chain inet x nat { type nat hook postrouting priority 0; }; "
+             "add rule inet x nat counter"});
         Stream stream = scene.visit();
         EXPECT_TRUE(comes_to_the_short_way(stream));
     });
 }
 
-TEST(FlowShortcut, HeedsWhatChangesOnTheHost) {
+TEST_P(FlowShortcutOf, HeedsWhatChangesOnTheHost) {
     in_new_network([] {
-        const Scene scene;
+        const Scene scene(GetParam());
         Stream stream = scene.visit();
         ASSERT_TRUE(comes_to_the_short_way(stream));
         // A policer on the interface to the outside.
@@ -415,26 +394,29 @@ TEST(FlowShortcut, HeedsWhatChangesOnTheHost) {
         output_of({"tc", "qdisc", "delete", "dev", "wan0", "ingress"});
         EXPECT_TRUE(comes_to_the_short_way(stream));
         // A container that takes less than it did: who sends is told.
-        output_of({"ip", "link", "set", scene.web.host_interface, "mtu", "900"});
-        inside(scene.web, {"ip", "link", "set", "eth0", "mtu", "900"});
-        output_of({"ip", "link", "set", "test0", "mtu", "900"});
-        EXPECT_TRUE(
-            comes_to([&] { return stream.to_server(portion) && stream.segment_size() <= 860; }));
+        const bool v4 = GetParam() == IpFamily::V4;
+        const std::string mtu = v4 ? "900" : "1300";
+        const std::uint32_t largest_segment = v4 ? 900 - 40 : 1300 - 60;
+        output_of({"ip", "link", "set", scene.web.host_interface, "mtu", mtu});
+        inside(scene.web, {"ip", "link", "set", "eth0", "mtu", mtu});
+        output_of({"ip", "link", "set", "test0", "mtu", mtu});
+        EXPECT_TRUE(comes_to(
+            [&] { return stream.to_server(portion) && stream.segment_size() <= largest_segment; }));
         EXPECT_TRUE(comes_to_the_short_way(stream));
         // No way to the world any more.
-        output_of({"ip", "route", "add", "blackhole", "10.99.0.2"});
+        scene.ip({"route", "add", "blackhole", scene.at.world});
         EXPECT_TRUE(comes_to([&] { return !stream.to_client(portion); }));
     });
 }
 
 TEST(FlowShortcut, LeavesWhoeverShallNotTakeIt) {
     in_new_network([] {
-        const Scene scene([](BridgeOptions& options) { options.shortcut = false; });
+        const Scene scene(IpFamily::V4, [](BridgeOptions& options) { options.shortcut = false; });
         Stream stream = scene.visit();
         EXPECT_TRUE(stays_on_the_ordinary_way(stream));
     });
     in_new_network([] {
-        const Scene limited({}, {.egress = 2'000'000'000, .ingress = 2'000'000'000});
+        const Scene limited(IpFamily::V4, {}, {.egress = 2'000'000'000, .ingress = 2'000'000'000});
         Stream stream = limited.visit();
         EXPECT_TRUE(stays_on_the_ordinary_way(stream));
     });

@@ -6,6 +6,7 @@
 #include "kernel/netlink_namespace.h"
 #include "kernel/netlink_route.h"
 #include "kernel/netlink_test_support.h"
+#include "network/socket_test_support.h"
 
 #include <gtest/gtest.h>
 
@@ -46,44 +47,8 @@ UniqueFd open_socket(const UniqueFd& netns, int family, Protocol protocol, int f
     return UniqueFd(::socket(family, type_of(protocol) | SOCK_CLOEXEC | flags, 0));
 }
 
-struct SocketAddress {
-    sockaddr_storage storage{};
-    socklen_t size = sizeof storage;
-
-    sockaddr* generic() { return reinterpret_cast<sockaddr*>(&storage); }
-};
-
-SocketAddress socket_address(const IpAddress& ip, std::uint16_t port) {
-    SocketAddress address;
-    if (ip.is_v4()) {
-        sockaddr_in v4{};
-        v4.sin_family = AF_INET;
-        v4.sin_port = htons(port);
-        v4.sin_addr.s_addr = htonl(ip.v4());
-        std::memcpy(&address.storage, &v4, sizeof v4);
-        address.size = sizeof v4;
-    } else {
-        sockaddr_in6 v6{};
-        v6.sin6_family = AF_INET6;
-        v6.sin6_port = htons(port);
-        std::memcpy(&v6.sin6_addr, ip.bytes().data(), sizeof v6.sin6_addr);
-        std::memcpy(&address.storage, &v6, sizeof v6);
-        address.size = sizeof v6;
-    }
-    return address;
-}
-
-int family_of(const IpAddress& ip) {
-    return ip.is_v4() ? AF_INET : AF_INET6;
-}
-
-// As a socket for both families sees an IPv4 client: ::ffff:a.b.c.d.
 std::string text_of(const SocketAddress& address) {
-    sockaddr_in6 v6{};
-    std::memcpy(&v6, &address.storage, sizeof v6);
-    const std::span<const std::uint8_t> bytes(v6.sin6_addr.s6_addr);
-    return IN6_IS_ADDR_V4MAPPED(&v6.sin6_addr) ? IpAddress::from_bytes(bytes.last(4)).to_string()
-                                               : IpAddress::from_bytes(bytes).to_string();
+    return address.ip().to_string();
 }
 
 std::string failure_text(int error_number) {

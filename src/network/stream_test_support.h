@@ -5,6 +5,7 @@
 
 #include "base/unique_fd.h"
 #include "kernel/netlink_namespace.h"
+#include "network/socket_test_support.h"
 
 #include <gtest/gtest.h>
 
@@ -18,7 +19,6 @@
 #include <string>
 #include <vector>
 
-#include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -28,18 +28,6 @@ namespace berth::network {
 
 // After which nothing comes any more.
 constexpr std::chrono::milliseconds silence{1500};
-
-inline sockaddr_in socket_address(const std::string& address, std::uint16_t port) {
-    sockaddr_in made{};
-    made.sin_family = AF_INET;
-    made.sin_port = htons(port);
-    EXPECT_EQ(::inet_pton(AF_INET, address.c_str(), &made.sin_addr), 1);
-    return made;
-}
-
-inline const sockaddr* generic(const sockaddr_in& address) {
-    return reinterpret_cast<const sockaddr*>(&address);
-}
 
 inline void within(const UniqueFd& netns, const std::function<void()>& body) {
     std::optional<kernel::NetworkNamespaceScope> scope;
@@ -51,26 +39,23 @@ inline void within(const UniqueFd& netns, const std::function<void()>& body) {
 
 class Listener {
   public:
-    Listener(const UniqueFd& netns, std::uint16_t port) {
+    // `any`: the unspecified address of a version of IP.
+    Listener(const UniqueFd& netns, const std::string& any, std::uint16_t port) {
         within(netns, [&] {
-            socket_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            SocketAddress own = socket_address(*kernel::IpAddress::parse(any), port);
+            socket_ = UniqueFd(::socket(own.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0));
             const int on = 1;
             ::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            const sockaddr_in any = socket_address("0.0.0.0", port);
-            EXPECT_EQ(::bind(socket_.get(), generic(any), sizeof any), 0);
+            EXPECT_EQ(::bind(socket_.get(), own.generic(), own.size), 0);
             EXPECT_EQ(::listen(socket_.get(), 8), 0);
         });
     }
 
     UniqueFd accept(std::string* peer = nullptr) const {
-        sockaddr_in from{};
-        socklen_t size = sizeof from;
-        UniqueFd accepted(
-            ::accept4(socket_.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC));
-        std::array<char, INET_ADDRSTRLEN> text{};
-        ::inet_ntop(AF_INET, &from.sin_addr, text.data(), text.size());
+        SocketAddress from;
+        UniqueFd accepted(::accept4(socket_.get(), from.generic(), &from.size, SOCK_CLOEXEC));
         if (peer != nullptr) {
-            *peer = text.data();
+            *peer = from.ip().to_string();
         }
         return accepted;
     }
@@ -90,13 +75,15 @@ class Stream {
         const Listener& listener,
         std::uint16_t own_port = 0) {
         within(netns, [&] {
-            client_ = UniqueFd(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            SocketAddress there = socket_address(*kernel::IpAddress::parse(address), port);
+            const int family = there.storage.ss_family;
+            client_ = UniqueFd(::socket(family, SOCK_STREAM | SOCK_CLOEXEC, 0));
             const int on = 1;
             ::setsockopt(client_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-            const sockaddr_in own = socket_address("0.0.0.0", own_port);
-            EXPECT_EQ(::bind(client_.get(), generic(own), sizeof own), 0);
-            const sockaddr_in there = socket_address(address, port);
-            EXPECT_EQ(::connect(client_.get(), generic(there), sizeof there), 0);
+            const char* any = family == AF_INET ? "0.0.0.0" : "::";
+            SocketAddress own = socket_address(*kernel::IpAddress::parse(any), own_port);
+            EXPECT_EQ(::bind(client_.get(), own.generic(), own.size), 0);
+            EXPECT_EQ(::connect(client_.get(), there.generic(), there.size), 0);
         });
         server_ = listener.accept(&peer);
         for (const UniqueFd* end : {&client_, &server_}) {
@@ -126,6 +113,12 @@ class Stream {
         EXPECT_EQ(::recv(server_.get(), &byte, 1, 0), -1);
         EXPECT_EQ(errno, ECONNRESET);
         server_.reset();
+    }
+
+    std::uint16_t client_port() const {
+        SocketAddress own;
+        EXPECT_EQ(::getsockname(client_.get(), own.generic(), &own.size), 0);
+        return own.port();
     }
 
     // How large the segments are that the client sends.

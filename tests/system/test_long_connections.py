@@ -13,13 +13,14 @@ from engine import Engine, wait_until
 from neighbors import enter, sh
 
 HOST, FAR, WIRE = "10.51.0.1", "10.51.0.2", "wire0"
+HOST_V6, FAR_V6 = "fd51::1", "fd51::2"
 ALONE = ["ip", "netns", "exec", "alone"]
 
 SERVER = """
 import hashlib, socket
-listener = socket.create_server(("0.0.0.0", 80))
+listener = socket.create_server(("::", 80), family=socket.AF_INET6, dualstack_ipv6=True)
 connection, peer = listener.accept()
-print(peer[0], flush=True)
+print(peer[0].replace("::ffff:", ""), flush=True)
 sum = hashlib.sha1()
 while block := connection.recv(1 << 20):
     sum.update(block)
@@ -43,14 +44,18 @@ def carried(interface, figure):
 
 
 class Transfer:
-    """From a host to port 8080, which is a container's port 80."""
+    """From a host to port 8080 of an address of the engine's host, which is a container's port 80."""
 
-    def __init__(self, engine, host):
+    def __init__(self, engine, host, address=HOST):
         self.bridge = f"brt{engine.number}"
-        engine.berth("run", "-d", "--name", "web", "-p", "8080:80", "busybox", "sleep", "1000")
+        network = []
+        if ":" in address:
+            self.bridge, network = "brsix", ["--network", "six"]
+            engine.berth("network", "create", "--ipv6", "-o", f"com.docker.network.bridge.name={self.bridge}", "six")
+        engine.berth("run", "-d", "--name", "web", "-p", "8080:80", *network, "busybox", "sleep", "1000")
         self.server = subprocess.Popen([*enter(engine, "web"), "python3", "-c", SERVER], stdout=subprocess.PIPE, text=True)
         wait_until("listener", lambda: ":80 " in sh(*enter(engine, "web"), "ss", "-ltn"))
-        self.client = subprocess.Popen(["ip", "netns", "exec", host, "python3", "-c", CLIENT, HOST, "8080"],
+        self.client = subprocess.Popen(["ip", "netns", "exec", host, "python3", "-c", CLIENT, address, "8080"],
                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.peer = self.server.stdout.readline().strip()
 
@@ -89,8 +94,10 @@ def far():
         sh("ip", "-n", name, "link", "set", "lo", "up")
     sh("ip", "-n", "alone", "link", "add", WIRE, "type", "veth", "peer", "name", "eth0", "netns", "far")
     sh("ip", "-n", "alone", "address", "add", f"{HOST}/24", "dev", WIRE)
+    sh("ip", "-n", "alone", "address", "add", f"{HOST_V6}/64", "dev", WIRE, "nodad")
     sh("ip", "-n", "alone", "link", "set", WIRE, "up")
     sh("ip", "-n", "far", "address", "add", f"{FAR}/24", "dev", "eth0")
+    sh("ip", "-n", "far", "address", "add", f"{FAR_V6}/64", "dev", "eth0", "nodad")
     sh("ip", "-n", "far", "link", "set", "eth0", "up")
     yield "far"
     for name in ("alone", "far"):
@@ -106,15 +113,16 @@ def lone_engine(tmp_path, rootfs_tar, far):
         yield engine
 
 
-@pytest.fixture
-def transfer(lone_engine, far):
-    running = Transfer(lone_engine, far)
+@pytest.fixture(params=[HOST, HOST_V6], ids=["v4", "v6"])
+def transfer(request, lone_engine, far):
+    running = Transfer(lone_engine, far, request.param)
+    running.source = FAR_V6 if request.param == HOST_V6 else FAR
     yield running
     running.kill()
 
 
 def test_a_long_transfer_passes_the_bridge_by_and_outlives_the_engine(lone_engine, transfer):
-    assert transfer.peer == FAR
+    assert transfer.peer == transfer.source
     wait_until("the short way", transfer.is_short)
     lone_engine.kill()
     wait_until("the ordinary way without an engine", transfer.is_ordinary)
@@ -133,7 +141,7 @@ def test_a_long_transfer_passes_the_bridge_by_and_outlives_the_engine(lone_engin
 def test_a_rule_of_the_hosts_cuts_it_off(lone_engine, transfer):
     wait_until("the short way", transfer.is_short)
     sh(*ALONE, "nft", "add table inet cut; add chain inet cut judge { type filter hook forward priority 0; };"
-       f" add rule inet cut judge ip saddr {FAR} drop")
+       f" add rule inet cut judge {'ip6' if ':' in transfer.source else 'ip'} saddr {transfer.source} drop")
     try:
         wait_until("silence", lambda: transfer.ways()[0] < 1 << 20 and transfer.ways()[1] == 0)
     finally:
