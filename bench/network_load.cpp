@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -36,24 +36,36 @@ double seconds_since(Clock::time_point start) {
     return std::chrono::duration<double>(Clock::now() - start).count();
 }
 
-sockaddr_in address_of(const char* text, const char* port) {
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(static_cast<std::uint16_t>(std::atoi(port)));
-    if (::inet_pton(AF_INET, text, &address.sin_addr) != 1) {
-        std::fprintf(stderr, "no IPv4 address: %s\n", text);
+struct Address {
+    sockaddr_storage storage{};
+    socklen_t size = 0;
+
+    const sockaddr* generic() const { return reinterpret_cast<const sockaddr*>(&storage); }
+};
+
+// Of either version of IP.
+Address address_of(const char* text, const char* port) {
+    addrinfo wanted{};
+    wanted.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV;
+    wanted.ai_socktype = SOCK_STREAM;
+    addrinfo* found = nullptr;
+    if (::getaddrinfo(text, port, &wanted, &found) != 0) {
+        std::fprintf(stderr, "no address: %s\n", text);
         std::exit(2);
     }
+    Address address;
+    address.size = found->ai_addrlen;
+    std::memcpy(&address.storage, found->ai_addr, found->ai_addrlen);
+    ::freeaddrinfo(found);
     return address;
 }
 
-int connect_to(const sockaddr_in& address) {
-    const int connection = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+int connect_to(const Address& address) {
+    const int connection = ::socket(address.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     // The way is to be measured, not the pacing of BBR, which some machines have as their default.
     constexpr std::string_view control = "cubic";
     ::setsockopt(connection, IPPROTO_TCP, TCP_CONGESTION, control.data(), control.size());
-    const auto* generic = reinterpret_cast<const sockaddr*>(&address);
-    if (connection < 0 || ::connect(connection, generic, sizeof address) != 0) {
+    if (connection < 0 || ::connect(connection, address.generic(), address.size) != 0) {
         fail("connect");
     }
     return connection;
@@ -67,12 +79,11 @@ void swallow(int connection) {
 }
 
 int serve(const char* port) {
-    const int listener = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    const int listener = ::socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0); // of both versions
     const int on = 1;
     ::setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    const sockaddr_in address = address_of("0.0.0.0", port);
-    if (::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-        ::listen(listener, 4096) != 0) {
+    const Address address = address_of("::", port);
+    if (::bind(listener, address.generic(), address.size) != 0 || ::listen(listener, 4096) != 0) {
         fail("listen");
     }
     while (true) {
@@ -98,7 +109,7 @@ int serve(const char* port) {
     }
 }
 
-int measure_connections(const sockaddr_in& address, double seconds) {
+int measure_connections(const Address& address, double seconds) {
     const Clock::time_point start = Clock::now();
     std::uint64_t count = 0;
     while (seconds_since(start) < seconds) {
@@ -117,7 +128,7 @@ int measure_connections(const sockaddr_in& address, double seconds) {
     return 0;
 }
 
-int measure_bulk(const sockaddr_in& address, double seconds) {
+int measure_bulk(const Address& address, double seconds) {
     const int connection = connect_to(address);
     std::vector<char> block(block_size, 'b');
     const Clock::time_point start = Clock::now();
