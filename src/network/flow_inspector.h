@@ -11,6 +11,7 @@
 
 #include <map>
 #include <optional>
+#include <utility>
 
 namespace berth::network {
 

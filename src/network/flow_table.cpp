@@ -2,6 +2,7 @@
 // RFC 1624 for the differences of checksums.
 #include "network/flow_table.h"
 
+#include <algorithm>
 #include <cstring>
 #include <utility>
 
