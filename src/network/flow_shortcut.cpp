@@ -31,7 +31,7 @@ constexpr std::uint64_t lease = 3 * second;
 constexpr int idle_rounds_allowed = 3;
 constexpr int idle_rounds_of_uplinks = 60;
 
-// CLOCK_MONOTONIC, as bpf_ktime_get_ns().
+// CLOCK_MONOTONIC, which bpf_ktime_get_coarse_ns() tells as of the last tick.
 std::uint64_t monotonic_now() {
     const auto time = std::chrono::steady_clock::now().time_since_epoch();
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
