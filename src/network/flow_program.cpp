@@ -201,8 +201,8 @@ void end_flow_if_told(Assembler& code, const BpfHash& flows) {
 }
 
 // One packet a second goes the ordinary way, so that the kernel sees the connection live. The time
-// is that of the last tick: it costs a few loads, and no clock's register, which a virtual machine's
-// is slow to read.
+// is that of the last tick: it costs a few loads, and no clock's register, which a virtual
+// machine's is slow to read.
 template <class Version>
 void give_up_if_time_says_so(Assembler& code) {
     using Way = typename Layout<Version>::Way;
