@@ -14,7 +14,6 @@
 #include <cstring>
 
 #include <endian.h>
-#include <netinet/in.h>
 
 namespace berth::kernel {
 namespace {

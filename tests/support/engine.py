@@ -162,13 +162,14 @@ class Engine:
         self.folder = pathlib.Path(folder)
         Engine.bridges += 1
         self.number = Engine.bridges
+        self.prefix = f"10.{200 + self.number // 250}.{self.number % 250}."  # of the default bridge's addresses
         self.socket = self.folder / "berth.sock"
         self.data = self.folder / "data"
         # Socket paths are short: 107 bytes at most. /run is the testbed's own.
         self.exec = pathlib.Path(f"/run/berth-{self.number}")
         self.flags = [f"--data-root={self.data}", f"--exec-root={self.exec}", f"--host=unix://{self.socket}",
                       f"--pidfile={self.folder}/berthd.pid", f"--bridge=brt{self.number}",
-                      f"--bip=10.{200 + self.number // 250}.{self.number % 250}.1/24",
+                      f"--bip={self.prefix}1/24",
                       # None outside of a testbed: the driver's default.
                       *([f"--cgroup-parent={parent}"] if (parent := os.environ["BERTH_TEST_CGROUP"]) else []), *flags]
         self.environment = dict(os.environ, DOCKER_HOST=f"unix://{self.socket}", DOCKER_BUILDKIT="0",

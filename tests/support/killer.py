@@ -1,5 +1,6 @@
 """SIGKILL for a running engine at its n-th system call of a kind: no timing decides where it dies, and n can be any."""
 import ctypes
+import errno
 import os
 import platform
 import signal
@@ -35,10 +36,11 @@ class SyscallInfo(ctypes.Structure):
 
 
 def ptrace(request, task, address=None, data=None):
-    """False when the task is gone."""
+    """False when the task is gone, or on its way out: such a one cannot be seized."""
     if libc.ptrace(request, task, address, data) >= 0:
         return True
-    if ctypes.get_errno() == 3:
+    gone = {errno.ESRCH, errno.EPERM} if request == PTRACE_SEIZE else {errno.ESRCH}
+    if ctypes.get_errno() in gone:
         return False
     raise OSError(ctypes.get_errno(), f"ptrace {request:#x}")
 

@@ -36,11 +36,11 @@ def test_a_published_port_keeps_each_hosts_address(engine, server, hosts):
         assert host.ask(8082) == "refused"  # on localhost only
         # The container's own address is nobody's business, published or not.
         assert host.ask(80, inside, timeout=1) == "timeout"
-    assert ask_here(8082).startswith("10.200.")
+    assert ask_here(8082).startswith(engine.prefix)
     assert ask_here(8080, HOST) == HOST
     # From another container, through the host's address; and from the container itself.
     for where in (["run", "--rm", "busybox"], ["exec", "web"]):
-        assert "10.200." in engine.berth(*where, "nc", HOST, "8080").stdout
+        assert engine.prefix in engine.berth(*where, "nc", HOST, "8080").stdout
 
 
 LOCAL_CLIENT = """
@@ -252,7 +252,7 @@ def test_ports_come_and_go_while_the_container_runs(engine, server, hosts):
     # A second one for the same port, and one of the engine's choice.
     engine.berth("port", "add", "web", "127.0.0.1:8091:80")
     free = engine.berth("port", "add", "web", "81").stdout.split(":")[1].split()[0]
-    assert 32768 <= int(free) <= 60999 and ask_here(8091).startswith("10.200.")
+    assert 32768 <= int(free) <= 60999 and ask_here(8091).startswith(engine.prefix)
 
     # What another program or container has is refused in Docker's words, and nothing changes.
     before = json.dumps(engine.inspect("web")["HostConfig"]["PortBindings"], sort_keys=True)
@@ -264,10 +264,10 @@ def test_ports_come_and_go_while_the_container_runs(engine, server, hosts):
     # All of it is there again after a restart.
     engine.berth("restart", "-t", "0", "web")
     wait_until("server", lambda: one.ask(8090) == one.address)
-    assert ask_here(8091).startswith("10.200.")
+    assert ask_here(8091).startswith(engine.prefix)
 
     engine.berth("port", "rm", "web", "8090:80")
-    assert one.ask(8090) == "refused" and ask_here(8091).startswith("10.200.")
+    assert one.ask(8090) == "refused" and ask_here(8091).startswith(engine.prefix)
     engine.berth("port", "rm", "web", "80")
     assert ask_here(8091) == "refused"
     gone = engine.berth("port", "rm", "web", "80", check=False)
@@ -342,7 +342,7 @@ def test_a_container_cannot_speak_for_another(engine, server):
     mac = engine.inspect("victim")["NetworkSettings"]["Networks"]["bridge"]["MacAddress"]
     wait_until("attack", lambda: "sleep 1000" in engine.berth("top", "attacker").stdout)
     for _ in range(3):
-        assert ask_here(80, inside).startswith("10.200.")
+        assert ask_here(80, inside).startswith(engine.prefix)
         neighbors = sh("ip", "neigh", "show", inside)
         assert "lladdr" not in neighbors or mac in neighbors
 
@@ -359,7 +359,7 @@ def test_the_hosts_firewall_is_respected(tmp_path, rootfs_tar, server, hosts):
         try:
             assert one.ask(8080) == one.address
             assert two.ask(8080, timeout=1) == "timeout" and one.ask(8081, timeout=1) == "timeout"
-            assert ask_here(8081).startswith("10.200.")
+            assert ask_here(8081).startswith(engine.prefix)
             sh("nft", "add rule inet host input tcp dport 8081 reject with tcp reset")
             assert one.ask(8081) == "refused"
         finally:
