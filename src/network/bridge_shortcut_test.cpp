@@ -25,18 +25,6 @@ using testing::HasSubstr;
 
 constexpr int questions = 60;
 
-// Packets that the bridge has handed to the endpoint: the short way does not come by there.
-int over_the_bridge(const Endpoint& endpoint) {
-    const std::string shown = output_of({"ip", "-s", "link", "show", endpoint.host_interface});
-    std::istringstream numbers(shown.substr(shown.find("TX:")));
-    std::string heading;
-    std::getline(numbers, heading);
-    long bytes = 0;
-    int packets = 0;
-    numbers >> bytes >> packets;
-    return packets;
-}
-
 // Whether the answers to many questions came, and how many packets went over the bridge for them.
 int packets_for_questions(
     const Endpoint& from, const Endpoint& to, Protocol protocol, const std::string& address) {

@@ -16,6 +16,7 @@
 #include <cstring>
 #include <optional>
 #include <span>
+#include <sstream>
 
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -278,6 +279,32 @@ std::string inside(const Endpoint& endpoint, const std::vector<std::string>& com
     std::string output = kernel::output_of(all);
     ::close(shared);
     return output;
+}
+
+int over_the_bridge(const Endpoint& endpoint) {
+    const std::string shown =
+        kernel::output_of({"ip", "-s", "link", "show", endpoint.host_interface});
+    std::istringstream numbers(shown.substr(shown.find("TX:")));
+    std::string heading;
+    std::getline(numbers, heading);
+    long bytes = 0;
+    int packets = 0;
+    numbers >> bytes >> packets;
+    return packets;
+}
+
+NetworkRecord record_of(const BridgeNetwork& network, const std::vector<Endpoint>& endpoints) {
+    NetworkRecord record{.options = network.options(), .endpoints = {}};
+    for (const Endpoint& endpoint : endpoints) {
+        record.endpoints.push_back(
+            {.id = endpoint.id,
+             .container_name = endpoint.id,
+             .ip = endpoint.ip,
+             .mac = endpoint.mac,
+             .host_interface = endpoint.host_interface,
+             .ports = endpoint.ports});
+    }
+    return record;
 }
 
 } // namespace berth::network

@@ -74,4 +74,10 @@ bool reaches(const Endpoint& from, const std::string& address);
 // A command's output within the endpoint's namespace.
 std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command);
 
+// Packets that the bridge has handed to the endpoint: the short way does not come by there.
+int over_the_bridge(const Endpoint& endpoint);
+
+// What an engine that starts is told of them.
+NetworkRecord record_of(const BridgeNetwork& network, const std::vector<Endpoint>& endpoints);
+
 } // namespace berth::network

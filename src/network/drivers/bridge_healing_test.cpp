@@ -11,7 +11,6 @@
 
 #include <chrono>
 #include <functional>
-#include <sstream>
 
 #include <poll.h>
 
@@ -75,32 +74,6 @@ std::string name_beginning_with(const std::string& prefix) {
     const std::size_t start = links.find(": " + prefix) + 2;
     EXPECT_EQ(links.find(": " + prefix, start), std::string::npos);
     return links.substr(start, links.find_first_of("@:", start) - start);
-}
-
-// Packets that the bridge has handed to the endpoint: the short way does not come by there.
-int over_the_bridge(const Endpoint& endpoint) {
-    const std::string shown = output_of({"ip", "-s", "link", "show", endpoint.host_interface});
-    std::istringstream numbers(shown.substr(shown.find("TX:")));
-    std::string heading;
-    std::getline(numbers, heading);
-    long bytes = 0;
-    int packets = 0;
-    numbers >> bytes >> packets;
-    return packets;
-}
-
-NetworkRecord record_of(const BridgeNetwork& network, const std::vector<Endpoint>& endpoints) {
-    NetworkRecord record{.options = network.options(), .endpoints = {}};
-    for (const Endpoint& endpoint : endpoints) {
-        record.endpoints.push_back(
-            {.id = endpoint.id,
-             .container_name = endpoint.id,
-             .ip = endpoint.ip,
-             .mac = endpoint.mac,
-             .host_interface = endpoint.host_interface,
-             .ports = endpoint.ports});
-    }
-    return record;
 }
 
 TEST(BridgeHealing, GivesRunningContainersTheirTrafficBack) {

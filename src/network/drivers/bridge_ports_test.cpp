@@ -66,17 +66,7 @@ TEST(BridgePorts, AreFoundAgainByTheNextEngineAndGoWithTheNetwork) {
             for (const char* id : {"a", "b"}) {
                 kept.push_back(connect(*network, id));
             }
-            NetworkRecord record{.options = network->options(), .endpoints = {}};
-            for (const Endpoint& endpoint : kept) {
-                record.endpoints.push_back(
-                    {.id = endpoint.id,
-                     .container_name = endpoint.id,
-                     .ip = endpoint.ip,
-                     .mac = endpoint.mac,
-                     .host_interface = endpoint.host_interface,
-                     .ports = {}});
-            }
-            options.networks.push_back(std::move(record));
+            options.networks.push_back(record_of(*network, kept));
         }
         const auto driver = start_driver(std::move(options));
         const std::shared_ptr<Network> network = driver->find("test0");
