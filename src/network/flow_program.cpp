@@ -81,13 +81,17 @@ struct Layout {
     static constexpr std::size_t tcp = ip + Version::header_bytes;
     static constexpr std::size_t tcp_flags = tcp + 13;
     static constexpr std::size_t tcp_data_offset = tcp + 12;
-    static constexpr std::size_t rewritten = tcp + word; // as far as the ports
+    static constexpr std::size_t tcp_check = tcp + offsetof(tcphdr, check);
+    // Written anew: as far as the ports, or as the checksum.
+    static constexpr std::size_t up_to_ports = tcp + word;
+    static constexpr std::size_t up_to_check = tcp_check + sizeof(tcphdr::check);
 
     static constexpr int key = -static_cast<int>(sizeof(Key));
-    static constexpr int header = key - static_cast<int>(rewritten);
+    static constexpr int header = key - 2 - static_cast<int>(up_to_check);
     static constexpr int neighbor = header - 2 - static_cast<int>(sizeof(bpf_redir_neigh));
-    static constexpr int mark = neighbor - 4; // of packets that are in no flow
-    static constexpr int count = neighbor - 8;
+    static constexpr int tick = neighbor - 4;
+    static constexpr int mark = neighbor - 8; // of packets that are in no flow
+    static constexpr int count = neighbor - 12;
     // Words on the stack must be aligned.
     static_assert((header + static_cast<int>(ip)) % 4 == 0 && neighbor % 4 == 0);
 };
@@ -201,11 +205,18 @@ void end_flow_if_told(Assembler& code, const BpfHash& flows) {
 }
 
 // One packet a second goes the ordinary way, so that the kernel sees the connection live. The time
-// is that of the last tick: it costs a few loads, and no clock's register, which a virtual
-// machine's is slow to read.
+// is that of the last tick. While all goes on, it is asked for once in each tick: their number is a
+// load, the time a function.
 template <class Version>
 void give_up_if_time_says_so(Assembler& code) {
-    using Way = typename Layout<Version>::Way;
+    using Places = Layout<Version>;
+    using Way = typename Places::Way;
+    code.call(BPF_FUNC_jiffies64);
+    code.store(BPF_W, Places::tick, BPF_REG_0);
+    code.load_stack(spare, Places::tick);
+    code.load(BPF_W, scratch, way, offsetof(Way, passed_in));
+    const std::size_t has_passed = code.place();
+    code.add(BPF_JMP | BPF_JEQ | BPF_X, scratch, spare);
     code.call(BPF_FUNC_ktime_get_coarse_ns);
     code.move(now, BPF_REG_0);
     code.load(BPF_DW, scratch, way, offsetof(Way, until));
@@ -217,6 +228,9 @@ void give_up_if_time_says_so(Assembler& code) {
     code.store_at(BPF_DW, way, offsetof(Way, ordinary_at), now);
     code.give_up();
     code.land(goes_on);
+    code.load_stack(spare, Places::tick);
+    code.store_at(BPF_W, way, offsetof(Way, passed_in), spare);
+    code.land(has_passed);
 }
 
 // As forwarding does: who sends too much is told, a packet at its end is answered.
@@ -235,7 +249,7 @@ void give_up_if_too_large_or_old(Assembler& code) {
     code.load_context(scratch, offsetof(__sk_buff, len));
     code.compute(BPF_SUB, scratch, sizeof(ethhdr));
     code.land(compare);
-    code.load(BPF_W, spare, way, offsetof(typename Places::Way, mtu));
+    code.load(BPF_H, spare, way, offsetof(typename Places::Way, mtu));
     code.give_up_if_register(BPF_JGT, scratch, spare);
     code.load(BPF_B, scratch, packet, Places::ip + Version::hops);
     code.give_up_if(BPF_JLE, scratch, 1);
@@ -310,23 +324,29 @@ void correct_sum_of_device(Assembler& code, Version6) {
 }
 
 template <class Version>
-void rewrite_packet(Assembler& code) {
-    using Places = Layout<Version>;
-    using Way = typename Places::Way;
+void write_header(Assembler& code, std::size_t size) {
     code.move(BPF_REG_1, context);
     code.set(BPF_REG_2, 0);
-    code.stack_address(BPF_REG_3, Places::header);
-    code.set(BPF_REG_4, Places::rewritten);
+    code.stack_address(BPF_REG_3, Layout<Version>::header);
+    code.set(BPF_REG_4, static_cast<std::int64_t>(size));
     code.set(BPF_REG_5, 0);
     code.call(BPF_FUNC_skb_store_bytes);
     code.give_up_if(BPF_JNE, BPF_REG_0, 0);
+}
+
+// One segment: its checksum may be whole, or the device's.
+template <class Version>
+void rewrite_segment(Assembler& code) {
+    using Places = Layout<Version>;
+    using Way = typename Places::Way;
+    write_header<Version>(code, Places::up_to_ports);
     correct_sum_of_device(code, Version());
     // These cannot fail: the headers are there, and this packet's alone.
     const auto correct = [&code](std::size_t member, const auto& set_flags) {
         code.load(BPF_W, BPF_REG_4, way, member);
         const std::size_t is_same = code.jump_if(BPF_JEQ, BPF_REG_4, 0);
         code.move(BPF_REG_1, context);
-        code.set(BPF_REG_2, Places::tcp + offsetof(tcphdr, check));
+        code.set(BPF_REG_2, Places::tcp_check);
         code.set(BPF_REG_3, 0);
         set_flags();
         code.call(BPF_FUNC_l4_csum_replace);
@@ -336,12 +356,42 @@ void rewrite_packet(Assembler& code) {
     correct(offsetof(Way, port_difference), [&] { code.set(BPF_REG_5, 0); });
 }
 
+// Several segments in one packet have their checksums when they are sent, by one of the addresses
+// alone that stands in their place (CHECKSUM_PARTIAL). What a device has put together may have
+// another one, at which nobody looks: segments get new ones in any case.
+template <class Version>
+void rewrite_segments(Assembler& code) {
+    using Places = Layout<Version>;
+    constexpr auto on_stack = [](std::size_t place) {
+        return Places::header + static_cast<int>(place);
+    };
+    constexpr std::size_t behind_ports = Places::up_to_ports;
+    code.copy_words(packet, behind_ports, on_stack(behind_ports), Places::tcp_check - behind_ports);
+    code.load(BPF_H, scratch, packet, Places::tcp_check);
+    code.load(BPF_W, spare, way, offsetof(typename Places::Way, address_difference));
+    code.compute_with(BPF_ADD, scratch, spare);
+    fold(code, scratch, spare);
+    code.store(BPF_H, on_stack(Places::tcp_check), scratch);
+    write_header<Version>(code, Places::up_to_check);
+}
+
+template <class Version>
+void rewrite_packet(Assembler& code) {
+    code.load_context(scratch, offsetof(__sk_buff, gso_size));
+    const std::size_t is_one = code.jump_if(BPF_JEQ, scratch, 0);
+    rewrite_segments<Version>(code);
+    const std::size_t is_rewritten = code.jump();
+    code.land(is_one);
+    rewrite_segment<Version>(code);
+    code.land(is_rewritten);
+}
+
 template <class Version>
 void send_on(Assembler& code) {
     using Places = Layout<Version>;
     using Way = typename Places::Way;
     code.load(BPF_W, BPF_REG_1, way, offsetof(Way, interface));
-    code.load(BPF_W, BPF_REG_5, way, offsetof(Way, to_peer));
+    code.load(BPF_H, BPF_REG_5, way, offsetof(Way, to_peer));
     code.set(BPF_REG_2, 0);
     const std::size_t by_neighbors = code.jump_if(BPF_JEQ, BPF_REG_5, 0);
     code.call(BPF_FUNC_redirect_peer);

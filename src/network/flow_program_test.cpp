@@ -312,6 +312,36 @@ TEST_P(FlowProgram, KeepsTheSumOfADevice) {
     });
 }
 
+// Of several segments in one packet: what stands in the checksum's place changes by the addresses
+// alone, as the sender's stack would have it.
+TEST_P(FlowProgram, LeavesTheSumOfSeveralSegmentsToTheirSender) {
+    in_scene([&] {
+        const std::size_t check = ethernet_bytes + header_bytes() + 16;
+        Packet packet = arriving();
+        packet.payload = std::string(2500, 'x');
+        const auto sum_of_addresses = [&](const kernel::FlowTuple& tuple) {
+            Bytes pseudo;
+            put(pseudo, tuple.source.bytes());
+            put(pseudo, tuple.destination.bytes());
+            put_u16(pseudo, tcp_bytes + packet.payload.size());
+            put_u16(pseudo, IPPROTO_TCP);
+            return static_cast<std::uint16_t>(~checksum(pseudo));
+        };
+        FlowDirection routed = direction();
+        routed.way.packets = routed.key.packets;
+        for (const FlowDirection& way : {direction(), routed}) {
+            enter(way);
+            Bytes frame = frame_of(packet);
+            set_u16(frame, check, sum_of_addresses(packet.tuple));
+            Bytes expected = led(packet, way);
+            set_u16(expected, check, sum_of_addresses(way.way.packets));
+            const Outcome outcome = run(frame, {.gso_size = 1000});
+            EXPECT_EQ(outcome.answer, static_cast<std::uint32_t>(TC_ACT_REDIRECT));
+            EXPECT_EQ(outcome.frame, expected);
+        }
+    });
+}
+
 TEST_P(FlowProgram, LeavesOtherPacketsAlone) {
     in_scene([&] {
         EXPECT_TRUE(is_led(arriving()));
@@ -402,6 +432,13 @@ TEST_P(FlowProgram, LetsOnePacketASecondGoTheOrdinaryWay) {
         due.times.until = monotonic_now() - a_tick_and_more;
         enter(due);
         EXPECT_FALSE(is_led(arriving()));
+        EXPECT_FALSE(is_led(arriving()));
+        // A lease that ends while packets come: the last of them is let pass within a tick.
+        const std::uint64_t end = monotonic_now() + 5 * a_tick_and_more;
+        enter({.key = due.key, .way = due.way, .times = {.ordinary_at = end * 2, .until = end}});
+        while (monotonic_now() < end + a_tick_and_more && is_led(arriving())) {
+        }
+        EXPECT_GT(monotonic_now(), end);
         EXPECT_FALSE(is_led(arriving()));
     });
 }

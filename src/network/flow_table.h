@@ -102,8 +102,9 @@ struct FlowWayRecord {
     std::uint16_t source_port = 0;
     std::uint16_t destination_port = 0;
     std::uint32_t interface = 0;
-    std::uint32_t to_peer = 0;
-    std::uint32_t mtu = 0;
+    std::uint16_t to_peer = 0;
+    std::uint16_t mtu = 0;
+    std::uint32_t passed_in = 0; // the last tick in which the times below let a packet pass
     Address next_hop{};
     // Of checksums, by RFC 1624: of both addresses, of both ports.
     std::uint32_t address_difference = 0;
