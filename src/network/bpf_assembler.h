@@ -116,6 +116,23 @@ class BpfAssembler {
         }
     }
 
+    // What a program leaves to the one that it goes on with.
+    static constexpr std::size_t bequest = offsetof(__sk_buff, cb);
+
+    // As finish(), but a packet for which there is an interface in the bequest of the context is
+    // that interface's from now on, as if it had been received there.
+    std::vector<bpf_insn> finish_or_hand_up(std::int64_t answer, std::uint8_t context) {
+        land_given_up();
+        load(BPF_W, BPF_REG_1, context, bequest);
+        const std::size_t is_none = place();
+        add(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_1, 0);
+        set(BPF_REG_2, BPF_F_INGRESS);
+        call(BPF_FUNC_redirect);
+        leave();
+        land(is_none);
+        return finish(answer);
+    }
+
     // Where a program that gave up ends, and one that comes here: with this answer.
     std::vector<bpf_insn> finish(std::int64_t answer) {
         land_given_up();

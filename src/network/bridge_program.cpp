@@ -34,6 +34,7 @@ struct alignas(64) Note {
     std::uint16_t protocol = 0; // of transport
     std::array<std::uint8_t, sizeof(ethhdr)> header{};
     std::array<std::uint8_t, 32> addresses{}; // of IPv4: 8
+    std::uint32_t gateway = 0; // an interface, too; 0: it is not for the gateway either
 };
 
 static_assert(sizeof(Note) == 64 && offsetof(Note, header) % 4 == 2);
@@ -44,6 +45,7 @@ constexpr int heard_place = -80;
 constexpr int generation_place = -84;
 constexpr int index_place = -88;
 constexpr int protocol_place = -92;
+constexpr int gateway_place = -96;
 
 constexpr auto context = BPF_REG_6;
 constexpr auto ether_type = BPF_REG_7;
@@ -218,21 +220,51 @@ void note_generation(Assembler& code, FdRef generation, std::uint8_t to) {
     code.add(BPF_ALU64 | BPF_XOR | BPF_X, to, to);
 }
 
-// 0: the frame is for nobody of the network, as what goes to its gateway.
+// To what the program goes on with: BpfAssembler::finish_or_hand_up().
+void bequeath(Assembler& code, std::uint8_t gateway) {
+    code.store_at(BPF_W, context, BpfAssembler::bequest, gateway);
+}
+
+// r0: a SenderRecord. Whom the frame is for: the gateway, which is noted and bequeathed, or a
+// member of the network. 0: nobody.
+void find_receiver(Assembler& code, FdRef targets) {
+    constexpr auto mac = static_cast<int>(offsetof(MemberKey, mac));
+    std::vector<std::size_t> is_another;
+    for (int i = 0; i < ETH_ALEN; i += 2) {
+        code.add(BPF_LDX | BPF_MEM | BPF_H, scratch, BPF_REG_10, target_key + mac + i);
+        const auto member = offsetof(SenderRecord, gateway_mac) + static_cast<std::size_t>(i);
+        code.load(BPF_H, other, BPF_REG_0, member);
+        is_another.push_back(code.place());
+        code.add(BPF_JMP | BPF_JNE | BPF_X, scratch, other);
+    }
+    code.load(BPF_W, scratch, BPF_REG_0, offsetof(SenderRecord, gateway));
+    code.store(BPF_W, gateway_place, scratch);
+    bequeath(code, scratch);
+    const std::size_t is_gateway = code.place();
+    code.add(BPF_JMP | BPF_JA, 0, 0);
+    for (const std::size_t jump : is_another) {
+        code.land(jump);
+    }
+    code.load(BPF_W, scratch, BPF_REG_0, offsetof(SenderRecord, network));
+    code.store(BPF_W, target_key, scratch);
+    code.find(targets, target_key);
+    const std::size_t is_none = code.place();
+    code.add(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0);
+    code.load(BPF_W, receiver, BPF_REG_0, 0);
+    code.land(is_none);
+    code.land(is_gateway);
+}
+
+// 0: the frame is for no member of the network.
 void look_up_receiver(Assembler& code, const BridgeTables& tables) {
     note_generation(code, tables.generation, other);
     code.load_context(scratch, offsetof(__sk_buff, ifindex));
     code.add(BPF_ALU64 | BPF_OR | BPF_X, scratch, other);
     code.store(BPF_W, source_key, scratch);
     code.look_up(tables.sources.fd(), source_key);
-    code.load(BPF_W, scratch, BPF_REG_0, 0);
-    code.store(BPF_W, target_key, scratch);
-    code.find(tables.targets.fd(), target_key);
     code.set(receiver, 0);
-    const std::size_t is_none = code.place();
-    code.add(BPF_JMP | BPF_JEQ | BPF_K, BPF_REG_0, 0);
-    code.load(BPF_W, receiver, BPF_REG_0, 0);
-    code.land(is_none);
+    code.store(BPF_W, gateway_place, receiver);
+    find_receiver(code, tables.targets.fd());
 }
 
 void note_addresses(Assembler& code, const Family& family) {
@@ -252,6 +284,7 @@ void write_note(Assembler& code) {
     code.note_down(offsetof(Note, generation), generation_place, sizeof(Note::generation));
     code.note_down(offsetof(Note, interface), source_key, sizeof(Note::interface));
     code.store_at(BPF_W, note, offsetof(Note, receiver), receiver);
+    code.note_down(offsetof(Note, gateway), gateway_place, sizeof(Note::gateway));
     code.note_down(offsetof(Note, protocol), protocol_place, sizeof(Note::protocol));
     code.note_down(header + offsetof(ethhdr, h_dest), target_key + mac, ETH_ALEN);
     code.note_down(header + offsetof(ethhdr, h_source), source_key + mac, ETH_ALEN);
@@ -302,10 +335,11 @@ Result<BridgeTables> BridgeTables::create(std::uint32_t most_addresses) {
     BpfHash::Shape shape{
         .name = "berth_sources",
         .key_size = sizeof(MemberKey),
-        .value_size = sizeof(std::uint32_t),
+        .value_size = sizeof(SenderRecord),
         .limit = most_addresses};
     BpfHash sources = TRY(BpfHash::create(shape));
     shape.name = "berth_targets";
+    shape.value_size = sizeof(std::uint32_t);
     BpfHash targets = TRY(BpfHash::create(shape));
     UniqueFd generation = TRY(kernel::make_bpf_word("berth_epoch"));
     TRY(kernel::set_bpf_word(generation, 1));
@@ -324,15 +358,21 @@ std::vector<bpf_insn>
 bridge_program(const BridgeTables& tables, const ShortcutHooks& hooks, int answer) {
     Assembler code;
     code.move(context, BPF_REG_1);
-    std::optional<std::size_t> is_noted_as_nobodys;
+    std::optional<std::size_t> is_noted_as_no_members;
     if (tables.notes) {
         read_note(code, tables);
-        is_noted_as_nobodys = code.place();
-        code.add(BPF_JMP | BPF_JEQ | BPF_K, receiver, 0);
+        const std::size_t is_members = code.place();
+        code.add(BPF_JMP | BPF_JNE | BPF_K, receiver, 0);
+        code.load(BPF_W, scratch, note, offsetof(Note, gateway));
+        bequeath(code, scratch);
+        is_noted_as_no_members = code.place();
+        code.add(BPF_JMP | BPF_JA, 0, 0);
+        code.land(is_members);
         hand_on(code, hooks, answer);
         code.land_given_up();
     }
     code.set(scratch, 0);
+    bequeath(code, scratch);
     for (const int key : {source_key, target_key}) {
         for (int offset = 0; offset < 32; offset += 8) {
             code.store(BPF_DW, key + offset, scratch);
@@ -347,8 +387,8 @@ bridge_program(const BridgeTables& tables, const ShortcutHooks& hooks, int answe
     code.give_up_if(BPF_JEQ, receiver, 0);
     hand_on(code, hooks, answer);
     code.land_given_up();
-    if (is_noted_as_nobodys) {
-        code.land(*is_noted_as_nobodys);
+    if (is_noted_as_no_members) {
+        code.land(*is_noted_as_no_members);
     }
     if (hooks.continuation.get() >= 0) {
         code.move(BPF_REG_1, context);
@@ -356,7 +396,7 @@ bridge_program(const BridgeTables& tables, const ShortcutHooks& hooks, int answe
         code.set(BPF_REG_3, 0);
         code.call(BPF_FUNC_tail_call);
     }
-    return code.finish(answer);
+    return code.finish_or_hand_up(answer, context);
 }
 
 } // namespace berth::network

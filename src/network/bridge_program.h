@@ -25,11 +25,19 @@ struct MemberKey {
 
 static_assert(sizeof(MemberKey) == 28);
 
+// What is known of a sender.
+struct SenderRecord {
+    std::uint32_t network = 0;
+    std::uint32_t gateway = 0; // the host's interface in the network: its bridge
+    std::array<std::uint8_t, ETH_ALEN> gateway_mac{};
+    std::uint16_t padding = 0;
+};
+
 // What goes which way. Each processor notes for some interfaces what their last frame was like and
 // where it went: the next one of the same kind is compared with one cache line instead of being
 // looked up in two tables. Notes of another generation than the current one are not heeded.
 struct BridgeTables {
-    kernel::BpfHash sources; // interface and addresses of a sender -> network
+    kernel::BpfHash sources; // interface and addresses of a sender -> SenderRecord
     kernel::BpfHash targets; // network and addresses of a receiver -> interface
     UniqueFd generation;     // a word
     UniqueFd notes;          // none where a program may be interrupted by another: PREEMPT_RT

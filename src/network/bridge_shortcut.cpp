@@ -85,12 +85,15 @@ UniqueFd BridgeShortcut::take_busy_program() {
 }
 
 Result<void> BridgeShortcut::enter(const ShortcutMember& member) const {
-    const auto network = static_cast<std::uint32_t>(member.network);
+    const SenderRecord sender{
+        .network = static_cast<std::uint32_t>(member.network),
+        .gateway = static_cast<std::uint32_t>(member.network),
+        .gateway_mac = member.gateway_mac.bytes};
     const auto interface = static_cast<std::uint32_t>(member.host_index);
     for (const kernel::IpAddress& address : member.addresses) {
         const MemberKey source = key_of(member.host_index, member.mac, address);
         const MemberKey target = key_of(member.network, member.mac, address);
-        TRY(parts_->tables.sources.put(struct_bytes(source), struct_bytes(network)));
+        TRY(parts_->tables.sources.put(struct_bytes(source), struct_bytes(sender)));
         TRY(parts_->tables.targets.put(struct_bytes(target), struct_bytes(interface)));
     }
     return ok();

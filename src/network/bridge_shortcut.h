@@ -28,6 +28,7 @@ struct ShortcutMember {
     int host_index = 0; // the host's end of the veth pair
     kernel::MacAddress mac;
     std::vector<kernel::IpAddress> addresses;
+    kernel::MacAddress gateway_mac; // of the first bridge
 };
 
 // What its program goes on with, made by another (flow_shortcut.h); invalid without it.

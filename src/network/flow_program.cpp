@@ -510,7 +510,8 @@ std::vector<bpf_insn> flow_program(const FlowTable& flows, const FlowNews* news)
     code.land(is_other);
     code.give_up_if(BPF_JNE, scratch, htons(ETH_P_IPV6));
     lead<Version6>(code, flows, news);
-    return code.finish(news != nullptr ? TC_ACT_OK : TC_ACT_UNSPEC);
+    return news != nullptr ? code.finish_or_hand_up(TC_ACT_OK, context)
+                           : code.finish(TC_ACT_UNSPEC);
 }
 
 } // namespace berth::network

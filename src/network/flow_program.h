@@ -22,8 +22,8 @@ struct FlowNews {
     static Result<FlowNews> create(std::size_t ring_bytes);
 };
 
-// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on, past further programs if there is
-// something to tell the news to.
+// BPF_PROG_TYPE_SCHED_CLS. Packets that are in no flow go on. With something to tell the news to it
+// is what bridge_program.h goes on with, and they go on as that would let them.
 std::vector<bpf_insn> flow_program(const FlowTable& flows, const FlowNews* news);
 
 } // namespace berth::network

@@ -159,7 +159,8 @@ void BridgeNetworkState::join_shortcut(
         {.network = bridge.index,
          .host_index = live.host_index,
          .mac = mac,
-         .addresses = sent_from(live.addresses, further)});
+         .addresses = sent_from(live.addresses, further),
+         .gateway_mac = bridge.mac});
 }
 
 void BridgeNetworkState::join_shortcut(Live& live, const ShortcutMember& member) {
