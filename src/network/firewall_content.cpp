@@ -3,6 +3,7 @@
 #include "network/firewall_content.h"
 
 #include "network/connection_bound.h"
+#include "network/firewall_forward.h"
 #include "network/firewall_names.h"
 #include "network/firewall_sources.h"
 #include "network/foreign_chains.h"
@@ -28,30 +29,10 @@ using kernel::NftRule;
 using kernel::NftType;
 using kernel::NftValue;
 
-const std::string bridges_set = "bridges";       // every bridge of ours
-const std::string internal_set = "internal";     // those without a way out
-const std::string open_pairs_set = "open_pairs"; // (bridge, same bridge) where containers may talk
-const std::string loops_set = "loops";           // (bridge, same bridge) of all
-const std::string trusted_set = "trusted";       // (interface of the host, bridge)
-const std::string links_set = "links";           // (container, other one, protocol, port), IPv4
-// The family's number follows in these.
-const std::string masquerade_set = "masquerade";
-const std::string source_map = "source"; // bridge -> address that it goes out with
-const std::string unprotected_set = "unprotected";
-const std::string routed_set = "routed";
-const std::string routed_ports_set = "routed_ports"; // address, protocol, port of a container
-const std::string members_set = "members";           // (container's address, its bridge)
-const std::string ports_map = "ports";               // published on every address of the host
-const std::string address_ports_map = "ports_by_address";
-
 constexpr std::int32_t destination_nat_priority = -100;
 constexpr std::int32_t source_nat_priority = 100;
 // Before connection tracking, which comes last, keeps what is let in.
 constexpr std::int32_t last_priority = INT32_MAX - 1;
-
-constexpr std::uint8_t icmp = IPPROTO_ICMP;
-constexpr std::uint8_t echo_request = 8;
-constexpr std::uint8_t echo_request_v6 = 128;
 
 IpPrefix loopback_v4() {
     return {IpAddress::from_v4(0x7f000000), 8};
@@ -61,11 +42,6 @@ IpPrefix loopback_v6() {
     std::array<std::uint8_t, 16> bytes{};
     bytes.back() = 1;
     return {IpAddress::from_bytes(bytes), 128};
-}
-
-IpPrefix multicast_v6() {
-    std::array<std::uint8_t, 16> bytes{0xff};
-    return {IpAddress::from_bytes(bytes), 8};
 }
 
 void write_sets(NftBatch& batch) {
@@ -99,17 +75,6 @@ void write_sets(NftBatch& batch) {
              .key = {NftType::Protocol, NftType::Port},
              .data = target});
         batch.add_set({.name = of(address_ports_map, family), .key = port, .data = target});
-    }
-}
-
-void add_base_chain(
-    NftBatch& batch,
-    const FirewallContent& content,
-    const std::string& name,
-    const kernel::NftBaseChain& chain) {
-    batch.add_base_chain(name, chain);
-    if (content.options.families == FirewallFamilies::V4Alone) {
-        batch.rule(name).if_family(IpFamily::V6).accept(); // what others say of it holds
     }
 }
 
@@ -208,83 +173,6 @@ void write_guard(NftBatch& batch, const FirewallContent& content) {
         batch, content, "input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
     batch.rule("input").if_input_in(internal_set).if_destination_is_not_of_the_link().drop();
     batch.rule("input").if_new().if_input_in(bridges_set).jump(bounds_chain);
-}
-
-void write_forward(NftBatch& batch, const FirewallContent& content) {
-    // What is let through says so to the chains of others: see foreign_chains.h.
-    batch.add_chain("pass");
-    batch.rule("pass").add_to_mark(let_through_mark).accept();
-
-    // All but the first packets of connections.
-    batch.add_chain("known");
-    batch.rule("known").if_input_in(bridges_set).jump("pass");
-    batch.rule("known").if_output_in(bridges_set).jump("pass");
-
-    // Between the containers of a network. This sees what goes through the host on purpose, or,
-    // with br_netfilter, everything. A destination that nobody has would fill the host's neighbor
-    // table, one unanswered question for each.
-    batch.add_chain("among");
-    for (const IpFamily family : families) {
-        batch.rule("among")
-            .if_destination_and_output_in(family, of(members_set, family))
-            .jump("pass");
-    }
-    batch.rule("among").if_destination_in({IpAddress::from_v4(0xe0000000), 4}).jump("pass");
-    batch.rule("among").if_destination_in({IpAddress::from_v4(0xffffffff), 32}).jump("pass");
-    batch.rule("among").if_destination_in(multicast_v6()).jump("pass");
-    batch.rule("among").drop();
-
-    const std::string chain = "forward";
-    add_base_chain(
-        batch,
-        content,
-        chain,
-        {.type = "filter",
-         .hook = NftHook::Forward,
-         .priority = forward_priority(content.options)});
-    batch.rule(chain).if_established().jump("known");
-    batch.rule(chain).if_new().if_input_in(bridges_set).jump(bounds_chain);
-    if (const std::optional<PacketMark>& mark = content.options.accepted_mark) {
-        batch.add_chain("marked");
-        batch.rule("marked").if_input_in(internal_set).return_to_caller();
-        batch.rule("marked").if_output_in(internal_set).return_to_caller();
-        batch.rule("marked").jump("pass");
-        batch.rule(chain)
-            .if_output_in(bridges_set)
-            .if_mark_is(mark->value, mark->mask)
-            .jump("marked");
-    }
-    batch.rule(chain).if_input_and_output_in(trusted_set).jump("pass");
-    batch.rule(chain).if_input_and_output_in(loops_set).if_destination_changed().jump("pass");
-    batch.rule(chain).if_input_and_output_in(open_pairs_set).jump("among");
-    // Containers that are kept apart send all that is for each other to the host (bridge.cpp).
-    batch.rule(chain)
-        .if_input_and_output_in(loops_set)
-        .if_flow_in(IpFamily::V4, links_set)
-        .jump("pass");
-    batch.rule(chain).if_input_in(internal_set).drop();
-    batch.rule(chain).if_output_in(internal_set).drop();
-    batch.rule(chain).if_output_in(bridges_set).if_destination_changed().jump("pass");
-    for (const IpFamily family : families) {
-        const bool v4 = family == IpFamily::V4;
-        batch.rule(chain)
-            .if_output_in(bridges_set)
-            .if_destination_port_in(family, of(routed_ports_set, family))
-            .jump("pass");
-        batch.rule(chain)
-            .if_output_in(of(routed_set, family))
-            .if_family(family)
-            .if_protocol(v4 ? icmp : icmp_v6)
-            .if_icmp_type(v4 ? echo_request : echo_request_v6)
-            .jump("pass");
-        batch.rule(chain)
-            .if_input_not_in(bridges_set)
-            .if_output_in(of(unprotected_set, family))
-            .if_family(family)
-            .jump("pass");
-    }
-    batch.rule(chain).if_output_in(bridges_set).drop();
-    batch.rule(chain).if_input_in(bridges_set).jump("pass");
 }
 
 void write_postrouting(NftBatch& batch, const FirewallContent& content) {

@@ -151,6 +151,15 @@ TEST(Firewall, KeepsNetworksApartForBothFamilies) {
         EXPECT_EQ(ask(hidden.netns, Protocol::Tcp, "fd00:3::1", 7777), "fd00:3::2");
         EXPECT_EQ(ask_in_vain(hidden.netns, Protocol::Tcp, host_v4, 7777), "timeout");
         EXPECT_EQ(ask_in_vain(hidden.netns, Protocol::Tcp, "fd00:1::1", 7777), "timeout");
+        // Nor does what others translate come into it.
+        output_of({"nft", "add table ip other"});
+        output_of({"nft", "add chain ip other in { type nat hook prerouting priority -110; }"});
+        for (const char* network : {"18", "19"}) {
+            const std::string to = std::string("tcp dport 99") + network + " dnat to 172.";
+            output_of({"nft", "add rule ip other in " + to + network + ".0.2:80"});
+        }
+        EXPECT_EQ(ask(lab.outside, Protocol::Tcp, host_v4, 9918), outside_v4);
+        EXPECT_EQ(ask_in_vain(lab.outside, Protocol::Tcp, host_v4, 9919), "timeout");
     });
 }
 
@@ -165,6 +174,26 @@ TEST(Firewall, OpensANetworkToTrustedInterfacesOnly) {
         const EchoServer second(two.netns, Protocol::Tcp, 80);
         EXPECT_EQ(ask(lab.outside, Protocol::Tcp, "172.17.0.2", 80), outside_v4);
         EXPECT_EQ(ask_in_vain(lab.outside, Protocol::Tcp, "172.18.0.2", 80), "timeout");
+    });
+}
+
+// Also to an internal one, and to what is a network of containers itself.
+TEST(Firewall, OpensNetworksOfEachKindToTrustedInterfaces) {
+    in_new_network([] {
+        FirewallLab lab;
+        lab.add_bridge(1, {.internal = true, .trusted_interfaces = {"wan0"}});
+        lab.add_bridge(2, {.trusted_interfaces = {"br3"}});
+        lab.add_bridge(3, {.internal = true});
+        const Endpoint hidden = lab.add_container(1, 2);
+        const Endpoint two = lab.add_container(2, 2);
+        const Endpoint three = lab.add_container(3, 2);
+        const EchoServer first(hidden.netns, Protocol::Tcp, 80);
+        const EchoServer second(two.netns, Protocol::Tcp, 80);
+        const EchoServer third(three.netns, Protocol::Tcp, 80);
+        EXPECT_EQ(ask(lab.outside, Protocol::Tcp, "172.17.0.2", 80), outside_v4);
+        EXPECT_EQ(ask_in_vain(three.netns, Protocol::Tcp, "172.17.0.2", 80), "timeout");
+        EXPECT_NE(ask(three.netns, Protocol::Tcp, "172.18.0.2", 80), "timeout");
+        EXPECT_EQ(ask_in_vain(two.netns, Protocol::Tcp, "172.19.0.2", 80), "timeout");
     });
 }
 
