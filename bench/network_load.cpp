@@ -3,20 +3,24 @@
 //   network_load serve PORT                       answers each connection's first byte with one
 //   byte
 //                                                 ('c') or reads all there is ('b')
-//   network_load connections ADDRESS PORT SECONDS connections a second: connect, one byte there and
+//   network_load connections ADDRESS PORT SECONDS [AT_A_TIME]
+//                                                 connections a second: connect, one byte there and
 //                                                 back, close with a reset (no TIME_WAIT left)
 //   network_load bulk ADDRESS PORT SECONDS        Gbit/s of one stream
+#include <cerrno>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include <netdb.h>
 #include <netinet/tcp.h>
+#include <sys/epoll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -109,20 +113,99 @@ int serve(const char* port) {
     }
 }
 
-int measure_connections(const Address& address, double seconds) {
-    const Clock::time_point start = Clock::now();
+void close_with_reset(int connection) {
+    const linger reset{.l_onoff = 1, .l_linger = 0};
+    ::setsockopt(connection, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
+    ::close(connection);
+}
+
+void ask(int connection) {
+    const char byte = 'c';
+    if (::send(connection, &byte, 1, MSG_NOSIGNAL) != 1) {
+        fail("ask");
+    }
+}
+
+void hear(int connection) {
+    char byte = 0;
+    if (::recv(connection, &byte, 1, 0) != 1) {
+        fail("hear");
+    }
+}
+
+std::uint64_t connect_one_by_one(const Address& address, Clock::time_point start, double seconds) {
     std::uint64_t count = 0;
     while (seconds_since(start) < seconds) {
         const int connection = connect_to(address);
-        char byte = 'c';
-        if (::send(connection, &byte, 1, MSG_NOSIGNAL) != 1 ||
-            ::recv(connection, &byte, 1, 0) != 1) {
-            fail("ask");
-        }
-        const linger reset{.l_onoff = 1, .l_linger = 0};
-        ::setsockopt(connection, SOL_SOCKET, SO_LINGER, &reset, sizeof reset);
-        ::close(connection);
+        ask(connection);
+        hear(connection);
+        close_with_reset(connection);
         ++count;
+    }
+    return count;
+}
+
+// Those that are in the making, and those that wait for their answer, told apart by what they are
+// waited for.
+class Crowd {
+  public:
+    explicit Crowd(const Address& address)
+        : address_(address)
+        , poll_(::epoll_create1(EPOLL_CLOEXEC)) {}
+
+    void begin() {
+        const int connection =
+            ::socket(address_.storage.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        if (connection < 0 || (::connect(connection, address_.generic(), address_.size) != 0 &&
+                               errno != EINPROGRESS)) {
+            fail("connect");
+        }
+        wait_for(EPOLL_CTL_ADD, connection, EPOLLOUT);
+    }
+
+    // How many have ended; as many have begun.
+    std::uint64_t go_on() {
+        epoll_event events[64];
+        const int ready = ::epoll_wait(poll_, events, std::size(events), 1000);
+        std::uint64_t ended = 0;
+        for (int i = 0; i < ready; ++i) {
+            const int connection = events[i].data.fd;
+            if ((events[i].events & EPOLLOUT) != 0) {
+                ask(connection);
+                wait_for(EPOLL_CTL_MOD, connection, EPOLLIN);
+                continue;
+            }
+            hear(connection);
+            close_with_reset(connection);
+            begin();
+            ++ended;
+        }
+        return ended;
+    }
+
+  private:
+    void wait_for(int operation, int connection, std::uint32_t what) const {
+        epoll_event event{.events = what, .data = {.fd = connection}};
+        ::epoll_ctl(poll_, operation, connection, &event);
+    }
+
+    const Address& address_;
+    int poll_;
+};
+
+int measure_connections(const Address& address, double seconds, int at_a_time) {
+    const Clock::time_point start = Clock::now();
+    std::uint64_t count = 0;
+    if (at_a_time == 1) {
+        count = connect_one_by_one(address, start, seconds);
+    } else {
+        Crowd crowd(address);
+        for (int i = 0; i < at_a_time; ++i) {
+            crowd.begin();
+        }
+        while (seconds_since(start) < seconds) {
+            count += crowd.go_on();
+        }
     }
     std::printf("%.0f\n", static_cast<double>(count) / seconds_since(start));
     return 0;
@@ -151,13 +234,18 @@ int main(int count, char** words) {
     if (mode == "serve" && count == 3) {
         return serve(words[2]);
     }
-    if (mode == "connections" && count == 5) {
-        return measure_connections(address_of(words[2], words[3]), std::atof(words[4]));
+    if (mode == "connections" && (count == 5 || count == 6)) {
+        return measure_connections(
+            address_of(words[2], words[3]),
+            std::atof(words[4]),
+            count == 6 ? std::atoi(words[5]) : 1);
     }
     if (mode == "bulk" && count == 5) {
         return measure_bulk(address_of(words[2], words[3]), std::atof(words[4]));
     }
     std::fprintf(
-        stderr, "usage: network_load serve PORT | connections|bulk ADDRESS PORT SECONDS\n");
+        stderr,
+        "usage: network_load serve PORT | connections ADDRESS PORT SECONDS [AT_A_TIME]"
+        " | bulk ADDRESS PORT SECONDS\n");
     return 2;
 }
