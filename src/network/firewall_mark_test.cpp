@@ -20,7 +20,7 @@ struct Lab {
     std::unique_ptr<NetworkDriver> driver;
     std::shared_ptr<BridgeNetwork> network;
 
-    explicit Lab(std::optional<PacketMark> mark, BridgeOptions options = usual_options()) {
+    explicit Lab(std::optional<PacketMark> mark, const BridgeOptions& options = usual_options()) {
         Endpoint far;
         far.netns = outside.duplicate().value();
         inside(far, {"ip", "address", "add", "fd99::2/64", "dev", "wan1", "nodad"});

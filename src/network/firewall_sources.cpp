@@ -21,7 +21,6 @@ using kernel::IpAddress;
 using kernel::IpFamily;
 using kernel::NftBatch;
 using kernel::NftElement;
-using kernel::NftFamily;
 using kernel::NftHook;
 using kernel::NftType;
 using kernel::NftValue;

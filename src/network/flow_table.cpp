@@ -40,7 +40,8 @@ IpAddress address_of(const Address& words) {
 // Each 32 bits: the old ones' complement, and the new ones.
 template <class Value>
 std::uint64_t difference(const Value& from, const Value& to) {
-    std::array<std::uint32_t, sizeof(Value) / sizeof(std::uint32_t)> old_words{};
+    constexpr std::size_t word_bytes = sizeof(std::uint32_t);
+    std::array<std::uint32_t, sizeof(Value) / word_bytes> old_words{};
     std::array<std::uint32_t, old_words.size()> new_words{};
     std::memcpy(old_words.data(), &from, sizeof from);
     std::memcpy(new_words.data(), &to, sizeof to);

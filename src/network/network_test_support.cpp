@@ -218,7 +218,7 @@ std::unique_ptr<NetworkDriver> start_driver(NetworkDriver::Options options) {
     if (options.cni.directory.empty()) {
         options.cni.directory = "/tmp/berth-network-test-cni"; // made by the tests of CNI alone
     }
-    Result<std::unique_ptr<NetworkDriver>> driver = NetworkDriver::start(std::move(options));
+    Result<std::unique_ptr<NetworkDriver>> driver = NetworkDriver::start(options);
     EXPECT_TRUE(driver.ok()) << (driver.ok() ? "" : driver.error().message());
     return std::move(driver).value();
 }

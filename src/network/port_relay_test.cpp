@@ -222,7 +222,7 @@ TEST(PortRelay, HasADescriptorForEachEndAndGivesItBack) {
         constexpr std::size_t count = 40;
         const UniqueFd listener = listen_at("127.0.0.1", 80);
         const RelayedTestPort port{Protocol::Tcp, generous};
-        constexpr std::size_t spare = 2 * 16; // pipes that are kept
+        constexpr std::size_t spare = std::size_t{2} * 16; // pipes that are kept
         const std::size_t before = open_descriptors();
         std::vector<UniqueFd> ends;
         for (std::size_t i = 0; i < count; ++i) {
