@@ -7,7 +7,6 @@
 
 #include <gtest/gtest.h>
 
-#include <sstream>
 #include <string>
 
 namespace berth::network {
@@ -21,14 +20,7 @@ const std::string outside_address = "10.99.0.2";
 
 // Frames that its ports have handed up to it.
 int received_over(const std::string& bridge) {
-    const std::string shown = output_of({"ip", "-s", "link", "show", bridge});
-    std::istringstream numbers(shown.substr(shown.find("RX:")));
-    std::string heading;
-    std::getline(numbers, heading);
-    long bytes = 0;
-    int packets = 0;
-    numbers >> bytes >> packets;
-    return packets;
+    return packets_at(bridge, "RX");
 }
 
 // How many frames come over the bridge for so many questions, each of which is answered.
@@ -83,8 +75,30 @@ TEST(BridgeGateway, AnswersOfPublishedPortsPassTheBridge) {
     });
 }
 
+// A processor's note is of one frame at a time.
+TEST(BridgeGateway, IsNotMixedUpWithMembers) {
+    in_new_network([] {
+        stay_on_one_processor();
+        const UniqueFd outside = make_outside_world();
+        const auto driver = start_driver();
+        const auto network = create_default(*driver);
+        const Endpoint a = connect(*network, "a");
+        const Endpoint b = connect(*network, "b");
+        const EchoServer far(outside, Protocol::Udp, 80);
+        const EchoServer near(here, Protocol::Udp, 80);
+        const EchoServer beside(b.netns, Protocol::Udp, 80);
+        for (int i = 0; i < questions; ++i) {
+            const std::string address = i % 3 == 0 ? "172.17.0.3" : "172.17.0.1";
+            EXPECT_EQ(ask(a.netns, Protocol::Udp, address, 80), "172.17.0.2");
+            EXPECT_EQ(ask(a.netns, Protocol::Udp, outside_address, 80), "10.99.0.1");
+        }
+        EXPECT_LT(received_over("test0"), questions);
+    });
+}
+
 TEST(BridgeGateway, IsReachedByNoForgedSources) {
     in_new_network([] {
+        stay_on_one_processor();
         const UniqueFd outside = make_outside_world();
         const auto driver = start_driver();
         const auto network = create_default(*driver);

@@ -12,9 +12,9 @@
 #include <functional>
 #include <sstream>
 #include <string>
+#include <vector>
 
 #include <net/if.h>
-#include <sched.h>
 
 namespace berth::network {
 namespace {
@@ -162,19 +162,6 @@ void tell(const Endpoint& endpoint, const Endpoint& other) {
          other.mac.to_string(),
          "dev",
          "eth0"});
-}
-
-// Each processor has notes of its own. For this process and those that it starts.
-void stay_on_one_processor() {
-    cpu_set_t processors;
-    ASSERT_EQ(::sched_getaffinity(0, sizeof processors, &processors), 0);
-    int first = 0;
-    while (!CPU_ISSET(first, &processors)) {
-        ++first;
-    }
-    CPU_ZERO(&processors);
-    CPU_SET(first, &processors);
-    ASSERT_EQ(::sched_setaffinity(0, sizeof processors, &processors), 0);
 }
 
 // What is noted of the last frame holds for frames like it alone.
@@ -360,25 +347,18 @@ TEST(BridgeShortcut, EndsWithTheEndpointAndFindsItsSuccessor) {
 
 TEST(BridgeShortcut, IsThereAgainAfterARestart) {
     in_new_network([] {
-        NetworkRecord record{.options = bridge_options("test0", "172.17.0.0/16"), .endpoints = {}};
-        Endpoint a;
-        Endpoint b;
+        NetworkRecord record;
+        std::vector<Endpoint> kept;
         {
             const auto driver = start_driver();
             const auto network = create_default(*driver);
-            a = connect(*network, "a");
-            b = connect(*network, "b");
+            kept.push_back(connect(*network, "a"));
+            kept.push_back(connect(*network, "b"));
+            record = record_of(*network, kept);
         }
+        const Endpoint& a = kept[0];
+        const Endpoint& b = kept[1];
         EXPECT_TRUE(goes_the_short_way(a, b)) << "while no engine is there";
-        for (const Endpoint* kept : {&a, &b}) {
-            record.endpoints.push_back(
-                {.id = kept->id,
-                 .container_name = kept->id,
-                 .ip = kept->ip,
-                 .mac = kept->mac,
-                 .host_interface = kept->host_interface,
-                 .ports = {}});
-        }
         const auto driver = start_driver({.networks = {record}});
         EXPECT_TRUE(goes_the_short_way(a, b));
         const std::string shown =

@@ -171,6 +171,8 @@ void write_guard(NftBatch& batch, const FirewallContent& content) {
     // An internal network reaches the host at its own gateway, and nowhere else.
     add_base_chain(
         batch, content, "input", {.type = "filter", .hook = NftHook::Input, .priority = 0});
+    // What the host receives comes by here, too: only what begins is judged.
+    batch.rule("input").if_established().accept();
     batch.rule("input").if_input_in(internal_set).if_destination_is_not_of_the_link().drop();
     batch.rule("input").if_new().if_input_in(bridges_set).jump(bounds_chain);
 }

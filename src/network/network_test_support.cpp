@@ -21,6 +21,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -281,16 +282,31 @@ std::string inside(const Endpoint& endpoint, const std::vector<std::string>& com
     return output;
 }
 
-int over_the_bridge(const Endpoint& endpoint) {
-    const std::string shown =
-        kernel::output_of({"ip", "-s", "link", "show", endpoint.host_interface});
-    std::istringstream numbers(shown.substr(shown.find("TX:")));
+void stay_on_one_processor() {
+    cpu_set_t processors;
+    ASSERT_EQ(::sched_getaffinity(0, sizeof processors, &processors), 0);
+    int first = 0;
+    while (!CPU_ISSET(first, &processors)) {
+        ++first;
+    }
+    CPU_ZERO(&processors);
+    CPU_SET(first, &processors);
+    ASSERT_EQ(::sched_setaffinity(0, sizeof processors, &processors), 0);
+}
+
+int packets_at(const std::string& interface, const std::string& direction) {
+    const std::string shown = kernel::output_of({"ip", "-s", "link", "show", interface});
+    std::istringstream numbers(shown.substr(shown.find(direction + ":")));
     std::string heading;
     std::getline(numbers, heading);
     long bytes = 0;
     int packets = 0;
     numbers >> bytes >> packets;
     return packets;
+}
+
+int over_the_bridge(const Endpoint& endpoint) {
+    return packets_at(endpoint.host_interface, "TX");
 }
 
 NetworkRecord record_of(const BridgeNetwork& network, const std::vector<Endpoint>& endpoints) {

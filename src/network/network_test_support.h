@@ -74,6 +74,12 @@ bool reaches(const Endpoint& from, const std::string& address);
 // A command's output within the endpoint's namespace.
 std::string inside(const Endpoint& endpoint, const std::vector<std::string>& command);
 
+// Programs at interfaces note things for each processor. For this process and those that it starts.
+void stay_on_one_processor();
+
+// Of an interface of the host, "RX" or "TX" as it counts them.
+int packets_at(const std::string& interface, const std::string& direction);
+
 // Packets that the bridge has handed to the endpoint: the short way does not come by there.
 int over_the_bridge(const Endpoint& endpoint);
 
