@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 // Frames to the host and beyond are the bridge's own without having come over it; what the bridge
 // drops, or must see, still comes to it.
+#include "kernel/bpf.h"
 #include "kernel/netlink_test_support.h"
+#include "network/bridge_program.h"
 #include "network/network_driver.h"
 #include "network/network_test_support.h"
 
 #include <gtest/gtest.h>
+#include <linux/pkt_cls.h>
 
+#include <array>
 #include <string>
 
 namespace berth::network {
@@ -153,6 +157,32 @@ TEST(BridgeGateway, IsReachedOverTheBridgeWhereTheNetworkWantsIt) {
         const Endpoint a = connect(*network, "a");
         const EchoServer near(here, Protocol::Tcp, 81);
         EXPECT_GE(over_for_questions(a, Protocol::Tcp, "172.17.0.1", 81, "172.17.0.2"), questions);
+    });
+}
+
+// What another has left there is not taken for the gateway.
+TEST(BridgeGateway, IsNotWhatIsLeftInTheControlBlock) {
+    in_new_network([] {
+        constexpr std::size_t frame_bytes = 64;
+        const BridgeTables tables = BridgeTables::create(8).value();
+        const ShortcutHooks alone{.continuation = FdRef::unowned(-1), .ring = FdRef::unowned(-1)};
+        const UniqueFd program = kernel::load_bpf_program(
+                                     BPF_PROG_TYPE_SCHED_CLS,
+                                     "test_bridge",
+                                     bridge_program(tables, alone, TC_ACT_UNSPEC))
+                                     .value();
+        std::array<std::uint8_t, frame_bytes> frame{};
+        __sk_buff about{};
+        about.ifindex = 1;
+        about.cb[0] = 1;
+        bpf_attr attributes{};
+        attributes.test.prog_fd = static_cast<std::uint32_t>(program.get());
+        attributes.test.data_in = reinterpret_cast<std::uintptr_t>(frame.data());
+        attributes.test.data_size_in = frame_bytes;
+        attributes.test.ctx_in = reinterpret_cast<std::uintptr_t>(&about);
+        attributes.test.ctx_size_in = sizeof about;
+        ASSERT_EQ(kernel::bpf_call(BPF_PROG_TEST_RUN, attributes), 0);
+        EXPECT_EQ(attributes.test.retval, static_cast<std::uint32_t>(TC_ACT_UNSPEC));
     });
 }
 
