@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where a plugin of Docker's protocol listens, by its name.
+// Where a plugin of Docker's protocol listens, by its name: a socket, or, as a specification says,
+// also an address, with TLS (https) or without.
 // https://docs.docker.com/engine/extend/plugin_api/#plugin-discovery
 #pragma once
 
@@ -23,7 +24,8 @@ struct PluginPlaces {
 
 bool is_plugin_socket(const std::string& path);
 
-// NotFound: plugin "x" not found.
-Result<http::Endpoint> find_plugin(const PluginPlaces& places, const std::string& name);
+// A client of it, which has not connected yet. NotFound: plugin "x" not found. InvalidArgument for
+// a specification that says nothing usable, or certificates that cannot be read.
+Result<http::Client> find_plugin(const PluginPlaces& places, const std::string& name);
 
 } // namespace berth::engine

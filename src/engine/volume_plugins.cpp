@@ -60,8 +60,8 @@ PluginVolume volume_of(const json::Value& value) {
 } // namespace
 
 struct VolumePlugins::Plugin {
-    explicit Plugin(http::Endpoint endpoint)
-        : client(std::move(endpoint)) {}
+    explicit Plugin(http::Client found)
+        : client(std::move(found)) {}
 
     http::Client client;
     std::mutex activation; // held while it is asked what it is

@@ -11,14 +11,16 @@ SOCKETS = pathlib.Path("/run/docker/plugins")
 
 
 class Plugin:
-    def __init__(self, folder, name, scope):
+    def __init__(self, folder, name, scope, certificates=None):
         self.folder, self.name, self.scope = pathlib.Path(folder), name, scope
-        self.socket = SOCKETS / f"{name}.sock"
+        self.socket = self.folder / "port" if certificates else SOCKETS / f"{name}.sock"
+        self.certificates = [certificates] if certificates else []
         self.process = None
 
     def start(self):
         self.process = subprocess.Popen([sys.executable, str(pathlib.Path(__file__).parent / "volume_plugin.py"),
-                                         str(self.socket), str(self.folder), self.scope], stdin=subprocess.DEVNULL)
+                                         str(self.socket), str(self.folder), self.scope, *map(str, self.certificates)],
+                                        stdin=subprocess.DEVNULL)
         wait_until("plugin", self.socket.exists)
 
     def stop(self):
@@ -36,8 +38,9 @@ class Plugin:
 
 
 @contextlib.contextmanager
-def plugin(folder, name="testplugin", scope="local"):
-    running = Plugin(folder, name, scope)
+def plugin(folder, name="testplugin", scope="local", certificates=None):
+    """With certificates (a folder of certificates.Authority) its `socket` is a file with the port of localhost."""
+    running = Plugin(folder, name, scope, certificates)
     running.start()
     try:
         yield running

@@ -1,11 +1,13 @@
 """A volume plugin over Docker's protocol, on a socket in /run/docker/plugins: directories that it "mounts" and counts.
-Runs as a program of its own: volume_plugin.py SOCKET ROOT [SCOPE]. What it was asked is in ROOT/calls, one line each."""
+Runs as a program of its own: volume_plugin.py SOCKET ROOT [SCOPE [CERTIFICATES]]. What it was asked is in ROOT/calls, one line each.
+With a folder of certificates it is at a port of localhost, which is in the file that SOCKET names, for clients of the same authority."""
 import http.server
 import json
 import os
 import pathlib
 import shutil
 import socketserver
+import ssl
 import sys
 
 
@@ -86,11 +88,26 @@ class Handler(http.server.BaseHTTPRequestHandler):
         return {"Err": f"unknown method {method}"}
 
 
+def serve_tls(port_file, certificates):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificates / "cert.pem", certificates / "key.pem")
+    context.load_verify_locations(certificates / "ca.pem")
+    context.verify_mode = ssl.CERT_REQUIRED
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        unfinished = port_file.with_suffix(".new")
+        unfinished.write_text(str(server.server_address[1]))
+        unfinished.rename(port_file)
+        server.serve_forever()
+
+
 def main():
     socket, Handler.root = sys.argv[1], pathlib.Path(sys.argv[2])
     Handler.scope = sys.argv[3] if len(sys.argv) > 3 else "local"
     (Handler.root / "volumes").mkdir(parents=True, exist_ok=True)
     pathlib.Path(socket).parent.mkdir(parents=True, exist_ok=True)
+    if len(sys.argv) > 4:
+        serve_tls(pathlib.Path(socket), pathlib.Path(sys.argv[4]))
     pathlib.Path(socket).unlink(missing_ok=True)
     with Server(socket, Handler) as server:
         server.serve_forever()

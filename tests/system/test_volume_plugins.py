@@ -1,4 +1,6 @@
 """Volumes of plugins, over Docker's protocol, with a plugin of the tests' own."""
+import concurrent.futures
+import contextlib
 import json
 import pathlib
 import sqlite3
@@ -7,6 +9,7 @@ import time
 
 import pytest
 
+from certificates import Authority
 from engine import wait_until
 from volume_fixtures import plugin
 
@@ -103,26 +106,54 @@ def test_a_plugin_that_starts_late_is_waited_for(fresh_engine, tmp_path):
         fresh_engine.docker("volume", "rm", "plug")
 
 
+@contextlib.contextmanager
+def specification(place, name, text):
+    folder = pathlib.Path(place)
+    made = [path for path in (folder, folder.parent) if not path.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / name
+    path.write_text(text)
+    try:
+        yield path
+    finally:
+        path.unlink()
+        for path in made:
+            path.rmdir()
+
+
 @pytest.mark.parametrize("place", ["/etc/docker/plugins", "/usr/lib/docker/plugins"])
 @pytest.mark.parametrize("form", ["spec", "json"])
 def test_specifications_name_the_socket(fresh_engine, tmp_path, place, form):
     elsewhere = tmp_path / "root"
     with plugin(elsewhere, name="hidden") as driver:
-        socket = driver.socket.rename(tmp_path / "s.sock")
-        folder = pathlib.Path(place)
-        made = [path for path in (folder, folder.parent) if not path.exists()]
-        folder.mkdir(parents=True, exist_ok=True)
-        specification = folder / f"byfile.{form}"
-        address = f"unix://{socket}"
-        specification.write_text(address if form == "spec" else json.dumps({"Name": "byfile", "Addr": address}))
-        try:
+        address = f"unix://{driver.socket.rename(tmp_path / 's.sock')}"
+        with specification(place, f"byfile.{form}", address if form == "spec" else json.dumps({"Name": "byfile", "Addr": address})):
             assert fresh_engine.docker("volume", "create", "-d", "byfile", "plug").stdout == "plug\n"
             assert fresh_engine.docker("volume", "ls", "--format", "{{.Driver}}").stdout == "byfile\n"
             fresh_engine.docker("volume", "rm", "plug")
-        finally:
-            specification.unlink()
-            for path in made:
-                path.rmdir()
+
+
+def test_specifications_name_an_address_with_tls(fresh_engine, tmp_path):
+    authority = Authority(tmp_path / "certificates")
+    client, stranger = authority.client(), Authority(tmp_path / "others").client()
+    shown = {"CertFile": f"{client}/cert.pem", "KeyFile": f"{client}/key.pem"}
+    known = {"CAFile": f"{client}/ca.pem"}
+    configurations = {"known": known | shown, "believed": {"InsecureSkipVerify": True} | shown, "broken": {"CAFile": "/nowhere.pem"} | shown,
+                      "unknown": shown, "other": {"CAFile": f"{stranger}/ca.pem"} | shown, "nobody": known}
+    with plugin(tmp_path / "root", certificates=authority.server()) as driver, contextlib.ExitStack() as specifications:
+        address = f"https://localhost:{driver.socket.read_text()}/docker/plugin"
+        for name, tls in configurations.items():
+            specifications.enter_context(specification("/etc/docker/plugins", f"{name}.json",
+                                                       json.dumps({"Name": name, "Addr": address, "TLSConfig": tls})))
+        # Those that are not let in are asked again for a while, hence side by side.
+        with concurrent.futures.ThreadPoolExecutor(len(configurations)) as pool:
+            made = dict(zip(configurations, pool.map(
+                lambda name: fresh_engine.docker("volume", "create", "-d", name, name, check=False), configurations)))
+        assert {name: run.returncode for name, run in made.items()} == {name: int(name not in ("known", "believed")) for name in made}
+        assert all("certificate" in made[name].stderr for name in ("unknown", "other", "nobody")), made
+        assert "/nowhere.pem" in made["broken"].stderr
+        assert sorted(call["Name"] for call in driver.calls("Create")) == ["believed", "known"]
+        fresh_engine.docker("volume", "rm", "known", "believed")
 
 
 def test_what_a_killed_engine_mounted_is_given_back(driven_engine, driver):
