@@ -234,11 +234,9 @@ int main(int count, char** words) {
     if (mode == "serve" && count == 3) {
         return serve(words[2]);
     }
-    if (mode == "connections" && (count == 5 || count == 6)) {
-        return measure_connections(
-            address_of(words[2], words[3]),
-            std::atof(words[4]),
-            count == 6 ? std::atoi(words[5]) : 1);
+    const int at_a_time = count == 6 ? std::atoi(words[5]) : 1;
+    if (mode == "connections" && (count == 5 || count == 6) && at_a_time >= 1) {
+        return measure_connections(address_of(words[2], words[3]), std::atof(words[4]), at_a_time);
     }
     if (mode == "bulk" && count == 5) {
         return measure_bulk(address_of(words[2], words[3]), std::atof(words[4]));

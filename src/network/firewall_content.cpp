@@ -6,7 +6,6 @@
 #include "network/firewall_forward.h"
 #include "network/firewall_names.h"
 #include "network/firewall_sources.h"
-#include "network/foreign_chains.h"
 
 #include <linux/netfilter/nf_tables.h>
 
